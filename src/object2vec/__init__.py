@@ -1,0 +1,1 @@
+"""object2vec: vectors for anything that comes in pairs."""

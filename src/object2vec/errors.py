@@ -1,0 +1,116 @@
+"""The exceptions of object2vec and the one form their messages have.
+
+Every message reads ``<where>: <what must hold>; got <value>. <what to do>``, so that a person can act on
+it without reading our code. Problems of one kind are collected and raised together, up to `MAX_PROBLEMS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_PROBLEMS = 20
+_SHOWN_CHARACTERS = 80
+
+
+class Object2VecError(Exception):
+    """Base of everything that object2vec raises on purpose."""
+
+
+class ConfigError(Object2VecError, ValueError):
+    """A hyperparameter is unknown, malformed, out of range or contradicts another one."""
+
+
+class DataError(Object2VecError, ValueError):
+    """A record, vocabulary or vector file does not hold what it must."""
+
+
+class NotFittedError(Object2VecError, ValueError, AttributeError):
+    """The model was asked for an answer before it was trained or loaded."""
+
+
+class ArtifactError(Object2VecError):
+    """A saved model or checkpoint is missing, damaged, truncated or of an unknown version."""
+
+
+class StorageError(Object2VecError, OSError):
+    """A file could not be written: full disk, no permission, or another process owns the folder."""
+
+
+class MissingExtraError(Object2VecError, ImportError):
+    """An optional dependency is not installed; the message names the line that installs it."""
+
+
+class RequestError(Object2VecError, ValueError):
+    """An inference request cannot be answered.
+
+    Parameters
+    ----------
+    message : str
+        Text for the client, without any detail of the server's insides.
+    status : int, default 400
+        HTTP status code that belongs to the problem.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Interrupted(Object2VecError):
+    """Training was asked to stop by a signal; a checkpoint was written first.
+
+    Parameters
+    ----------
+    message : str
+        What was saved, where, and how to go on.
+    signal_number : int
+        The signal that was received, so that the command line can exit with 128 + its number.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+def shown(value: object) -> str:
+    """Return `value` as it may appear in a message: its repr, cut to 80 characters.
+
+    Examples
+    --------
+    >>> shown("adam")
+    "'adam'"
+    >>> len(shown("x" * 1000))
+    80
+    """
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def problem(where: str, must: str, got: object, cure: str) -> str:
+    """Return one message in the form that every object2vec error has.
+
+    Examples
+    --------
+    >>> problem("enc_dim", "must be an integer in [4, 10000]", 2, "Choose a larger embedding size.")
+    'enc_dim: must be an integer in [4, 10000]; got 2. Choose a larger embedding size.'
+    """
+    return f"{where}: {must}; got {shown(got)}. {cure}"
+
+
+def join_problems(problems: Sequence[str], unit: str = "problem") -> str:
+    """Return `problems` as one text: alone if there is one, else counted and listed.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        Messages made by `problem`; at least one.
+    unit : str, default "problem"
+        What is counted, in the singular.
+    """
+    if len(problems) == 1:
+        return problems[0]
+    head = f"{len(problems)} {unit}s"
+    if len(problems) >= MAX_PROBLEMS:
+        head = f"the first {MAX_PROBLEMS} {unit}s"
+        problems = problems[:MAX_PROBLEMS]
+    return "\n".join([f"{head}:", *(f"  {text}" for text in problems)])
