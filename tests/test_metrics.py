@@ -1,0 +1,136 @@
+"""Metrics against their formulas, AWS's published figures and their own saved state."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from object2vec.training.metrics import Metrics
+
+
+def _batches(rng, classes, sizes):
+    """Random outputs and labels: probabilities for classes > 1, else predictions."""
+    for size in sizes:
+        outputs = rng.random((size, classes), np.float32)
+        if classes > 1:
+            label = rng.integers(0, classes, size).astype("f4")
+            yield outputs / outputs.sum(1, keepdims=True), label
+        else:
+            yield outputs * 5, rng.random(size, np.float32) * 5
+
+
+def _run(batches, classes, **options):
+    metrics = Metrics(classes > 1, **options)
+    for outputs, label in batches:
+        metrics.update(outputs, label)
+    return metrics
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_classification_equals_its_formula_row_by_row(classes):
+    batches = list(_batches(np.random.default_rng(classes), classes, [32, 32, 7]))
+    rows = [(row, int(y)) for batch in batches for row, y in zip(*batch, strict=True)]
+    right = [float(row[y]) for row, y in rows]
+    values = _run(batches, classes).values()
+    assert list(values) == ["perplexity", "cross_entropy", "accuracy"]
+    assert values == pytest.approx({
+        "perplexity": math.exp(math.fsum(-math.log(max(p, 1e-10)) for p in right) / 71),
+        "cross_entropy": math.fsum(-math.log(p + 1e-12) for p in right) / 71,
+        "accuracy": sum(max(row) == row[y] for row, y in rows) / 71,
+    }, rel=1e-13)  # fmt: skip
+    assert 0 < values["accuracy"] < 1
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_regression_weighs_records_or_batches(compat):
+    batches = list(_batches(np.random.default_rng(3), 1, [32, 32, 1]))
+    errors = [(outputs[:, 0].astype("f8") - label) for outputs, label in batches]
+    values = _run(batches, 1, compat=compat).values()
+    records = np.concatenate(errors)
+    by_record = [np.mean(records**2), np.mean(abs(records))]
+    by_batch = [
+        np.mean([np.mean(e**2) for e in errors]),
+        np.mean([np.mean(abs(e)) for e in errors]),
+    ]
+    assert list(values) == ["mean_squared_error", "mean_absolute_error"]
+    assert list(values.values()) == pytest.approx(by_batch if compat else by_record, rel=1e-13)
+    assert by_batch != pytest.approx(by_record, rel=1e-3)
+
+
+def test_compat_leaves_classification_alone():
+    batches = list(_batches(np.random.default_rng(4), 3, [32, 5]))
+    assert _run(batches, 3, compat=True).values() == _run(batches, 3).values()
+
+
+def test_clips_are_those_of_the_published_figures():
+    """A model that always answers 1 on a 1:5 test set: AWS's blog post prints 23 and 0.167."""
+    always_one = np.tile(np.array([0, 1], np.float32), (600, 1))
+    label = np.repeat(np.array([1, 0], np.float32), [100, 500])
+    values = _run([(always_one, label)], 2).values()
+    assert values["cross_entropy"] == pytest.approx(5 / 6 * -math.log(1e-12), rel=1e-12)
+    assert f"{values['cross_entropy']:.2f}" == "23.03"
+    assert values["perplexity"] == pytest.approx(math.exp(5 / 6 * -math.log(1e-10)), rel=1e-12)
+    assert f"{values['accuracy']:.3f}" == "0.167"
+
+
+def test_one_row_accounts_for_the_gap_in_the_published_test_score():
+    """0.190644062 against ln(perplexity) 0.190568784, times 60,416: one row with p near 6e-14."""
+    values = _run([(np.array([[6e-14, 1]], np.float32), np.zeros(1, np.float32))], 2).values()
+    gap = values["cross_entropy"] - math.log(values["perplexity"])
+    assert gap == pytest.approx((0.19064406154 - 0.190568784) * 60_416, abs=0.01)
+
+
+def test_accuracy_is_a_count_of_rows():
+    outputs = np.eye(2, dtype=np.float32)[np.zeros(10_240, int)]
+    label = (np.arange(10_240) >= 7_155).astype(np.float32)
+    assert _run([(outputs, label)], 2).values()["accuracy"] == 0.69873046875  # the ML-100k log
+
+
+@pytest.mark.parametrize(("classes", "name"), [(2, "cross_entropy"), (1, "mean_squared_error")])
+def test_loss_is_the_watched_metric(classes, name):
+    metrics = _run(_batches(np.random.default_rng(5), classes, [9]), classes)
+    assert metrics.loss == metrics.values()[name] > 0
+
+
+@pytest.mark.parametrize("classes", [2, 1])
+def test_no_batch_no_value(classes):
+    assert all(math.isnan(value) for value in Metrics(classes > 1).values().values())
+
+
+def test_float64_accumulation_keeps_small_errors_beside_large_sums():
+    metrics = Metrics(classifier=False)
+    metrics.update(np.array([[2.0**14]], np.float32), np.zeros(1, np.float32))
+    for _ in range(8):
+        metrics.update(np.array([[0.5]], np.float32), np.zeros(1, np.float32))
+    assert metrics.values()["mean_squared_error"] == (2.0**28 + 8 * 0.25) / 9
+
+
+def test_predictions_that_are_not_finite_show():
+    metrics = Metrics(classifier=False)
+    metrics.update(np.array([[np.inf]], np.float32), np.zeros(1, np.float32))
+    assert metrics.loss == math.inf
+    metrics.update(np.array([[np.nan]], np.float32), np.zeros(1, np.float32))
+    assert math.isnan(metrics.loss)
+    assert math.isnan(Metrics.restore(json.loads(json.dumps(metrics.state()))).loss)
+
+
+@given(
+    st.integers(1, 4), st.lists(st.integers(1, 9), min_size=2, max_size=6), st.booleans(), st.data()
+)
+def test_restored_at_any_batch_gives_the_same_bytes(classes, sizes, compat, data):
+    batches = list(_batches(np.random.default_rng(sum(sizes)), classes, sizes))
+    cut = data.draw(st.integers(0, len(batches)))
+    first = _run(batches[:cut], classes, compat=compat)
+    resumed = Metrics.restore(json.loads(json.dumps(first.state(), allow_nan=False)))
+    for outputs, label in batches[cut:]:
+        resumed.update(outputs, label)
+    assert resumed.values() == _run(batches, classes, compat=compat).values()
+
+
+def test_a_state_of_another_kind_is_refused():
+    state = Metrics(classifier=True).state() | {"classifier": False}
+    with pytest.raises(ValueError, match="not a state of metrics: 3 totals"):
+        Metrics.restore(state)
