@@ -1,0 +1,50 @@
+"""Row-sparse kernels: how token tables are looked up and how every parameter is updated."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from object2vec.kernels.base import Kernel
+
+_logger = logging.getLogger(__name__)
+
+
+def kernel_for(name: str, device: str) -> Kernel:
+    """Return the kernel to use on a device.
+
+    Parameters
+    ----------
+    name : {"auto", "compiled", "reference"}
+        The hyperparameter `kernel`. ``auto`` compiles on a CPU if Numba is there, else it falls back to
+        the reference and says so once.
+    device : str
+        ``cpu`` or ``cuda:N``.
+    """
+    from object2vec.kernels.reference import ReferenceKernel
+
+    if name == "reference" or device != "cpu":
+        return ReferenceKernel()
+    try:
+        from object2vec.kernels.compiled import CompiledKernel
+    except ImportError as err:
+        _logger.warning("The compiled kernels need numba (%s); using plain PyTorch, slower.", err)
+        return ReferenceKernel()
+    return CompiledKernel()
+
+
+def set_threads(count: int) -> int:
+    """Let PyTorch and the kernels use `count` CPU threads, all cores if 0; return the number."""
+    import torch
+
+    count = count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
+    count = count or os.cpu_count() or 1
+    torch.set_num_threads(count)
+    try:
+        from object2vec.kernels.compiled import set_threads as set_compiled_threads
+    except ImportError:
+        return count
+    set_compiled_threads(count)
+    return count

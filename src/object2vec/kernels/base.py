@@ -1,0 +1,59 @@
+"""What a kernel is: the only two places where a token table is read and written.
+
+A lookup means rows of a table over ragged sequences. While a network trains, each lookup is recorded; its
+backward pass only hands over the gradient of its output. The kernel then reduces the gradients of each distinct token and applies
+the optimizer to that token's row, in one pass and without ever forming a gradient as large as the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from object2vec.kernels.rules import Rule
+
+
+@dataclass
+class Lookup:
+    """One recorded lookup of a table.
+
+    Parameters
+    ----------
+    ids : Tensor of shape (n,), int32
+        Tokens of all sequences, one after another.
+    offsets : Tensor of shape (B + 1,), int64
+        Sequence i is ``ids[offsets[i]:offsets[i + 1]]``.
+    gradient : Tensor of shape (B, E), float32, or None
+        Gradient of the loss with respect to the lookup's output; None before the backward pass.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    gradient: Tensor | None = None
+
+
+class Kernel(Protocol):
+    """Reads token tables and updates parameters."""
+
+    name: str
+
+    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+        """Return the mean row of each sequence, (B, E) float32; zeros for an empty one."""
+
+    def update_rows(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update the rows of `weight` that the lookups of `tape` read, and their `state`, in place."""
+
+    def update_table(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update every row of `weight` and its `state`, in place; rows not read have gradient 0."""
+
+    def update_dense(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], gradient: Tensor, decay: bool
+    ) -> None:
+        """Update a parameter of any shape from its whole gradient, in place."""

@@ -1,0 +1,268 @@
+"""The kernel for CPUs, compiled by Numba: one pass per distinct token, the same bytes for any number of threads.
+
+An update first lists the occurrences of each distinct token (two passes over the ids, with a scratch array
+that remembers each token's place in the list). Then every token is one unit of work: sum its share of the gradients in the order of
+the batch, apply the rule to its row and state, go on. A unit belongs to one thread as a whole and its order of
+summation is fixed by the batch, so the number of threads cannot change a bit of the result.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+from torch import Tensor
+
+from object2vec.kernels.base import Lookup
+from object2vec.kernels.rules import RULES, Adadelta, Adagrad, Adam, RMSProp, Rule
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+_SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
+_CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
+_CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
+_SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
+
+
+class CompiledKernel:
+    """Pool, reduce and update with compiled loops over the CPU's memory."""
+
+    name = "compiled"
+
+    def __init__(self) -> None:
+        self._places: dict[int, NDArray[np.int32]] = {}
+        # Not every threading layer of Numba may be entered by two threads at once.
+        self._lock = threading.Lock()
+
+    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+        """Return the mean row of each sequence, (B, E); zeros for an empty one."""
+        pooled = weight.new_empty(len(offsets) - 1, weight.shape[1])  # (B, E)
+        with self._lock:
+            _pool(weight.numpy(), ids.numpy(), offsets.numpy(), pooled.numpy())
+        return pooled
+
+    def update_rows(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update the rows that were read."""
+        with self._lock:
+            tokens, starts, owners, gradient, places = self._occurrences(len(weight), tape)
+            bounds = _bounds(starts)
+            _update_rows(*_settings(rule, step), *_arrays(weight, state),
+                         tokens, starts, owners, gradient, bounds)  # fmt: skip
+            places[tokens] = 0
+
+    def update_table(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update every row, in one pass over the table and without its dense gradient."""
+        with self._lock:
+            tokens, starts, owners, gradient, places = self._occurrences(len(weight), tape)
+            _update_table(*_settings(rule, step), *_arrays(weight, state),
+                          places, starts, owners, gradient)  # fmt: skip
+            places[tokens] = 0
+
+    def update_dense(
+        self,
+        rule: Rule,
+        step: int,
+        weight: Tensor,
+        state: Sequence[Tensor],
+        gradient: Tensor,
+        decay: bool,
+    ) -> None:
+        """Update a parameter in one pass."""
+        flat = [tensor.view(-1) for tensor in state]  # every axis, the rule works number by number
+        weight, gradient = weight.view(-1), gradient.reshape(-1)  # every axis, likewise
+        update = _update_flat if len(weight) > _SERIAL else _update_flat_serial
+        with self._lock:
+            update(*_settings(rule, step, decay), *_arrays(weight, flat), gradient.numpy())
+
+    def _occurrences(
+        self, vocab_size: int, tape: Sequence[Lookup]
+    ) -> tuple[Integers, Integers, Integers, Floats, NDArray[np.int32]]:
+        """Return where each distinct token of the tape occurs and all gradients, one below another."""
+        n_tokens = sum(len(lookup.ids) for lookup in tape)
+        n_rows = sum(len(lookup.offsets) - 1 for lookup in tape)
+        assert tape[0].gradient is not None
+        gradient = np.empty((n_rows, tape[0].gradient.shape[1]), np.float32)  # (R, E)
+        ids, owners = np.empty(n_tokens, np.int32), np.empty(n_tokens, np.int64)  # (n,), (n,)
+        token, row = 0, 0
+        for lookup in tape:
+            assert lookup.gradient is not None
+            here = slice(token, token + len(lookup.ids))
+            offsets = lookup.offsets.numpy()
+            _share(lookup.gradient.contiguous().numpy(), offsets, row, gradient, owners[here])
+            ids[here] = lookup.ids.numpy()
+            token, row = here.stop, row + len(offsets) - 1
+        places = self._places.setdefault(vocab_size, np.zeros(vocab_size, np.int32))
+        tokens, starts, grouped = _group(ids, owners, places)
+        return tokens, starts, grouped, gradient, places
+
+
+def set_threads(count: int) -> None:
+    """Let the compiled kernels use `count` threads."""
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+
+
+def _settings(rule: Rule, step: int, decay: bool = True) -> tuple[int, Floats]:
+    """Return the rule's code and its constants: rate, weight decay, two of its own, epsilon."""
+    own = {
+        Adam: (Adam.beta1, Adam.beta2, Adam.epsilon),
+        Adagrad: (0.0, 0.0, Adagrad.epsilon),
+        RMSProp: (RMSProp.gamma, 0.0, RMSProp.epsilon),
+        Adadelta: (Adadelta.rho, 0.0, Adadelta.epsilon),
+    }.get(type(rule), (0.0, 0.0, 0.0))
+    wd = rule.weight_decay if decay else 0.0
+    return _CODES[rule.name], np.array([rule.rate(step), wd, *own, 1 - own[0], 1 - own[1]], np.float32)
+
+
+def _arrays(weight: Tensor, state: Sequence[Tensor]) -> tuple[Any, Any, Any]:
+    """Return weight and two states as arrays; an unused state is the weight, never touched."""
+    arrays = [weight.numpy(), *(tensor.numpy() for tensor in state)]
+    arrays += arrays[:1] * (3 - len(arrays))
+    return arrays[0], arrays[1], arrays[2]
+
+
+def _bounds(starts: Integers) -> Integers:
+    """Return bounds that cut the tokens into parts with about equally many occurrences."""
+    targets = np.linspace(0, starts[-1], _CHUNKS + 1)
+    bounds = np.searchsorted(starts, targets)
+    bounds[0], bounds[-1] = 0, len(starts) - 1
+    return bounds
+
+
+@njit(inline="always")
+def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901
+    """Apply one rule to a row; see `object2vec.kernels.rules` for the formulas."""
+    rate, wd, k1, k2, epsilon, r1, r2 = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
+    if code == _SGD:
+        for i in range(len(w)):
+            w[i] -= rate * (g[i] + wd * w[i])
+    elif code == _ADAM:
+        for i in range(len(w)):
+            x = g[i] + wd * w[i]
+            s[i] = k1 * s[i] + r1 * x
+            u[i] = k2 * u[i] + r2 * (x * x)
+            w[i] -= rate * s[i] / (np.sqrt(u[i]) + epsilon)
+    elif code == _ADAGRAD:
+        for i in range(len(w)):
+            s[i] += g[i] * g[i]
+            w[i] -= rate * (g[i] / np.sqrt(s[i] + epsilon) + wd * w[i])
+    elif code == _RMSPROP:
+        for i in range(len(w)):
+            x = g[i] + wd * w[i]
+            s[i] = k1 * s[i] + r1 * (x * x)
+            w[i] -= rate * x / np.sqrt(s[i] + epsilon)
+    else:
+        for i in range(len(w)):
+            s[i] = k1 * s[i] + r1 * (g[i] * g[i])
+            d = np.sqrt(u[i] + epsilon) / np.sqrt(s[i] + epsilon) * g[i]
+            u[i] = k1 * u[i] + r1 * (d * d)
+            w[i] -= d + wd * w[i]
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _pool(weight, ids, offsets, pooled):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    width = weight.shape[1]
+    for i in prange(len(pooled)):
+        row = pooled[i]
+        row[:] = 0.0
+        for j in range(offsets[i], offsets[i + 1]):
+            vector = weight[ids[j]]
+            for e in range(width):
+                row[e] += vector[e]
+        if offsets[i + 1] > offsets[i]:
+            row *= np.float32(1.0) / np.float32(offsets[i + 1] - offsets[i])
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _share(gradient, offsets, first, shares, owners):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Divide each sequence's gradient among its tokens; name the row of shares each token gets."""
+    for i in prange(len(gradient)):
+        length = max(offsets[i + 1] - offsets[i], 1)
+        shares[first + i] = gradient[i] * (np.float32(1.0) / np.float32(length))
+        for j in range(offsets[i], offsets[i + 1]):
+            owners[j] = first + i
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _group(ids, owners, places):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """List each distinct token, in order of appearance, with its owners in the order of the batch.
+
+    `places` must be zeros; it comes back holding each listed token's number in the list, from 1.
+    """
+    tokens, counts = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
+    n = 0
+    for token in ids:
+        if places[token] == 0:
+            tokens[n] = token
+            counts[n] = 0
+            n += 1
+            places[token] = n
+        counts[places[token] - 1] += 1
+    starts = np.zeros(n + 1, np.int64)
+    starts[1:] = np.cumsum(counts[:n])
+    cursor = starts[:-1].copy()
+    grouped = np.empty(len(ids), np.int64)
+    for j in range(len(ids)):
+        place = places[ids[j]] - 1
+        grouped[cursor[place]] = owners[j]
+        cursor[place] += 1
+    return tokens[:n], starts, grouped
+
+
+@njit(inline="always")
+def _reduce(gradient, owners, start, stop, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    out[:] = 0.0
+    for k in range(start, stop):
+        row = gradient[owners[k]]
+        for e in range(len(out)):
+            out[e] += row[e]
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _update_rows(code, c, w, s, u, tokens, starts, owners, gradient, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for part in prange(len(bounds) - 1):
+        total = np.empty(w.shape[1], np.float32)
+        for place in range(bounds[part], bounds[part + 1]):
+            _reduce(gradient, owners, starts[place], starts[place + 1], total)
+            row = tokens[place]
+            _apply(code, c, w[row], total, s[row], u[row])
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _update_table(code, c, w, s, u, places, starts, owners, gradient):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    size = (len(w) + _CHUNKS - 1) // _CHUNKS
+    for part in prange(_CHUNKS):
+        total = np.zeros(w.shape[1], np.float32)
+        for row in range(part * size, min((part + 1) * size, len(w))):
+            place = places[row]
+            if place:
+                _reduce(gradient, owners, starts[place - 1], starts[place], total)
+            _apply(code, c, w[row], total, s[row], u[row])
+            if place:
+                total[:] = 0.0
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _update_flat(code, c, w, s, u, gradient):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    size = (len(w) + _CHUNKS - 1) // _CHUNKS
+    for part in prange(_CHUNKS):
+        here = slice(part * size, (part + 1) * size)
+        _apply(code, c, w[here], gradient[here], s[here], u[here])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _update_flat_serial(code, c, w, s, u, gradient):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    _apply(code, c, w, gradient, s, u)
+
+
+assert _CODES.keys() == RULES.keys()

@@ -1,0 +1,75 @@
+"""The kernel in plain PyTorch: the oracle of the compiled ones, and the fallback on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from object2vec.kernels.base import Lookup
+from object2vec.kernels.rules import Rule
+
+
+class ReferenceKernel:
+    """Pool, reduce and update with PyTorch's own operations."""
+
+    name = "reference"
+
+    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+        """Return the mean row of each sequence, (B, E); zeros for an empty one."""
+        rows = torch.zeros(len(offsets) - 1, weight.shape[1], device=weight.device)  # (B, E)
+        return rows.index_add_(0, _owners(offsets), weight[ids.long()]) * _scales(offsets)
+
+    def update_rows(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update the rows that were read: gather them, apply the rule, put them back."""
+        ids, gradients = _occurrences(tape)  # (n,), (n, E)
+        tokens, places = ids.unique(return_inverse=True)  # (U,), (n,)
+        gradient = torch.zeros(len(tokens), weight.shape[1], device=weight.device)  # (U, E)
+        gradient.index_add_(0, places, gradients)
+        rows, row_state = weight[tokens], [tensor[tokens] for tensor in state]
+        rule.update(rows, gradient, row_state, step)
+        for whole, part in zip((weight, *state), (rows, *row_state), strict=True):
+            whole[tokens] = part
+
+    def update_table(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update the whole table from its dense gradient."""
+        ids, gradients = _occurrences(tape)  # (n,), (n, E)
+        gradient = torch.zeros_like(weight).index_add_(0, ids, gradients)  # (V, E)
+        rule.update(weight, gradient, state, step)
+
+    def update_dense(
+        self,
+        rule: Rule,
+        step: int,
+        weight: Tensor,
+        state: Sequence[Tensor],
+        gradient: Tensor,
+        decay: bool,
+    ) -> None:
+        """Apply the rule to the whole parameter."""
+        rule.update(weight, gradient, state, step, decay)
+
+
+def _owners(offsets: Tensor) -> Tensor:
+    """Return the sequence that each token belongs to, (n,)."""
+    return torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
+
+
+def _scales(offsets: Tensor) -> Tensor:
+    """Return one over each sequence's length, (B, 1); 1 for an empty one."""
+    return 1.0 / offsets.diff().clamp(min=1).to(torch.float32)[:, None]
+
+
+def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor]:
+    """Return the token of each occurrence in the tape and its share of the gradient, (n,) and (n, E)."""
+    ids = torch.cat([lookup.ids for lookup in tape]).long()
+    shares = []
+    for lookup in tape:
+        assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
+        shares.append((lookup.gradient * _scales(lookup.offsets))[_owners(lookup.offsets)])
+    return ids, torch.cat(shares)

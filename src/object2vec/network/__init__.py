@@ -1,0 +1,1 @@
+"""The algorithm: token tables, encoders, comparator, head."""

@@ -1,0 +1,240 @@
+"""The three encoder families: token sequences in, embeddings of width `enc_dim` out.
+
+Nothing is padded. Sequences travel as one flat run of tokens with offsets, and every encoder's work follows the number of tokens:
+the convolutions run over the flat run with a gap of zeros between neighbours, the LSTM over packed time
+steps. So neither padding nor the other rows of a batch can change a row's embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from object2vec.config import EncoderConfig
+from object2vec.network.dropout import Dropout
+from object2vec.network.tokens import TokenTable
+from object2vec.pairs.ragged import Ragged
+
+PADDING = 0
+
+
+class Encoder(nn.Module, ABC):
+    """Base of the encoders.
+
+    Parameters
+    ----------
+    config : EncoderConfig
+    enc_dim : int
+        Width D of the embedding.
+    dropout : float
+        Probability for the places that the family has.
+    mask_padding : bool
+        Whether id 0 is padding.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, enc_dim: int, dropout: float, mask_padding: bool
+    ) -> None:
+        super().__init__()
+        self.enc_dim = enc_dim
+        self.mask_padding = mask_padding
+        self.dropout = Dropout(dropout)
+
+    def forward(self, table: TokenTable, sequences: Ragged) -> Tensor:
+        """Return the embedding of each sequence, (B, D); zeros for one without tokens."""
+        if self.mask_padding:
+            sequences = self.without_padding(sequences)
+        if len(sequences.values) == 0:
+            return torch.zeros(len(sequences), self.enc_dim, device=table.weight.device)
+        return self.encode(table, sequences)
+
+    def without_padding(self, sequences: Ragged) -> Ragged:
+        """Return `sequences` without the padding that this family need not see."""
+        return sequences.trimmed(PADDING)
+
+    @abstractmethod
+    def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
+        """Return the embeddings (B, D) of sequences of which at least one has a token."""
+
+    def embed(self, table: TokenTable, ids: Tensor) -> Tensor:
+        """Return the token vectors (n, E), zeros where an id is padding."""
+        vectors = table.rows(ids)  # (n, E)
+        if not self.mask_padding:
+            return vectors
+        return vectors * (ids != PADDING)[:, None]
+
+
+class PooledEmbedding(Encoder):
+    """The mean of the token vectors, without projection or non-linearity; D is the table's width."""
+
+    def without_padding(self, sequences: Ragged) -> Ragged:
+        """Return `sequences` without id 0, which must not count in the mean either."""
+        return sequences.without(PADDING)
+
+    def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
+        """Return the mean of each sequence's token vectors, (B, D)."""
+        return table.pool(*_tensors(sequences, table.weight.device))
+
+
+class HCNN(Encoder):
+    """Hierarchical convolution: each layer's maximum over time is a part of the embedding.
+
+    X_l = relu(conv_l(drop(X_{l-1}))), u_l = max over time of X_l, embedding = [u_1; ...; u_L]. Each layer has
+    D // L filters, the last one takes the remainder. The structure is the hierarchical ConvNet of Conneau et
+    al. 2017 (https://arxiv.org/abs/1705.02364, section 3.2.4).
+
+    Notes
+    -----
+    AWS takes the maximum over padded positions too, so its embeddings depend a little on the padded length.
+    Here positions outside the sequence are zero in every layer, and an embedding depends on its tokens alone.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, enc_dim: int, dropout: float, mask_padding: bool
+    ) -> None:
+        super().__init__(config, enc_dim, dropout, mask_padding)
+        layers, width = config.layers, config.cnn_filter_width
+        filters = [enc_dim // layers] * (layers - 1) + [enc_dim - enc_dim // layers * (layers - 1)]
+        inputs = [config.token_embedding_dim, *filters[:-1]]
+        self.convolutions = nn.ModuleList(
+            Convolution(i, o, width) for i, o in zip(inputs, filters, strict=True)
+        )
+        self.gap = max(1, width // 2)
+
+    def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
+        """Return the maxima over time of every layer, side by side, (B, D)."""
+        device = table.weight.device
+        places, starts = self._layout(sequences)  # (n,), (B + 1,)
+        ids = torch.from_numpy(sequences.values).to(device)  # (n,)
+        index = torch.from_numpy(places).to(device)
+        n_rows = int(starts[-1]) + self.gap
+        x = torch.zeros(n_rows, table.weight.shape[1], device=device)  # (N, E)
+        x = x.index_copy(0, index, self.embed(table, ids))
+        mask = torch.zeros(n_rows, 1, device=device)  # (N, 1)
+        mask[index] = 1.0 if not self.mask_padding else (ids != PADDING).float()[:, None]
+        bounds = torch.from_numpy(starts).to(device)
+        maxima = []
+        for depth, convolution in enumerate(self.convolutions):
+            x = convolution(self.dropout(x) if depth else x)  # (N, F)
+            x = torch.relu(x) * mask
+            maxima.append(segment_max(x[self.gap :], bounds - self.gap))  # (B, F)
+        return torch.cat(maxima, dim=1)  # (B, D)
+
+    def _layout(self, sequences: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row of each token, (n,), and where each sequence and its gap begin, (B + 1,).
+
+        A gap of zero rows stands before the first sequence and after each one. It is as wide as a filter
+        reaches, so that no output at a token sees another sequence.
+        """
+        rows = np.arange(len(sequences), dtype=np.int64)  # (B,)
+        shift = self.gap * (rows + 1)
+        places = np.arange(len(sequences.values)) + np.repeat(shift, sequences.lengths)
+        starts = sequences.offsets + self.gap * np.arange(1, len(sequences) + 2)
+        return places, starts
+
+
+class Convolution(nn.Module):
+    """A convolution over time with "same" padding, as one matrix product.
+
+    Parameters
+    ----------
+    inputs, filters, width : int
+        E, F and w. The weight has AWS's shape (F, E, w).
+    """
+
+    def __init__(self, inputs: int, filters: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(filters, inputs, width))
+        self.bias = nn.Parameter(torch.zeros(filters))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution (N, F) of a flat run of vectors (N, E), zero beyond both ends."""
+        filters, inputs, width = self.weight.shape
+        taps = self.weight.permute(1, 2, 0).reshape(inputs, width * filters)  # (E, w F)
+        products = (x @ taps).view(len(x), width, filters)  # (N, w, F): axis 0 stays
+        left = (width - 1) // 2
+        inner = len(x) - width + 1
+        out = sum(products[tap : tap + inner, tap] for tap in range(width))  # (N - w + 1, F)
+        return nn.functional.pad(out + self.bias, (0, 0, left, width - 1 - left))  # (N, F)
+
+
+class BiLSTM(Encoder):
+    """Bidirectional LSTM layers of D / 2 units each way, then the maximum over time.
+
+    AWS documents the family but not its pooling; the maximum over valid positions is that of Conneau et al.
+    2017 (https://arxiv.org/abs/1705.02364, section 3.2.2), whose design the rest of Object2Vec follows.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, enc_dim: int, dropout: float, mask_padding: bool
+    ) -> None:
+        super().__init__(config, enc_dim, dropout, mask_padding)
+        inputs = [config.token_embedding_dim] + [enc_dim] * (config.layers - 1)
+        self.lstms = nn.ModuleList(nn.LSTM(i, enc_dim // 2, bidirectional=True) for i in inputs)
+
+    def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
+        """Return the maximum over time of the last layer's states, (B, D)."""
+        device = table.weight.device
+        present = np.flatnonzero(sequences.lengths)  # (P,)
+        kept = sequences.take(present) if len(present) < len(sequences) else sequences
+        order, batch_sizes = _packed_order(kept.lengths)  # (n,), (T,)
+        ids, offsets = _tensors(kept, device)  # (n,), (P + 1,)
+        to_steps = torch.from_numpy(order).to(device)
+        x = self.embed(table, ids[to_steps])  # (n, E) by time step
+        for depth, lstm in enumerate(self.lstms):
+            x = self.dropout(x) if depth else x
+            x = lstm(nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes)))[0].data  # (n, D)
+        x = x[to_steps.argsort()]  # (n, D) by sequence
+        if self.mask_padding:
+            x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
+        out = torch.zeros(len(sequences), self.enc_dim, device=device)  # (B, D)
+        return out.index_copy(0, torch.from_numpy(present).to(device), segment_max(x, offsets))
+
+
+def _packed_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flat place of each token of a packed sequence, (n,), and its batch sizes, (T,).
+
+    A packed sequence holds the first token of every row, then the second ones, and so on, rows from the
+    longest to the shortest.
+    """
+    by_length = np.argsort(-lengths, kind="stable")  # (P,)
+    rank = np.empty_like(by_length)
+    rank[by_length] = np.arange(len(lengths))
+    owner = np.repeat(np.arange(len(lengths)), lengths)  # (n,)
+    starts = np.cumsum(lengths) - lengths
+    step = np.arange(len(owner)) - starts[owner]  # (n,)
+    order = np.lexsort((rank[owner], step))  # (n,)
+    return order, np.bincount(step)
+
+
+def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the ids (n,) int32 and offsets (B + 1,) int64 of `sequences` on `device`."""
+    ids, offsets = torch.from_numpy(sequences.values), torch.from_numpy(sequences.offsets)
+    return ids.to(device), offsets.to(device)
+
+
+def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
+    """Return the maximum over the rows of each segment.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, F)
+    offsets : Tensor of shape (B + 1,), int64
+        Segment i is ``x[offsets[i]:offsets[i + 1]]``; none is empty.
+
+    Returns
+    -------
+    Tensor of shape (B, F)
+    """
+    return torch.segment_reduce(x, "max", offsets=offsets, axis=0)
+
+
+ENCODERS: dict[str, type[Encoder]] = {
+    "pooled_embedding": PooledEmbedding,
+    "hcnn": HCNN,
+    "bilstm": BiLSTM,
+}

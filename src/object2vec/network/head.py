@@ -1,0 +1,38 @@
+"""The head: hidden layers and the output layer on top of the comparator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from object2vec.config import Config
+from object2vec.network.dropout import Dropout
+
+_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+class Head(nn.Module):
+    """`mlp_layers` hidden layers of width H, then the output layer.
+
+    Each hidden layer is followed by its activation and dropout; with ``mlp_activation=linear`` by neither, as
+    AWS's graph shows.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        widths = [config.comparator_width] + config.mlp_layers * [config.mlp_dim]
+        self.hidden = nn.ModuleList(
+            nn.Linear(wide, narrow) for wide, narrow in zip(widths, widths[1:], strict=False)
+        )
+        self.output = nn.Linear(widths[-1], config.output_width)
+        self.activation = _ACTIVATIONS.get(config.mlp_activation)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the logits (B, K), or the predictions (B, 1), of comparator vectors (B, C)."""
+        for layer in self.hidden:
+            z = layer(z)  # (B, H)
+            if self.activation is not None:
+                z = self.dropout(self.activation(z))  # (B, H)
+        logits: Tensor = self.output(z)  # (B, K)
+        return logits

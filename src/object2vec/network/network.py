@@ -1,0 +1,133 @@
+"""The network: score = head(comparator(encoder0(in0), encoder1(in1))).
+
+Dimension letters used all over the library: B records of a batch, P distinct sequences encoded for it, n tokens, T time steps,
+V0 V1 vocabulary sizes, E token embedding, F filters, D `enc_dim`, C comparator width, H `mlp_dim`, K outputs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from object2vec.config import Config
+from object2vec.kernels.base import Kernel
+from object2vec.network.comparator import compare
+from object2vec.network.dropout import Dropout
+from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
+from object2vec.network.head import Head
+from object2vec.network.tokens import TokenTable
+from object2vec.pairs.negatives import Pairing
+from object2vec.pairs.ragged import Ragged
+
+
+class Network(nn.Module):
+    """Two encoders, a comparator and a head.
+
+    Parameters
+    ----------
+    config : Config
+    kernel : Kernel
+        What reads and updates the token tables.
+    """
+
+    def __init__(self, config: Config, kernel: Kernel) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.ModuleList(_tables(config, kernel))
+        self.encoders = nn.ModuleList(
+            ENCODERS[encoder.network](encoder, config.enc_dim, config.dropout, config.mask_padding)
+            for encoder in config.encoders
+        )
+        self.dropout = Dropout(config.dropout)
+        self.head = Head(config)
+
+    def forward(self, in0: Ragged, in1: Ragged, pairing: Pairing | None = None) -> Tensor:
+        """Return the logits (B, K), or the predictions (B, 1), of pairs.
+
+        Parameters
+        ----------
+        in0, in1 : Ragged of length P
+            Sequences; each is encoded once.
+        pairing : Pairing, optional
+            Which encodings make each of the B records; row i with row i by default.
+        """
+        a, b = self.encode(0, in0), self.encode(1, in1)  # (P, D), (P, D)
+        if pairing is not None:
+            a, b = a[torch.from_numpy(pairing.rows0)], b[torch.from_numpy(pairing.rows1)]  # (B, D)
+        a, b = self._drop(0, a), self._drop(1, b)  # (B, D)
+        logits: Tensor = self.head(compare(a, b, self.config.comparator_list))  # (B, K)
+        return logits
+
+    def encode(self, side: int, sequences: Ragged) -> Tensor:
+        """Return the embeddings (P, D) of sequences of one side, before dropout."""
+        encoder, table = self.encoders[side], self.table(side)
+        embeddings: Tensor = encoder(table, sequences.truncated(self.max_seq_len(side)))
+        return embeddings
+
+    def _drop(self, side: int, embeddings: Tensor) -> Tensor:
+        """Return pooled embeddings with dropout; the other families have theirs between layers."""
+        # Dropped after re-pairing, so that each record of a batch has a mask of its own.
+        is_pooled = isinstance(self.encoders[side], PooledEmbedding)
+        dropped: Tensor = self.dropout(embeddings) if is_pooled else embeddings
+        return dropped
+
+    def tables(self) -> list[TokenTable]:
+        """Return the token tables: one when tied, else one for each side."""
+        return [table for table in self.tokens if isinstance(table, TokenTable)]
+
+    def table(self, side: int) -> TokenTable:
+        """Return the token table that one side reads."""
+        return self.tables()[-1 if side else 0]
+
+    def max_seq_len(self, side: int) -> int:
+        """Return the number of tokens that one side's encoder reads."""
+        return self.config.encoders[side].max_seq_len
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Return what a user sees: probabilities (B, K), or the predictions (B, 1) as they are."""
+        return torch.softmax(logits, dim=1) if self.config.is_classifier else logits
+
+    @torch.no_grad()
+    def initialize(self, generator: torch.Generator) -> None:
+        """Draw the initial weights: Xavier-uniform layers, zero biases, uniform token vectors.
+
+        AWS's initialiser is unknown; this one reproduces the learning curves of its published logs (see
+        docs/differences.md).
+        """
+        for table in self.tables():
+            table.weight.uniform_(-TOKEN_SCALE, TOKEN_SCALE, generator=generator)
+        for name, parameter in self.named_parameters():
+            if "bias" in name:
+                parameter.zero_()
+            else:
+                fan_out, fan_in = parameter.shape[0], parameter[0].numel()
+                bound = math.sqrt(6.0 / (fan_in + fan_out))
+                parameter.uniform_(-bound, bound, generator=generator)
+
+
+TOKEN_SCALE = 0.05
+
+
+def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
+    """Return one table for both sides when tied, else one for each."""
+    sides = config.encoders[:1] if config.tied_token_embedding_weight else config.encoders
+    return [
+        TokenTable(
+            side.vocab_size,
+            side.token_embedding_dim,
+            kernel,
+            config.token_embedding_storage_type,
+            side.is_frozen,
+        )
+        for side in sides
+    ]
+
+
+def parameter_count(network: Network) -> int:
+    """Return the number of trained numbers without the token tables, as AWS's log counts them."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+__all__ = ["Encoder", "Network", "parameter_count"]

@@ -1,0 +1,104 @@
+"""Token tables: one row of numbers per token, read by lookups that are recorded while training.
+
+A table is no PyTorch parameter: autograd would build a gradient as large as the table, or a sparse tensor that has
+to be sorted and summed. Instead every lookup goes on the table's tape, the backward pass hands its gradient over,
+and `TokenTable.update` lets a kernel reduce and apply everything at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from object2vec.kernels.base import Kernel, Lookup
+from object2vec.kernels.rules import Rule
+
+
+class TokenTable(nn.Module):
+    """A table of V token vectors of width E.
+
+    Parameters
+    ----------
+    vocab_size, width : int
+        V and E.
+    kernel : Kernel
+        What reads and updates the rows.
+    storage : {"dense", "row_sparse"}
+        Whether an update touches every row, or only those of the batch's tokens.
+    is_frozen : bool
+        Frozen tables record nothing and never change.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self, vocab_size: int, width: int, kernel: Kernel, storage: str, is_frozen: bool
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.empty(vocab_size, width))
+        self.kernel = kernel
+        self.storage = storage
+        self.is_frozen = is_frozen
+        self._tape: list[Lookup] = []
+        # Autograd calls a backward only if an input needs a gradient; the table itself must not be one.
+        self._anchor = torch.zeros((), requires_grad=not is_frozen)
+
+    def pool(self, ids: Tensor, offsets: Tensor) -> Tensor:
+        """Return the mean vector of each sequence.
+
+        Parameters
+        ----------
+        ids : Tensor of shape (n,), int32
+        offsets : Tensor of shape (B + 1,), int64
+
+        Returns
+        -------
+        Tensor of shape (B, E), float32
+            Zeros for an empty sequence.
+        """
+        if self.is_frozen or not torch.is_grad_enabled():
+            return self.kernel.pool(self.weight, ids, offsets)
+        lookup = Lookup(ids, offsets)
+        self._tape.append(lookup)
+        pooled: Tensor = _RecordedPool.apply(self._anchor, self, lookup)  # type: ignore[no-untyped-call]
+        return pooled
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return the vector of each token, (n, E): the mean over sequences of one."""
+        return self.pool(ids, torch.arange(len(ids) + 1, device=ids.device))
+
+    def update(self, rule: Rule, step: int, state: Sequence[Tensor]) -> None:
+        """Apply `rule` to the lookups since the last update and clear the tape.
+
+        Parameters
+        ----------
+        rule : Rule
+        step : int
+            Number of this update, from 1.
+        state : sequence of Tensor of shape (V, E)
+            The rule's state for this table, changed in place.
+        """
+        tape = [lookup for lookup in self._tape if lookup.gradient is not None]
+        self._tape.clear()
+        if not tape:
+            return
+        update = (
+            self.kernel.update_rows if self.storage == "row_sparse" else self.kernel.update_table
+        )
+        update(rule, step, self.weight, state, tape)
+
+
+class _RecordedPool(torch.autograd.Function):
+    """Pooling whose backward pass leaves its gradient on the tape."""
+
+    @staticmethod
+    def forward(ctx, anchor: Tensor, table: TokenTable, lookup: Lookup) -> Tensor:  # type: ignore[no-untyped-def, override]  # noqa: ANN001
+        ctx.lookup = lookup
+        return table.kernel.pool(table.weight, lookup.ids, lookup.offsets)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[None, None, None]:  # type: ignore[no-untyped-def, override]  # noqa: ANN001
+        ctx.lookup.gradient = gradient
+        return None, None, None

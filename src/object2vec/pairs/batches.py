@@ -1,0 +1,159 @@
+"""Batches: which records go together, in which order, and how they are fetched from the columns.
+
+The plan of an epoch is a function of the seed and the epoch's number, and the negatives of a batch one of the seed, the
+epoch and the batch: nothing is remembered between batches, so a run can go on from any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.config import Config
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.negatives import Pairing, draw_pairing
+from object2vec.pairs.ragged import Ragged
+
+_ORDER, _NEGATIVES, _FILL = range(3)
+
+
+def random_generator(seed: int, *key: int) -> np.random.Generator:
+    """Return the generator of one random choice, named by `key`."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one update.
+
+    Parameters
+    ----------
+    in0, in1 : Ragged
+        Sequences to encode: P of in0, P or more of in1.
+    label : float32 array (B,)
+    pairing : Pairing or None
+        How the encodings make the B records; None when row i goes with row i.
+    """
+
+    in0: Ragged
+    in1: Ragged
+    label: NDArray[np.float32]
+    pairing: Pairing | None
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+class TrainingBatches:
+    """The batches of training epochs: shuffled, bucketed, with negatives.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    config : Config
+
+    Notes
+    -----
+    `mini_batch_size` counts records, negatives included, as on AWS: with a rate r a batch holds
+    ``mini_batch_size // (1 + r)`` positives, and an epoch as many updates as AWS's.
+    """
+
+    def __init__(self, pairs: Pairs, config: Config) -> None:
+        self.pairs = pairs
+        self.config = config
+        self.rate = config.negative_sampling_rate
+        self.positives = max(1, config.mini_batch_size // (1 + self.rate))
+        self.buckets = _buckets(pairs, config)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return sum(-(-len(bucket) // self.positives) for bucket in self.buckets)
+
+    @property
+    def records(self) -> int:
+        """Records of an epoch, generated negatives included."""
+        return len(self.pairs) * (1 + self.rate)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch number `start` on."""
+        for index, rows in enumerate(self._plan(epoch)[start:], start):
+            yield self._fetch(rows, epoch, index)
+
+    def _plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Return the records of each batch, in order."""
+        generator = random_generator(self.config.seed, _ORDER, epoch)
+        batches = []
+        for bucket in self.buckets:
+            rows = generator.permutation(bucket)
+            if self.config.compat_metrics:
+                rows = _filled(rows, bucket, self.positives, generator)
+            batches += np.split(rows, np.arange(self.positives, len(rows), self.positives))
+        if len(self.buckets) > 1:
+            batches = [batches[i] for i in generator.permutation(len(batches))]
+        return batches
+
+    def _fetch(self, rows: NDArray[np.int64], epoch: int, index: int) -> Batch:
+        """Return the batch of these records, with its negatives."""
+        pairs = self.pairs.take(rows)
+        assert pairs.in0 is not None
+        assert pairs.in1 is not None
+        assert pairs.label is not None
+        if not self.rate:
+            return Batch(pairs.in0, pairs.in1, pairs.label, None)
+        generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
+        in1 = pairs.in1
+        if len(rows) == 1:  # nobody to borrow from in the batch: fetch one more record
+            other = (rows[0] + generator.integers(1, len(self.pairs))) % len(self.pairs)
+            guest = self.pairs.take(np.array([other])).in1
+            assert guest is not None
+            in1 = Ragged.concatenate([in1, guest])
+        pairing = draw_pairing(len(rows), len(in1), self.rate, generator)
+        label = np.zeros(len(pairing.rows0), np.float32)  # (B,) negatives have label 0
+        label[: len(rows)] = pairs.label
+        return Batch(pairs.in0, in1, label, pairing)
+
+
+def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
+    """Yield all records of `pairs` in order, without negatives.
+
+    With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
+    """
+    size = config.mini_batch_size
+    rows = np.arange(len(pairs))
+    if config.compat_metrics:
+        rows = _filled(rows, rows, size, random_generator(config.seed, _FILL))
+    for start in range(0, len(rows), size):
+        part = pairs.take(rows[start : start + size])
+        assert part.in0 is not None
+        assert part.in1 is not None
+        assert part.label is not None
+        yield Batch(part.in0, part.in1, part.label, None)
+
+
+def _filled(
+    rows: NDArray[np.int64], bucket: NDArray[np.int64], size: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return `rows` filled up to a multiple of `size` by records drawn with replacement."""
+    return np.concatenate([rows, generator.choice(bucket, -len(rows) % size)])
+
+
+def _buckets(pairs: Pairs, config: Config) -> list[NDArray[np.int64]]:
+    """Return the records of each length bucket; all in one without bucketing.
+
+    The longer side's lengths are cut into steps of `bucket_width`, the shorter side's into as many steps; a
+    record belongs to the first bucket that holds both its sides.
+    """
+    if not config.bucket_width:
+        return [np.arange(len(pairs))]
+    limits = [encoder.max_seq_len for encoder in config.encoders]
+    count = -(-max(limits) // config.bucket_width)
+    bucket = np.zeros(len(pairs), np.int64)  # (n,)
+    for column, limit in zip((pairs.in0, pairs.in1), limits, strict=True):
+        assert column is not None
+        lengths = np.minimum(column.lengths, limit)  # (n,)
+        bucket = np.maximum(bucket, -(-lengths * count // limit) - 1)
+    order = np.argsort(bucket, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1)

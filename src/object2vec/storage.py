@@ -1,0 +1,157 @@
+"""Files that appear whole or not at all.
+
+A folder is written beside its place under a temporary name, every file and the folder itself are flushed to the disk, and one
+rename puts it there. Whatever happens before the rename, the old state stays; a rename alone is not enough, since
+file systems may reorder it before the data (Pillai et al. 2014, "All file systems are not created equal").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from object2vec.errors import ArtifactError, StorageError, problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TEMPORARY_PREFIX = ".incomplete-"
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give a folder to write to that becomes `target` when the block ends without an error.
+
+    Parameters
+    ----------
+    target : Path
+        Where the folder shall stand.
+    replace : bool, default False
+        Whether a folder that stands there may be replaced.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full, the place is not writable, or something stands there already.
+    """
+    work = target.parent / f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        work.mkdir(parents=True)
+        yield work
+        for path in [*sorted(work.rglob("*")), work]:
+            flush(path)
+        _put(work, target, replace)
+        flush(target.parent)
+    except OSError as err:
+        if isinstance(err, StorageError):
+            raise
+        raise StorageError(storage_problem(target, err)) from err
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(work: Path, target: Path, replace: bool) -> None:
+    """Rename `work` to `target`, moving what stands there out of the way first if allowed."""
+    if not target.exists():
+        os.rename(work, target)
+        return
+    if not replace:
+        raise StorageError(
+            problem(str(target), "must not exist yet", "a file or folder",
+                    "Choose another place or allow overwriting (--overwrite).")
+        )  # fmt: skip
+    aside = work.with_name(work.name + "-old")
+    os.rename(target, aside)
+    try:
+        os.rename(work, target)
+    except OSError:
+        os.rename(aside, target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def storage_problem(target: Path, err: OSError) -> str:
+    """Return the message for a failed write to `target`."""
+    return problem(
+        str(target), "must be writable, with space left", err.strerror or str(err),
+        "Free space or choose another place; what stood there before is unchanged.",
+    )  # fmt: skip
+
+
+def flush(path: Path) -> None:
+    """Flush a file or folder to the disk; folders only where the system can (not on Windows)."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a safetensors file.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
+    except (OSError, SafetensorError) as err:
+        cause = err if isinstance(err, OSError) else OSError(0, str(err))
+        raise StorageError(storage_problem(path, cause)) from err
+
+
+def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
+    """Copy the tensors of a safetensors file into tensors that exist already.
+
+    Parameters
+    ----------
+    path : Path
+    into : mapping of str to Tensor
+        Every name and shape that the file must hold, no more and no less. Nothing is allocated from
+        what the file claims.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
+            for name, tensor in into.items():
+                source = file.get_tensor(name)
+                if source.dtype != tensor.dtype:
+                    raise ArtifactError(_damaged(path, f"{name} of type {source.dtype}"))
+                tensor.copy_(source)
+    except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
+        raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+
+
+def _check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ArtifactError(problem(
+                str(path), f"must hold {name} of shape {wanted.get(name, 'none')}",
+                found.get(name, "none"), "The file does not belong to this configuration.",
+            ))  # fmt: skip
+
+
+def _damaged(path: Path, what: str) -> str:
+    return problem(
+        str(path), "must be a whole safetensors file", what, "Copy or train the model again."
+    )

@@ -1,0 +1,1 @@
+"""Learning: losses, metrics, updates, early stopping, checkpoints and the one training loop."""
