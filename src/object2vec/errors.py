@@ -1,7 +1,8 @@
 """The exceptions of object2vec and the one form their messages have.
 
-Every message reads ``<where>: <what must hold>; got <value>. <what to do>``, so that a person can act on
-it without reading our code. Problems of one kind are collected and raised together, up to `MAX_PROBLEMS`.
+Every message reads ``<where>: <what must hold>; got <value>. <what to do>``, so that a person can
+act on it without reading our code. Problems of one kind are collected and raised together, up to
+`MAX_PROBLEMS`.
 """
 
 from __future__ import annotations
