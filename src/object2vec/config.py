@@ -1,24 +1,27 @@
-"""The typed configuration: every hyperparameter parsed, every interaction resolved, all errors at once.
+"""The typed configuration: values parsed, interactions resolved, all errors at once.
 
-`Config.build` takes hyperparameters as SageMaker passes them (strings) or as Python values, applies the rules of the
-AWS container (encoder 1 inherits from encoder 0, pooled encoders overwrite their token width, and so on) and remembers
-what it changed as `notes` for the log. A built config is whole: `Config.build(config.to_dict())` equals it.
+`Config.build` takes hyperparameters as SageMaker passes them (strings) or as Python values, applies
+the rules of the AWS container (encoder 1 inherits from encoder 0, pooled encoders overwrite their
+token width, and so on) and remembers what it changed as `notes` for the log. A built config is
+whole: ``Config.build(config.to_dict())`` equals it.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from object2vec.errors import ConfigError, join_problems, problem
-from object2vec.hyperparameters import HYPERPARAMETERS
+from object2vec.errors import ConfigError, join_problems, problem, shown
+from object2vec.hyperparameters import HYPERPARAMETERS, Choice, Kind
 
 _AUTO_LAYERS = {"hcnn": 4, "bilstm": 1, "pooled_embedding": 1}
 _AWS_ROW_SPARSE_OPTIMIZERS = ("adam", "adagrad", "sgd")
 _CONSOLE_NEGATIVES = 100  # AWS's SDK and console stop at this rate, its documentation does not
+_PRETRAINED = ("pretrained_embedding_file", "vocab_file", "freeze_pretrained_embedding")
+_NAME_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,15 @@ class EncoderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """All hyperparameters, typed and resolved; see `object2vec.hyperparameters` for their meaning.
+    """All hyperparameters, typed and resolved; `object2vec.hyperparameters` has their meaning.
 
     Build it with `Config.build`, never by its constructor, which checks nothing.
     """
 
     enc0_max_seq_len: int
     enc0_vocab_size: int
+    enc1_max_seq_len: int
+    enc1_vocab_size: int
     enc0_network: str
     enc0_layers: int
     enc0_cnn_filter_width: int
@@ -66,8 +71,6 @@ class Config:
     enc0_pretrained_embedding_file: str
     enc0_vocab_file: str
     enc0_freeze_pretrained_embedding: bool
-    enc1_max_seq_len: int
-    enc1_vocab_size: int
     enc1_network: str
     enc1_layers: int
     enc1_cnn_filter_width: int
@@ -118,19 +121,21 @@ class Config:
         Raises
         ------
         ConfigError
-            If a name is unknown, a value malformed or out of range, a required one missing, or two contradict
-            each other. All problems are reported together.
+            If a name is unknown, a value malformed or out of range, a required one missing, or two
+            contradict each other. All problems are reported together.
         """
-        given, problems = _parse(hyperparameters)
         notes: list[Note] = []
+        given, problems = _parse(hyperparameters, notes)
         values = {name: row.default for name, row in HYPERPARAMETERS.items()} | given
-        if values.pop("feature_dim"):
-            notes.append(Note("info", "feature_dim: object2vec has no such hyperparameter; ignored."))
-        _inherit(values, given, notes)
-        problems += _missing(values, given, malformed=hyperparameters.keys() - given.keys())
-        if not problems:
-            _resolve(values, given, notes)
-            problems += _contradictions(values)
+        values.pop("feature_dim")
+        malformed = hyperparameters.keys() - given.keys()
+        inherits = values["enc1_network"] == "enc0"
+        if inherits:
+            _inherit(values, given, notes)
+        missing = _missing(values, malformed, inherits)
+        problems += missing.values()
+        _resolve(values, given, notes)
+        problems += _contradictions(values, malformed | missing.keys(), inherits)
         if problems:
             raise ConfigError(join_problems(problems))
         return cls(**values, notes=tuple(notes))
@@ -169,142 +174,214 @@ class Config:
         return json.dumps(self.to_dict(), indent=2)
 
 
-def _parse(hyperparameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the parsed values and the problems found in them."""
+def _parse(
+    hyperparameters: Mapping[str, Any], notes: list[Note]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the parsed values, and the problems of those that cannot be parsed."""
     given: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in hyperparameters.items():
-        row = HYPERPARAMETERS.get(name)
-        if row is None:
+        if name not in HYPERPARAMETERS:
             problems.append(_unknown(name))
             continue
+        kind = _kind(name, hyperparameters)
         try:
-            given[name] = row.kind.parse(value)
-        except (ValueError, TypeError, OverflowError):
-            problems.append(problem(name, row.kind.rule, value, row.kind.cure))
+            given[name] = kind.parse(value)
+        except ValueError:
+            problems.append(problem(name, kind.rule, value, kind.cure))
+            continue
+        if isinstance(kind, Choice) and kind.is_alias(value):
+            text = f"{name}: {shown(value)} is read as {given[name]!r}, the documented value."
+            notes.append(Note("warning", text))
+    if "feature_dim" in given:
+        notes.append(Note("info", "feature_dim: Object2Vec has no such hyperparameter; ignored."))
     return given, problems
 
 
-def _unknown(name: str) -> str:
-    nearest = difflib.get_close_matches(str(name), HYPERPARAMETERS, n=1, cutoff=0.0)[0]
+def _kind(name: str, hyperparameters: Mapping[str, Any]) -> Kind:
+    """Return the type of `name`; in a built config, a pooled token width may be any enc_dim."""
+    if (
+        name.endswith("_token_embedding_dim")
+        and str(hyperparameters.get(f"{name[:4]}_network")) == "pooled_embedding"
+        and str(hyperparameters[name]) == str(hyperparameters.get("enc_dim"))
+    ):
+        return HYPERPARAMETERS["enc_dim"].kind
+    return HYPERPARAMETERS[name].kind
+
+
+def _unknown(name: object) -> str:
+    """Return the problem of an unknown name, with the nearest known one."""
+    where = str(name)[:_NAME_CHARACTERS]  # difflib's time grows with the square of the length
+    wanted = where.lower().replace("-", "_")
+    nearest = difflib.get_close_matches(wanted, HYPERPARAMETERS, n=1, cutoff=0.0)[0]
     return problem(
-        str(name), "must be a known hyperparameter", name,
+        where,
+        "must be a known hyperparameter",
+        name,
         f"Did you mean {nearest}? `object2vec hyperparameters` lists them all.",
-    )  # fmt: skip
+    )
 
 
 def _inherit(values: dict[str, Any], given: Mapping[str, Any], notes: list[Note]) -> None:
-    """Give encoder 1 every setting of encoder 0 when its network is enc0 (spec: ISS-834)."""
-    if values["enc1_network"] != "enc0":
-        return
+    """Give encoder 1 every setting of encoder 0.
+
+    AWS does so without a word (https://github.com/aws/sagemaker-python-sdk/issues/834).
+    """
     ignored = []
-    for name in HYPERPARAMETERS:
+    for name in values:
         if not name.startswith("enc1_"):
             continue
         twin = values["enc0" + name[4:]]
-        if name in given and name != "enc1_network" and given[name] != twin:
+        if name != "enc1_network" and given.get(name, twin) != twin:
             ignored.append(f"{name}={given[name]!r} (encoder 0 has {twin!r})")
         values[name] = twin
     if ignored:
-        notes.append(Note(
-            "warning",
-            "enc1_network is enc0, so encoder 1 takes every setting of encoder 0 and these are ignored: "
-            + ", ".join(ignored) + ". Set enc1_network to a network of its own to use them.",
-        ))  # fmt: skip
+        text = (
+            "enc1_network is enc0, so encoder 1 takes every setting of encoder 0 and these are "
+            f"ignored: {', '.join(ignored)}. Set enc1_network to a network of its own to use them."
+        )
+        notes.append(Note("warning", text))
 
 
-def _missing(
-    values: Mapping[str, Any], given: Mapping[str, Any], malformed: Set[str]
-) -> list[str]:
-    """Return a problem for each required value that is neither given nor inherited."""
-    inherits = given.get("enc1_network", "enc0") == "enc0"
-    return [
-        problem(name, "is required", None, f"Set it: {row.meaning}")
-        for name, row in HYPERPARAMETERS.items()
-        if row.required == "yes" or (row.required == "conditional" and not inherits)
-        if values[name] is None and name not in malformed
-    ]
+def _missing(values: Mapping[str, Any], malformed: Set[str], inherits: bool) -> dict[str, str]:
+    """Return, by name, the problem of each required value that is neither given nor inherited."""
+    problems = {}
+    for name, row in HYPERPARAMETERS.items():
+        required = row.required == "yes" or (row.required == "conditional" and not inherits)
+        if required and values[name] is None and name not in malformed:
+            cure = "It has no default: set it."
+            if row.required == "conditional":
+                cure = "Set it, or let enc1_network be enc0."
+            problems[name] = problem(name, f"is required and {row.kind.rule}", None, cure)
+    return problems
 
 
 def _resolve(values: dict[str, Any], given: Mapping[str, Any], notes: list[Note]) -> None:
-    """Apply the container's overwrites, each with its log line."""
+    """Apply every interaction between values, each with its line for the log."""
     for side in (0, 1):
-        network = values[f"enc{side}_network"]
-        if values[f"enc{side}_layers"] == "auto":
-            values[f"enc{side}_layers"] = _AUTO_LAYERS[network]
-        dim = values[f"enc{side}_token_embedding_dim"]
-        if network == "pooled_embedding" and dim != values["enc_dim"]:
-            values[f"enc{side}_token_embedding_dim"] = values["enc_dim"]
-            notes.append(Note(
-                "info",
-                "Inconsistent enc_dim and token_embedding_dim found for token-embedding-encoder: "
-                f"{values['enc_dim']} vs {dim}. Setting token embedding dim to be {values['enc_dim']}",
-            ))  # fmt: skip
+        _resolve_encoder(values, side, notes)
+    if values["tied_token_embedding_weight"]:
+        _resolve_tied(values, given, notes)
     if values["token_embedding_storage_type"] == "row_sparse":
         _resolve_row_sparse(values, notes)
+    _resolve_device(values, notes)
     if values["output_layer"] == "mean_squared_error" and "num_classes" in given:
         notes.append(Note("info", "num_classes is ignored: output_layer is mean_squared_error."))
+    if values["optimizer"] == "adadelta" and "learning_rate" in given:
+        notes.append(Note("info", "learning_rate is ignored: adadelta has none."))
     if values["mlp_activation"] == "linear" and values["dropout"] and values["mlp_layers"]:
         notes.append(Note("info", "mlp_activation is linear: the hidden layers get no dropout."))
-    if values["negative_sampling_rate"] > _CONSOLE_NEGATIVES:
-        notes.append(Note(
-            "warning",
-            f"negative_sampling_rate {values['negative_sampling_rate']} is above {_CONSOLE_NEGATIVES}, "
-            "the most that AWS's SDK accepts; nearly every record will be a negative.",
-        ))  # fmt: skip
-    if values["_num_gpus"] == 0 and values["device"] == "auto":
-        values["device"] = "cpu"
+    rate = values["negative_sampling_rate"]
+    if rate > _CONSOLE_NEGATIVES:
+        text = (
+            f"negative_sampling_rate {rate} is above {_CONSOLE_NEGATIVES}, the most that AWS's SDK "
+            "accepts; nearly every record will be a negative."
+        )
+        notes.append(Note("warning", text))
+
+
+def _resolve_encoder(values: dict[str, Any], side: int, notes: list[Note]) -> None:
+    """Choose the number of layers, and make a pooled encoder's token table as wide as enc_dim."""
+    network, layers = values[f"enc{side}_network"], f"enc{side}_layers"
+    if values[layers] == "auto":
+        values[layers] = _AUTO_LAYERS[network]
+    width, enc_dim = f"enc{side}_token_embedding_dim", values["enc_dim"]
+    if network == "pooled_embedding" and values[width] != enc_dim:
+        text = (  # the container's own line
+            "Inconsistent enc_dim and token_embedding_dim found for token-embedding-encoder: "
+            f"{enc_dim} vs {values[width]}. Setting token embedding dim to be {enc_dim}"
+        )
+        notes.append(Note("info", text))
+        values[width] = enc_dim
+
+
+def _resolve_tied(values: dict[str, Any], given: Mapping[str, Any], notes: list[Note]) -> None:
+    """Let encoder 1 load its half of a shared table as encoder 0 does."""
+    file = values["enc0_pretrained_embedding_file"]
+    if not file or values["enc1_pretrained_embedding_file"] not in ("", file):
+        return  # nothing to load, or a contradiction
+    ignored = []
+    for name in _PRETRAINED:
+        ours, theirs = f"enc0_{name}", f"enc1_{name}"
+        if values[theirs] != values[ours] and theirs in given:
+            ignored.append(f"{theirs}={values[theirs]!r} (encoder 0 has {values[ours]!r})")
+        values[theirs] = values[ours]
+    if ignored:
+        text = (
+            "tied_token_embedding_weight takes the pretrained vectors of encoder 0 for both "
+            f"encoders and these are ignored: {', '.join(ignored)}."
+        )
+        notes.append(Note("warning", text))
 
 
 def _resolve_row_sparse(values: dict[str, Any], notes: list[Note]) -> None:
     """Switch bucketing off and say where AWS would have refused the optimizer."""
     if values["bucket_width"]:
-        notes.append(Note(
-            "warning",
-            f"bucket_width {values['bucket_width']} is set to 0: "
-            "token_embedding_storage_type row_sparse works without buckets.",
-        ))  # fmt: skip
+        text = (
+            f"bucket_width {values['bucket_width']} is set to 0: token_embedding_storage_type "
+            "row_sparse works without buckets."
+        )
+        notes.append(Note("warning", text))
         values["bucket_width"] = 0
     if values["optimizer"] not in _AWS_ROW_SPARSE_OPTIMIZERS:
-        notes.append(Note(
-            "info",
-            f"AWS refuses row_sparse with {values['optimizer']}; its lazy form is used here.",
-        ))  # fmt: skip
+        text = f"AWS refuses row_sparse with {values['optimizer']}; its lazy form is used here."
+        notes.append(Note("info", text))
 
 
-def _contradictions(values: Mapping[str, Any]) -> list[str]:
-    """Return a problem for each pair of values that cannot stand together."""
-    problems = []
-    for side in (0, 1):
-        enc = f"enc{side}"
-        if values[f"{enc}_pretrained_embedding_file"] and not values[f"{enc}_vocab_file"]:
-            problems.append(problem(
-                f"{enc}_vocab_file", f"must be given with {enc}_pretrained_embedding_file",
-                values[f"{enc}_vocab_file"], "Name the JSON file that maps tokens to ids.",
-            ))  # fmt: skip
-        problems += _width_problems(values, side)
-    if values["tied_token_embedding_weight"]:
-        problems += _tied_problems(values)
-    return list(dict.fromkeys(problems))
+def _resolve_device(values: dict[str, Any], notes: list[Note]) -> None:
+    """Let SageMaker's number of GPUs choose the device where `device` does not."""
+    gpus, device = values["_num_gpus"], values["device"]
+    if gpus == "auto":
+        return
+    if gpus == 0 and device == "auto":
+        values["device"] = "cpu"
+    elif gpus == 0 and device != "cpu":
+        notes.append(Note("warning", f"_num_gpus 0 is ignored: device is {device}."))
+    elif gpus > 1:
+        notes.append(Note("warning", f"_num_gpus {gpus} is read as 1: training uses one device."))
 
 
-def _width_problems(values: Mapping[str, Any], side: int) -> list[str]:
-    """Return the problems of enc_dim with the network of one side."""
-    network, width = values[f"enc{side}_network"], values["enc_dim"]
-    if network == "bilstm" and width % 2:
-        return [problem("enc_dim", "must be even for bilstm, half for each direction", width,
-                        f"Choose {width + 1}.")]  # fmt: skip
-    return []
+def _contradictions(values: Mapping[str, Any], unusable: Set[str], inherits: bool) -> list[str]:
+    """Return a problem for each set of values that cannot stand together.
+
+    A contradiction with an `unusable` value (malformed or missing, so a problem already) is none.
+    """
+    copied = inherits or values["tied_token_embedding_weight"]
+    found = [
+        *_odd_bilstm(values),
+        *_missing_vocabularies(values, sides=(0,) if copied else (0, 1)),
+        *_untieable(values),
+    ]
+    return [text for names, text in found if unusable.isdisjoint(names)]
 
 
-def _tied_problems(values: Mapping[str, Any]) -> list[str]:
-    """Return a problem for each setting in which tied tables differ."""
-    problems = []
+def _odd_bilstm(values: Mapping[str, Any]) -> Iterator[tuple[Set[str], str]]:
+    width = values["enc_dim"]
+    if width % 2 and "bilstm" in (values["enc0_network"], values["enc1_network"]):
+        must = "must be even for bilstm, half for each direction"
+        yield {"enc_dim"}, problem("enc_dim", must, width, f"Choose {width + 1}.")
+
+
+def _missing_vocabularies(
+    values: Mapping[str, Any], sides: tuple[int, ...]
+) -> Iterator[tuple[Set[str], str]]:
+    for side in sides:
+        file, vocabulary = f"enc{side}_pretrained_embedding_file", f"enc{side}_vocab_file"
+        if values[file] and not values[vocabulary]:
+            cure = "Name the JSON file that maps tokens to ids."
+            must = f"must be given with {file}"
+            yield {file, vocabulary}, problem(vocabulary, must, values[vocabulary], cure)
+
+
+def _untieable(values: Mapping[str, Any]) -> Iterator[tuple[Set[str], str]]:
+    if not values["tied_token_embedding_weight"]:
+        return
     for name in ("vocab_size", "token_embedding_dim", "pretrained_embedding_file"):
-        ours, theirs = values[f"enc0_{name}"], values[f"enc1_{name}"]
-        if ours != theirs and (name != "pretrained_embedding_file" or theirs):
-            problems.append(problem(
-                f"enc1_{name}", f"must equal enc0_{name} ({ours!r}) with tied_token_embedding_weight",
-                theirs, "Make them equal, or untie the tables.",
-            ))  # fmt: skip
-    return problems
+        ours, theirs = f"enc0_{name}", f"enc1_{name}"
+        if values[ours] != values[theirs]:
+            names = {ours, theirs}
+            if name == "token_embedding_dim":  # pooled encoders take enc_dim for it
+                names |= {"enc_dim", "enc0_network", "enc1_network"}
+            must = f"must equal {ours} ({values[ours]!r}) with tied_token_embedding_weight"
+            cure = "Make them equal, or untie the tables."
+            yield names, problem(theirs, must, values[theirs], cure)
