@@ -1,0 +1,1 @@
+"""Objects come in: records of two sequences and a label, as columns without padding."""
