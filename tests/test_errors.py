@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import doctest
+
 import pytest
 
 from object2vec import errors
@@ -75,3 +77,8 @@ def test_no_more_than_twenty_problems_are_listed(count):
 
 def test_nineteen_problems_are_all_of_them():
     assert join_problems(["p"] * 19).startswith("19 problems:\n")
+
+
+def test_the_examples_in_the_docstrings_are_true():
+    result = doctest.testmod(errors)
+    assert (result.failed, result.attempted) == (0, 3)
