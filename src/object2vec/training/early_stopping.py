@@ -31,8 +31,10 @@ class Verdict:
         Whether the loss has not improved enough.
     bad : int
         Bad epochs in a row so far, this one included.
+    patience : int
+        Bad epochs in a row that are borne.
     should_stop : bool
-        Whether there are more of them than `patience`.
+        Whether there are more of them than that.
     past_losses : tuple of float, or None
         The previous `patience` losses, oldest first, those that were not finite as infinity; None
         while there are fewer.
@@ -43,6 +45,7 @@ class Verdict:
     is_best: bool
     is_bad: bool
     bad: int
+    patience: int
     should_stop: bool
     past_losses: tuple[float, ...] | None
 
@@ -114,7 +117,8 @@ class EarlyStopping:
         elif past is not None:
             self._bad = 0
         self._past.append(watched)
-        return Verdict(epoch, loss, is_best, is_bad, self._bad, self._bad > self.patience, past)
+        should_stop = self._bad > self.patience
+        return Verdict(epoch, loss, is_best, is_bad, self._bad, self.patience, should_stop, past)
 
     def _is_bad(self, loss: float, past: tuple[float, ...] | None) -> bool:
         """Return whether `loss` does not undercut the past ones enough, or is infinite."""

@@ -10,6 +10,7 @@ Epochs and batches count from 0 here, as in AWS's logs. Times are seconds and th
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from os import PathLike, fspath
@@ -107,6 +108,8 @@ class ChannelOpened(Event):
         Batches in one pass, those with negatives included.
     batch_size : int
         Records in a full batch.
+    max_seq_lens : tuple of two int
+        Tokens that each side's encoder reads at the most.
     negatives_per_record : int
         Negatives generated for each record.
     buckets : int
@@ -126,6 +129,7 @@ class ChannelOpened(Event):
     tokens1: int
     batches: int
     batch_size: int
+    max_seq_lens: tuple[int, int]
     negatives_per_record: int = 0
     buckets: int = 1
     replicated_records: int = 0
@@ -254,6 +258,7 @@ class Tested(Event):
     """The best model was scored on the test channel."""
 
     name: ClassVar[str] = "test"
+    __test__: ClassVar[bool] = False  # or pytest takes the class for a test case
 
     metrics: Mapping[str, float]
     records: int
@@ -310,8 +315,14 @@ class Interrupting(Event):
     """A signal asks to stop: a checkpoint comes next, then the end."""
 
     name: ClassVar[str] = "interrupting"
+    _derived: ClassVar[tuple[str, ...]] = ("signal_name",)
 
     signal_number: int
+
+    @property
+    def signal_name(self) -> str:
+        """Name of the signal, for example ``"SIGINT"``."""
+        return signal.Signals(self.signal_number).name
 
 
 def _rate(count: int, seconds: float) -> float:
