@@ -42,8 +42,6 @@ class TokenTable(nn.Module):
         self.storage = storage
         self.is_frozen = is_frozen
         self._tape: list[Lookup] = []
-        # Autograd calls a backward only if an input needs a gradient; the table itself must not be one.
-        self._anchor = torch.zeros((), requires_grad=not is_frozen)
 
     def pool(self, ids: Tensor, offsets: Tensor) -> Tensor:
         """Return the mean vector of each sequence.
@@ -62,7 +60,9 @@ class TokenTable(nn.Module):
             return self.kernel.pool(self.weight, ids, offsets)
         lookup = Lookup(ids, offsets)
         self._tape.append(lookup)
-        pooled: Tensor = _RecordedPool.apply(self._anchor, self, lookup)  # type: ignore[no-untyped-call]
+        # Autograd calls a backward only if an input needs a gradient; the table itself must not.
+        anchor = torch.zeros((), requires_grad=True)
+        pooled: Tensor = _RecordedPool.apply(anchor, self, lookup)  # type: ignore[no-untyped-call]
         return pooled
 
     def rows(self, ids: Tensor) -> Tensor:

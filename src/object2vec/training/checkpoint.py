@@ -1,0 +1,203 @@
+"""Checkpoints: everything a run needs to go on to the very same bytes.
+
+A run owns one folder. A lock file keeps a second process out. Each checkpoint is a folder of its own,
+``step-000000123``, that appears by one rename; the newest whole one counts, and the one before it stays until the
+newer is there. Random choices are functions of the seed and of the position (see `pairs.batches`), so the position is
+all of the random state that there is to save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from object2vec.errors import ArtifactError, StorageError, problem
+from object2vec.storage import (
+    TEMPORARY_PREFIX,
+    read_tensors,
+    storage_problem,
+    whole_folder,
+    write_tensors,
+)
+
+SCHEMA_VERSION = 1
+_NAME = re.compile(r"step-(\d{9,})")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often to write a checkpoint: after so many steps, or so many seconds, or at epochs only.
+
+    Parameters
+    ----------
+    steps : int or None
+    seconds : float or None
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | int) -> Interval:
+        """Return the interval that a number of steps or a time like ``"30s"``, ``"10m"``, ``"1h"`` names.
+
+        Raises
+        ------
+        ValueError
+            If `text` is neither.
+        """
+        match = re.fullmatch(r"(\d+)([smh]?)", str(text).strip())
+        if match is None or int(match[1]) == 0:
+            raise ValueError(
+                problem("checkpoint interval", "must be a number of steps or a time", text,
+                        "Write for example 500, 30s, 10m or 1h.")
+            )  # fmt: skip
+        number = int(match[1])
+        if not match[2]:
+            return cls(steps=number)
+        return cls(seconds=number * {"s": 1.0, "m": 60.0, "h": 3600.0}[match[2]])
+
+    def is_due(self, steps: int, seconds: float) -> bool:
+        """Return whether a checkpoint is due so many steps and seconds after the last one."""
+        return bool(
+            (self.steps is not None and steps >= self.steps)
+            or (self.seconds is not None and seconds >= self.seconds)
+        )
+
+
+class CheckpointFolder:
+    """The checkpoints of one run.
+
+    Parameters
+    ----------
+    path : Path
+        Folder that the run owns; it is created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process while the block runs.
+
+        Raises
+        ------
+        StorageError
+            If another process holds it, or it cannot be created.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path / "lock", timeout=0):
+                for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                yield
+        except Timeout as err:
+            raise StorageError(
+                problem(str(self.path), "must belong to one process", "another one that trains here",
+                        "Wait until it ends or choose another folder.")
+            ) from err  # fmt: skip
+        except OSError as err:
+            if isinstance(err, StorageError):
+                raise
+            raise StorageError(storage_problem(self.path, err)) from err
+
+    def latest(self) -> Path | None:
+        """Return the newest whole checkpoint, None if there is none."""
+        return max(self._all(), default=None, key=lambda path: path.name)
+
+    def _all(self) -> list[Path]:
+        if not self.path.is_dir():
+            return []
+        return [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+
+    def save(
+        self, step: int, state: Mapping[str, Any], tensors: Mapping[str, Tensor], best: Path | None
+    ) -> Path:
+        """Write a checkpoint and remove the older ones.
+
+        Parameters
+        ----------
+        step : int
+            Updates made so far.
+        state : mapping
+            JSON values.
+        tensors : mapping of str to Tensor
+            Weights and optimizer state.
+        best : Path or None
+            File with the best weights so far; linked instead of copied where the disk can.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written; the previous checkpoint stays.
+        """
+        target = self.path / f"step-{step:09d}"
+        if target.exists():
+            return target
+        with whole_folder(target) as folder:
+            write_tensors(folder / "tensors.safetensors", tensors)
+            if best is not None:
+                _link(best, folder / "best.safetensors")
+            text = json.dumps({"schema_version": SCHEMA_VERSION, **state}, indent=1)
+            (folder / "state.json").write_text(text, encoding="utf-8")
+        for path in self._all():
+            if path != target:
+                shutil.rmtree(path, ignore_errors=True)
+        return target
+
+    def load(self, path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Copy a checkpoint's numbers into `tensors` and return its state.
+
+        Raises
+        ------
+        ArtifactError
+            If it is damaged, of another version, or belongs to another configuration.
+        """
+        state = self.state(path)
+        read_tensors(path / "tensors.safetensors", tensors)
+        return state
+
+    def state(self, path: Path) -> dict[str, Any]:
+        """Return the state of a checkpoint without its tensors; raises `ArtifactError` like `load`."""
+        file = path / "state.json"
+        try:
+            state = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as err:
+            raise ArtifactError(
+                problem(str(file), "must be readable JSON", str(err), "Remove this checkpoint.")
+            ) from err
+        version = state.get("schema_version") if isinstance(state, dict) else None
+        if version != SCHEMA_VERSION:
+            raise ArtifactError(
+                problem(str(file), f"must have schema version {SCHEMA_VERSION}", version,
+                        "Resume with the version of object2vec that wrote it, or start afresh.")
+            )  # fmt: skip
+        checked: dict[str, Any] = state
+        return checked
+
+    def clear(self) -> None:
+        """Remove every checkpoint; the folder too if nothing else is in it."""
+        for path in self._all():
+            shutil.rmtree(path, ignore_errors=True)
+        (self.path / "lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
