@@ -128,6 +128,15 @@ def test_slice_is_that_of_a_list(rows, start, stop):
     assert to_lists(Ragged.build(rows).slice(start, stop)) == rows[start:stop]
 
 
+@given(lists, st.integers(1, 10))
+def test_pieces_are_the_column_cut_between_rows(rows, tokens):
+    pieces = list(Ragged.build(rows).pieces(tokens))
+    assert [row for _, piece in pieces for row in to_lists(piece)] == rows
+    starts = np.cumsum([0, *(len(piece) for _, piece in pieces)])[:-1]
+    assert [start for start, _ in pieces] == starts.tolist()
+    assert all(len(piece.values) < tokens + max(map(len, rows)) for _, piece in pieces)
+
+
 @given(lists, st.integers(0, 7))
 def test_truncated_keeps_the_first_tokens(rows, max_len):
     column = Ragged.build(rows)

@@ -7,9 +7,9 @@ as well on memory-mapped files as on arrays, and no row is ever touched in Pytho
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,16 @@ class Ragged:
         start, stop, _ = slice(start, stop).indices(len(self))
         offsets = self.offsets[start : max(start, stop) + 1]  # (m + 1,)
         return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def pieces(self, tokens: int = 1 << 22) -> Iterator[tuple[int, Ragged]]:
+        """Yield the column in pieces of about `tokens` ids: the first row's number and the rows.
+
+        What looks at every id of a column larger than memory goes through its pieces.
+        """
+        cuts = np.searchsorted(self.offsets, np.arange(tokens, self.offsets[-1], tokens))
+        bounds = np.unique(np.concatenate([[0], cuts, [len(self)]])).tolist()
+        for start, stop in pairwise(bounds):
+            yield start, self.slice(start, stop)
 
     def truncated(self, max_len: int) -> Ragged:
         """Return the rows cut to their first `max_len` ids; self if none is longer."""

@@ -107,6 +107,29 @@ def read_blocks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[Bloc
         yield Block(b"".join(parts), line)
 
 
+def read_raw(source: Source) -> Iterator[bytes]:
+    """Yield the bytes of `source` as they are.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read.
+    """
+    try:
+        with source.open() as raw:
+            while part := raw.read(1 << 20):
+                yield part
+    except OSError as err:
+        raise unreadable(source.name, err) from err
+
+
+def unreadable(name: str, err: Exception) -> DataError:
+    """Return the error for a source that cannot be read."""
+    got = (err.strerror if isinstance(err, OSError) else None) or str(err) or type(err).__name__
+    cure = "Check the name, your permissions and whether the file is whole."
+    return DataError(problem(name, "must be readable", got, cure))
+
+
 def _one(name: str) -> list[Source]:
     """Return the streams behind one name."""
     if name == _STDIN:
@@ -155,7 +178,7 @@ def _remote(url: str) -> list[Source]:
         cure = "Install the package that it names."
         raise MissingExtraError(problem(url, "needs another package", str(err), cure)) from err
     except (OSError, ValueError) as err:
-        raise _unreadable(url, err) from err
+        raise unreadable(url, err) from err
     files = [file for file in found if not _is_hidden(file.removeprefix(beneath).split("/"))]
     if not files:
         cure = "Put the records there or name another prefix."
@@ -177,7 +200,7 @@ def _read_chunks(source: Source, size: int) -> Iterator[bytes]:
                 yield chunk
                 chunk = stream.read(size)
     except OSError as err:
-        raise _unreadable(source.name, err) from err
+        raise unreadable(source.name, err) from err
 
 
 def _decompressed(raw: BinaryIO) -> BinaryIO:
@@ -193,9 +216,3 @@ def _decompressed(raw: BinaryIO) -> BinaryIO:
             # Unlike gzip and zstandard of Python it sees a truncated archive of either kind.
             return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec))
     return stream
-
-
-def _unreadable(name: str, err: Exception) -> DataError:
-    got = (err.strerror if isinstance(err, OSError) else None) or str(err) or type(err).__name__
-    cure = "Check the name, your permissions and whether the file is whole."
-    return DataError(problem(name, "must be readable", got, cure))

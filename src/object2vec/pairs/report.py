@@ -1,0 +1,229 @@
+"""What a model's limits mean for some pairs: what is wrong, and what will be cut or ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.ragged import Ragged
+from object2vec.pairs.statistics import SideStatistics
+
+TRUNCATED = "One or more sequences have been truncated because they exceeded max_seq_len"
+
+_Problem = tuple[int, str]  # the record and what is wrong with it
+
+
+@dataclass(frozen=True)
+class SideReport:
+    """What a model sees of one side, its sequences cut to max_seq_len.
+
+    Parameters
+    ----------
+    tokens : int
+        Ids that remain.
+    truncated_rows, empty_rows : int
+        Sequences that were cut, and that have no id at all.
+    padding_rows : int
+        Sequences in which the id 0 remains.
+    """
+
+    tokens: int
+    truncated_rows: int
+    empty_rows: int
+    padding_rows: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a model sees of a channel.
+
+    Parameters
+    ----------
+    channel : str
+    rows, blank_lines : int
+        Records, and lines skipped because they are blank.
+    in0, in1 : SideReport
+    label_counts : dict of int to int, or None
+        Records of each class, for a classifier.
+    label_low, label_mean, label_high : float
+    mask_padding : bool
+        Whether the id 0 is padding and so not seen.
+    negative_sampling_rate : int
+    """
+
+    channel: str
+    rows: int
+    blank_lines: int
+    in0: SideReport
+    in1: SideReport
+    label_counts: dict[int, int] | None
+    label_low: float
+    label_mean: float
+    label_high: float
+    mask_padding: bool
+    negative_sampling_rate: int
+
+    def lines(self) -> list[str]:
+        """Return what a log should say."""
+        tokens = f"{self.in0.tokens} tokens in in0, {self.in1.tokens} in in1"
+        lines = [f"{self.channel}: {self.rows} pairs, {tokens}"]
+        if self.label_counts is None:
+            spread = f"{self.label_low:.6g} to {self.label_high:.6g}, mean {self.label_mean:.6g}"
+            lines.append(f"{self.channel}: labels {spread}")
+        else:
+            counts = ", ".join(f"{label}: {n}" for label, n in self.label_counts.items())
+            lines.append(f"{self.channel}: labels {counts}")
+        if self.in0.truncated_rows or self.in1.truncated_rows:
+            cut = f"{self.in0.truncated_rows} in in0, {self.in1.truncated_rows} in in1"
+            lines.append(f"{TRUNCATED} ({self.channel}: {cut})")
+        if self.in0.empty_rows or self.in1.empty_rows:
+            empty = f"{self.in0.empty_rows} in in0, {self.in1.empty_rows} in in1"
+            lines.append(f"{self.channel}: sequences without tokens: {empty}")
+        if self.blank_lines:
+            lines.append(f"{self.channel}: {self.blank_lines} blank lines skipped")
+        return lines
+
+    def warnings(self) -> list[str]:
+        """Return what a log should warn of."""
+        warnings = []
+        if self.mask_padding and (self.in0.padding_rows or self.in1.padding_rows):
+            rows = f"{self.in0.padding_rows} sequences of in0 and {self.in1.padding_rows} of in1"
+            warnings.append(
+                f"{self.channel}: {rows} hold the id 0, which stands for padding and is ignored. "
+                "Number tokens from 1, or set mask_padding=false."
+            )
+        if self.negative_sampling_rate and self.label_low <= 0:
+            warnings.append(
+                f"{self.channel}: some given pairs have label 0 or less, though "
+                f"negative_sampling_rate={self.negative_sampling_rate} makes negatives of its own."
+            )
+        return warnings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return asdict(self)
+
+
+def check(
+    pairs: Pairs,
+    *,
+    vocab_sizes: tuple[int, int],
+    max_seq_lens: tuple[int, int],
+    num_classes: int | None,
+    mask_padding: bool = True,
+    negative_sampling_rate: int = 0,
+    channel: str = "train",
+) -> Report:
+    """Return what a model with these limits sees of `pairs`.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Both sides and labels.
+    vocab_sizes, max_seq_lens : tuple of int
+        Limits of encoder 0 and encoder 1. Ids beyond max_seq_len are cut off, so they may be any.
+    num_classes : int or None
+        Labels must be classes below it; None if any number is right.
+    mask_padding : bool, default True
+        Whether the id 0 is padding.
+    negative_sampling_rate : int, default 0
+    channel : str, default "train"
+        What the report and messages call the pairs.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or there is no record, an id is not below its vocab_size or a label
+        is no class. The first 20 problems are listed, each with its file and line.
+
+    Notes
+    -----
+    The message for an id is AWS's own (https://github.com/aws/sagemaker-python-sdk/issues/834).
+    """
+    if pairs.in0 is None or pairs.in1 is None or pairs.label is None or not len(pairs):
+        cure = "Give each record in0, in1 and label."
+        raise DataError(problem(channel, "must hold records with both sides and labels",
+                                f"{len(pairs)} records", cure))  # fmt: skip
+    problems: list[_Problem] = []
+    sides = []
+    facts = (pairs.statistics.in0, pairs.statistics.in1)
+    for side, column in enumerate((pairs.in0, pairs.in1)):
+        limits = vocab_sizes[side], max_seq_lens[side]
+        report, bad = _check_side(side, column, facts[side] or SideStatistics(), *limits)
+        sides.append(report)
+        problems += bad
+    if num_classes is not None:
+        problems += _check_classes(pairs.label, num_classes)
+    if problems:
+        first = sorted(problems)[:MAX_PROBLEMS]
+        raise DataError(
+            join_problems([f"{pairs.where(row, channel)}: {text}" for row, text in first])
+        )
+    return Report(
+        channel=channel, rows=len(pairs), blank_lines=pairs.blank_lines,
+        in0=sides[0], in1=sides[1],
+        label_counts=None if num_classes is None else _count(pairs.label, num_classes),
+        label_low=float(pairs.label.min()), label_high=float(pairs.label.max()),
+        label_mean=float(pairs.label.mean(dtype=np.float64)),
+        mask_padding=mask_padding, negative_sampling_rate=negative_sampling_rate,
+    )  # fmt: skip
+
+
+def _check_side(
+    side: int, column: Ragged, facts: SideStatistics, vocab_size: int, max_len: int
+) -> tuple[SideReport, list[_Problem]]:
+    """Return the report of one side, and the first ids that are too large."""
+    tokens = truncated_rows = padding_rows = largest = 0
+    bad: list[tuple[int, int]] = []  # record and id
+    # Mostly the statistics tell that no id is wrong or 0; then none is looked at.
+    must_look = facts.max_id >= vocab_size or facts.padding_tokens > 0
+    for start, piece in column.pieces():
+        lengths = piece.lengths  # (rows,)
+        tokens += int(np.minimum(lengths, max_len).sum())
+        truncated_rows += int(np.count_nonzero(lengths > max_len))
+        if must_look:
+            cut = piece.truncated(max_len)
+            padding_rows += len(_rows_with(cut, cut.values == 0)[0])
+            largest = max(largest, int(cut.values.max(initial=0)))
+            rows, ids = _rows_with(cut, cut.values >= vocab_size)
+            room = MAX_PROBLEMS - len(bad)
+            bad += zip((rows[:room] + start).tolist(), ids[:room].tolist(), strict=True)
+    problems = [
+        (row, f'Inconsistent vocab for in{side} found. Vocab id "{token}" is not less than '
+              f"vocab_size={vocab_size}. Raise enc{side}_vocab_size to at least {largest + 1} "
+              "or fix the id.")
+        for row, token in bad
+    ]  # fmt: skip
+    return SideReport(tokens, truncated_rows, facts.empty_rows, padding_rows), problems
+
+
+def _rows_with(
+    column: Ragged, found: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the rows in which some id is marked, and the first such id of each."""
+    positions = np.flatnonzero(found)  # (marked ids,)
+    rows = np.searchsorted(column.offsets, positions, side="right") - 1
+    rows, first = np.unique(rows, return_index=True)  # (marked rows,)
+    return rows, column.values[positions[first]]
+
+
+def _check_classes(label: NDArray[np.float32], num_classes: int) -> Iterator[_Problem]:
+    """Yield the first labels that are no class."""
+    bad = (label < 0) | (label >= num_classes) | (label != np.floor(label))  # (n,)
+    for row in np.flatnonzero(bad)[:MAX_PROBLEMS].tolist():
+        got = float(label[row])
+        is_class = got >= num_classes and got.is_integer()
+        cure = "Raise num_classes or fix the label." if is_class else "Fix the label."
+        yield row, f"label must be an integer class in [0, {num_classes}); got {got:g}. {cure}"
+
+
+def _count(label: NDArray[np.float32], num_classes: int) -> dict[int, int]:
+    """Return the number of records of each class."""
+    counts = np.bincount(label.astype(np.int64), minlength=num_classes)
+    return dict(enumerate(counts.tolist()))
