@@ -1,14 +1,15 @@
 """The saved model: a folder of safetensors and JSON that appears whole or not at all.
 
-===================  =====================================================================================
-``config.json``      schema version and every hyperparameter
+=====================  ==========================================================
+``config.json``        schema version and every hyperparameter
 ``model.safetensors``  the weights
-``vocab0.json``      optional: the token of each id of in0, for people and tools; ``vocab1.json`` likewise
-``metrics.jsonl``    what training reported, one JSON object per line
-``README.md``        the model card: data counts, hyperparameters, metrics
-===================  =====================================================================================
+``vocab0.json``        optional: the id of each token of in0; ``vocab1.json`` likewise
+``metrics.jsonl``      what training reported, one JSON object per line
+``README.md``          the model card: data counts, hyperparameters, metrics
+=====================  ==========================================================
 
-Nothing is ever unpickled. Sizes and shapes are checked against the configuration before anything is allocated.
+Nothing is ever unpickled. Sizes and shapes are checked against the configuration before anything is
+allocated.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ def _section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _read_network(path: Path, config: Config, device: str) -> Network:
-    """Return the network with the weights of a file; its memory is taken after the shapes are checked."""
+    """Return the network with the weights of a file, whose shapes are checked first."""
     kernel = kernel_for(config.kernel, device)
     with torch.device("meta"):
         network = Network(config, kernel)
@@ -227,16 +228,16 @@ def _card(artifact: Artifact) -> str:
     lines = [
         "# object2vec model",
         "",
-        f"Encoder 0 ({config.enc0_network}) and encoder 1 ({config.enc1_network}) turn objects into "
-        f"vectors of {config.enc_dim} numbers; "
+        f"Encoder 0 ({config.enc0_network}) and encoder 1 ({config.enc1_network}) turn objects "
+        f"into vectors of {config.enc_dim} numbers; "
         + (
             f"the head gives probabilities of {config.num_classes} classes."
             if config.is_classifier
             else "the head predicts a number."
         ),
         "",
-        f"Made by object2vec {VERSION}; {parameter_count(artifact.network):,} trained numbers beside "
-        f"token tables of {_sizes(artifact.network)} rows x columns.",
+        f"Made by object2vec {VERSION}; {parameter_count(artifact.network):,} trained numbers "
+        f"beside token tables of {_sizes(artifact.network)} rows x columns.",
         "",
         "## Use",
         "",
@@ -250,7 +251,9 @@ def _card(artifact: Artifact) -> str:
         "",
         *_table("Data", ("channel", "fact", "value"), _flat(facts.data)),
         *_table("Metrics", ("channel", "metric", "value"), _flat(facts.metrics)),
-        *_table("Hyperparameters", ("name", "value"), [(k, json.dumps(settings[k])) for k in settings]),
+        *_table(
+            "Hyperparameters", ("name", "value"), [(k, json.dumps(settings[k])) for k in settings]
+        ),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -260,12 +263,15 @@ def _sizes(network: Network) -> str:
 
 
 def _flat(tree: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the leaves of a mapping of mappings as rows."""
-    return [
-        (group, name, json.dumps(value))
-        for group, leaves in tree.items()
-        for name, value in leaves.items()
-    ]
+    """Return the leaves of a tree of mappings as rows: first name, other names, value."""
+    rows = []
+    for group, leaves in tree.items():
+        for name, value in leaves.items():
+            if isinstance(value, dict):
+                rows += [(group, f"{name}.{part}", text) for _, part, text in _flat({"": value})]
+            else:
+                rows.append((group, name, json.dumps(value)))
+    return rows
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,8 +1,9 @@
 """Files that appear whole or not at all.
 
-A folder is written beside its place under a temporary name, every file and the folder itself are flushed to the disk, and one
-rename puts it there. Whatever happens before the rename, the old state stays; a rename alone is not enough, since
-file systems may reorder it before the data (Pillai et al. 2014, "All file systems are not created equal").
+A folder is written beside its place under a temporary name, every file and the folder itself are
+flushed to the disk, and one rename puts it there. Whatever happens before the rename, the old state
+stays; a rename alone is not enough, since file systems may reorder it before the data (Pillai et
+al. 2014, "All file systems are not created equal").
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
     try:
         save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
+        path.chmod(0o644)  # safetensors makes it readable for its owner alone
     except (OSError, SafetensorError) as err:
         cause = err if isinstance(err, OSError) else OSError(0, str(err))
         raise StorageError(storage_problem(path, cause)) from err
@@ -131,7 +133,7 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
 
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
             _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
             for name, tensor in into.items():
                 source = file.get_tensor(name)

@@ -18,8 +18,8 @@ def kernel_for(name: str, device: str) -> Kernel:
     Parameters
     ----------
     name : {"auto", "compiled", "reference"}
-        The hyperparameter `kernel`. ``auto`` compiles on a CPU if Numba is there, else it falls back to
-        the reference and says so once.
+        The hyperparameter `kernel`. ``auto`` compiles on a CPU if Numba is there, else it falls
+        back to the reference and says so once.
     device : str
         ``cpu`` or ``cuda:N``.
     """

@@ -1,8 +1,9 @@
 """What a kernel is: the only two places where a token table is read and written.
 
-A lookup means rows of a table over ragged sequences. While a network trains, each lookup is recorded; its
-backward pass only hands over the gradient of its output. The kernel then reduces the gradients of each distinct token and applies
-the optimizer to that token's row, in one pass and without ever forming a gradient as large as the table.
+A lookup means rows of a table over ragged sequences. While a network trains, each lookup is
+recorded; its backward pass only hands over the gradient of its output. The kernel then reduces the
+gradients of each distinct token and applies the optimizer to that token's row, in one pass and
+without ever forming a gradient as large as the table.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Kernel(Protocol):
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
-        """Update the rows of `weight` that the lookups of `tape` read, and their `state`, in place."""
+        """Update, in place, the rows of `weight` and `state` that the lookups of `tape` read."""
 
     def update_table(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
@@ -54,6 +55,12 @@ class Kernel(Protocol):
         """Update every row of `weight` and its `state`, in place; rows not read have gradient 0."""
 
     def update_dense(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], gradient: Tensor, decay: bool
+        self,
+        rule: Rule,
+        step: int,
+        weight: Tensor,
+        state: Sequence[Tensor],
+        gradient: Tensor,
+        decay: bool,
     ) -> None:
         """Update a parameter of any shape from its whole gradient, in place."""

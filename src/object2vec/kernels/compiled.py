@@ -1,14 +1,14 @@
-"""The kernel for CPUs, compiled by Numba: one pass per distinct token, the same bytes for any number of threads.
+"""The kernel for CPUs, compiled by Numba: one pass per distinct token, with fixed sums.
 
-An update first lists the occurrences of each distinct token (two passes over the ids, with a scratch array
-that remembers each token's place in the list). Then every token is one unit of work: sum its share of the gradients in the order of
-the batch, apply the rule to its row and state, go on. A unit belongs to one thread as a whole and its order of
-summation is fixed by the batch, so the number of threads cannot change a bit of the result.
+An update first lists the occurrences of each distinct token (two passes over the ids, with a
+scratch array that remembers each token's place in the list). Then every token is one unit of work:
+sum its share of the gradients in the order of the batch, apply the rule to its row and state, go
+on. A unit belongs to one thread as a whole and its order of summation is fixed by the batch, so the
+number of threads cannot change a bit of the result.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from object2vec.kernels.base import Lookup
-from object2vec.kernels.rules import RULES, Adadelta, Adagrad, Adam, RMSProp, Rule
+from object2vec.kernels.rules import RULES, TINY, Adadelta, Adagrad, Adam, RMSProp, Rule
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -28,6 +28,7 @@ Integers = NDArray[np.int64]
 _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
 _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
+_TINY = np.float32(TINY)
 _SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
 
 
@@ -88,7 +89,7 @@ class CompiledKernel:
     def _occurrences(
         self, vocab_size: int, tape: Sequence[Lookup]
     ) -> tuple[Integers, Integers, Integers, Floats, NDArray[np.int32]]:
-        """Return where each distinct token of the tape occurs and all gradients, one below another."""
+        """Return where each distinct token of the tape occurs, and all gradients in one array."""
         n_tokens = sum(len(lookup.ids) for lookup in tape)
         n_rows = sum(len(lookup.offsets) - 1 for lookup in tape)
         assert tape[0].gradient is not None
@@ -109,7 +110,8 @@ class CompiledKernel:
 
 def set_threads(count: int) -> None:
     """Let the compiled kernels use `count` threads."""
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    numba.set_num_threads(min(count, most))
 
 
 def _settings(rule: Rule, step: int, decay: bool = True) -> tuple[int, Floats]:
@@ -121,7 +123,9 @@ def _settings(rule: Rule, step: int, decay: bool = True) -> tuple[int, Floats]:
         Adadelta: (Adadelta.rho, 0.0, Adadelta.epsilon),
     }.get(type(rule), (0.0, 0.0, 0.0))
     wd = rule.weight_decay if decay else 0.0
-    return _CODES[rule.name], np.array([rule.rate(step), wd, *own, 1 - own[0], 1 - own[1]], np.float32)
+    return _CODES[rule.name], np.array(
+        [rule.rate(step), wd, *own, 1 - own[0], 1 - own[1]], np.float32
+    )
 
 
 def _arrays(weight: Tensor, state: Sequence[Tensor]) -> tuple[Any, Any, Any]:
@@ -140,7 +144,13 @@ def _bounds(starts: Integers) -> Integers:
 
 
 @njit(inline="always")
-def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901
+def _decayed(moment, keep, rest, addend):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    value = keep * moment + rest * addend
+    return value if abs(value) >= _TINY else np.float32(0.0)
+
+
+@njit(inline="always")
+def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Apply one rule to a row; see `object2vec.kernels.rules` for the formulas."""
     rate, wd, k1, k2, epsilon, r1, r2 = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
     if code == _SGD:
@@ -149,8 +159,8 @@ def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001
     elif code == _ADAM:
         for i in range(len(w)):
             x = g[i] + wd * w[i]
-            s[i] = k1 * s[i] + r1 * x
-            u[i] = k2 * u[i] + r2 * (x * x)
+            s[i] = _decayed(s[i], k1, r1, x)
+            u[i] = _decayed(u[i], k2, r2, x * x)
             w[i] -= rate * s[i] / (np.sqrt(u[i]) + epsilon)
     elif code == _ADAGRAD:
         for i in range(len(w)):
@@ -159,13 +169,13 @@ def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001
     elif code == _RMSPROP:
         for i in range(len(w)):
             x = g[i] + wd * w[i]
-            s[i] = k1 * s[i] + r1 * (x * x)
+            s[i] = _decayed(s[i], k1, r1, x * x)
             w[i] -= rate * x / np.sqrt(s[i] + epsilon)
     else:
         for i in range(len(w)):
-            s[i] = k1 * s[i] + r1 * (g[i] * g[i])
+            s[i] = _decayed(s[i], k1, r1, g[i] * g[i])
             d = np.sqrt(u[i] + epsilon) / np.sqrt(s[i] + epsilon) * g[i]
-            u[i] = k1 * u[i] + r1 * (d * d)
+            u[i] = _decayed(u[i], k1, r1, d * d)
             w[i] -= d + wd * w[i]
 
 

@@ -26,7 +26,7 @@ class ReferenceKernel:
     ) -> None:
         """Update the rows that were read: gather them, apply the rule, put them back."""
         ids, gradients = _occurrences(tape)  # (n,), (n, E)
-        tokens, places = ids.unique(return_inverse=True)  # (U,), (n,)
+        tokens, places = torch.unique(ids, return_inverse=True)  # (U,), (n,)
         gradient = torch.zeros(len(tokens), weight.shape[1], device=weight.device)  # (U, E)
         gradient.index_add_(0, places, gradients)
         rows, row_state = weight[tokens], [tensor[tokens] for tensor in state]
@@ -57,7 +57,9 @@ class ReferenceKernel:
 
 def _owners(offsets: Tensor) -> Tensor:
     """Return the sequence that each token belongs to, (n,)."""
-    return torch.repeat_interleave(torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff())
+    return torch.repeat_interleave(
+        torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff()
+    )
 
 
 def _scales(offsets: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ def _scales(offsets: Tensor) -> Tensor:
 
 
 def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor]:
-    """Return the token of each occurrence in the tape and its share of the gradient, (n,) and (n, E)."""
+    """Return each occurrence of a token, (n,), and its share of the gradient, (n, E)."""
     ids = torch.cat([lookup.ids for lookup in tape]).long()
     shares = []
     for lookup in tape:

@@ -1,9 +1,10 @@
 """The five update rules, with the constants and the arithmetic of Apache MXNet 1.x.
 
-AWS's container trains with MXNet, so its rules are the ones whose learning rates transfer. They differ from
-PyTorch's in where epsilon stands and in how weight decay enters. Each rule works on a whole parameter (dense) or
-on the rows of a batch's tokens (row_sparse, "lazy": the state of untouched rows is frozen, not decayed).
-Source: the optimizer operators of MXNet 1.x, as described in its API reference
+AWS's container trains with MXNet, so its rules are the ones whose learning rates transfer. They
+differ from PyTorch's in where epsilon stands and in how weight decay enters. Each rule works on a
+whole parameter (dense) or on the rows of a batch's tokens (row_sparse, "lazy": the state of
+untouched rows is frozen, not decayed). Source: the optimizer operators of MXNet 1.x, as described
+in its API reference
 (https://mxnet.apache.org/versions/1.9.1/api/python/docs/api/optimizer/index.html).
 """
 
@@ -17,6 +18,16 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+# A moment that is not fed decays into subnormal numbers, which a CPU computes ten times slower.
+# Below this bound a moment is 0: whatever it could add lies far under the rounding of any weight.
+TINY = 1e-30
+
+
+def _decay(moment: Tensor, keep: float, addend: Tensor) -> None:
+    """Turn `moment` into keep * moment + (1 - keep) * addend, without subnormal numbers."""
+    moment.mul_(keep).add_((1 - keep) * addend)
+    moment.masked_fill_(moment.abs() < TINY, 0.0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,12 @@ class Rule(ABC):
         return self.learning_rate
 
     def update(
-        self, weight: Tensor, gradient: Tensor, state: Sequence[Tensor], step: int, decay: bool = True
+        self,
+        weight: Tensor,
+        gradient: Tensor,
+        state: Sequence[Tensor],
+        step: int,
+        decay: bool = True,
     ) -> None:
         """Update `weight` and `state` in place from `gradient`, all of one shape.
 
@@ -76,8 +92,8 @@ class SGD(Rule):
 class Adam(Rule):
     """Adam (Kingma & Ba 2015) with the bias correction folded into the step size.
 
-    m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  w <- w - lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) + eps),
-    with g <- g + wd w before all of it.
+    m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  w <- w - lr sqrt(1-b2^t)/(1-b1^t) m / (sqrt(v) +
+    eps), with g <- g + wd w before all of it.
     """
 
     name = "adam"
@@ -92,8 +108,8 @@ class Adam(Rule):
     def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         mean, variance = state
         g = g + wd * w
-        mean.mul_(self.beta1).add_((1 - self.beta1) * g)
-        variance.mul_(self.beta2).add_((1 - self.beta2) * (g * g))
+        _decay(mean, self.beta1, g)
+        _decay(variance, self.beta2, g * g)
         w -= self.rate(step) * mean / (variance.sqrt() + self.epsilon)
 
 
@@ -111,7 +127,10 @@ class Adagrad(Rule):
 
 
 class RMSProp(Rule):
-    """RMSProp, not centred: n <- 0.9 n + 0.1 g^2;  w <- w - lr g / sqrt(n + eps), with g <- g + wd w."""
+    """RMSProp, not centred, with g <- g + wd w before all of it.
+
+    n <- 0.9 n + 0.1 g^2;  w <- w - lr g / sqrt(n + eps).
+    """
 
     name = "rmsprop"
     state_names = ("variance",)
@@ -120,7 +139,7 @@ class RMSProp(Rule):
     def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         (variance,) = state
         g = g + wd * w
-        variance.mul_(self.gamma).add_((1 - self.gamma) * (g * g))
+        _decay(variance, self.gamma, g * g)
         w -= self.rate(step) * g / (variance + self.epsilon).sqrt()
 
 
@@ -137,9 +156,9 @@ class Adadelta(Rule):
 
     def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         gradients, updates = state
-        gradients.mul_(self.rho).add_((1 - self.rho) * (g * g))
+        _decay(gradients, self.rho, g * g)
         delta = (updates + self.epsilon).sqrt() / (gradients + self.epsilon).sqrt() * g
-        updates.mul_(self.rho).add_((1 - self.rho) * (delta * delta))
+        _decay(updates, self.rho, delta * delta)
         w -= delta + wd * w
 
 
@@ -147,5 +166,5 @@ RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (SGD, Adam, Adagrad,
 
 
 def new_state(rule: Rule, weight: Tensor) -> tuple[Tensor, ...]:
-    """Return the initial state of `rule` for `weight`: zeros, which cost no memory until they are touched."""
+    """Return the initial state of a weight: zeros, which cost no memory until they are touched."""
     return tuple(torch.zeros_like(weight) for _ in rule.state_names)

@@ -16,8 +16,8 @@ class Dropout(nn.Module):
 
     Notes
     -----
-    `generator` is set by the training loop before each step, so that a step's mask depends on the seed and the number of
-    the step alone and a resumed run draws the same masks.
+    `generator` is set by the training loop before each step, so that a step's mask depends on the
+    seed and the number of the step alone and a resumed run draws the same masks.
     """
 
     generator: torch.Generator | None = None

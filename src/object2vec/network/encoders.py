@@ -1,8 +1,9 @@
 """The three encoder families: token sequences in, embeddings of width `enc_dim` out.
 
-Nothing is padded. Sequences travel as one flat run of tokens with offsets, and every encoder's work follows the number of tokens:
-the convolutions run over the flat run with a gap of zeros between neighbours, the LSTM over packed time
-steps. So neither padding nor the other rows of a batch can change a row's embedding.
+Nothing is padded. Sequences travel as one flat run of tokens with offsets, and every encoder's work
+follows the number of tokens: the convolutions run over the flat run with a gap of zeros between
+neighbours, the LSTM over packed time steps. So neither padding nor the other rows of a batch can
+change a row's embedding.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Encoder(nn.Module, ABC):
 
 
 class PooledEmbedding(Encoder):
-    """The mean of the token vectors, without projection or non-linearity; D is the table's width."""
+    """The mean of the token vectors, without projection: D is the width of the table."""
 
     def without_padding(self, sequences: Ragged) -> Ragged:
         """Return `sequences` without id 0, which must not count in the mean either."""
@@ -83,14 +84,15 @@ class PooledEmbedding(Encoder):
 class HCNN(Encoder):
     """Hierarchical convolution: each layer's maximum over time is a part of the embedding.
 
-    X_l = relu(conv_l(drop(X_{l-1}))), u_l = max over time of X_l, embedding = [u_1; ...; u_L]. Each layer has
-    D // L filters, the last one takes the remainder. The structure is the hierarchical ConvNet of Conneau et
-    al. 2017 (https://arxiv.org/abs/1705.02364, section 3.2.4).
+    X_l = relu(conv_l(drop(X_{l-1}))), u_l = max over time of X_l, embedding = [u_1; ...; u_L]. Each
+    layer has D // L filters, the last one takes the remainder. The structure is the hierarchical
+    ConvNet of Conneau et al. 2017 (https://arxiv.org/abs/1705.02364, section 3.2.4).
 
     Notes
     -----
-    AWS takes the maximum over padded positions too, so its embeddings depend a little on the padded length.
-    Here positions outside the sequence are zero in every layer, and an embedding depends on its tokens alone.
+    AWS takes the maximum over padded positions too, so its embeddings depend a little on the padded
+    length. Here positions outside the sequence are zero in every layer, and an embedding depends on
+    its tokens alone.
     """
 
     def __init__(
@@ -127,8 +129,8 @@ class HCNN(Encoder):
     def _layout(self, sequences: Ragged) -> tuple[np.ndarray, np.ndarray]:
         """Return the row of each token, (n,), and where each sequence and its gap begin, (B + 1,).
 
-        A gap of zero rows stands before the first sequence and after each one. It is as wide as a filter
-        reaches, so that no output at a token sees another sequence.
+        A gap of zero rows stands before the first sequence and after each one. It is as wide as a
+        filter reaches, so that no output at a token sees another sequence.
         """
         rows = np.arange(len(sequences), dtype=np.int64)  # (B,)
         shift = self.gap * (rows + 1)
@@ -165,8 +167,9 @@ class Convolution(nn.Module):
 class BiLSTM(Encoder):
     """Bidirectional LSTM layers of D / 2 units each way, then the maximum over time.
 
-    AWS documents the family but not its pooling; the maximum over valid positions is that of Conneau et al.
-    2017 (https://arxiv.org/abs/1705.02364, section 3.2.2), whose design the rest of Object2Vec follows.
+    AWS documents the family but not its pooling; the maximum over valid positions is that of
+    Conneau et al. 2017 (https://arxiv.org/abs/1705.02364, section 3.2.2), whose design the rest of
+    Object2Vec follows.
     """
 
     def __init__(
@@ -187,7 +190,9 @@ class BiLSTM(Encoder):
         x = self.embed(table, ids[to_steps])  # (n, E) by time step
         for depth, lstm in enumerate(self.lstms):
             x = self.dropout(x) if depth else x
-            x = lstm(nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes)))[0].data  # (n, D)
+            x = lstm(nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes)))[
+                0
+            ].data  # (n, D)
         x = x[to_steps.argsort()]  # (n, D) by sequence
         if self.mask_padding:
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
@@ -198,8 +203,8 @@ class BiLSTM(Encoder):
 def _packed_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the flat place of each token of a packed sequence, (n,), and its batch sizes, (T,).
 
-    A packed sequence holds the first token of every row, then the second ones, and so on, rows from the
-    longest to the shortest.
+    A packed sequence holds the first token of every row, then the second ones, and so on, rows from
+    the longest to the shortest.
     """
     by_length = np.argsort(-lengths, kind="stable")  # (P,)
     rank = np.empty_like(by_length)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -14,16 +16,14 @@ _ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 class Head(nn.Module):
     """`mlp_layers` hidden layers of width H, then the output layer.
 
-    Each hidden layer is followed by its activation and dropout; with ``mlp_activation=linear`` by neither, as
-    AWS's graph shows.
+    Each hidden layer is followed by its activation and dropout; with ``mlp_activation=linear`` by
+    neither, as AWS's graph shows.
     """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         widths = [config.comparator_width] + config.mlp_layers * [config.mlp_dim]
-        self.hidden = nn.ModuleList(
-            nn.Linear(wide, narrow) for wide, narrow in zip(widths, widths[1:], strict=False)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
         self.output = nn.Linear(widths[-1], config.output_width)
         self.activation = _ACTIVATIONS.get(config.mlp_activation)
         self.dropout = Dropout(config.dropout)

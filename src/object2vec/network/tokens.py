@@ -1,8 +1,9 @@
 """Token tables: one row of numbers per token, read by lookups that are recorded while training.
 
-A table is no PyTorch parameter: autograd would build a gradient as large as the table, or a sparse tensor that has
-to be sorted and summed. Instead every lookup goes on the table's tape, the backward pass hands its gradient over,
-and `TokenTable.update` lets a kernel reduce and apply everything at once.
+A table is no PyTorch parameter: autograd would build a gradient as large as the table, or a sparse
+tensor that has to be sorted and summed. Instead every lookup goes on the table's tape, the backward
+pass hands its gradient over, and `TokenTable.update` lets a kernel reduce and apply everything at
+once.
 """
 
 from __future__ import annotations
@@ -94,11 +95,11 @@ class _RecordedPool(torch.autograd.Function):
     """Pooling whose backward pass leaves its gradient on the tape."""
 
     @staticmethod
-    def forward(ctx, anchor: Tensor, table: TokenTable, lookup: Lookup) -> Tensor:  # type: ignore[no-untyped-def, override]  # noqa: ANN001
+    def forward(ctx, anchor: Tensor, table: TokenTable, lookup: Lookup) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
         ctx.lookup = lookup
         return table.kernel.pool(table.weight, lookup.ids, lookup.offsets)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[None, None, None]:  # type: ignore[no-untyped-def, override]  # noqa: ANN001
+    def backward(ctx, gradient: Tensor) -> tuple[None, None, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
         ctx.lookup.gradient = gradient
         return None, None, None

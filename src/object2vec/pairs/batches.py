@@ -1,7 +1,8 @@
 """Batches: which records go together, in which order, and how they are fetched from the columns.
 
-The plan of an epoch is a function of the seed and the epoch's number, and the negatives of a batch one of the seed, the
-epoch and the batch: nothing is remembered between batches, so a run can go on from any of them.
+The plan of an epoch is a function of the seed and the epoch's number, and the negatives of a batch
+one of the seed, the epoch and the batch: nothing is remembered between batches, so a run can go on
+from any of them.
 """
 
 from __future__ import annotations
@@ -77,6 +78,13 @@ class TrainingBatches:
         """Records of an epoch, generated negatives included."""
         return len(self.pairs) * (1 + self.rate)
 
+    @property
+    def repeated_records(self) -> int:
+        """Records repeated to fill the last batches up; none without `compat_metrics`."""
+        if not self.config.compat_metrics:
+            return 0
+        return sum(-len(bucket) % self.positives for bucket in self.buckets)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
         for index, rows in enumerate(self._plan(epoch)[start:], start):
@@ -143,8 +151,8 @@ def _filled(
 def _buckets(pairs: Pairs, config: Config) -> list[NDArray[np.int64]]:
     """Return the records of each length bucket; all in one without bucketing.
 
-    The longer side's lengths are cut into steps of `bucket_width`, the shorter side's into as many steps; a
-    record belongs to the first bucket that holds both its sides.
+    The longer side's lengths are cut into steps of `bucket_width`, the shorter side's into as many
+    steps; a record belongs to the first bucket that holds both its sides.
     """
     if not config.bucket_width:
         return [np.arange(len(pairs))]

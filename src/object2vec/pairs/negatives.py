@@ -1,8 +1,9 @@
 """Negative sampling: new pairs made of the encodings that a batch has already.
 
-AWS keeps in0 of each training record and gives it the in1 of `negative_sampling_rate` others. Encoding those others again
-would make a batch 1 + r times as dear. A shuffled batch is itself a uniform sample of the records, so partners are drawn
-inside the batch: each one is uniform over the other records, and every sequence is encoded once.
+AWS keeps in0 of each training record and gives it the in1 of `negative_sampling_rate` others.
+Encoding those others again would make a batch 1 + r times as dear. A shuffled batch is itself a
+uniform sample of the records, so partners are drawn inside the batch: each one is uniform over the
+other records, and every sequence is encoded once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class Pairing:
     Parameters
     ----------
     rows0, rows1 : int64 arrays (B,)
-        Record i is made of encoding ``rows0[i]`` of in0 and ``rows1[i]`` of in1. The positives come first.
+        Record i is made of encoding ``rows0[i]`` of in0 and ``rows1[i]`` of in1. The positives come
+        first.
     """
 
     rows0: NDArray[np.int64]

@@ -1,9 +1,9 @@
 """Checkpoints: everything a run needs to go on to the very same bytes.
 
-A run owns one folder. A lock file keeps a second process out. Each checkpoint is a folder of its own,
-``step-000000123``, that appears by one rename; the newest whole one counts, and the one before it stays until the
-newer is there. Random choices are functions of the seed and of the position (see `pairs.batches`), so the position is
-all of the random state that there is to save.
+A run owns one folder. A lock file keeps a second process out. Each checkpoint is a folder of its
+own, ``step-000000123``, that appears by one rename; the newest whole one counts, and the one before
+it stays until the newer is there. Random choices are functions of the seed and of the position (see
+`pairs.batches`), so the position is all of the random state that there is to save.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Interval:
 
     @classmethod
     def parse(cls, text: str | int) -> Interval:
-        """Return the interval that a number of steps or a time like ``"30s"``, ``"10m"``, ``"1h"`` names.
+        """Return the interval that a number of steps, or a time like ``"30s"`` or ``"10m"``, names.
 
         Raises
         ------
@@ -105,7 +105,8 @@ class CheckpointFolder:
                 yield
         except Timeout as err:
             raise StorageError(
-                problem(str(self.path), "must belong to one process", "another one that trains here",
+                problem(str(self.path), "must belong to one process",
+                        "another one that trains here",
                         "Wait until it ends or choose another folder.")
             ) from err  # fmt: skip
         except OSError as err:
@@ -170,7 +171,7 @@ class CheckpointFolder:
         return state
 
     def state(self, path: Path) -> dict[str, Any]:
-        """Return the state of a checkpoint without its tensors; raises `ArtifactError` like `load`."""
+        """Return a checkpoint's state without its tensors; raises `ArtifactError` like `load`."""
         file = path / "state.json"
         try:
             state = json.loads(file.read_text(encoding="utf-8"))

@@ -20,8 +20,9 @@ def loss(logits: Tensor, label: Tensor, is_classifier: bool) -> Tensor:
 
     Notes
     -----
-    MXNet's regression head has the gradient (prediction - label), that of half the squared error: with the
-    half, learning rates of AWS's runs transfer. The metric that is reported is the whole squared error.
+    MXNet's regression head has the gradient (prediction - label), that of half the squared error:
+    with the half, learning rates of AWS's runs transfer. The metric that is reported is the whole
+    squared error.
     """
     if is_classifier:
         return functional.cross_entropy(logits, label.long())

@@ -1,0 +1,328 @@
+"""The model: fit, encode, predict, evaluate, save and load.
+
+Everything that a surface (command line, server, SageMaker container) does goes through this class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from object2vec import artifact
+from object2vec.artifact import Artifact, ModelFacts, Vocabulary
+from object2vec.config import Config
+from object2vec.errors import DataError, NotFittedError, problem
+from object2vec.pairs.batches import evaluation_batches
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.ragged import Ragged
+from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.events import Reporter
+from object2vec.training.loop import score
+from object2vec.training.progress import LogFormat, reporter
+from object2vec.training.run import Run, check_channel, place
+from object2vec.training.stop import StopRequest
+
+Floats = NDArray[np.float32]
+_BATCH_TOKENS = 1 << 16  # sequences are encoded in batches of about so many tokens
+_BATCH_ROWS = 1 << 12
+
+
+class Object2Vec:
+    """Learns vectors for objects that come in pairs.
+
+    Parameters
+    ----------
+    **hyperparameters
+        By AWS's names, as strings or Python values; `object2vec hyperparameters` lists them. They
+        are checked by `fit`, or earlier through `config`.
+
+    Examples
+    --------
+    >>> model = Object2Vec(enc0_network="pooled_embedding", enc0_max_seq_len=2, enc0_vocab_size=9,
+    ...                    enc_dim=4, mlp_layers=0, epochs=1)
+    >>> records = [{"in0": [1], "in1": [2, 3], "label": 1}, {"in0": [4], "in1": [5], "label": 0}]
+    >>> model.fit(records, validation=records).encode(in0=[[1], [1, 4]]).shape
+    (2, 4)
+    """
+
+    def __init__(self, **hyperparameters: Any) -> None:
+        self._hyperparameters = hyperparameters
+        self._artifact: Artifact | None = None
+
+    @property
+    def config(self) -> Config:
+        """The typed configuration.
+
+        Raises
+        ------
+        ConfigError
+            If the hyperparameters are wrong; all problems together.
+        """
+        return self._artifact.config if self._artifact else Config.build(self._hyperparameters)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """Data counts, metrics and the history of the training."""
+        return self._fitted().facts
+
+    @property
+    def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
+        """Token to id for in0 and in1, where a vocabulary file was given."""
+        return self._fitted().vocabularies
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the hyperparameters as given; scikit-learn's protocol."""
+        return dict(self._hyperparameters)
+
+    def set_params(self, **hyperparameters: Any) -> Object2Vec:
+        """Change hyperparameters of a model that is to be trained anew; scikit-learn's protocol."""
+        self._hyperparameters |= hyperparameters
+        self._artifact = None
+        return self
+
+    def fit(
+        self,
+        train: Any,
+        *,
+        validation: Any = None,
+        test: Any = None,
+        auxiliary: str | os.PathLike[str] | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+        checkpoint_every: str | int | None = None,
+        resume: bool = False,
+        log_format: LogFormat | None = None,
+        reporters: Sequence[Reporter] = (),
+        stop: StopRequest | None = None,
+    ) -> Object2Vec:
+        """Train and keep the weights of the best epoch.
+
+        Parameters
+        ----------
+        train, validation, test : anything that `Pairs.read` reads
+            JSON Lines files, folders, records or columns. Validation drives early stopping and the
+            choice of the best epoch; test is scored once at the end.
+        auxiliary : path, optional
+            Folder of the pretrained vectors and vocabulary files that the hyperparameters name.
+        checkpoints : path, optional
+            Folder that this run owns, for checkpoints; none are written without it.
+        checkpoint_every : str or int, optional
+            Steps (``500``) or time (``"10m"``) between checkpoints; by default only a signal writes
+            one.
+        resume : bool, default False
+            Go on from the newest checkpoint, to the same bytes as an uninterrupted run; start
+            afresh if there is none.
+        log_format : {"rich", "plain", "sagemaker", "json"}, optional
+            Show progress this way; silent by default.
+        reporters : sequence of Reporter
+            Take every event of the run, too.
+        stop : StopRequest, optional
+            Lets the caller end the run; by default SIGINT and SIGTERM do.
+
+        Returns
+        -------
+        Object2Vec
+            This model.
+
+        Raises
+        ------
+        ConfigError, DataError
+            If hyperparameters or records are wrong.
+        Interrupted
+            If the run was asked to stop; a checkpoint was written where there is a folder for it,
+            and the model holds the best weights so far.
+        StorageError
+            If a checkpoint cannot be written or another process owns the folder.
+        """
+        config = Config.build(self._hyperparameters)
+        folder = CheckpointFolder(Path(checkpoints)) if checkpoints is not None else None
+        interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
+        told = [*reporters, *([reporter(log_format)] if log_format else [])]
+        with contextlib.ExitStack() as stack:
+            for listener in told:
+                stack.callback(listener.close)
+            if stop is None:
+                stop = StopRequest()
+                stack.enter_context(stop.on_signals())
+            if folder is None:
+                workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            else:
+                stack.enter_context(folder.locked())
+                workspace = folder.path
+            run = Run(config, told, auxiliary)
+            stack.callback(self._keep, run)
+            run.open(train=train, validation=validation, test=test)
+            run.train(workspace, folder, interval, stop, resume=resume)
+        return self
+
+    def _keep(self, run: Run) -> None:
+        """Take over what a run has learned, also when it was interrupted."""
+        if run.has_learned:
+            self._artifact = run.artifact()
+
+    def encode(
+        self, *, in0: Any = None, in1: Any = None, max_seq_lens: Sequence[int] | None = None
+    ) -> Floats:
+        """Return the embeddings of objects of one side.
+
+        Parameters
+        ----------
+        in0, in1 : anything that `Ragged.build` reads
+            n sequences of ids, of exactly one side.
+        max_seq_lens : pair of int, optional
+            Read this many tokens of in0 and in1 instead of the numbers of training.
+
+        Returns
+        -------
+        ndarray of shape (n, D), float32
+            In the order given; zeros for a sequence without tokens.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was neither trained nor loaded.
+        DataError
+            If ids are wrong, or not exactly one side is given.
+        """
+        if (in0 is None) == (in1 is None):
+            got = "neither" if in0 is None else "both"
+            raise DataError(
+                problem("encode", "must be given in0= or in1=", got, "Encode one side at a time.")
+            )
+        side, column = (0, in0) if in1 is None else (1, in1)
+        network = self._fitted().network
+        sequences = self._sequences(side, column, max_seq_lens)
+        embeddings = np.empty((len(sequences), self.config.enc_dim), np.float32)  # (n, D)
+        with torch.no_grad():
+            for rows in _batches_by_length(sequences):
+                embeddings[rows] = network.encode(side, sequences.take(rows)).cpu().numpy()
+        return embeddings
+
+    def predict(self, *, in0: Any, in1: Any, max_seq_lens: Sequence[int] | None = None) -> Floats:
+        """Return the scores of pairs.
+
+        Parameters
+        ----------
+        in0, in1 : anything that `Ragged.build` reads
+            n sequences of ids each; row i of in0 goes with row i of in1.
+        max_seq_lens : pair of int, optional
+            As in `encode`.
+
+        Returns
+        -------
+        ndarray of shape (n, K) or (n, 1), float32
+            Probabilities of the classes, or predicted values.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was neither trained nor loaded.
+        DataError
+            If ids are wrong or the sides differ in length.
+        """
+        network, config = self._fitted().network, self.config
+        columns = [self._sequences(0, in0, max_seq_lens), self._sequences(1, in1, max_seq_lens)]
+        pairs = Pairs.build(in0=columns[0], in1=columns[1])
+        scores = np.empty((len(pairs), config.output_width), np.float32)  # (n, K)
+        both = Ragged(np.zeros(0, np.int32), columns[0].offsets + columns[1].offsets)
+        with torch.no_grad():
+            for rows in _batches_by_length(both):
+                logits = network(*(column.take(rows) for column in columns))  # (B, K)
+                scores[rows] = network.scores(logits).cpu().numpy()
+        return scores
+
+    def evaluate(self, source: Any) -> dict[str, float]:
+        """Return the metrics of labelled pairs, by name.
+
+        Parameters
+        ----------
+        source : anything that `Pairs.read` reads
+
+        Raises
+        ------
+        NotFittedError
+            If the model was neither trained nor loaded.
+        DataError
+            If records are wrong.
+        """
+        network = self._fitted().network
+        pairs = Pairs.read(source, name="evaluate")
+        check_channel(pairs, self.config, "evaluate")
+        return score(network, evaluation_batches(pairs, self.config)).values()
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model to a folder, whole or not at all.
+
+        Raises
+        ------
+        NotFittedError
+            If there is nothing to save.
+        StorageError
+            If the folder exists already and `overwrite` is false, or cannot be written.
+        """
+        artifact.save(self._fitted(), Path(path), replace=overwrite)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Object2Vec:
+        """Return the model of a folder that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+        device : str, optional
+            Where to compute: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; as trained by default.
+
+        Raises
+        ------
+        ArtifactError
+            If a file is missing, damaged or of a later version.
+        """
+        loaded = artifact.load(Path(path))
+        model = cls(**loaded.config.to_dict())
+        loaded.network.to(place(device or loaded.config.device))
+        model._artifact = loaded
+        return model
+
+    def _fitted(self) -> Artifact:
+        if self._artifact is None:
+            raise NotFittedError(
+                problem("Object2Vec", "must be trained or loaded", "a new model",
+                        "Call fit, or Object2Vec.load.")
+            )  # fmt: skip
+        return self._artifact
+
+    def _sequences(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
+        """Return sequences of one side, checked and cut to what the encoder reads."""
+        encoder = self.config.encoders[side]
+        limit = encoder.max_seq_len if max_seq_lens is None else max_seq_lens[side]
+        sequences = Ragged.build(column, f"in{side}").truncated(limit)
+        bad = np.flatnonzero(sequences.values >= encoder.vocab_size)
+        if len(bad):
+            row = int(np.searchsorted(sequences.offsets, bad[0], side="right")) - 1
+            raise DataError(
+                f"in{side} row {row}: Inconsistent vocab for in{side} found. Vocab id "
+                f'"{sequences.values[bad[0]]}" is not less than vocab_size={encoder.vocab_size}. '
+                "Encode with the ids of training."
+            )
+        return sequences
+
+
+def _batches_by_length(sequences: Ragged) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of batches of similar length, each of about as many tokens as fit well."""
+    lengths = sequences.lengths  # (n,)
+    order = np.argsort(lengths, kind="stable")  # (n,)
+    tokens = np.cumsum(np.maximum(lengths[order], 1))  # (n,)
+    start = 0
+    while start < len(order):
+        used = tokens[start - 1] if start else 0
+        stop = int(np.searchsorted(tokens, used + _BATCH_TOKENS, side="right"))
+        stop = min(max(stop, start + 1), start + _BATCH_ROWS)
+        yield order[start:stop]
+        start = stop

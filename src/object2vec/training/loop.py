@@ -1,0 +1,357 @@
+"""The training loop: one for every encoder, loss, storage type and device.
+
+A run is a function of the configuration, the data and its position (epoch, batches of that epoch):
+the order of the records, the negatives and the dropout masks all derive from the seed and the
+position. A checkpoint is therefore the weights, the optimizer's state, the position and the running
+averages, and a resumed run reaches the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from object2vec.config import Config
+from object2vec.errors import ArtifactError, Interrupted, problem
+from object2vec.network.dropout import Dropout
+from object2vec.network.network import Network
+from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, random_generator
+from object2vec.pairs.dataset import Pairs
+from object2vec.storage import read_tensors, write_tensors
+from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.early_stopping import EarlyStopping
+from object2vec.training.events import (
+    BatchesDone,
+    BestRestored,
+    CheckpointWritten,
+    EpochDone,
+    Event,
+    Interrupting,
+    Resumed,
+    Warned,
+)
+from object2vec.training.losses import loss
+from object2vec.training.metrics import Metrics
+from object2vec.training.optimizers import Optimizer
+from object2vec.training.stop import StopRequest
+
+_DROPOUT = 3  # names the dropout masks among the random choices; 0 to 2 stand in pairs.batches
+_REPORT_BATCHES = 100  # as often as AWS's log
+_REPORT_S = 1.0
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    epoch: int = 0
+    batches: int = 0
+    epoch_records: int = 0
+    epoch_s: float = 0.0
+    records: int = 0
+    train_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    epochs: int
+    best_epoch: int | None
+    best_loss: float | None
+    stopped_early: bool
+    records: int
+    train_s: float
+
+
+class Training:
+    """A run of training.
+
+    Parameters
+    ----------
+    network : Network
+        Initialised; it is trained in place.
+    config : Config
+    train : TrainingBatches
+    validation : Pairs or None
+        Drives early stopping and the choice of the best epoch; without it the training loss does.
+    emit : callable
+        Takes every event.
+    workspace : Path
+        Folder for the best weights while training goes on.
+    checkpoints : CheckpointFolder or None
+        Where to save the run; nowhere if None.
+    interval : Interval
+        How often.
+    stop : StopRequest
+        Asked after every batch.
+    history : list of dict
+        What has been reported so far; saved with each checkpoint and restored on `resume`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        train: TrainingBatches,
+        validation: Pairs | None,
+        *,
+        emit: Callable[[Event], None],
+        workspace: Path,
+        checkpoints: CheckpointFolder | None,
+        interval: Interval,
+        stop: StopRequest,
+        history: list[dict[str, Any]],
+    ) -> None:
+        self.network, self.config = network, config
+        self.train, self.validation = train, validation
+        self.emit, self.stop, self.history = emit, stop, history
+        self.checkpoints, self.interval = checkpoints, interval
+        self.device = network.table(0).weight.device
+        self.optimizer = Optimizer(network, config, network.table(0).kernel)
+        self.stopping = EarlyStopping(
+            config.early_stopping_patience, config.early_stopping_tolerance
+        )
+        self.progress = Progress()
+        self.metrics = self._new_metrics()
+        self._best = workspace / "best.safetensors"
+        self._generator = torch.Generator(self.device)
+        for module in network.modules():
+            if isinstance(module, Dropout):
+                module.generator = self._generator
+        self._saved_step, self._saved_at = 0, time.monotonic()
+
+    def run(self) -> Outcome:
+        """Train to the end and leave the best epoch's weights in the network.
+
+        Raises
+        ------
+        Interrupted
+            If a signal asked to stop; a checkpoint was written where there is a place for it, and
+            the network holds the best weights so far.
+        """
+        stopped_early = False
+        while self.progress.epoch < self.config.epochs and not stopped_early:
+            self._train_epoch()
+            stopped_early = self._finish_epoch()
+        self._restore_best()
+        self.network.eval()
+        best = self.stopping
+        return Outcome(
+            self.progress.epoch, best.best_epoch, _finite(best.best_loss), stopped_early,
+            self.progress.records, self.progress.train_s,
+        )  # fmt: skip
+
+    def _train_epoch(self) -> None:
+        """Train on what is left of the current epoch."""
+        self.network.train()
+        progress, total = self.progress, len(self.train)
+        started, reported = time.monotonic() - progress.epoch_s, time.monotonic()
+        for batch in self.train.epoch(progress.epoch, progress.batches):
+            self._step(batch)
+            progress.batches += 1
+            progress.epoch_records += len(batch)
+            now = time.monotonic()
+            progress.epoch_s = now - started
+            is_round = progress.batches % _REPORT_BATCHES == 0 or progress.batches == total
+            if is_round or now - reported > _REPORT_S:
+                reported = now
+                self.emit(BatchesDone(
+                    epoch=progress.epoch, epochs=self.config.epochs, batches=progress.batches,
+                    batches_total=total, records=progress.epoch_records, epoch_s=progress.epoch_s,
+                    metrics=self.metrics.values(),
+                ))  # fmt: skip
+            self._obey_stop()
+            if self._is_checkpoint_due():
+                self.save_checkpoint()
+
+    def _step(self, batch: Batch) -> None:
+        """Make one update."""
+        if self.config.dropout:
+            key = (_DROPOUT, self.optimizer.steps)
+            seed = random_generator(self.config.seed, *key).integers(2**63)
+            self._generator.manual_seed(int(seed))
+        label = torch.from_numpy(batch.label).to(self.device)  # (B,)
+        logits = self.network(batch.in0, batch.in1, batch.pairing)  # (B, K)
+        loss(logits, label, self.config.is_classifier).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.metrics.update(_outputs(self.network, logits), batch.label)
+
+    def _finish_epoch(self) -> bool:
+        """Validate, decide what early stopping says, report; return whether to stop."""
+        progress, train = self.progress, self.metrics.values()
+        started = time.monotonic()
+        watched, validation = self.metrics.loss, None
+        if self.validation is not None:
+            measured = score(self.network, evaluation_batches(self.validation, self.config))
+            watched, validation = measured.loss, measured.values()
+        validation_s = time.monotonic() - started
+        if not math.isfinite(watched):
+            self.emit(Warned(f"The loss of epoch {progress.epoch} is not finite: the run has "
+                             "diverged. Lower learning_rate."))  # fmt: skip
+        verdict = self.stopping.observe(progress.epoch, watched)
+        if verdict.is_best:
+            self._keep_best()
+        self.emit(EpochDone(
+            epoch=progress.epoch, epochs=self.config.epochs, batches=progress.batches,
+            records=progress.epoch_records, train_s=progress.epoch_s, validation_s=validation_s,
+            train=train, validation=validation, verdict=verdict,
+        ))  # fmt: skip
+        progress.records += progress.epoch_records
+        progress.train_s += progress.epoch_s
+        progress.epoch += 1
+        progress.batches, progress.epoch_records, progress.epoch_s = 0, 0, 0.0
+        self.metrics = self._new_metrics()
+        return verdict.should_stop
+
+    def _new_metrics(self) -> Metrics:
+        return Metrics(self.config.is_classifier, compat=self.config.compat_metrics)
+
+    def _keep_best(self) -> None:
+        """Write the current weights as the best ones; a checkpoint may still link the old file."""
+        fresh = self._best.with_suffix(".new")
+        write_tensors(fresh, self.network.state_dict())
+        os.replace(fresh, self._best)
+
+    def _restore_best(self) -> None:
+        """Give the network the best epoch's weights, unless it has them."""
+        best = self.stopping.best_epoch
+        if best is None:
+            return
+        if best != self.progress.epoch - 1 or self.progress.batches:
+            read_tensors(self._best, self.network.state_dict())
+        self.emit(BestRestored(epoch=best, loss=self.stopping.best_loss))
+
+    def _obey_stop(self) -> None:
+        """End the run with a checkpoint if a signal asked for it."""
+        if self.stop.signal_number is None:
+            return
+        self.emit(Interrupting(self.stop.signal_number))
+        where = "No folder for checkpoints was given: what was learned since is lost."
+        if self.checkpoints is not None:
+            where = f"Go on from {self.save_checkpoint()} with resume."
+        self._restore_best()
+        self.network.eval()
+        raise Interrupted(f"Stopped by {self.stop.name}. {where}", self.stop.signal_number)
+
+    def _is_checkpoint_due(self) -> bool:
+        if self.checkpoints is None:
+            return False
+        steps = self.optimizer.steps - self._saved_step
+        return self.interval.is_due(steps, time.monotonic() - self._saved_at)
+
+    def save_checkpoint(self) -> Path:
+        """Write a checkpoint of the current position and return its folder."""
+        assert self.checkpoints is not None
+        started = time.monotonic()
+        best = self._best if self.stopping.best_epoch is not None else None
+        path = self.checkpoints.save(self.optimizer.steps, self._state(), self._tensors(), best)
+        self._saved_step, self._saved_at = self.optimizer.steps, time.monotonic()
+        self.emit(CheckpointWritten(
+            path=path, epoch=self.progress.epoch, batches=self.progress.batches,
+            write_s=self._saved_at - started,
+        ))  # fmt: skip
+        return path
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint; return False if there is none.
+
+        Raises
+        ------
+        ArtifactError
+            If the checkpoint is damaged or belongs to other settings or data.
+        """
+        path = self.checkpoints.latest() if self.checkpoints is not None else None
+        if path is None or self.checkpoints is None:
+            return False
+        state = self.checkpoints.state(path)
+        self._check_same_run(path, state)
+        self.checkpoints.load(path, self._tensors())
+        try:
+            self.progress = Progress(**state["progress"])
+            self.optimizer.steps = self._saved_step = int(state["steps"])
+            self.metrics = Metrics.restore(state["metrics"])
+            self.stopping = EarlyStopping.restore(state["early_stopping"])
+            self.history[:] = state["history"]
+        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            raise ArtifactError(
+                problem(f"{path}/state.json", "must be a whole state", str(err),
+                        "Remove this checkpoint to start afresh.")
+            ) from err  # fmt: skip
+        if self.stopping.best_epoch is not None:
+            read_tensors(path / "best.safetensors", self._copies())
+            self._best.unlink(missing_ok=True)
+            os.link(path / "best.safetensors", self._best)
+        progress = self.progress
+        self.emit(Resumed(path=path, epoch=progress.epoch, batches=progress.batches))
+        return True
+
+    def _copies(self) -> dict[str, Tensor]:
+        """Return tensors of the weights' shapes to read a file into and check it by."""
+        return {name: torch.empty_like(t) for name, t in self.network.state_dict().items()}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.network.state_dict() | self.optimizer.tensors()
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "hyperparameters": self.config.to_dict(),
+            "data": self._data_facts(),
+            "progress": asdict(self.progress),
+            "steps": self.optimizer.steps,
+            "metrics": self.metrics.state(),
+            "early_stopping": self.stopping.state(),
+            "history": self.history,
+        }
+
+    def _data_facts(self) -> dict[str, Any]:
+        """Return what tells one set of training data from another."""
+        return {"records": len(self.train.pairs), "batches": len(self.train)}
+
+    def _check_same_run(self, path: Path, state: dict[str, Any]) -> None:
+        """Refuse a checkpoint of other settings or data; where to compute may change."""
+        free = {"device", "threads", "kernel", "_kvstore", "_num_gpus", "_num_kv_servers"}
+        ours = {k: v for k, v in self.config.to_dict().items() if k not in free | {"epochs"}}
+        theirs = state.get("hyperparameters")
+        theirs = theirs if isinstance(theirs, dict) else {}
+        changed = [name for name in ours if theirs.get(name) != ours[name]]
+        if state.get("data") != self._data_facts():
+            changed.append("the training data")
+        if changed:
+            raise ArtifactError(
+                problem(str(path), "must belong to this run", "other " + ", ".join(changed),
+                        "Resume with the same settings and data, or choose another folder.")
+            )  # fmt: skip
+
+
+def score(network: Network, batches: Iterable[Batch]) -> Metrics:
+    """Return the metrics of a network over batches, dropout off."""
+    config, was_training = network.config, network.training
+    metrics = Metrics(config.is_classifier, compat=config.compat_metrics)
+    network.eval()
+    with torch.no_grad():
+        for batch in batches:
+            logits = network(batch.in0, batch.in1, batch.pairing)  # (B, K)
+            metrics.update(_outputs(network, logits), batch.label)
+    network.train(was_training)
+    return metrics
+
+
+def _outputs(network: Network, logits: Tensor) -> NDArray[np.float32]:
+    """Return probabilities or predictions as an array, (B, K)."""
+    outputs: NDArray[np.float32] = network.scores(logits.detach()).cpu().numpy()
+    return outputs
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
