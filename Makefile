@@ -1,0 +1,57 @@
+# What a person runs. `make` alone lists the targets; each sets up what it needs.
+#
+#   PYTHON   the interpreter that .venv is made with, 3.10 or later
+#   TORCH    what pip is asked for. On Linux the package index may answer with the CUDA build of
+#            several gigabytes; for the small one:
+#            make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+#   WORKERS  processes that run the tests
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+WORKERS ?= 2
+VENV ?= .venv
+OUT ?= demo-model
+
+bin := $(VENV)/bin
+installed := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check test test-slow bench docs clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+venv: $(installed)  ## make .venv with everything in it, once
+
+# torch comes first and pinned: asked for as a dependency, pip would take the newest one.
+$(installed): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(bin)/python -m pip install --quiet --upgrade pip
+	@echo 'Installing PyTorch, then object2vec, into $(VENV): a minute or two, once.'
+	$(bin)/python -m pip install $(TORCH)
+	$(bin)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+demo: $(installed)  ## train on WordNet, measure, and look at neighbours (OUT=demo-model)
+	$(bin)/object2vec demo --out $(OUT) --overwrite
+
+check: $(installed)  ## lint, format and types
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+
+test: check  ## check, then the test suite
+	$(bin)/pytest --numprocesses $(WORKERS)
+
+test-slow: $(installed)  ## the long tests: kills, whole trainings
+	$(bin)/pytest -m slow
+
+bench: $(installed)  ## every benchmark, results in benchmarks/results
+	set -e; for script in $(sort $(wildcard benchmarks/[!_]*.py)); do $(bin)/python $$script; done
+
+docs: $(installed)  ## write the pages that are generated
+	$(bin)/object2vec hyperparameters --markdown > docs/hyperparameters.md
+
+clean:  ## remove .venv, caches and the demo's model
+	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
