@@ -44,6 +44,16 @@ class Kernel(Protocol):
     def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
         """Return the mean row of each sequence, (B, E) float32; zeros for an empty one."""
 
+    def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the maximum over the rows of each segment, (B, F), differentiable in `x`.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, F), float32
+        offsets : Tensor of shape (B + 1,), int64
+            Segment i is ``x[offsets[i]:offsets[i + 1]]``; none is empty.
+        """
+
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:

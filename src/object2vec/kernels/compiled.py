@@ -15,11 +15,13 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 from numba import njit, prange
 from numpy.typing import NDArray
 from torch import Tensor
 
 from object2vec.kernels.base import Lookup
+from object2vec.kernels.prefetch import prefetch_row
 from object2vec.kernels.rules import RULES, TINY, Adadelta, Adagrad, Adam, RMSProp, Rule
 
 Floats = NDArray[np.float32]
@@ -29,6 +31,7 @@ _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
 _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
 _TINY = np.float32(TINY)
+_AHEAD = 4  # rows that a lookup fetches before their turn
 _SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
 
 
@@ -48,6 +51,11 @@ class CompiledKernel:
         with self._lock:
             _pool(weight.numpy(), ids.numpy(), offsets.numpy(), pooled.numpy())
         return pooled
+
+    def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the maximum over the rows of each segment, (B, F)."""
+        maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
+        return maxima
 
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
@@ -108,6 +116,25 @@ class CompiledKernel:
         return tokens, starts, grouped, gradient, places
 
 
+class _SegmentMax(torch.autograd.Function):
+    """The maximum of each segment; the gradient goes to the first row that has it."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, offsets: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
+        places = torch.empty(maxima.shape, dtype=torch.int32)  # (B, F)
+        rows = x.detach().contiguous().numpy()  # (n, F)
+        _segment_max(rows, offsets.numpy(), maxima.numpy(), places.numpy())
+        ctx.places, ctx.n_rows = places, len(x)
+        return maxima
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
+        # Segments do not overlap, so no two maxima of a column share a row.
+        return shares.scatter_(0, ctx.places.long(), gradient), None
+
+
 def set_threads(count: int) -> None:
     """Let the compiled kernels use `count` threads."""
     most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
@@ -143,13 +170,13 @@ def _bounds(starts: Integers) -> Integers:
     return bounds
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True, error_model="numpy")
 def _decayed(moment, keep, rest, addend):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     value = keep * moment + rest * addend
     return value if abs(value) >= _TINY else np.float32(0.0)
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True, error_model="numpy")
 def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Apply one rule to a row; see `object2vec.kernels.rules` for the formulas."""
     rate, wd, k1, k2, epsilon, r1, r2 = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
@@ -186,11 +213,27 @@ def _pool(weight, ids, offsets, pooled):  # type: ignore[no-untyped-def]  # noqa
         row = pooled[i]
         row[:] = 0.0
         for j in range(offsets[i], offsets[i + 1]):
+            if j + _AHEAD < len(ids):
+                prefetch_row(weight, ids[j + _AHEAD])
             vector = weight[ids[j]]
             for e in range(width):
                 row[e] += vector[e]
         if offsets[i + 1] > offsets[i]:
             row *= np.float32(1.0) / np.float32(offsets[i + 1] - offsets[i])
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _segment_max(x, offsets, maxima, places):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for i in prange(len(maxima)):
+        best, place = maxima[i], places[i]
+        best[:] = x[offsets[i]]
+        place[:] = offsets[i]
+        for j in range(offsets[i] + 1, offsets[i + 1]):
+            row = x[j]
+            for e in range(len(best)):
+                is_larger = row[e] > best[e]
+                best[e] = row[e] if is_larger else best[e]
+                place[e] = j if is_larger else place[e]
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
@@ -229,7 +272,7 @@ def _group(ids, owners, places):  # type: ignore[no-untyped-def]  # noqa: ANN001
     return tokens[:n], starts, grouped
 
 
-@njit(inline="always")
+@njit(nogil=True, cache=True, error_model="numpy")
 def _reduce(gradient, owners, start, stop, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     out[:] = 0.0
     for k in range(start, stop):
@@ -243,6 +286,10 @@ def _update_rows(code, c, w, s, u, tokens, starts, owners, gradient, bounds):  #
     for part in prange(len(bounds) - 1):
         total = np.empty(w.shape[1], np.float32)
         for place in range(bounds[part], bounds[part + 1]):
+            if place + 1 < len(tokens):
+                prefetch_row(w, tokens[place + 1])
+                prefetch_row(s, tokens[place + 1])
+                prefetch_row(u, tokens[place + 1])
             _reduce(gradient, owners, starts[place], starts[place + 1], total)
             row = tokens[place]
             _apply(code, c, w[row], total, s[row], u[row])

@@ -21,6 +21,10 @@ class ReferenceKernel:
         rows = torch.zeros(len(offsets) - 1, weight.shape[1], device=weight.device)  # (B, E)
         return rows.index_add_(0, _owners(offsets), weight[ids.long()]) * _scales(offsets)
 
+    def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the maximum over the rows of each segment, (B, F)."""
+        return torch.segment_reduce(x, "max", offsets=offsets, axis=0)
+
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:

@@ -123,7 +123,7 @@ class HCNN(Encoder):
         for depth, convolution in enumerate(self.convolutions):
             x = convolution(self.dropout(x) if depth else x)  # (N, F)
             x = torch.relu(x) * mask
-            maxima.append(segment_max(x[self.gap :], bounds - self.gap))  # (B, F)
+            maxima.append(table.kernel.segment_max(x[self.gap :], bounds - self.gap))  # (B, F)
         return torch.cat(maxima, dim=1)  # (B, D)
 
     def _layout(self, sequences: Ragged) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +197,8 @@ class BiLSTM(Encoder):
         if self.mask_padding:
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
         out = torch.zeros(len(sequences), self.enc_dim, device=device)  # (B, D)
-        return out.index_copy(0, torch.from_numpy(present).to(device), segment_max(x, offsets))
+        maxima = table.kernel.segment_max(x, offsets)  # (P, D)
+        return out.index_copy(0, torch.from_numpy(present).to(device), maxima)
 
 
 def _packed_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -220,22 +221,6 @@ def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the ids (n,) int32 and offsets (B + 1,) int64 of `sequences` on `device`."""
     ids, offsets = torch.from_numpy(sequences.values), torch.from_numpy(sequences.offsets)
     return ids.to(device), offsets.to(device)
-
-
-def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
-    """Return the maximum over the rows of each segment.
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, F)
-    offsets : Tensor of shape (B + 1,), int64
-        Segment i is ``x[offsets[i]:offsets[i + 1]]``; none is empty.
-
-    Returns
-    -------
-    Tensor of shape (B, F)
-    """
-    return torch.segment_reduce(x, "max", offsets=offsets, axis=0)
 
 
 ENCODERS: dict[str, type[Encoder]] = {
