@@ -1,0 +1,289 @@
+"""The container's two commands, ``train`` and ``serve``, as SageMaker runs them.
+
+Everything is read from and written to the tree of `sagemaker.paths`, so that the same code runs in
+SageMaker, in a container on any machine, and in a plain folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from object2vec.config import Config
+from object2vec.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    Interrupted,
+    MissingExtraError,
+    NotFittedError,
+    Object2VecError,
+    StorageError,
+    join_problems,
+    problem,
+)
+from object2vec.sagemaker.paths import Layout
+from object2vec.storage import TEMPORARY_PREFIX, flush, storage_problem
+from object2vec.training.events import ModelSaved, Reporter
+from object2vec.training.progress import reporter
+from object2vec.training.stop import StopRequest
+
+if TYPE_CHECKING:
+    from object2vec.model import Object2Vec
+
+CHANNELS = ("train", "validation", "test", "auxiliary")
+CHECKPOINT_VARIABLE = "OBJECT2VEC_CHECKPOINT_EVERY"
+
+_CLIENT_ERROR_EXIT, _ALGORITHM_ERROR_EXIT = 2, 1
+_CHECKPOINT_EVERY = "5m"
+_DEFAULT_HOST = "algo-1"
+_CONTENT_TYPES = ("application/jsonlines", "application/x-jsonlines", "application/json")
+_MODEL_FILES = ("vocab0.json", "vocab1.json")  # those that not every model has
+_MARK = "config.json"  # a folder without it is no model
+_CLIENT_ERRORS = (ConfigError, DataError, ArtifactError, MissingExtraError)
+_AWS_VOCABULARY = re.compile(
+    r'Inconsistent vocab for in[01] found\. Vocab id "\d+" is not less than vocab_size=\d+'
+)
+
+
+def train_container(base: Path, environ: Mapping[str, str]) -> int:
+    """Run one training job and return the exit code of its process.
+
+    Parameters
+    ----------
+    base : Path
+        Root of the tree, ``/opt/ml`` in SageMaker.
+    environ : mapping
+        ``OBJECT2VEC_CHECKPOINT_EVERY`` sets how often a checkpoint is written (``500`` steps,
+        ``10m``) where there is a folder for checkpoints.
+
+    Returns
+    -------
+    int
+        0 if a model was written, also after SIGTERM; 2 if hyperparameters, channels or records
+        are wrong (``ClientError``), 1 if anything else failed (``AlgorithmError``).
+
+    Notes
+    -----
+    ``output/failure`` is the last thing that a failed job writes. ``model/config.json`` is the
+    last thing that a successful one writes: SageMaker and Docker mount ``model`` itself, so the
+    folder cannot appear by one rename, but without that file it is no model for anyone.
+    """
+    layout, stop = Layout(base), StopRequest()
+    try:
+        layout.failure.unlink(missing_ok=True)
+        with stop.on_signals():  # before anything slow: a container's first process ignores SIGTERM
+            _train(layout, environ, stop)
+    except Exception as err:
+        return _fail(layout, err)
+    return 0
+
+
+def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> None:
+    """Train as the tree says and write the model into it."""
+    host = _read_host(layout)
+    hyperparameters = _read_object(layout.hyperparameters) or {}
+    log = reporter("sagemaker", host=host, entrypoint="train", provided=hyperparameters)
+    Config.build(hyperparameters)  # finds mistakes before torch is loaded
+    channels = _read_channels(layout)
+
+    from object2vec.model import Object2Vec
+
+    model = Object2Vec(**hyperparameters)
+    has_place = layout.checkpoints.is_dir()
+    every = environ.get(CHECKPOINT_VARIABLE) or _CHECKPOINT_EVERY
+    try:
+        model.fit(
+            channels["train"],
+            validation=channels.get("validation"),
+            test=channels.get("test"),
+            auxiliary=channels.get("auxiliary"),
+            checkpoints=layout.checkpoints if has_place else None,
+            checkpoint_every=every if has_place else None,
+            resume=has_place,
+            reporters=[log],
+            stop=stop,
+        )
+    except Interrupted as stopped:
+        _save_after_stop(model, layout, log, stopped)
+    else:
+        _save(model, layout, log)
+
+
+def _save_after_stop(
+    model: Object2Vec, layout: Layout, log: Reporter, stopped: Interrupted
+) -> None:
+    """Write the best weights so far: for SageMaker, a stopped job with a model is a success."""
+    try:
+        _save(model, layout, log)
+    except NotFittedError:
+        raise stopped from None
+
+
+def _save(model: Object2Vec, layout: Layout, log: Reporter) -> None:
+    """Write the metrics and then the model, whose last file ends the job."""
+    started = time.monotonic()
+    facts = model.facts
+    lines = "".join(json.dumps(event) + "\n" for event in facts.history)
+    _write(layout.output_data / "metrics.jsonl", lines)
+    summary = {"metrics": facts.metrics, "data": facts.data}
+    _write(layout.output_data / "summary.json", json.dumps(summary, indent=2) + "\n")
+    publish(model, layout.model)
+    log(ModelSaved(path=layout.model, write_s=time.monotonic() - started))
+
+
+def publish(model: Object2Vec, target: Path) -> None:
+    """Write a model's files into a folder that exists already, such as a mounted one.
+
+    The files are written and flushed to the disk in a temporary folder inside and then moved, with
+    ``config.json`` last. Whenever the process dies, the folder holds the whole model or none.
+
+    Raises
+    ------
+    NotFittedError
+        If there is nothing to save.
+    StorageError
+        If the folder cannot be written.
+    """
+    staged = target / f"{TEMPORARY_PREFIX}model"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for left in target.glob(f"{TEMPORARY_PREFIX}*"):
+            shutil.rmtree(left)
+        model.save(staged)
+        (target / _MARK).unlink(missing_ok=True)
+        for name in _MODEL_FILES:
+            (target / name).unlink(missing_ok=True)
+        for path in sorted(staged.iterdir(), key=lambda path: path.name == _MARK):
+            os.replace(path, target / path.name)
+        staged.rmdir()
+        flush(target)
+    except OSError as err:
+        if isinstance(err, StorageError):
+            raise
+        raise StorageError(storage_problem(target, err)) from err
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(TEMPORARY_PREFIX + path.name)
+        fresh.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(fresh, path)
+    except OSError as err:
+        raise StorageError(storage_problem(path, err)) from err
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file that SageMaker wrote, None if it did not."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError(f"a JSON {type(document).__name__}")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as err:
+        cure = "Write names and values, all strings."
+        raise ConfigError(problem(str(path), "must be a JSON object", str(err), cure)) from err
+    return document
+
+
+def _read_host(layout: Layout) -> str:
+    """Return this machine's name; refuse to be one of several."""
+    resources = _read_object(layout.resource_config) or {}
+    hosts = resources.get("hosts", [])
+    if len(hosts) > 1:
+        raise ConfigError(
+            problem(layout.resource_config.name, "must name one host: training uses one machine",
+                    hosts, "Set the instance count to 1 and, for speed, take a larger one.")
+        )  # fmt: skip
+    return str(resources.get("current_host", _DEFAULT_HOST))
+
+
+def _read_channels(layout: Layout) -> dict[str, Path]:
+    """Return the folder of each channel that the job has."""
+    described = _read_object(layout.input_data_config)
+    if described is None:
+        found = layout.data.iterdir() if layout.data.is_dir() else ()
+        described = {path.name: {} for path in found if not path.name.startswith(".")}
+    problems = [text for item in sorted(described.items()) for text in _channel_problems(*item)]
+    if "train" not in described:
+        problems.append(problem("channel train", "must be given", sorted(described),
+                                "Add a channel of this name."))  # fmt: skip
+    if problems:
+        raise ConfigError(join_problems(problems))
+    return {name: layout.channel(name) for name in CHANNELS if name in described}
+
+
+def _channel_problems(name: str, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a channel's description."""
+    if name not in CHANNELS:
+        yield problem(f"channel {name}", f"must be one of {', '.join(CHANNELS)}", name,
+                      "Rename or remove it.")  # fmt: skip
+        return
+    mode = facts.get("TrainingInputMode") or "File"
+    if mode not in ("File", "FastFile"):
+        yield problem(f"channel {name}", "must have input mode File or FastFile", mode,
+                      "Pipe mode is not supported, as in AWS's Object2Vec.")  # fmt: skip
+    wrapper = facts.get("RecordWrapperType") or "None"
+    if wrapper != "None":
+        yield problem(f"channel {name}", "must have RecordWrapperType None", wrapper,
+                      "Use JSON Lines.")  # fmt: skip
+    content_type = str(facts.get("ContentType") or _CONTENT_TYPES[0])
+    if name != "auxiliary" and content_type.partition(";")[0].strip() not in _CONTENT_TYPES:
+        yield problem(f"channel {name}", f"must have the content type {_CONTENT_TYPES[0]}",
+                      content_type, "Write one JSON object per line.")  # fmt: skip
+
+
+def _fail(layout: Layout, err: Exception) -> int:
+    """Say why the job failed, in the log and then in the failure file; return the exit code."""
+    text, code = explain(err)
+    sys.stderr.write(f"{text}\n")
+    if not isinstance(err, Object2VecError):
+        trace = "".join(traceback.format_exception(err))
+        sys.stderr.write(trace)
+        text += f"\n\n{trace}"
+    try:
+        _write(layout.failure, text)
+    except StorageError as lost:
+        sys.stderr.write(f"{lost}\n")
+    return code
+
+
+def explain(err: Exception) -> tuple[str, int]:
+    """Return the failure text of an error, as AWS's containers begin it, and the exit code.
+
+    Notes
+    -----
+    AWS's sentence about an id that is not in the vocabulary comes first, word for word
+    (https://github.com/aws/sagemaker-python-sdk/issues/834); every such record follows.
+    """
+    text = str(err) or type(err).__name__
+    if _is_out_of_memory(err):
+        cure = "Use a larger instance, or a smaller mini_batch_size, enc_dim or vocabulary."
+        return f"ClientError: Out of memory. {cure}\n{text}", _CLIENT_ERROR_EXIT
+    if isinstance(err, _CLIENT_ERRORS):
+        aws = _AWS_VOCABULARY.search(text)
+        return f"ClientError: {aws[0]}\n{text}" if aws else f"ClientError: {text}", (
+            _CLIENT_ERROR_EXIT
+        )
+    if isinstance(err, StorageError | Interrupted):
+        return f"AlgorithmError: {text}", _ALGORITHM_ERROR_EXIT
+    return f"AlgorithmError: {type(err).__name__}: {text}", _ALGORITHM_ERROR_EXIT
+
+
+def _is_out_of_memory(err: Exception) -> bool:
+    """Say so of Python's error and of torch's, which is a RuntimeError on a CPU."""
+    names = {kind.__name__ for kind in type(err).__mro__}
+    return bool({"MemoryError", "OutOfMemoryError"} & names) or (
+        isinstance(err, RuntimeError) and "can't allocate memory" in str(err)
+    )
