@@ -1,0 +1,41 @@
+"""What every test stands on: one thread, a cache of its own, reproducible properties."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# Tests run side by side and their matrices are tiny: threads would only wait for one another. Read
+# when PyTorch is first imported; `threads` still sets any number.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The machine that tests is shared: a deadline would measure the neighbours.
+settings.register_profile("object2vec", deadline=None, derandomize=True)
+settings.load_profile("object2vec")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_dir(tmp_path_factory):
+    """Keep what is parsed out of the user's cache."""
+    path = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("OBJECT2VEC_CACHE")
+    os.environ["OBJECT2VEC_CACHE"] = str(path)
+    yield path
+    if before is None:
+        del os.environ["OBJECT2VEC_CACHE"]
+    else:
+        os.environ["OBJECT2VEC_CACHE"] = before
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none; torch is imported only if such a test is run."""
+    wanted = [item for item in items if item.get_closest_marker("gpu")]
+    if not wanted:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in wanted:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
