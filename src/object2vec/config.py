@@ -104,6 +104,7 @@ class Config:
     seed: int
     device: str
     threads: int
+    precision: str
     mask_padding: bool
     compat_metrics: bool
     kernel: str

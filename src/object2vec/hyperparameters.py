@@ -404,6 +404,9 @@ def _extension_rows() -> list[Hyperparameter]:
         _row("device", DEVICE, "auto",
              "Where to compute; auto takes the first GPU if there is one.", "extension"),
         _row("threads", Integer(0, 1024), 0, "CPU threads; 0 takes one per core.", "extension"),
+        _row("precision", Choice(("float32", "bfloat16")), "float32",
+             "Arithmetic of the matrix products of the head and of hcnn; bfloat16 is faster where "
+             "the hardware has it. Weights, tables, sums and the LSTM stay float32.", "extension"),
         _row("mask_padding", Boolean(), True,
              "Treat id 0 as padding that is never seen, as AWS does; false makes 0 an id like any "
              "other.", "extension"),

@@ -188,11 +188,11 @@ class BiLSTM(Encoder):
         ids, offsets = _tensors(kept, device)  # (n,), (P + 1,)
         to_steps = torch.from_numpy(order).to(device)
         x = self.embed(table, ids[to_steps])  # (n, E) by time step
-        for depth, lstm in enumerate(self.lstms):
-            x = self.dropout(x) if depth else x
-            x = lstm(nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes)))[
-                0
-            ].data  # (n, D)
+        with torch.autocast(device.type, enabled=False):  # its rounding adds up over the steps
+            for depth, lstm in enumerate(self.lstms):
+                x = self.dropout(x) if depth else x
+                packed = nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes))
+                x = lstm(packed)[0].data  # (n, D)
         x = x[to_steps.argsort()]  # (n, D) by sequence
         if self.mask_padding:
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)

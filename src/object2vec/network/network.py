@@ -58,14 +58,24 @@ class Network(nn.Module):
         if pairing is not None:
             a, b = a[torch.from_numpy(pairing.rows0)], b[torch.from_numpy(pairing.rows1)]  # (B, D)
         a, b = self._drop(0, a), self._drop(1, b)  # (B, D)
-        logits: Tensor = self.head(compare(a, b, self.config.comparator_list))  # (B, K)
-        return logits
+        with self._precision():
+            logits: Tensor = self.head(compare(a, b, self.config.comparator_list))  # (B, K)
+        return logits.float()
+
+    def _precision(self) -> torch.autocast:
+        """Return the context in which matrix products have the configured precision."""
+        return torch.autocast(
+            self.table(0).weight.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.config.precision == "bfloat16",
+        )
 
     def encode(self, side: int, sequences: Ragged) -> Tensor:
         """Return the embeddings (P, D) of sequences of one side, before dropout."""
         encoder, table = self.encoders[side], self.table(side)
-        embeddings: Tensor = encoder(table, sequences.truncated(self.max_seq_len(side)))
-        return embeddings
+        with self._precision():
+            embeddings: Tensor = encoder(table, sequences.truncated(self.max_seq_len(side)))
+        return embeddings.float()
 
     def _drop(self, side: int, embeddings: Tensor) -> Tensor:
         """Return pooled embeddings with dropout; the other families have theirs between layers."""
