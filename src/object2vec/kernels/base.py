@@ -51,7 +51,8 @@ class Kernel(Protocol):
         ----------
         x : Tensor of shape (n, F), float32
         offsets : Tensor of shape (B + 1,), int64
-            Segment i is ``x[offsets[i]:offsets[i + 1]]``; none is empty.
+            Segment i is ``x[offsets[i]:offsets[i + 1]]``; none is empty, and rows of `x` may follow
+            the last one. Of equal rows the first gets the gradient.
         """
 
     def update_rows(

@@ -22,8 +22,20 @@ class ReferenceKernel:
         return rows.index_add_(0, _owners(offsets), weight[ids.long()]) * _scales(offsets)
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Return the maximum over the rows of each segment, (B, F)."""
-        return torch.segment_reduce(x, "max", offsets=offsets, axis=0)
+        """Return the maximum over the rows of each segment, (B, F).
+
+        The gradient goes to the first row that has it. PyTorch's own backward pass, which this does
+        without, shares a gradient among equal rows if it is positive and multiplies it if not.
+        """
+        with torch.no_grad():
+            owners = _owners(offsets)  # (n,)
+            maxima = torch.segment_reduce(x, "max", offsets=offsets, axis=0)  # (B, F)
+            used = x[: len(owners)]  # (n, F), without rows after the last segment
+            rows = torch.arange(len(used), device=x.device)[:, None]  # (n, 1)
+            rows = torch.where((used == maxima[owners]) | used.isnan(), rows, len(x))  # (n, F)
+            places = rows.new_full(maxima.shape, len(x))  # (B, F)
+            places.scatter_reduce_(0, owners[:, None].expand_as(rows), rows, "amin")
+        return x.gather(0, places)
 
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
