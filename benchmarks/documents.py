@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "protocol": f"{len(train)} articles to train on, {len(dev)} dev, {len(test)} test; "
             f"{WRONG} wrong pairs for each right one; retrieval among {len(test)} articles, "
             f"cut to {MAX_SEQ_LEN} tokens"
-            + ("; AWS's leak left in" if given.quirk else "; the sentence removed from its article"),
+            + ("; AWS's leak left in" if given.quirk else "; the sentence taken out of its text"),
             "aws": AWS, "aws_curve": AWS_CURVE, "tf_idf": lexical, "hyperparameters": settings,
             "runs": runs,
         }, given)  # fmt: skip
