@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from object2vec.config import Config, Note
-from object2vec.errors import ArtifactError, ConfigError, StorageError
+from object2vec.errors import ConfigError, StorageError
 from object2vec.training import events
 from object2vec.training.aws_log import METRIC_DEFINITIONS, SageMakerReporter
 from object2vec.training.early_stopping import EarlyStopping
@@ -692,57 +692,17 @@ def test_an_unknown_format_is_refused():
         reporter("xml")
 
 
-def _write_metrics(path, recorded, **options):
-    file = MetricsFile(path, **options)
-    sizes = []
-    for event in recorded:
-        file(event)
-        sizes.append(file.size_bytes)
-        assert path.stat().st_size == sizes[-1]  # flushed
-    file.close()
-    return sizes
-
-
-def _without_times(path):
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if not key.endswith("_s")} for row in rows]
-
-
-def test_metrics_file_holds_the_events_that_carry_metrics(tmp_path):
+def test_metrics_file_can_be_read_while_the_run_goes_on(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("from an earlier run\n")
-    _write_metrics(path, CLASSIFICATION)
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [row["event"] for row in rows] == ["run", *["epoch"] * 3, "test", "finished"]
-    assert rows[1]["validation"]["accuracy"] == 0.914095603814
-    assert "peak_memory_bytes" not in rows[-1]
-
-
-@pytest.mark.parametrize("cut", range(1, len(CLASSIFICATION)))
-def test_resumed_metrics_file_equals_an_uninterrupted_one(cut, tmp_path):
-    """The run dies some events after its checkpoint, goes on, and is slower the second time."""
-    whole, resumed = tmp_path / "whole.jsonl", tmp_path / "resumed.jsonl"
-    _write_metrics(whole, CLASSIFICATION)
-    size = _write_metrics(resumed, CLASSIFICATION[: cut + 3])[cut - 1]
-    later = [
-        events.EpochDone(**{**vars(event), "train_s": 9.0})
-        if isinstance(event, events.EpochDone)
-        else event
-        for event in CLASSIFICATION[cut:]
-    ]
-    restart = [CLASSIFICATION[0], events.Resumed(path="ckpt", epoch=0, batches=1)]
-    _write_metrics(resumed, restart + later, truncate_to=size)
-    assert _without_times(resumed) == _without_times(whole)
-
-
-def test_a_metrics_file_shorter_than_the_checkpoint_says_is_refused(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    with pytest.raises(ArtifactError, match=r"must hold the checkpoint's 9 bytes; got 0\."):
-        MetricsFile(path, truncate_to=9)
-    path.write_text("short")
-    with pytest.raises(ArtifactError, match=r"must hold the checkpoint's 9 bytes; got 5\."):
-        MetricsFile(path, truncate_to=9)
-    assert path.read_text() == "short"
+    before = [CLASSIFICATION[0].to_dict(), CLASSIFICATION[6].to_dict()]
+    file = MetricsFile(path, before)
+    for event in (CLASSIFICATION[10], CLASSIFICATION[-1]):
+        before.append(event.to_dict())
+        file.append(before[-1])
+        assert [json.loads(line) for line in path.read_text().splitlines()] == before  # flushed
+    file.close()
+    assert [row["event"] for row in before] == ["run", "epoch", "epoch", "finished"]
 
 
 def test_a_metrics_file_that_cannot_be_written_is_an_error_of_ours(tmp_path):
@@ -754,7 +714,7 @@ def test_a_metrics_file_that_cannot_be_written_is_an_error_of_ours(tmp_path):
 def test_a_full_disk_is_an_error_of_ours():
     file = MetricsFile("/dev/full")
     with pytest.raises(StorageError, match="/dev/full: must be writable; got 'No space left"):
-        file(REGRESSION[0])
+        file.append(REGRESSION[0].to_dict())
     file.close()
 
 

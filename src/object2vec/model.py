@@ -9,6 +9,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from object2vec.errors import DataError, NotFittedError, problem
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.ragged import Ragged
+from object2vec.pairs.report import check_channel
+from object2vec.storage import check_free
 from object2vec.training.checkpoint import CheckpointFolder, Interval
 from object2vec.training.events import Reporter
 from object2vec.training.loop import score
 from object2vec.training.progress import LogFormat, reporter
-from object2vec.training.run import Run, check_channel, place
+from object2vec.training.run import Run, place
 from object2vec.training.stop import StopRequest
 
 Floats = NDArray[np.float32]
@@ -98,6 +101,8 @@ class Object2Vec:
         checkpoints: str | os.PathLike[str] | None = None,
         checkpoint_every: str | int | None = None,
         resume: bool = False,
+        save_to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
         log_format: LogFormat | None = None,
         reporters: Sequence[Reporter] = (),
         stop: StopRequest | None = None,
@@ -119,6 +124,10 @@ class Object2Vec:
         resume : bool, default False
             Go on from the newest checkpoint, to the same bytes as an uninterrupted run; start
             afresh if there is none.
+        save_to : path, optional
+            Where to save the model when it is trained; the checkpoints are removed then.
+        overwrite : bool, default False
+            Replace a model at `save_to`, and the checkpoints of another run.
         log_format : {"rich", "plain", "sagemaker", "json"}, optional
             Show progress this way; silent by default.
         reporters : sequence of Reporter
@@ -139,27 +148,31 @@ class Object2Vec:
             If the run was asked to stop; a checkpoint was written where there is a folder for it,
             and the model holds the best weights so far.
         StorageError
-            If a checkpoint cannot be written or another process owns the folder.
+            If something cannot be written, must not be replaced or belongs to another process.
         """
         config = Config.build(self._hyperparameters)
         folder = CheckpointFolder(Path(checkpoints)) if checkpoints is not None else None
         interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
         told = [*reporters, *([reporter(log_format)] if log_format else [])]
+        target = Path(save_to) if save_to is not None else None
+        if target is not None:
+            check_free(target, replace=overwrite)
         with contextlib.ExitStack() as stack:
             for listener in told:
                 stack.callback(listener.close)
             if stop is None:
                 stop = StopRequest()
                 stack.enter_context(stop.on_signals())
-            if folder is None:
-                workspace = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            else:
-                stack.enter_context(folder.locked())
-                workspace = folder.path
+            workspace = _open_workspace(stack, folder, resume=resume, overwrite=overwrite)
             run = Run(config, told, auxiliary)
             stack.callback(self._keep, run)
             run.open(train=train, validation=validation, test=test)
-            run.train(workspace, folder, interval, stop, resume=resume)
+            run.train(
+                workspace, folder, interval, stop,
+                resume=resume, save_to=target, overwrite=overwrite,
+            )  # fmt: skip
+            if folder is not None and target is not None:
+                folder.clear()
         return self
 
     def _keep(self, run: Run) -> None:
@@ -238,12 +251,14 @@ class Object2Vec:
                 scores[rows] = network.scores(logits).cpu().numpy()
         return scores
 
-    def evaluate(self, source: Any) -> dict[str, float]:
+    def evaluate(self, source: Any, *, compat_metrics: bool | None = None) -> dict[str, float]:
         """Return the metrics of labelled pairs, by name.
 
         Parameters
         ----------
         source : anything that `Pairs.read` reads
+        compat_metrics : bool, optional
+            Average as the hyperparameter of this name says; as in training by default.
 
         Raises
         ------
@@ -254,8 +269,12 @@ class Object2Vec:
         """
         network = self._fitted().network
         pairs = Pairs.read(source, name="evaluate")
-        check_channel(pairs, self.config, "evaluate")
-        return score(network, evaluation_batches(pairs, self.config)).values()
+        config = self.config
+        if compat_metrics is not None:
+            config = replace(config, compat_metrics=compat_metrics)
+        check_channel(pairs, config, "evaluate")
+        batches = evaluation_batches(pairs, config)
+        return score(network, batches, compat=config.compat_metrics).values()
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a folder, whole or not at all.
@@ -312,6 +331,17 @@ class Object2Vec:
                 "Encode with the ids of training."
             )
         return sequences
+
+
+def _open_workspace(
+    stack: contextlib.ExitStack, folder: CheckpointFolder | None, *, resume: bool, overwrite: bool
+) -> Path:
+    """Return where the run may put its files: the folder that it owns, or a temporary one."""
+    if folder is None:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    stack.enter_context(folder.locked())
+    folder.prepare(resume=resume, overwrite=overwrite)
+    return folder.path
 
 
 def _batches_by_length(sequences: Ragged) -> Iterator[NDArray[np.int64]]:

@@ -56,16 +56,27 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _put(work: Path, target: Path, replace: bool) -> None:
-    """Rename `work` to `target`, moving what stands there out of the way first if allowed."""
-    if not target.exists():
-        os.rename(work, target)
-        return
-    if not replace:
+def check_free(target: Path, *, replace: bool = False) -> None:
+    """Refuse a place where something stands that may not be replaced.
+
+    Raises
+    ------
+    StorageError
+        If so.
+    """
+    if target.exists() and not replace:
         raise StorageError(
             problem(str(target), "must not exist yet", "a file or folder",
                     "Choose another place or allow overwriting (--overwrite).")
         )  # fmt: skip
+
+
+def _put(work: Path, target: Path, replace: bool) -> None:
+    """Rename `work` to `target`, moving what stands there out of the way first if allowed."""
+    check_free(target, replace=replace)
+    if not target.exists():
+        os.rename(work, target)
+        return
     aside = work.with_name(work.name + "-old")
     os.rename(target, aside)
     try:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -43,6 +44,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "label": np.dtype(np.float32), "blank_lines": np.dtype(np.int64),
 }  # fmt: skip
 _META = "meta.json"
+_FOLDER_NAME = "[0-9a-f]{32}"
 _SAMPLE_BYTES = 64 << 10
 _STALE_S = 24 * 3600
 
@@ -317,7 +319,7 @@ def _samples(path: Path) -> bytes:
 
 def _writable_root(cache_dir: str | os.PathLike[str] | None) -> Path:
     """Return the folder of all cached sets, a temporary one if the right one is not writable."""
-    root = Path(cache_dir or os.environ.get("OBJECT2VEC_CACHE") or _user_cache())
+    root = Path(cache_dir) if cache_dir else cache_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
         if os.access(root, os.W_OK | os.X_OK):
@@ -331,6 +333,19 @@ def _writable_root(cache_dir: str | os.PathLike[str] | None) -> Path:
         root, reason, temporary,
     )  # fmt: skip
     return temporary
+
+
+def cache_root() -> Path:
+    """Return the folder of all cached sets: ``$OBJECT2VEC_CACHE`` or the user's cache."""
+    return Path(os.environ.get("OBJECT2VEC_CACHE") or _user_cache())
+
+
+def cached_folders(root: Path) -> list[Path]:
+    """Return the cached sets in a folder, and what killed processes have left there."""
+    if not root.is_dir():
+        return []
+    names = (_FOLDER_NAME, re.escape(TEMPORARY_PREFIX) + ".*")
+    return sorted(p for p in root.iterdir() if any(re.fullmatch(n, p.name) for n in names))
 
 
 def _user_cache() -> Path:

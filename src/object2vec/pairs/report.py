@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.ragged import Ragged
@@ -173,6 +174,26 @@ def check(
         label_mean=float(pairs.label.mean(dtype=np.float64)),
         mask_padding=mask_padding, negative_sampling_rate=negative_sampling_rate,
     )  # fmt: skip
+
+
+def check_channel(pairs: Pairs, config: Config, channel: str) -> Report:
+    """Return what a model of this configuration sees of `pairs`.
+
+    Raises
+    ------
+    DataError
+        If ids or labels do not fit; see `check`.
+    """
+    side0, side1 = config.encoders
+    return check(
+        pairs,
+        vocab_sizes=(side0.vocab_size, side1.vocab_size),
+        max_seq_lens=(side0.max_seq_len, side1.max_seq_len),
+        num_classes=config.num_classes if config.is_classifier else None,
+        mask_padding=config.mask_padding,
+        negative_sampling_rate=config.negative_sampling_rate if channel == "train" else 0,
+        channel=channel,
+    )
 
 
 def _check_side(

@@ -16,11 +16,9 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from object2vec.errors import ArtifactError, StorageError, problem
+from object2vec.errors import ArtifactError, ConfigError, StorageError, problem
 from object2vec.storage import (
     TEMPORARY_PREFIX,
     read_tensors,
@@ -29,8 +27,12 @@ from object2vec.storage import (
     write_tensors,
 )
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 SCHEMA_VERSION = 1
 _NAME = re.compile(r"step-(\d{9,})")
+BEST, METRICS = "best.safetensors", "metrics.jsonl"  # of the run at work, beside its checkpoints
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,12 @@ class Interval:
 
         Raises
         ------
-        ValueError
+        ConfigError
             If `text` is neither.
         """
         match = re.fullmatch(r"(\d+)([smh]?)", str(text).strip())
         if match is None or int(match[1]) == 0:
-            raise ValueError(
+            raise ConfigError(
                 problem("checkpoint interval", "must be a number of steps or a time", text,
                         "Write for example 500, 30s, 10m or 1h.")
             )  # fmt: skip
@@ -88,7 +90,7 @@ class CheckpointFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process while the block runs.
+        """Hold the folder for this process while the block runs; remove it if it stays without use.
 
         Raises
         ------
@@ -102,7 +104,11 @@ class CheckpointFolder:
             with FileLock(self.path / "lock", timeout=0):
                 for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*"):
                     shutil.rmtree(leftover, ignore_errors=True)
-                yield
+                try:
+                    yield
+                finally:
+                    if self.latest() is None:
+                        self.clear()
         except Timeout as err:
             raise StorageError(
                 problem(str(self.path), "must belong to one process",
@@ -113,6 +119,23 @@ class CheckpointFolder:
             if isinstance(err, StorageError):
                 raise
             raise StorageError(storage_problem(self.path, err)) from err
+
+    def prepare(self, *, resume: bool, overwrite: bool) -> None:
+        """Make sure that no checkpoint of an earlier run is in the way of this one.
+
+        Raises
+        ------
+        StorageError
+            If one is there, and it shall neither be gone on from nor be replaced.
+        """
+        if resume or self.latest() is None:
+            return
+        if not overwrite:
+            raise StorageError(
+                problem(str(self.path), "must hold no checkpoint of an earlier run",
+                        self.latest(), "Resume, choose another folder or allow overwriting.")
+            )  # fmt: skip
+        self._remove_all()
 
     def latest(self) -> Path | None:
         """Return the newest whole checkpoint, None if there is none."""
@@ -150,7 +173,7 @@ class CheckpointFolder:
         with whole_folder(target) as folder:
             write_tensors(folder / "tensors.safetensors", tensors)
             if best is not None:
-                _link(best, folder / "best.safetensors")
+                link(best, folder / BEST)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **state}, indent=1)
             (folder / "state.json").write_text(text, encoding="utf-8")
         for path in self._all():
@@ -189,15 +212,22 @@ class CheckpointFolder:
         return checked
 
     def clear(self) -> None:
-        """Remove every checkpoint; the folder too if nothing else is in it."""
-        for path in self._all():
-            shutil.rmtree(path, ignore_errors=True)
-        (self.path / "lock").unlink(missing_ok=True)
+        """Remove every checkpoint and working file; the folder too if nothing else is in it."""
+        self._remove_all()
         with contextlib.suppress(OSError):
+            (self.path / "lock").unlink(missing_ok=True)
             self.path.rmdir()
 
+    def _remove_all(self) -> None:
+        for path in self._all():
+            shutil.rmtree(path, ignore_errors=True)
+        for name in (BEST, METRICS):
+            with contextlib.suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
 
-def _link(source: Path, target: Path) -> None:
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`; a copy of it where the disk has no links."""
     try:
         os.link(source, target)
     except OSError:

@@ -28,7 +28,7 @@ from object2vec.network.network import Network
 from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, random_generator
 from object2vec.pairs.dataset import Pairs
 from object2vec.storage import read_tensors, write_tensors
-from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.checkpoint import BEST, CheckpointFolder, Interval, link
 from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.events import (
     BatchesDone,
@@ -124,7 +124,7 @@ class Training:
         )
         self.progress = Progress()
         self.metrics = self._new_metrics()
-        self._best = workspace / "best.safetensors"
+        self._best = workspace / BEST
         self._generator = torch.Generator(self.device)
         for module in network.modules():
             if isinstance(module, Dropout):
@@ -289,9 +289,9 @@ class Training:
                         "Remove this checkpoint to start afresh.")
             ) from err  # fmt: skip
         if self.stopping.best_epoch is not None:
-            read_tensors(path / "best.safetensors", self._copies())
+            read_tensors(path / BEST, self._copies())
             self._best.unlink(missing_ok=True)
-            os.link(path / "best.safetensors", self._best)
+            link(path / BEST, self._best)
         progress = self.progress
         self.emit(Resumed(path=path, epoch=progress.epoch, batches=progress.batches))
         return True
@@ -334,10 +334,11 @@ class Training:
             )  # fmt: skip
 
 
-def score(network: Network, batches: Iterable[Batch]) -> Metrics:
-    """Return the metrics of a network over batches, dropout off."""
+def score(network: Network, batches: Iterable[Batch], *, compat: bool | None = None) -> Metrics:
+    """Return the metrics of a network over batches, dropout off; `compat` as trained if None."""
     config, was_training = network.config, network.training
-    metrics = Metrics(config.is_classifier, compat=config.compat_metrics)
+    compat = config.compat_metrics if compat is None else compat
+    metrics = Metrics(config.is_classifier, compat=compat)
     network.eval()
     with torch.no_grad():
         for batch in batches:

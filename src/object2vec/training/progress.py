@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, TextIO
 
 from object2vec.config import Note
-from object2vec.errors import ArtifactError, ConfigError, StorageError, problem
+from object2vec.errors import ConfigError, StorageError, problem
 from object2vec.training.aws_log import SageMakerReporter
 from object2vec.training.early_stopping import Verdict
 from object2vec.training.events import (
@@ -263,50 +263,40 @@ def _write(stream: TextIO, line: str) -> None:
 
 
 class MetricsFile:
-    """``metrics.jsonl``: the run's start, epochs, test and end as JSON lines.
-
-    A run that is resumed leaves the same lines as one that never stopped, but for wall-clock
-    values: those have names that end in ``_s``, and peak memory is left out.
+    """``metrics.jsonl``: what a run remembers, as JSON lines that can be read while it goes on.
 
     Parameters
     ----------
     path : path
         The file; what it holds is replaced.
-    truncate_to : int, optional
-        Keep this many bytes, `size_bytes` at the checkpoint that the run goes on from, and append.
+    history : sequence of dict
+        What the run remembers so far; of a resumed one, all that was before its checkpoint.
 
     Raises
     ------
-    ArtifactError
-        If the file to be kept is missing or shorter than that.
     StorageError
         If it cannot be written.
     """
 
-    def __init__(self, path: str | PathLike[str], truncate_to: int | None = None) -> None:
+    def __init__(
+        self, path: str | PathLike[str], history: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         self._path = path
-        self._is_resumed = bool(truncate_to)
-        if truncate_to:
-            self._check(truncate_to)
         try:
-            self._file = open(path, "r+b" if truncate_to else "wb")
-            if truncate_to:
-                self._file.seek(self._file.truncate(truncate_to))
+            self._file = open(path, "wb")
         except OSError as err:
             raise self._unwritable(err) from err
+        for values in history:
+            self.append(values)
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes written so far; a checkpoint keeps it for `truncate_to`."""
-        return self._file.tell()
+    def append(self, values: Mapping[str, Any]) -> None:
+        """Write one more line.
 
-    def __call__(self, event: Event) -> None:
-        """Append the event if it belongs in the file."""
-        is_start = isinstance(event, RunStarted) and not self._is_resumed
-        if not (is_start or isinstance(event, EpochDone | Tested | Finished)):
-            return
-        values = event.to_dict()
-        values.pop("peak_memory_bytes", None)
+        Raises
+        ------
+        StorageError
+            If it cannot be written.
+        """
         try:
             self._file.write(json.dumps(values, allow_nan=False).encode() + b"\n")
             self._file.flush()
@@ -317,14 +307,6 @@ class MetricsFile:
         """Close the file."""
         with contextlib.suppress(OSError):  # every line is flushed: it can only fail a second time
             self._file.close()
-
-    def _check(self, size: int) -> None:
-        """Raise if the file is missing or shorter than `size`."""
-        held = os.path.getsize(self._path) if os.path.exists(self._path) else 0
-        if held < size:
-            cure = "Restore the file, or train afresh without --resume."
-            must = f"must hold the checkpoint's {size} bytes"
-            raise ArtifactError(problem(str(self._path), must, held, cure))
 
     def _unwritable(self, err: OSError) -> StorageError:
         cure = "Free some space, or choose a folder that can be written."

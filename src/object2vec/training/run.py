@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 
+from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.errors import ConfigError, DataError, problem
@@ -17,21 +19,22 @@ from object2vec.kernels import kernel_for, set_threads
 from object2vec.network.network import Network, parameter_count
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.report import Report, check
+from object2vec.pairs.report import Report, check_channel
 from object2vec.pairs.vocabulary import read_vectors, read_vocabulary
-from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.checkpoint import METRICS, CheckpointFolder, Interval
 from object2vec.training.events import (
     ChannelOpened,
     EpochDone,
     Event,
     Finished,
     Layer,
+    ModelSaved,
     Reporter,
     RunStarted,
     Tested,
 )
-from object2vec.training.loop import Training, score
-from object2vec.training.progress import peak_memory_bytes
+from object2vec.training.loop import Outcome, Training, score
+from object2vec.training.progress import MetricsFile, peak_memory_bytes
 from object2vec.training.stop import StopRequest
 from object2vec.version import VERSION
 
@@ -66,6 +69,7 @@ class Run:
         self.started = time.monotonic()
         self.has_learned = False
         self.history: list[dict[str, Any]] = []
+        self._metrics_file: MetricsFile | None = None
         self.reports: dict[str, Report] = {}
         self.channels: dict[str, Pairs] = {}
         threads = set_threads(config.threads)
@@ -84,10 +88,19 @@ class Run:
 
     def emit(self, event: Event) -> None:
         """Tell every reporter, and remember what belongs to the model's history."""
-        if isinstance(event, _KEPT_EVENTS):
-            values = event.to_dict()
-            values.pop("peak_memory_bytes", None)  # of this process, not of the model
-            self.history.append(values)
+        self._remember(event)
+        self._tell(event)
+
+    def _remember(self, event: Event) -> None:
+        if not isinstance(event, _KEPT_EVENTS):
+            return
+        values = event.to_dict()
+        values.pop("peak_memory_bytes", None)  # of this process, not of the model
+        self.history.append(values)
+        if self._metrics_file is not None:
+            self._metrics_file.append(values)
+
+    def _tell(self, event: Event) -> None:
         for reporter in self.reporters:
             reporter(event)
 
@@ -101,7 +114,7 @@ class Run:
             pairs = Pairs.read(source, default_label=default, name=channel)
             self.channels[channel] = pairs
             self.reports[channel] = check_channel(pairs, self.config, channel)
-            self.emit(_opened(pairs, self.reports[channel], self.config))
+            self.emit(_opened(_name(source), pairs, self.reports[channel], self.config))
         if rate and len(self.channels["train"]) < 2:
             raise DataError(
                 problem("train", "must hold two records to make negatives", 1, "Add records.")
@@ -115,8 +128,10 @@ class Run:
         stop: StopRequest,
         *,
         resume: bool,
+        save_to: Path | None = None,
+        overwrite: bool = False,
     ) -> None:
-        """Train, score the test channel with the best weights, and report the end."""
+        """Train, score the test channel with the best weights, save, and report the end."""
         training = Training(
             self.network, self.config, TrainingBatches(self.channels["train"], self.config),
             self.channels.get("validation"), emit=self.emit, workspace=workspace,
@@ -124,17 +139,33 @@ class Run:
         )  # fmt: skip
         if resume:
             training.resume()
-        try:
-            outcome = training.run()
-        finally:
-            self.has_learned = training.optimizer.steps > 0
-        self._test()
-        self.emit(Finished(
+        with contextlib.closing(MetricsFile(workspace / METRICS, self.history)) as file:
+            self._metrics_file = file
+            try:
+                outcome = training.run()
+            finally:
+                self.has_learned = training.optimizer.steps > 0
+            self._test()
+            finished = self._finish(outcome)
+        if save_to is not None:
+            self._save(save_to, overwrite)
+        self._tell(finished)
+
+    def _finish(self, outcome: Outcome) -> Finished:
+        """Remember how the run ended, before the model is saved with what is remembered."""
+        finished = Finished(
             epochs=outcome.epochs, best_epoch=outcome.best_epoch, best_loss=outcome.best_loss,
             stopped_early=outcome.stopped_early, records=outcome.records,
             pairs_per_s=outcome.records / outcome.train_s if outcome.train_s else 0.0,
             total_s=time.monotonic() - self.started, peak_memory_bytes=peak_memory_bytes(),
-        ))  # fmt: skip
+        )  # fmt: skip
+        self._remember(finished)
+        return finished
+
+    def _save(self, path: Path, overwrite: bool) -> None:
+        started = time.monotonic()
+        artifact.save(self.artifact(), path, replace=overwrite)
+        self._tell(ModelSaved(path=path, write_s=time.monotonic() - started))
 
     def _test(self) -> None:
         pairs = self.channels.get("test")
@@ -179,27 +210,15 @@ def place(device: str) -> str:
     return device if device == "cpu" else f"cuda:{index}"
 
 
-def check_channel(pairs: Pairs, config: Config, channel: str) -> Report:
-    """Return what a model of this configuration sees of `pairs`.
-
-    Raises
-    ------
-    DataError
-        If ids or labels do not fit.
-    """
-    side0, side1 = config.encoders
-    return check(
-        pairs,
-        vocab_sizes=(side0.vocab_size, side1.vocab_size),
-        max_seq_lens=(side0.max_seq_len, side1.max_seq_len),
-        num_classes=config.num_classes if config.is_classifier else None,
-        mask_padding=config.mask_padding,
-        negative_sampling_rate=config.negative_sampling_rate if channel == "train" else 0,
-        channel=channel,
-    )
+def _name(source: Any) -> str:
+    """Return what a log calls the source of a channel."""
+    names = [source] if isinstance(source, str | os.PathLike) else source
+    if isinstance(names, list | tuple) and all(isinstance(n, str | os.PathLike) for n in names):
+        return ", ".join(map(os.fspath, names))
+    return "memory"
 
 
-def _opened(pairs: Pairs, report: Report, config: Config) -> ChannelOpened:
+def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> ChannelOpened:
     """Return the event for an open channel."""
     is_train = report.channel == "train"
     batches = TrainingBatches(pairs, config) if is_train else None
@@ -209,7 +228,7 @@ def _opened(pairs: Pairs, report: Report, config: Config) -> ChannelOpened:
     notes = [Note("info", line) for line in report.lines()]
     notes += [Note("warning", line) for line in report.warnings()]
     return ChannelOpened(
-        channel=report.channel, source=pairs.source, records=len(pairs),
+        channel=report.channel, source=source, records=len(pairs),
         tokens0=report.in0.tokens, tokens1=report.in1.tokens, batches=count, batch_size=size,
         max_seq_lens=(config.enc0_max_seq_len, config.enc1_max_seq_len),
         negatives_per_record=config.negative_sampling_rate if is_train else 0,

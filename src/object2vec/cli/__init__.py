@@ -1,0 +1,111 @@
+"""The command line: ``object2vec train``, ``encode``, ``predict`` and the others.
+
+Data go to standard output, logs and progress to standard error. Only what parses the arguments is
+imported here; each command imports what it needs when it runs, so that ``--help`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+
+import typer
+
+from object2vec.cli.commands import app
+from object2vec.errors import ConfigError, DataError, Interrupted, Object2VecError
+
+SIGNALLED = 128  # a process that signal n ended is reported as 128 + n by every shell
+_INTERRUPTED, _PIPE_CLOSED = SIGNALLED + 2, SIGNALLED + 13
+
+# ClickException, for which typer has no name: it brings its own click, or in older versions not.
+_UsageError = typer.BadParameter.__mro__[2]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0: done. 1: the run failed. 2: the input or the options are wrong. 130, 143: ended by SIGINT
+        or SIGTERM. 141: nobody reads the output any more.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    is_debugging = os.environ.get("OBJECT2VEC_DEBUG", "0") not in ("", "0")
+    if "--debug" in arguments:  # before the command or after it
+        arguments.remove("--debug")
+        is_debugging = True
+    command = typer.main.get_command(app)
+    try:
+        with _logging(), command.make_context("object2vec", arguments) as context:
+            command.invoke(context)
+            sys.stdout.flush()  # while an error can still be told
+    except typer.Exit as ended:
+        return ended.exit_code
+    except (Exception, KeyboardInterrupt) as err:
+        if is_debugging:
+            traceback.print_exception(err)
+        return _explain(err)
+    return 0
+
+
+def _explain(err: BaseException) -> int:
+    """Say on standard error what went wrong, and return the exit code."""
+    if isinstance(err, BrokenPipeError):
+        _drop_output()
+        return _PIPE_CLOSED
+    if isinstance(err, KeyboardInterrupt):
+        typer.echo("Interrupted.", err=True)
+        return _INTERRUPTED
+    if isinstance(err, _UsageError):
+        err.show()  # type: ignore[attr-defined]
+        return 2
+    text = str(err)
+    if isinstance(err, OSError) and not isinstance(err, Object2VecError):
+        _drop_output()  # the disk behind it may be full
+    elif not isinstance(err, Object2VecError):
+        text = f"{type(err).__name__}: {err}. OBJECT2VEC_DEBUG=1 shows where this comes from."
+    typer.echo(f"Error: {text}", err=True)
+    if isinstance(err, Interrupted):
+        return SIGNALLED + err.signal_number
+    return 2 if isinstance(err, ConfigError | DataError) else 1
+
+
+def _drop_output() -> None:
+    """Send the rest of the output nowhere, or Python would complain about it when it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    """Show the library's log lines on standard error."""
+    logger = logging.getLogger("object2vec")
+    level, handler = logger.level, logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    """A log line as `training.progress` writes it: the text, after its level unless it is info."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        return level + record.getMessage()

@@ -1,0 +1,150 @@
+"""``object2vec encode``, ``predict`` and ``evaluate``: a saved model answers, in flat memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from object2vec.cli.output import Floats, RowFormat, write_rows
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
+from object2vec.model import Object2Vec
+from object2vec.pairs.jsonl import Chunk, Presence, read_columns
+from object2vec.pairs.ragged import Ragged
+from object2vec.pairs.sources import Source, list_sources, read_blocks
+
+_ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one answer at the most; the rest of a chunk waits as ids
+_BARE_LIST = re.compile(rb"^[ \t]*(\[.*\])[ \t]*\r?$", re.MULTILINE)
+
+
+def encode(
+    path: Path,
+    side: int,
+    files: Sequence[str],
+    row_format: RowFormat,
+    out: Path | None,
+    device: str | None,
+) -> None:
+    """Write the vectors of the objects that `files` hold for one side.
+
+    Raises
+    ------
+    ArtifactError, DataError, StorageError
+        If the model or the records are wrong, or the vectors cannot be written.
+    """
+    sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
+    model = Object2Vec.load(path, device=device)
+    width = model.config.enc_dim
+    wanted: list[Presence] = ["required" if each == side else "ignored" for each in (0, 1)]
+
+    def answers() -> Iterator[Floats]:
+        for chunk in read_columns(sources, in0=wanted[0], in1=wanted[1], label="ignored"):
+            column = cast(Ragged, (chunk.in0, chunk.in1)[side])
+            _check_ids(model, chunk)
+            for start, stop in _pieces(len(chunk), width):
+                piece = column.slice(start, stop)
+                yield model.encode(in1=piece) if side else model.encode(in0=piece)
+
+    write_rows(answers(), "embeddings", width, row_format, out)
+
+
+def predict(path: Path, files: Sequence[str], out: Path | None, device: str | None) -> None:
+    """Write the scores of the pairs that `files` hold.
+
+    Raises
+    ------
+    ArtifactError, DataError, StorageError
+        If the model or the records are wrong, or the scores cannot be written.
+    """
+    sources = list_sources(files)
+    model = Object2Vec.load(path, device=device)
+
+    def answers() -> Iterator[Floats]:
+        for chunk in read_columns(sources, label="ignored"):
+            in0, in1 = cast(Ragged, chunk.in0), cast(Ragged, chunk.in1)
+            _check_ids(model, chunk)
+            for start, stop in _pieces(len(chunk), model.config.output_width):
+                yield model.predict(in0=in0.slice(start, stop), in1=in1.slice(start, stop))
+
+    write_rows(answers(), "scores", model.config.output_width, "jsonl", out)
+
+
+def evaluate(path: Path, files: Sequence[str], compat: bool | None, device: str | None) -> str:
+    """Return the metrics on labelled pairs as one JSON object.
+
+    Raises
+    ------
+    ArtifactError, DataError
+        If the model or the records are wrong.
+    """
+    list_sources(files)  # a file that is not there is told before torch and the model are loaded
+    model = Object2Vec.load(path, device=device)
+    metrics = model.evaluate(list(files), compat_metrics=compat)
+    return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})
+
+
+def _pieces(rows: int, width: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of pieces of `rows` whose answers fit into little memory."""
+    step = max(1, min(_ROWS, _NUMBERS // width))
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)
+
+
+def _check_ids(model: Object2Vec, chunk: Chunk) -> None:
+    """Raise `DataError` with the file and line of ids that the model does not know."""
+    problems: list[str] = []
+    for encoder, column in zip(model.config.encoders, (chunk.in0, chunk.in1), strict=True):
+        if column is None:
+            continue
+        cut = column.truncated(encoder.max_seq_len)
+        bad = np.flatnonzero(cut.values >= encoder.vocab_size)[:MAX_PROBLEMS]
+        rows = np.searchsorted(cut.offsets, bad, side="right") - 1
+        problems += [
+            f"{chunk.where(row)}: Inconsistent vocab for in{encoder.side} found. Vocab id "
+            f'"{token}" is not less than vocab_size={encoder.vocab_size}. '
+            "Use the ids of training."
+            for row, token in zip(rows.tolist(), cut.values[bad].tolist(), strict=True)
+        ]
+    if problems:
+        raise DataError(join_problems(problems))
+
+
+def _with_keys(source: Source, key: str) -> Source:
+    """Return a source whose bare lists of ids are records, ``[1, 2]`` as ``{"in0": [1, 2]}``."""
+    record = b'{"%b":\\1}' % key.encode()
+
+    def blocks() -> Iterator[bytes]:
+        for block in read_blocks(source):
+            yield _BARE_LIST.sub(record, block.data) if b"[" in block.data else block.data
+
+    return Source(source.name, lambda: io.BufferedReader(_Stream(blocks())))
+
+
+class _Stream(io.RawIOBase):
+    """Pieces of bytes as a binary file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill `buffer` with what comes next and return how much that is."""
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size

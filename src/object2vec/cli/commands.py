@@ -1,0 +1,306 @@
+"""The commands with their options; what they do stands in the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+app = typer.Typer(
+    name="object2vec",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", hidden=True)]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[FILE]...", hidden=True),
+]
+Files = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write here, not to standard output."),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N; as in training by default."),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="JSON object of hyperparameters; SageMaker's hyperparameters.json is one.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A hyperparameter; goes before --config.",
+        show_default=False,
+    ),
+]  # fmt: skip
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LogFormat = Literal["rich", "plain", "sagemaker", "json"]
+Side = Literal["in0", "in1"]
+RowFormat = Literal["jsonl", "npy", "arrow"]
+Channel = Literal["train", "validation", "test"]
+
+
+class _Command(TyperCommand):
+    """Shows its arguments in the usage line alone; the text of the help says what they are."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words after the command's name."""
+        arguments = [p.metavar or "" for p in self.params if p.param_type_name == "argument"]
+        return [*arguments, "[OPTIONS]"]
+
+
+class _ManyValues(_Command):
+    """Reads ``--train a b`` as ``--train a --train b``, so that the shell may fill in names."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, spread."""
+        return super().parse_args(ctx, list(_repeat_options(args)))
+
+
+def _repeat_options(args: Sequence[str]) -> Iterator[str]:
+    """Yield arguments with the option repeated before each of its values after the first."""
+    option, has_value = "", False
+    for arg in args:
+        if arg.startswith("-") and arg != "-":
+            option, has_value = arg if arg in _MANY else "", False
+        else:
+            if option and has_value:
+                yield option
+            has_value = True
+        yield arg
+
+
+_MANY = {"--train", "--validation", "--test", "--set"}
+
+
+def _channel(help_text: str) -> Any:
+    return typer.Option(metavar="FILE...", help=help_text, show_default=False)
+
+
+Train = Annotated[list[str], _channel("Pairs to learn from.")]
+Validation = Annotated[list[str] | None, _channel("Pairs that choose the best epoch.")]
+Test = Annotated[list[str] | None, _channel("Pairs to score at the end.")]
+ModelOut = Annotated[Path, typer.Option(metavar="MODEL", help="Folder to write the model to.")]
+Auxiliary = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of vocabularies and pretrained vectors."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace MODEL and checkpoints that are there.")
+]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for checkpoints.  [default: MODEL.checkpoint]"),
+]
+CheckpointEvery = Annotated[
+    str, typer.Option(metavar="INTERVAL", help="Batches, or a time such as 30s, 10m or 1h.")
+]
+ChosenLogFormat = Annotated[
+    LogFormat | None,
+    typer.Option(
+        metavar="FORMAT",
+        help="rich, plain, sagemaker or json.  [default: rich on a terminal, else plain]",
+    ),
+]
+Host = Annotated[
+    str, typer.Option(metavar="NAME", help="Name in the lines of the sagemaker format.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks, like OBJECT2VEC_DEBUG=1.")
+    ] = False,  # `main` takes it from the arguments
+) -> None:
+    """Learn vectors for anything that comes in pairs.
+
+    Data go to standard output, logs to standard error. Exit codes: 0 done, 1 the run failed,
+    2 your input or options, 130 and 143 ended by a signal.
+    """
+    if version:
+        from object2vec.version import VERSION
+
+        typer.echo(f"object2vec {VERSION}")
+        raise typer.Exit
+
+
+@app.command(cls=_ManyValues)
+def train(
+    train: Train,
+    out: ModelOut,
+    validation: Validation = None,
+    test: Test = None,
+    auxiliary: Auxiliary = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    checkpoints: Checkpoints = None,
+    checkpoint_every: CheckpointEvery = "10m",
+    log_format: ChosenLogFormat = None,
+    host: Host = "algo-1",
+) -> None:
+    """Train a model on pairs and save it.
+
+    FILE is JSON Lines: a file, a folder, a URL or - for standard input, packed with gzip or zstd or
+    not. Hyperparameters come from --config and --set; `object2vec hyperparameters` lists them.
+
+    Ctrl-C and SIGTERM leave a checkpoint; the same command with --resume goes on from it to the
+    very same model.
+    """
+    from object2vec.cli.settings import read_hyperparameters
+    from object2vec.cli.training import Channels, Places, run
+
+    run(
+        read_hyperparameters(config, settings or []),
+        Channels(train=train, validation=validation or None, test=test or None),
+        Places(out, checkpoints or out.with_name(f"{out.name}.checkpoint"), auxiliary),
+        resume=resume, overwrite=overwrite, checkpoint_every=checkpoint_every,
+        log_format=log_format, host=host,
+    )  # fmt: skip
+
+
+@app.command(cls=_Command)
+def encode(
+    model: Model,
+    side: Annotated[Side, typer.Option(metavar="in0|in1", help="Which encoder to use.")],
+    files: Inputs = None,
+    row_format: Annotated[
+        RowFormat,
+        typer.Option("--format", metavar="jsonl|npy|arrow", help="How to write the vectors."),
+    ] = "jsonl",
+    out: Out = None,
+    device: Device = None,
+) -> None:
+    """Turn objects of one side into vectors.
+
+    MODEL is a folder that train wrote. Each line of each FILE, or of standard input, is a record
+    with the key in0 or in1, or a bare list of ids. One vector is written for each, in this order.
+    """
+    from object2vec.cli.answers import encode
+
+    encode(model, int(side == "in1"), files or ["-"], row_format, out, device)
+
+
+@app.command(cls=_Command)
+def predict(model: Model, files: Inputs = None, out: Out = None, device: Device = None) -> None:
+    """Score pairs with a saved model.
+
+    MODEL is a folder that train wrote. Each line of each FILE, or of standard input, is a record
+    with the keys in0 and in1. One line is written for each, in this order: the probabilities of the
+    classes, or the predicted value.
+    """
+    from object2vec.cli.answers import predict
+
+    predict(model, files or ["-"], out, device)
+
+
+@app.command(cls=_Command)
+def evaluate(
+    model: Model,
+    files: Files,
+    compat_metrics: Annotated[
+        bool,
+        typer.Option("--compat-metrics", help="Average as AWS does, over filled-up batches."),
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Print a model's metrics on labelled pairs, as JSON.
+
+    MODEL is a folder that train wrote. FILE is JSON Lines like those of train.
+    """
+    from object2vec.cli.answers import evaluate
+
+    typer.echo(evaluate(model, files, compat_metrics or None, device))
+
+
+@app.command(cls=_Command)
+def check(
+    files: Files,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    channel: Annotated[
+        Channel,
+        typer.Option(metavar="CHANNEL", help="Read them as train, validation or test would be."),
+    ] = "train",
+) -> None:
+    """Validate pairs without training.
+
+    FILE is JSON Lines like those of train. With hyperparameters it applies their limits, and says
+    what will be cut or ignored. Without any it prints the limits that the pairs need.
+    """
+    from object2vec.cli.inspection import check
+
+    typer.echo(check(files, config, settings or [], channel))
+
+
+@app.command(cls=_Command)
+def hyperparameters(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", hidden=True),
+    ] = None,
+    as_json: AsJson = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the documentation page of all.")
+    ] = False,
+) -> None:
+    """List hyperparameters: valid values, default, meaning.
+
+    NAME is one of them; all are listed without it.
+    """
+    from object2vec.cli.inspection import hyperparameters
+
+    typer.echo(hyperparameters(name, as_json=as_json, as_markdown=markdown))
+
+
+@app.command(cls=_Command)
+def info(model: Model, as_json: AsJson = False) -> None:
+    """Print what a saved model is made of.
+
+    MODEL is a folder that train wrote. It is loaded, so that damage shows.
+    """
+    from object2vec.cli.inspection import info
+
+    typer.echo(info(model, as_json=as_json))
+
+
+@app.command(cls=_Command)
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove what is cached.")] = False,
+) -> None:
+    """Show or clear the cache of parsed records."""
+    from object2vec.cli.inspection import cache
+
+    typer.echo(cache(clear=clear))
+
+
+@app.command(cls=_Command)
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to leave the model; a temporary folder if none."),
+    ] = None,
+) -> None:
+    """Train on real data that come with the package."""
+    from object2vec.demo import run
+
+    run(out)

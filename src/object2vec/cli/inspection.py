@@ -1,0 +1,230 @@
+"""``object2vec check``, ``hyperparameters``, ``info`` and ``cache``: they look and change nothing.
+
+Nothing here imports torch but `info`, which loads a model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from object2vec.cli.settings import read_hyperparameters
+from object2vec.config import Config
+from object2vec.errors import ConfigError, DataError, problem
+from object2vec.hyperparameters import GROUPS, HYPERPARAMETERS, describe
+from object2vec.hyperparameters import markdown as markdown_page
+
+if TYPE_CHECKING:
+    from object2vec.artifact import Artifact
+    from object2vec.pairs.statistics import LabelStatistics, SideStatistics
+
+_COLUMNS = 80
+
+
+def check(files: Sequence[str], config: Path | None, settings: Sequence[str], channel: str) -> str:
+    """Return what a model with these hyperparameters sees of `files`, or what they ask of a model.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If hyperparameters or records are wrong.
+    """
+    given = read_hyperparameters(config, settings)
+    lines = _check_limits(files, Config.build(given), channel) if given else _find_limits(files)
+    return "\n".join(lines)
+
+
+def _check_limits(files: Sequence[str], config: Config, channel: str) -> list[str]:
+    from object2vec.pairs.dataset import Pairs
+    from object2vec.pairs.report import check_channel
+
+    has_negatives = config.negative_sampling_rate and channel == "train"
+    default = 1.0 if has_negatives else None
+    pairs = Pairs.read(list(files), default_label=default, name=channel)
+    report = check_channel(pairs, config, channel)
+    notes = [f"{note.level}: {note.text}" for note in config.notes]
+    return [*notes, *report.lines(), *(f"warning: {warning}" for warning in report.warnings())]
+
+
+def _find_limits(files: Sequence[str]) -> list[str]:
+    """Return the facts about records, and the hyperparameters that a model for them needs."""
+    from object2vec.pairs.jsonl import read_columns
+    from object2vec.pairs.ragged import Ragged
+    from object2vec.pairs.sources import list_sources
+    from object2vec.pairs.statistics import LabelStatistics, SideStatistics
+
+    sides, label = [SideStatistics(), SideStatistics()], LabelStatistics()
+    for chunk in read_columns(list_sources(files), label="optional"):
+        for side, column in enumerate((chunk.in0, chunk.in1)):
+            assert isinstance(column, Ragged)
+            sides[side] += SideStatistics.of(column)
+        if chunk.label is not None:
+            label += LabelStatistics.of(chunk.label)
+    if not sides[0].rows:
+        cure = "Check that this is the right input."
+        raise DataError(problem(", ".join(files), "must hold at least one record", "none", cure))
+    limits = [limit for side in (0, 1) for limit in _limits(side, sides[side])]
+    if label.is_integral and label.low >= 0 and label.high > 1:
+        limits.append(f"num_classes={label.high + 1:g}")
+    return [
+        f"{sides[0].rows} pairs",
+        *(_side_line(side, sides[side]) for side in (0, 1)),
+        _label_line(label),
+        "A model for them needs at least:",
+        *(f"  --set {limit}" for limit in limits),
+    ]
+
+
+def _limits(side: int, facts: SideStatistics) -> Iterator[str]:
+    """Yield the settings that leave nothing out, as far as the table of hyperparameters goes."""
+    wanted = {"max_seq_len": facts.longest, "vocab_size": facts.max_id + 1}
+    for name, value in wanted.items():
+        kind = HYPERPARAMETERS[f"enc{side}_{name}"].kind
+        low, high = getattr(kind, "low", value), getattr(kind, "high", value)
+        yield f"enc{side}_{name}={min(max(value, low), high)}"
+
+
+def _side_line(side: int, facts: SideStatistics) -> str:
+    line = (
+        f"in{side}: {facts.tokens} tokens, {facts.shortest} to {facts.longest} in a sequence, "
+        f"ids up to {facts.max_id}"
+    )
+    if facts.empty_rows:
+        line += f", {facts.empty_rows} sequences without tokens"
+    if facts.padding_tokens:
+        line += f", {facts.padding_tokens} times the id 0, which stands for padding"
+    return line
+
+
+def _label_line(label: LabelStatistics) -> str:
+    if not label.rows:
+        return "label: none; such pairs can be trained on with negative_sampling_rate alone"
+    kind = "whole numbers" if label.is_integral else "numbers"
+    mean = label.total / label.rows
+    return f"label: {kind} from {label.low:g} to {label.high:g}, mean {mean:.6g}"
+
+
+def hyperparameters(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
+    """Return the table of hyperparameters, or one row of it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no hyperparameter of this name.
+    """
+    if name is not None and name not in HYPERPARAMETERS:
+        near = difflib.get_close_matches(name, HYPERPARAMETERS, n=1)
+        cure = f"Did you mean {near[0]}?" if near else "Leave it out to list all."
+        raise ConfigError(problem("NAME", "must be a hyperparameter", name, cure))
+    if as_markdown:
+        return markdown_page().removesuffix("\n")
+    if as_json:
+        table = describe(None if name is None else [name])
+        return json.dumps(table if name is None else table[0], indent=2)
+    if name is not None:
+        return "\n".join(_row_lines(name))
+    lines: list[str] = []
+    for title, rows in GROUPS.items():
+        lines += ["", title, "-" * len(title)] if lines else [title, "-" * len(title)]
+        for row in rows:
+            lines += _row_lines(row.name)
+    return "\n".join(lines)
+
+
+def _row_lines(name: str) -> list[str]:
+    """Return a row of the table for a terminal."""
+    row = describe([name])[0]
+    default = row["default"] or "empty"
+    facts = f"{row['valid']}; {default if default.startswith('required') else f'default {default}'}"
+    wrapped = textwrap.wrap(facts, _COLUMNS - 4) + textwrap.wrap(row["meaning"], _COLUMNS - 4)
+    return [name, *(f"    {line}" for line in wrapped)]
+
+
+def info(path: Path, *, as_json: bool) -> str:
+    """Return what is known of a saved model, which is loaded to see that it is whole.
+
+    Raises
+    ------
+    ArtifactError
+        If it is not.
+    """
+    from object2vec.artifact import load
+
+    facts = _facts(path, load(path))
+    if as_json:
+        return json.dumps(facts, indent=2)
+    del facts["hyperparameters"]  # the essential ones stand under the encoders and the network
+    lines: list[str] = []
+    for title, values in facts.items():
+        if values:
+            lines += [title, *_tree_lines(values)]
+    return "\n".join(lines)
+
+
+def _facts(path: Path, model: Artifact) -> dict[str, Any]:
+    from object2vec.network.network import parameter_count
+
+    config, tables = model.config, model.network.tables()
+    return {
+        "model": {
+            "path": str(path),
+            "size_bytes": sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+            "parameters": parameter_count(model.network),
+            "token_parameters": sum(table.weight.numel() for table in tables),
+        },
+        "enc0": _encoder_facts(config, 0),
+        "enc1": _encoder_facts(config, 1),
+        "network": {
+            "enc_dim": config.enc_dim,
+            "comparator_list": ", ".join(config.comparator_list),
+            "output_layer": config.output_layer,
+            "output_width": config.output_width,
+        },
+        "data": {
+            channel: {name: _plain(report, name) for name in ("rows", "label_mean")}
+            for channel, report in model.facts.data.items()
+        },
+        "metrics": model.facts.metrics,
+        "hyperparameters": config.to_dict(),
+    }
+
+
+def _plain(report: Any, name: str) -> Any:
+    return report.get(name) if isinstance(report, Mapping) else None
+
+
+def _encoder_facts(config: Config, side: int) -> dict[str, Any]:
+    encoder = config.encoders[side]
+    names = ("network", "layers", "vocab_size", "max_seq_len", "token_embedding_dim")
+    return {name: getattr(encoder, name) for name in names}
+
+
+def _tree_lines(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a mapping, or one of mappings, a line for each of its entries."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
+        yield f"  {name}: {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def cache(*, clear: bool) -> str:
+    """Return where parsed records are kept and how much they take, and remove them if asked."""
+    from object2vec.pairs.cache import cache_root, cached_folders
+
+    root = cache_root()
+    folders = cached_folders(root)
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
+    for folder in folders if clear else []:
+        shutil.rmtree(folder, ignore_errors=True)
+    facts = f"{root}: {len(folders)} sets of records, {size / 2**20:.1f} MiB"
+    return f"{facts}, removed" if clear else facts

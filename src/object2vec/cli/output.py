@@ -1,0 +1,158 @@
+"""Rows of numbers as JSON Lines, .npy or Arrow, on standard output or in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import ArtifactError, StorageError, problem
+from object2vec.storage import TEMPORARY_PREFIX, flush, storage_problem
+
+Floats = NDArray[np.float32]
+RowFormat = Literal["jsonl", "npy", "arrow"]
+
+
+def write_rows(
+    rows: Iterable[Floats], key: str, width: int, row_format: RowFormat, out: Path | None
+) -> None:
+    """Write rows of numbers, piece by piece.
+
+    Parameters
+    ----------
+    rows : iterable of float32 arrays (n, width)
+        Asked for the next piece when the one before is written.
+    key : str
+        Name of the numbers: the key in JSON, the column in Arrow.
+    width : int
+        Numbers in a row, also if there is no row.
+    row_format : {"jsonl", "npy", "arrow"}
+    out : Path or None
+        A file, which appears whole or not at all; standard output if None.
+
+    Raises
+    ------
+    ArtifactError
+        If a number is not finite, which JSON cannot hold.
+    StorageError
+        If the output cannot be written.
+    """
+    write = {"jsonl": _write_jsonl, "npy": _write_npy, "arrow": _write_arrow}[row_format]
+    with _open_output(out) as stream:
+        write(rows, key, width, stream)
+
+
+def _write_jsonl(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
+    for piece in rows:
+        if not np.isfinite(piece).all():
+            raise ArtifactError(
+                problem(key, "must be finite numbers", "nan or inf",
+                        "The model has diverged: train it again with a lower learning_rate.")
+            )  # fmt: skip
+        stream.write(json_lines(piece, key))
+
+
+def json_lines(rows: Floats, key: str) -> bytes:
+    r"""Return ``{"key": [0.1, 0.2]}`` for each row, on a line of its own.
+
+    Parameters
+    ----------
+    rows : float32 array (n, width)
+        Finite numbers.
+    key : str
+
+    Notes
+    -----
+    Arrow writes the shortest decimal that reads back as the same float32, without work per row in
+    Python.
+
+    Examples
+    --------
+    >>> json_lines(np.array([[0.1, 1e-7]], np.float32), "embeddings")
+    b'{"embeddings": [0.1, 1e-07]}\n'
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    count, width = rows.shape
+    numbers = pc.cast(pa.array(rows.ravel()), pa.string())  # (n * width,)
+    offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), ", ")  # (n,)
+    lines = pc.binary_join_element_wise(f'{{"{key}": [', joined, "]}\n", "")
+    return lines.buffers()[2].to_pybytes() if count else b""
+
+
+def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
+    """Write an array whose header can be told only at the end, by way of a file if need be."""
+    if stream is sys.stdout.buffer:
+        with tempfile.TemporaryFile() as spool:
+            _write_npy(rows, key, width, spool)
+            spool.seek(0)
+            shutil.copyfileobj(spool, stream, 1 << 20)
+        return
+    count = 0
+    _write_npy_header(stream, count, width)
+    for piece in rows:
+        stream.write(np.ascontiguousarray(piece, "<f4").data)
+        count += len(piece)
+    stream.seek(0)
+    _write_npy_header(stream, count, width)
+
+
+def _write_npy_header(stream: BinaryIO, count: int, width: int) -> None:
+    # numpy leaves room in the header for any length, so that it can be written again.
+    facts = {"descr": "<f4", "fortran_order": False, "shape": (count, width)}
+    np.lib.format.write_array_header_1_0(stream, facts)
+
+
+def _write_arrow(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
+    import pyarrow as pa
+
+    schema = pa.schema([pa.field(key, pa.list_(pa.float32(), width), nullable=False)])
+    with pa.ipc.new_stream(stream, schema) as file:
+        for piece in rows:
+            column = pa.FixedSizeListArray.from_arrays(pa.array(piece.ravel()), width)
+            file.write_batch(pa.record_batch([column], schema=schema))
+
+
+@contextlib.contextmanager
+def _open_output(out: Path | None) -> Iterator[BinaryIO]:
+    """Give standard output, or a file that replaces `out` when the block ends without an error."""
+    target = Path("standard output") if out is None else Path(os.path.realpath(out))
+    try:
+        if out is None:
+            yield sys.stdout.buffer
+        elif target.exists() and not target.is_file():  # a pipe or a device stays what it is
+            with target.open("wb") as stream:
+                yield stream
+        else:
+            with _whole_file(target) as stream:
+                yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        if isinstance(err, StorageError):
+            raise
+        raise StorageError(storage_problem(target, err)) from err
+
+
+@contextlib.contextmanager
+def _whole_file(target: Path) -> Iterator[BinaryIO]:
+    work = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        with work.open("w+b") as stream:
+            yield stream
+        flush(work)
+        os.replace(work, target)
+        flush(target.parent)
+    finally:
+        work.unlink(missing_ok=True)

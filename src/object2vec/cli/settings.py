@@ -1,0 +1,49 @@
+"""Hyperparameters as the command line takes them: a JSON file and NAME=VALUE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from object2vec.errors import ConfigError, problem
+
+
+def read_hyperparameters(config: Path | None, settings: Sequence[str]) -> dict[str, Any]:
+    """Return the hyperparameters of a file with those of the command line put over them.
+
+    Parameters
+    ----------
+    config : Path or None
+        File with one JSON object, of strings or native values.
+    settings : sequence of str
+        ``NAME=VALUE`` each; the last one of a name counts.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a setting has no name. The names are not looked up here.
+    """
+    values = {} if config is None else _read_object(config)
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not (name.strip() and equals):
+            raise ConfigError(
+                problem("--set", "must be NAME=VALUE", setting, "Write for example enc_dim=64.")
+            )
+        values[name.strip()] = value
+    return values
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as err:
+        got = (err.strerror if isinstance(err, OSError) else None) or str(err)
+        cure = 'Write for example {"enc_dim": 64}.'
+        raise ConfigError(problem(str(path), "must be a readable JSON file", got, cure)) from err
+    if not isinstance(values, dict):
+        cure = 'Write for example {"enc_dim": 64}.'
+        raise ConfigError(problem(str(path), "must hold one JSON object", values, cure))
+    return values

@@ -1,0 +1,122 @@
+"""``object2vec train``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from object2vec.config import Config
+from object2vec.errors import ConfigError, Interrupted, problem
+from object2vec.pairs.sources import list_sources
+from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.progress import LogFormat, reporter
+
+_log = logging.getLogger("object2vec.cli")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of a run: its model, its checkpoints and the auxiliary files."""
+
+    model: Path
+    checkpoints: Path
+    auxiliary: Path | None
+
+
+class Channels(TypedDict):
+    """The files of each channel."""
+
+    train: list[str]
+    validation: list[str] | None
+    test: list[str] | None
+
+
+def run(
+    hyperparameters: Mapping[str, Any],
+    channels: Channels,
+    places: Places,
+    *,
+    resume: bool,
+    overwrite: bool,
+    checkpoint_every: str,
+    log_format: LogFormat | None,
+    host: str,
+) -> None:
+    """Train a model and save it, or go on where an earlier run was stopped.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If hyperparameters, options or records are wrong.
+    Interrupted
+        If a signal stopped the run.
+    StorageError
+        If something cannot be written or another process trains here.
+    """
+    Config.build(hyperparameters)  # what is wrong is told before torch is imported
+    Interval.parse(checkpoint_every)
+    list_sources([*channels["train"], *(channels["validation"] or ()), *(channels["test"] or ())])
+    if _is_finished(places, resume=resume, overwrite=overwrite):
+        _log.info("%s is finished; there is nothing to do.", places.model)
+        return
+    from object2vec.model import Object2Vec
+
+    if log_format == "json":
+        for handler in logging.getLogger("object2vec").handlers:
+            handler.setFormatter(_JsonFormatter())
+    show = reporter(log_format, host=host, provided=hyperparameters)
+    try:
+        Object2Vec(**hyperparameters).fit(
+            **channels, auxiliary=places.auxiliary, checkpoints=places.checkpoints,
+            checkpoint_every=checkpoint_every, resume=resume, save_to=places.model,
+            overwrite=overwrite, reporters=[show],
+        )  # fmt: skip
+    except Interrupted as err:
+        text = f"{err}\nThe same command with --resume goes on from there."
+        raise Interrupted(text, err.signal_number) from err
+
+
+class _JsonFormatter(logging.Formatter):
+    """A log line as one more event, so that every line of the log is JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level, text = record.levelname.lower(), record.getMessage()
+        return json.dumps({"event": "log", "level": level, "text": text})
+
+
+def _is_finished(places: Places, *, resume: bool, overwrite: bool) -> bool:
+    """Say whether there is nothing to do; refuse to touch what an earlier run has left.
+
+    Raises
+    ------
+    ConfigError
+        If the model or checkpoints are there, and the options do not say what to do with them.
+    """
+    has_model = os.path.lexists(places.model)
+    has_checkpoint = CheckpointFolder(places.checkpoints).latest() is not None
+    if resume and not has_checkpoint and not has_model:
+        _log.info("There is no checkpoint in %s: starting afresh.", places.checkpoints)
+    if overwrite:
+        return False
+    if has_model:
+        if resume and not has_checkpoint and (places.model / "config.json").is_file():
+            return True
+        unfinished = f" beside unfinished work in {places.checkpoints}" if has_checkpoint else ""
+        cure = "Name another folder, or replace what is there with --overwrite."
+        if resume and has_checkpoint:
+            cure = "Finish that work and replace the model with --resume --overwrite."
+        raise ConfigError(
+            problem("--out", "must not exist yet", f"{places.model}{unfinished}", cure)
+        )
+    if has_checkpoint and not resume:
+        raise ConfigError(
+            problem("--checkpoints", "must hold no checkpoint of an earlier run",
+                    str(places.checkpoints),
+                    "Go on from it with --resume, or start afresh with --overwrite.")
+        )  # fmt: skip
+    return False
