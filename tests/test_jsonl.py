@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from object2vec.errors import DataError
 from object2vec.pairs.jsonl import _Reader, line_of, read_columns
 from object2vec.pairs.ragged import MAX_ID
+from object2vec.pairs.scanner import scan
 from object2vec.pairs.sources import Block, list_sources
 
 ALL = {"in0": "required", "in1": "required", "label": "required"}
@@ -30,11 +31,14 @@ def to_rows(columns):
     return rows
 
 
-def both_ways(data, wanted=ALL, default_label=None):
-    """What the fast and the plain way make of a block, and the problems of the plain one."""
+FAST_WAYS = ["_scan", "_parse"]  # the compiled scanner and Arrow
+
+
+def both_ways(way, data, wanted=ALL, default_label=None):
+    """What a fast and the plain way make of a block, and the problems of the plain one."""
     fast_reader, plain_reader = _Reader(wanted, default_label), _Reader(wanted, default_label)
     block = Block(data, 7)
-    fast = fast_reader.read_block(block)
+    fast = getattr(fast_reader, way)(block)
     if fast is not None and not fast_reader.continues(fast):
         fast = None
     return fast, plain_reader.read_lines("f", block), plain_reader.problems
@@ -64,13 +68,14 @@ lines = st.builds(
 blocks = st.lists(lines, min_size=1, max_size=5).map(b"".join)
 
 
-def test_both_ways_read_the_same_from_what_is_right():
+@pytest.mark.parametrize("way", FAST_WAYS)
+def test_both_ways_read_the_same_from_what_is_right(way):
     ways = {"fast": 0, "plain": 0}
 
     @settings(max_examples=300, deadline=None)
     @given(blocks, st.booleans())
     def hold_equal(data, ends):
-        fast, plain, problems = both_ways(data if ends else data.rstrip())
+        fast, plain, problems = both_ways(way, data if ends else data.rstrip())
         assert not problems
         assert plain.rows > 0
         ways["fast" if fast else "plain"] += 1
@@ -81,7 +86,8 @@ def test_both_ways_read_the_same_from_what_is_right():
     assert min(ways.values()) > 30
 
 
-def test_the_fast_way_never_accepts_what_the_plain_way_refuses():
+@pytest.mark.parametrize("way", FAST_WAYS)
+def test_a_fast_way_never_accepts_what_the_plain_way_refuses(way):
     ways = {"fast": 0, "refused": 0}
     pieces = st.sampled_from([
         b"", b"{", b"}", b"[", b"]", b",", b":", b'"', b"-", b"0", b"1.5", b"1e2", b"e", b"null",
@@ -97,7 +103,7 @@ def test_the_fast_way_never_accepts_what_the_plain_way_refuses():
             data = data[:at] + draw.draw(pieces) + data[at + draw.draw(st.integers(0, 3)) :]
         if not data:
             return
-        fast, plain, problems = both_ways(data)
+        fast, plain, problems = both_ways(way, data)
         ways["refused"] += bool(problems)
         if fast:
             ways["fast"] += 1
@@ -108,6 +114,7 @@ def test_the_fast_way_never_accepts_what_the_plain_way_refuses():
     assert min(ways.values()) > 50
 
 
+@pytest.mark.parametrize("way", FAST_WAYS)
 @pytest.mark.parametrize("default_label", [None, 1.0])
 @pytest.mark.parametrize("presence", ["required", "optional"])
 @pytest.mark.parametrize(
@@ -130,13 +137,42 @@ def test_the_fast_way_never_accepts_what_the_plain_way_refuses():
         b'{"in0":[1],"in1":[2],"label":3,"x":"\\ud800"}', b'{"in0":[[1]],"in1":[2],"label":3}',
     ],
 )  # fmt: skip
-def test_both_ways_agree_on_odd_lines(line, presence, default_label):
+def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
     wanted = {"in0": presence, "in1": presence, "label": "required"}
     for data in (line, line + b"\n" + line, b'{"in0":[1],"in1":[2],"label":1}\n' + line):
-        fast, plain, problems = both_ways(data, wanted, default_label)
+        fast, plain, problems = both_ways(way, data, wanted, default_label)
         if fast:
             assert not problems
             assert_equal(fast, plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0.0), ("-0", -0.0), ("7", 7.0), ("-2.50", -2.5), ("0.1", 0.1), ("3.14159", 3.14159),
+        ("123456789012345", 123456789012345.0), ("0.0000000000001", 1e-13), ("true", 1.0),
+        ("1e2", None), ("1234567890123456", None), ("01", None), (".5", None), ("5.", None),
+        ("-", None), ("tru", None), ("+1", None), ('"1"', None), ("--1", None), ("1.2.3", None),
+    ],
+)  # fmt: skip
+def test_the_scanner_reads_a_label_exactly_or_not_at_all(text, value):
+    scanned = scan(b'{"in0":[1],"in1":[2],"label":%b}' % text.encode())
+    assert (scanned is None) == (value is None)
+    if scanned is not None:
+        assert scanned.label.tolist() == [value]
+        assert np.signbit(scanned.label[0]) == np.signbit(value)
+
+
+def test_the_scanner_knows_the_plain_form_alone():
+    assert scan(b'{"label":1, "in1":[] ,"in0":[ 3,0 ,2147483647]}\r\n\n').blank.tolist() == [1]
+    for odd in (b'{"in0":[01]}', b'{"in0":[2147483648]}', b'{"in0":[1,]}', b'{"x":1}', b"{}", b"["):
+        assert scan(odd) is None
+
+
+def test_a_block_of_blank_lines_says_nothing_about_the_keys(tmp_path):
+    text = "\n" * 40 + '{"in0": [1]}\n' * 3
+    chunks = read(tmp_path, text, in0="optional", in1="optional", label="ignored", block_bytes=16)
+    assert sum(len(chunk) for chunk in chunks) == 3
 
 
 def read(tmp_path, text, **options):

@@ -1,9 +1,10 @@
 """JSON Lines to columns.
 
-Records are read in blocks of lines. The fast way is Arrow's parser with a fixed schema, a few
-blocks at once. Its errors name no line and it is lax in places, so a block that it refuses, or
-whose result is not beyond doubt, is read again line by line. That way has the last word on what is
-right, and says what is wrong.
+Records are read in blocks of lines, a few blocks at once. The plain form goes through a compiled
+scanner; what it does not know, such as other keys, goes through Arrow's parser with a fixed schema.
+Neither names a line, and Arrow is lax in places, so a block that both refuse, or whose result is
+not beyond doubt, is read again line by line. That way has the last word on what is right, and says
+what is wrong.
 """
 
 from __future__ import annotations
@@ -178,12 +179,41 @@ class _Reader:
         self._decoder = msgspec.json.Decoder(Record)
 
     def read_block(self, block: Block) -> _Found | None:
-        """Return what a block holds, or None where the fast way cannot tell for sure."""
+        """Return what a block holds, or None where the fast ways cannot tell for sure."""
+        return self._scan(block) or self._parse(block)
+
+    def _scan(self, block: Block) -> _Found | None:
+        """Read a block of the plain form."""
+        try:
+            from object2vec.pairs.scanner import scan
+        except ImportError:  # no numba for this Python
+            return None
+        scanned = scan(block.data)
+        if scanned is None or not len(scanned.label):
+            return None
+        rows, columns = len(scanned.label), {}
+        for name, presence in self.wanted.items():
+            count, column = scanned.counts[name], getattr(scanned, name)
+            if name == "label":
+                if self.default_label is not None:
+                    column = np.where(np.isnan(column), self.default_label, column)
+                    count = rows
+                if count and not (np.abs(column) < LABEL_LIMIT).all():
+                    return None
+                column = column.astype(np.float32)
+            if count == rows:
+                columns[name] = column
+            elif count or presence == "required":
+                return None
+        return _Found(columns, scanned.blank + block.first_line, rows)
+
+    def _parse(self, block: Block) -> _Found | None:
+        """Read a block of any JSON objects with Arrow."""
         import pyarrow as pa
         from pyarrow import json as pyarrow_json
 
         lines = _find_lines(block.data)
-        if lines is None:
+        if lines is None or not lines[0]:
             return None
         rows, blank = lines
         options = pyarrow_json.ReadOptions(use_threads=False, block_size=len(block.data) + 1)
