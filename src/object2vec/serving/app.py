@@ -1,0 +1,445 @@
+"""The HTTP surface: SageMaker's routes, health, metrics and a page for people."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import hmac
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from object2vec.errors import ArtifactError, Object2VecError, RequestError, problem
+from object2vec.serving.batcher import Batcher, Overloaded
+from object2vec.serving.metrics import Metrics
+from object2vec.serving.page import page
+from object2vec.serving.settings import MIB, Settings
+from object2vec.serving.wire import Reader, Request, negotiate, render
+
+if TYPE_CHECKING:
+    from object2vec.model import Object2Vec
+    from object2vec.serving.engine import Engine
+
+_MAX_DRAINED_BYTES = 64 * MIB  # of a body that is too large, so that its client reads our answer
+_CHUNK_BYTES = 1 << 18
+_MAX_TRANSFORM_MIB = 100  # SageMaker: MaxConcurrentTransforms x MaxPayloadInMB
+_TEXT_HEADERS = {b"content-type", b"accept", b"content-length", b"content-encoding", b"expect"}
+_logger = logging.getLogger(__name__)
+
+
+class Server:
+    """The state of a serving process: a model once it is loaded, and what is in flight.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Attributes
+    ----------
+    is_draining : bool
+        Whether new requests are refused because the process is about to end.
+    failure : Object2VecError or None
+        Why the model could not be loaded.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.is_draining = False
+        self.failure: Object2VecError | None = None
+        self.engine: Engine | None = None
+        self._reader: Reader | None = None
+        self._batcher: Batcher | None = None
+        self._held_bytes = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are answered."""
+        return self._batcher is not None and not self.is_draining
+
+    def put(self, engine: Engine) -> None:
+        """Serve a model from now on."""
+        self.engine = engine
+        self._reader = Reader(engine.config)
+        self._batcher = Batcher(engine.answer, engine.is_quick, self.settings, self._observe)
+        self.metrics.ready.set(1)
+
+    def _observe(self, instances: int) -> None:
+        """Note a batch and what it left behind."""
+        assert self._batcher is not None
+        self.metrics.batch_instances.observe(instances)
+        self.metrics.waiting.set(self._batcher.waiting_units)
+
+    def close(self) -> None:
+        """Let the model's thread end."""
+        if self._batcher:
+            self._batcher.close()
+
+    @contextlib.contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """Count bytes that stay in memory while the block runs; refuse what would be too many."""
+        if self._held_bytes and self._held_bytes + size > self.settings.max_held_bytes:
+            raise Overloaded(
+                problem("the server", "must have memory for the request",
+                        f"{self._held_bytes} bytes in flight", "Send it again after 1 s.")
+            )  # fmt: skip
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
+
+    async def answer(self, headers: dict[bytes, str], receive: Receive) -> tuple[bytes, str]:
+        """Return the body of the answer to a request, and its media type.
+
+        Raises
+        ------
+        RequestError
+            With the status that belongs to the problem; 204 for an empty body.
+        """
+        if self._reader is None or self._batcher is None or self.is_draining:
+            state = "shutting down" if self.is_draining else "loading its model"
+            raise RequestError(f"the server: is {state}. Send the request again soon.", status=503)
+        form = negotiate(
+            headers.get(b"content-type", ""), headers.get(b"accept", ""),
+            self.settings.default_accept,
+        )  # fmt: skip
+        if headers.get(b"content-encoding", "identity").lower() != "identity":
+            raise RequestError(
+                problem("Content-Encoding", "must be identity", headers[b"content-encoding"],
+                        "Send the body uncompressed."), status=415
+            )  # fmt: skip
+        length = _content_length(headers)
+        with self.holding(min(length, self.settings.max_payload_bytes)):
+            body = await self._body(headers, length, receive)
+            request = self._reader.read(body, form)
+            del body
+            if request is None:
+                raise RequestError("body: is empty.", status=204)
+            self._check_size(request)
+            answers = await self._batcher.submit(request.groups)
+        for group in request.groups:
+            self.metrics.instances(group.key).inc(len(group))
+        return render(request, answers, form.writes), form.writes
+
+    async def _body(self, headers: dict[bytes, str], length: int, receive: Receive) -> bytes:
+        """Return the whole body of a request."""
+        limit = self.settings.max_payload_bytes
+        if length > limit and b"expect" in headers:
+            raise self._too_large(length)  # before the client sends it
+        message = await receive()
+        if message.get("more_body"):
+            with self._in_time():
+                return await self._rest(message, receive)
+        if message["type"] == "http.disconnect":
+            raise RequestError("the request: was not completed by its client.")
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise self._too_large(len(body))
+        return body
+
+    async def _rest(self, message: Message, receive: Receive) -> bytes:
+        """Return a body that arrives in pieces; read on for a while when it is too large."""
+        limit, chunks, size = self.settings.max_payload_bytes, [], 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise RequestError("the request: was not completed by its client.")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            else:
+                chunks.clear()
+            if not message.get("more_body") or size > limit + _MAX_DRAINED_BYTES:
+                break
+            message = await receive()
+        if size > limit:
+            raise self._too_large(size)
+        return b"".join(chunks)
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            with anyio.fail_after(self.settings.timeout_s):
+                yield
+        except TimeoutError:
+            limit = f"{self.settings.timeout_s:g} s"
+            raise RequestError(
+                problem("the request", "must arrive in time", limit, "Send it again."), status=504
+            ) from None
+
+    def _too_large(self, size: int) -> RequestError:
+        limit = self.settings.max_payload_bytes
+        return RequestError(
+            problem("body", f"must have at most {limit} bytes", size, "Split the request."),
+            status=413,
+        )
+
+    def _check_size(self, request: Request) -> None:
+        """Refuse a request whose answer would not fit into memory."""
+        assert self.engine is not None
+        limit = self.settings.max_answer_numbers // self.engine.width
+        if len(request) > max(limit, 1):
+            raise RequestError(
+                problem("instances", f"must be at most {limit} for this model", len(request),
+                        "Split the request."), status=413
+            )  # fmt: skip
+
+
+class Invocations:
+    """The ASGI application behind ``/invocations``.
+
+    Parameters
+    ----------
+    server : Server
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every outcome is an HTTP response."""
+        start = time.perf_counter()
+        server = self._server
+        headers = {
+            name: value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name in _TEXT_HEADERS
+        }
+        extra: list[tuple[bytes, bytes]] = []
+        try:
+            body, media = await server.answer(headers, receive)
+            status = 200
+        except RequestError as err:
+            status, extra = err.status, _retry_after(err)
+            body, media = (b"" if status == 204 else _error(str(err))), "application/json"
+        except Exception:
+            _logger.exception("A request failed.")
+            status, media = 500, "application/json"
+            body = _error("the server: failed at this request. Tell who runs it.")
+        if server.is_draining or status in (413, 504):  # what is left of the body is not read
+            extra.append((b"connection", b"close"))
+        await self._respond(send, status, body, media, extra)
+        server.metrics.seconds.observe(time.perf_counter() - start)
+        server.metrics.requests(status).inc()
+
+    async def _respond(
+        self, send: Send, status: int, body: bytes, media: str, extra: list[tuple[bytes, bytes]]
+    ) -> None:
+        """Send a response, a large one in chunks at the speed of its reader."""
+        head = [(b"content-length", b"%d" % len(body)), *extra]
+        if status != 204:
+            head.append((b"content-type", media.encode()))
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        if len(body) <= _CHUNK_BYTES:
+            await send({"type": "http.response.body", "body": body})
+            return
+        self._server._held_bytes += len(body)
+        try:
+            for start in range(0, len(body), _CHUNK_BYTES):
+                chunk = body[start : start + _CHUNK_BYTES]
+                more = start + _CHUNK_BYTES < len(body)
+                await send({"type": "http.response.body", "body": chunk, "more_body": more})
+        finally:
+            self._server._held_bytes -= len(body)
+
+
+def _content_length(headers: dict[bytes, str]) -> int:
+    """Return the announced length of the body; 0 if it is not announced."""
+    text = headers.get(b"content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _retry_after(err: RequestError) -> list[tuple[bytes, bytes]]:
+    if isinstance(err, Overloaded):
+        return [(b"retry-after", b"%d" % err.retry_after_s)]
+    return [(b"retry-after", b"1")] if err.status == 503 else []
+
+
+def _error(message: str) -> bytes:
+    return orjson.dumps({"error": message})
+
+
+class Guard:
+    """Lets only requests through that carry the token; ``/ping`` and the bare page are free.
+
+    Parameters
+    ----------
+    app : ASGI application
+    token : str
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with 401."""
+        if scope["type"] == "http":
+            scope["object2vec.authorized"] = self._is_authorized(scope)
+            if not scope["object2vec.authorized"] and scope["path"] not in ("/ping", "/"):
+                response = JSONResponse(
+                    {"error": "Authorization: must be Bearer and the server's token. Ask for it."},
+                    401, {"WWW-Authenticate": "Bearer"},
+                )  # fmt: skip
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _is_authorized(self, scope: Scope) -> bool:
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        is_same = hmac.compare_digest(token.strip(), self._expected)
+        return is_same and scheme.lower() == b"bearer"
+
+
+def create_app(
+    model: str | os.PathLike[str] | Object2Vec,
+    settings: Settings | None = None,
+    on_failure: Callable[[], object] = lambda: None,
+) -> Starlette:
+    """Return the application that serves a model.
+
+    Parameters
+    ----------
+    model : path or Object2Vec
+        A model, or the folder of one. A folder is loaded in the background when the application
+        starts; until then requests and ``/ping`` are answered with 503.
+    settings : Settings, optional
+    on_failure : callable
+        Called when the folder cannot be loaded; ``app.state.server.failure`` says why.
+
+    Returns
+    -------
+    Starlette
+        Its ``state.server`` is the `Server`.
+
+    Examples
+    --------
+    Inside another ASGI application: ``Mount("/movies", create_app("model/"))``.
+    """
+    server = Server(settings or Settings())
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if isinstance(model, (str, os.PathLike)):
+            _load(server, Path(model), on_failure)
+        yield
+        server.close()
+
+    app = Starlette(
+        routes=_routes(server),
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_error, Exception: _unexpected},
+    )
+    app.state.server = server
+    if server.settings.token is not None:
+        app.add_middleware(Guard, token=server.settings.token)
+    if not isinstance(model, (str, os.PathLike)):
+        server.put(_engine(model, server.settings))
+    return app
+
+
+def _load(server: Server, path: Path, on_failure: Callable[[], object]) -> None:
+    """Load a model folder in a thread that cannot keep the process alive."""
+    loop = asyncio.get_running_loop()
+
+    def done(outcome: Engine | Object2VecError) -> None:
+        if isinstance(outcome, Object2VecError):
+            server.failure = outcome
+            on_failure()
+        else:
+            server.put(outcome)
+
+    def load() -> None:
+        outcome: Engine | Object2VecError
+        start = time.perf_counter()
+        try:
+            from object2vec.model import Object2Vec
+
+            outcome = _engine(Object2Vec.load(path), server.settings)
+            _logger.info("Model loaded in %.1f s.", time.perf_counter() - start)
+        except Object2VecError as err:
+            outcome = err
+        except Exception as err:
+            _logger.exception("The model could not be loaded.")
+            outcome = ArtifactError(
+                problem(str(path), "must be loaded", type(err).__name__, "The log tells more.")
+            )
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(done, outcome)
+
+    threading.Thread(target=load, name="load", daemon=True).start()
+
+
+def _engine(model: Object2Vec, settings: Settings) -> Engine:
+    """Return a warm engine that uses the cores that are there for one worker."""
+    from object2vec.kernels import set_threads
+    from object2vec.serving.engine import Engine
+
+    engine = Engine(model)
+    cores = os.cpu_count() or 1
+    set_threads(engine.config.threads or max(1, cores // settings.workers))
+    engine.warm_up(settings.preferred_mode)
+    gc.collect()
+    gc.freeze()  # what is there now stays: the collector need not look at it during requests
+    return engine
+
+
+def _routes(server: Server) -> list[Route]:
+    """Return the routes, the busiest first."""
+    invocations = Invocations(server)
+
+    async def ping(request: HttpRequest) -> Response:
+        return Response(status_code=200 if server.is_ready else 503)
+
+    async def execution_parameters(request: HttpRequest) -> Response:
+        payload = min(max(server.settings.max_payload_bytes // MIB, 1), _MAX_TRANSFORM_MIB)
+        concurrent = min(os.cpu_count() or 1, _MAX_TRANSFORM_MIB // payload)
+        return JSONResponse({"MaxConcurrentTransforms": concurrent, "BatchStrategy": "MULTI_RECORD",
+                             "MaxPayloadInMB": payload})  # fmt: skip
+
+    async def metrics(request: HttpRequest) -> Response:
+        return Response(server.metrics.render(), media_type=server.metrics.media_type)
+
+    async def people(request: HttpRequest) -> Response:
+        is_open = request.scope.get("object2vec.authorized", True)
+        html, policy = page(server.engine, is_open)
+        return HTMLResponse(html, headers={
+            "Content-Security-Policy": policy, "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+        })  # fmt: skip
+
+    return [
+        Route("/invocations", invocations, methods=["POST"]),
+        Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
+        Route("/ping", ping),
+        Route("/execution-parameters", execution_parameters),
+        Route("/metrics", metrics),
+        Route("/", people),
+    ]
+
+
+async def _http_error(request: HttpRequest, err: Exception) -> Response:
+    """Answer what no route takes."""
+    assert isinstance(err, HTTPException)
+    return JSONResponse({"error": err.detail}, err.status_code, err.headers)
+
+
+async def _unexpected(request: HttpRequest, err: Exception) -> Response:
+    """Answer our bugs without telling their insides; starlette logs them."""
+    return JSONResponse({"error": "the server: failed at this request. Tell who runs it."}, 500)

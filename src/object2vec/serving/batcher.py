@@ -1,0 +1,309 @@
+"""Requests in flight merged into one batch, in a bounded queue.
+
+An idle model starts at once; what arrives while it is busy makes the next batch. So batches grow
+with the load and nobody waits for a timer. Small work is done in the event loop itself, since
+handing it to a thread would take longer; all other work is done in one thread, and the loop never
+blocks. A request larger than a batch goes in pieces and takes turns with the others.
+
+Everything but the model's work runs in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import RequestError, problem
+from object2vec.serving.settings import Settings
+from object2vec.serving.wire import Group
+
+Floats = NDArray[np.float32]
+Outcome = Floats | RequestError
+
+_FAILED = "the model: could not answer this request. Send it again, or tell who runs the server."
+_logger = logging.getLogger(__name__)
+
+
+class Overloaded(RequestError):
+    """The queue is full.
+
+    Parameters
+    ----------
+    message : str
+    retry_after_s : int
+        Seconds after which there will probably be room.
+    """
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message, status=429)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """A request in the queue."""
+
+    future: asyncio.Future[list[Floats]]
+    pieces: deque[_Piece]
+    answers: list[list[Floats]]  # of each group, the answers to its pieces
+    open_pieces: int
+    waiting_units: int
+    timer: asyncio.TimerHandle | None = None
+
+    def close(self, error: RequestError | None = None) -> None:
+        """Tell who waits for the answers; nobody may wait any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.future.done():
+            return
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(
+                [a[0] if len(a) == 1 else np.concatenate(a) for a in self.answers]
+            )
+
+
+@dataclass(slots=True, eq=False)
+class _Piece:
+    """A group, or a part of one that is larger than a batch."""
+
+    index: int
+    group: Group
+    tokens: int
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """What is computed together."""
+
+    tickets: list[_Ticket] = field(default_factory=list)
+    pieces: list[_Piece] = field(default_factory=list)
+    instances: int = 0
+    tokens: int = 0
+
+    def add(self, ticket: _Ticket, piece: _Piece) -> None:
+        self.tickets.append(ticket)
+        self.pieces.append(piece)
+        self.instances += len(piece.group)
+        self.tokens += piece.tokens
+        ticket.waiting_units -= len(piece.group) + piece.tokens
+
+
+class Batcher:
+    """Answers groups of instances through a model that likes them many at a time.
+
+    Parameters
+    ----------
+    answer : callable
+        Takes groups; returns an array for each, with a row for each instance.
+    is_quick : callable
+        Takes numbers of instances and tokens; whether the event loop may wait for that much.
+    settings : Settings
+        Its ``batch_*``, ``queue_units`` and ``timeout_s``.
+    observe : callable, optional
+        Is told the number of instances of every batch.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Group]], list[Floats]],
+        is_quick: Callable[[int, int], bool],
+        settings: Settings,
+        observe: Callable[[int], object] = lambda instances: None,
+    ) -> None:
+        self._answer, self._is_quick, self._observe = answer, is_quick, observe
+        self._settings = settings
+        self._queue: deque[_Ticket] = deque()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._next: asyncio.Handle | None = None
+        self._is_busy = False
+        self._units_per_s = math.inf
+        self.waiting_units = 0
+
+    def close(self) -> None:
+        """Let the thread end when its work is done."""
+        self._work.put(None)
+
+    def wait_s(self) -> float:
+        """Return about how long what waits now will take."""
+        return self.waiting_units / self._units_per_s
+
+    def submit(self, groups: Sequence[Group]) -> asyncio.Future[list[Floats]]:
+        """Return a future of the answers to `groups`, an array for each.
+
+        Raises
+        ------
+        Overloaded
+            If they do not fit into the queue, or would wait too long there. One request always fits
+            into an empty queue.
+
+        Notes
+        -----
+        The future raises `RequestError`: 504 when the time is up, 500 if the model fails.
+        """
+        pieces = deque(self._pieces(groups))
+        units = sum(len(piece.group) + piece.tokens for piece in pieces)
+        self._admit(units)
+        loop = asyncio.get_running_loop()
+        ticket = _Ticket(loop.create_future(), pieces, [[] for _ in groups], len(pieces), units)
+        if not pieces:
+            ticket.close()
+            return ticket.future
+        ticket.timer = loop.call_later(self._settings.timeout_s, self._expire, ticket)
+        self.waiting_units += units
+        self._queue.append(ticket)
+        self._schedule(loop)
+        return ticket.future
+
+    def _pieces(self, groups: Sequence[Group]) -> Iterator[_Piece]:
+        """Cut groups into pieces that fit into a batch; an instance is never cut."""
+        instances, tokens = self._settings.batch_instances, self._settings.batch_tokens
+        for index, group in enumerate(groups):
+            lengths = group.lengths()
+            start, used = 0, 0
+            if len(lengths) > instances or sum(lengths) > tokens:
+                for i, length in enumerate(lengths):
+                    if i > start and (i - start == instances or used + length > tokens):
+                        yield _Piece(index, group.slice(start, i), used)
+                        start, used = i, 0
+                    used += length
+            rest = group.slice(start, len(lengths)) if start else group
+            yield _Piece(index, rest, sum(lengths[start:]))
+
+    def _admit(self, units: int) -> None:
+        """Refuse what would make the queue too long."""
+        wait_s = self.wait_s()
+        fits = self.waiting_units + units <= self._settings.queue_units
+        if self.waiting_units and not (fits and wait_s <= self._settings.timeout_s / 2):
+            retry_after_s = min(max(math.ceil(wait_s), 1), 60)
+            raise Overloaded(
+                problem("the server", "must have room in its queue",
+                        f"{self.waiting_units} instances and tokens waiting",
+                        f"Send the request again after {retry_after_s} s."), retry_after_s
+            )  # fmt: skip
+
+    def _expire(self, ticket: _Ticket) -> None:
+        """Answer a request whose time is up."""
+        limit = f"{self._settings.timeout_s:g} s"
+        cure = "Send fewer instances, or again later."
+        message = problem("the request", "must be answered in time", limit, cure)
+        self._give_up(ticket, RequestError(message, status=504))
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start a batch soon, unless one runs or is about to."""
+        if self._is_busy or self._next is not None:
+            return
+        wait_s = self._settings.batch_wait_ms / 1e3
+        if wait_s and len(self._queue) < self._settings.batch_instances:
+            self._next = loop.call_later(wait_s, self._start)
+        else:  # not at once: requests that have already arrived are read first and join the batch
+            self._next = loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        """Compute a batch, here or in the thread."""
+        self._next = None
+        batch = self._take()
+        if not batch.pieces:
+            return
+        if self._is_quick(batch.instances, batch.tokens):
+            self._finish(batch, *self._compute(batch))
+            return
+        self._is_busy = True
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            outcome = self._compute(batch)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._finish, batch, *outcome)
+
+        if self._thread is None:  # it cannot keep a process alive that was told to end
+            self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+            self._thread.start()
+        self._work.put(work)
+
+    def _run(self) -> None:
+        """Be the model's thread."""
+        for work in iter(self._work.get, None):
+            work()
+
+    def _take(self) -> _Batch:
+        """Return the next batch, a piece of each request in turn."""
+        batch, settings = _Batch(), self._settings
+        while self._queue:
+            ticket = self._queue[0]
+            if ticket.pieces:
+                piece = ticket.pieces[0]
+                instances = batch.instances + len(piece.group)
+                tokens = batch.tokens + piece.tokens
+                if batch.pieces and (
+                    instances > settings.batch_instances or tokens > settings.batch_tokens
+                ):
+                    break
+                batch.add(ticket, ticket.pieces.popleft())
+            self._queue.popleft()
+            if ticket.pieces:
+                self._queue.append(ticket)
+        self.waiting_units -= batch.instances + batch.tokens
+        return batch
+
+    def _compute(self, batch: _Batch) -> tuple[list[Outcome], float]:
+        """Return what the model says of each piece, and the seconds it took."""
+        start = time.perf_counter()
+        groups = [piece.group for piece in batch.pieces]
+        outcomes: list[Outcome] = []
+        try:
+            outcomes += self._answer(groups)
+        except Exception:
+            _logger.exception("A batch of %d instances failed; trying each alone.", batch.instances)
+            outcomes += [self._alone(group) for group in groups]
+        return outcomes, time.perf_counter() - start
+
+    def _alone(self, group: Group) -> Outcome:
+        """Return the answer to one group, so that it cannot spoil those of its neighbours."""
+        try:
+            return self._answer([group])[0]
+        except Exception:
+            _logger.exception("A group of %d instances failed.", len(group))
+            return RequestError(_FAILED, status=500)
+
+    def _finish(self, batch: _Batch, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Give the answers to those who wait for them and go on."""
+        self._is_busy = False
+        self._observe(batch.instances)
+        rate = (batch.instances + batch.tokens) / max(seconds, 1e-6)
+        known = self._units_per_s != math.inf
+        self._units_per_s = 0.9 * self._units_per_s + 0.1 * rate if known else rate
+        for ticket, piece, outcome in zip(batch.tickets, batch.pieces, outcomes, strict=True):
+            if isinstance(outcome, RequestError):
+                self._give_up(ticket, outcome)
+                continue
+            ticket.answers[piece.index].append(outcome)
+            ticket.open_pieces -= 1
+            if not ticket.open_pieces:
+                ticket.close()
+        if self._queue:
+            self._schedule(asyncio.get_running_loop())
+
+    def _give_up(self, ticket: _Ticket, error: RequestError) -> None:
+        """Answer a request with an error and forget what waits of it; `_take` skips it."""
+        self.waiting_units -= ticket.waiting_units
+        ticket.waiting_units = 0
+        ticket.pieces.clear()
+        ticket.close(error)
+
+
+def _joined(pieces: Sequence[Floats]) -> Floats:
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

@@ -1,0 +1,114 @@
+"""Instances to scores and embeddings, the same ones whatever else is computed with them.
+
+A matrix product may round a row differently when the number of rows differs. The head therefore
+always sees blocks of the same shape, the last one filled up with zeros: an instance of pooled
+encoders gets the same bits alone and in any batch. Sequences of the other encoders share matrix
+products over all tokens of a batch, and agree to float32 rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from object2vec.model import Object2Vec
+from object2vec.network.comparator import compare
+from object2vec.pairs.ragged import Ragged, offsets_of
+from object2vec.serving.wire import Group, Rows
+
+Floats = NDArray[np.float32]
+
+_BLOCK = 16  # rows of the head's blocks: at fewer, a small request pays less, a large batch more
+_QUICK_PRODUCTS = 30_000_000  # multiply-adds, about a millisecond on one core
+
+
+class Engine:
+    """A model as the server uses it.
+
+    Parameters
+    ----------
+    model : Object2Vec
+        Trained or loaded.
+    """
+
+    def __init__(self, model: Object2Vec) -> None:
+        artifact = model._fitted()
+        self.config, self.facts = artifact.config, artifact.facts
+        self.network = artifact.network.eval()
+        self.width = max(self.config.enc_dim, self.config.output_width)
+        self.device = self.network.tables()[0].weight.device
+        self._head_products = sum(p.numel() for p in self.network.head.parameters())
+        self._is_pooled = all(e.network == "pooled_embedding" for e in self.config.encoders)
+
+    def is_quick(self, instances: int, tokens: int) -> bool:
+        """Return whether handing this much to another thread would cost more than to compute it."""
+        products = instances * self._head_products + tokens * self.config.enc_dim
+        return self._is_pooled and self.device.type == "cpu" and products < _QUICK_PRODUCTS
+
+    def warm_up(self, preferred_mode: str) -> None:
+        """Compute both modes once, the preferred one first."""
+        row = [[1] * min(encoder.max_seq_len, 8) for encoder in self.config.encoders]
+        groups = [Group([row[0]], [row[1]]), Group([row[0]], None), Group(None, [row[1]])]
+        self.answer(groups if preferred_mode == "classification" else groups[::-1])
+
+    def answer(self, groups: Sequence[Group]) -> list[Floats]:
+        """Return scores (n, K) or embeddings (n, D) for each group.
+
+        Parameters
+        ----------
+        groups : sequence of Group
+            Sequences cut to their maximum lengths, ids inside their vocabularies.
+        """
+        with torch.inference_mode():
+            vectors = [
+                self._encode(0, [group.in0 for group in groups]),
+                self._encode(1, [group.in1 for group in groups]),
+            ]
+            pairs = [
+                (a, b) for a, b in zip(*vectors, strict=True) if a is not None and b is not None
+            ]
+            scores = iter(self._scores(pairs))
+            answers = [
+                next(scores) if a is not None and b is not None else a if b is None else b
+                for a, b in zip(*vectors, strict=True)
+            ]
+        return [_array(answer) for answer in answers]
+
+    def _encode(self, side: int, columns: Sequence[Rows | None]) -> list[Tensor | None]:
+        """Return the embeddings of each column of sequences; None where there is no column."""
+        present = [column for column in columns if column is not None]
+        if not present:
+            return [None] * len(columns)
+        rows = present[0] if len(present) == 1 else list(chain.from_iterable(present))
+        offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))  # (n + 1,)
+        values = np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))  # (n_tokens,)
+        encoder, table = self.network.encoders[side], self.network.table(side)
+        embeddings = encoder(table, Ragged(values, offsets))  # (n, D)
+        parts = iter(torch.split_with_sizes(embeddings, [*map(len, present)]))
+        return [None if column is None else next(parts) for column in columns]
+
+    def _scores(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> Sequence[Tensor]:
+        """Return what the head says of each group's pairs of embeddings (n, D)."""
+        if not pairs:
+            return []
+        one = len(pairs) == 1
+        a, b = pairs[0] if one else (torch.cat(column) for column in zip(*pairs, strict=True))
+        compared = compare(a, b, self.config.comparator_list)  # (B, C)
+        filled = torch.nn.functional.pad(compared, (0, 0, 0, -len(compared) % _BLOCK))  # (B', C)
+        blocks = [self._head(block) for block in torch.split(filled, _BLOCK)]
+        scores = torch.cat(blocks)[: len(compared)]  # (B, K)
+        return torch.split_with_sizes(scores, [len(part) for part, _ in pairs])
+
+    def _head(self, block: Tensor) -> Tensor:
+        return self.network.scores(self.network.head(block))  # (16, K)
+
+
+def _array(answer: Tensor | None) -> Floats:
+    assert answer is not None, "our bug: a group has neither in0 nor in1"
+    array: Floats = answer.cpu().numpy()
+    return array

@@ -1,0 +1,75 @@
+"""What Prometheus reads at ``/metrics``, of one process or of all workers together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own variable
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """Counters and histograms of a server.
+
+    Attributes
+    ----------
+    seconds, batch_instances : Histogram
+        Time from the headers of a request to the end of its answer; instances of a batch.
+    waiting, ready : Gauge
+        Instances plus tokens in the queue; workers with a loaded model.
+    requests, instances : callable
+        Give the counter of a status, and of ``scores`` or ``embeddings``.
+    media_type : str
+        What `render` writes.
+    """
+
+    media_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        to = self._registry
+        requests = Counter(
+            "object2vec_requests", "Requests for inference by status.", ["status"], registry=to
+        )
+        instances = Counter(
+            "object2vec_instances", "Instances answered by kind of answer.", ["kind"], registry=to
+        )
+        self.requests: Callable[[int], Counter] = cache(requests.labels)
+        self.instances: Callable[[str], Counter] = cache(instances.labels)
+        self.seconds = Histogram(
+            "object2vec_request_seconds", "Time to answer a request.", buckets=_SECONDS, registry=to
+        )
+        self.batch_instances = Histogram(
+            "object2vec_batch_instances",
+            "Instances computed together.",
+            buckets=_SIZES,
+            registry=to,
+        )
+        self.waiting = Gauge(
+            "object2vec_waiting_units", "Instances plus tokens in the queue.", registry=to
+        )
+        self.ready = Gauge(
+            "object2vec_ready_workers", "Workers whose model is loaded.",
+            multiprocess_mode="livesum", registry=to,
+        )  # fmt: skip
+
+    def render(self) -> bytes:
+        """Return all values in Prometheus's text form; those of all workers if there are more."""
+        if not os.environ.get(SHARED_FOLDER):
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,0 +1,90 @@
+"""The page for people at ``/``: what the model is, and a pair and an embedding to try.
+
+One file without anything from elsewhere; its content security policy allows nothing but its own
+style and script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from object2vec.version import VERSION
+
+if TYPE_CHECKING:
+    from object2vec.serving.engine import Engine
+
+_FACTS = "<!-- facts -->"
+_LOADING = "<p>The model is being loaded. Reload the page in a moment.</p>"
+_LOCKED = '<p class="locked">This server asks for a token. Enter it below to see the model.</p>'
+
+
+def page(engine: Engine | None, is_authorized: bool) -> tuple[str, str]:
+    """Return the page and its content security policy.
+
+    Parameters
+    ----------
+    engine : Engine or None
+        None while the model is being loaded.
+    is_authorized : bool
+        Whether the reader may see the model's facts; else the page asks for the token.
+    """
+    template, policy = _template()
+    if not is_authorized:
+        facts = _LOCKED
+    else:
+        facts = _LOADING if engine is None else _facts(engine)
+    return template.replace(_FACTS, facts), policy
+
+
+@cache
+def _template() -> tuple[str, str]:
+    """Return the page without facts, and the policy that allows its style and script."""
+    html = files("object2vec.serving").joinpath("page.html").read_text(encoding="utf-8")
+    html = html.replace("{version}", escape(VERSION))
+    hashes = {}
+    for tag in ("style", "script"):
+        found = re.search(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
+        assert found is not None
+        digest = hashlib.sha256(found[1].encode()).digest()
+        hashes[tag] = f"'sha256-{base64.b64encode(digest).decode()}'"
+    return html, (
+        f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def _facts(engine: Engine) -> str:
+    """Return what is known of the model as a definition list."""
+    config = engine.config
+    rows = [
+        (f"Encoder {encoder.side}",
+         f"{encoder.network}, {encoder.vocab_size:,} ids, up to {encoder.max_seq_len} a sequence")
+        for encoder in config.encoders
+    ]  # fmt: skip
+    output = (
+        f"probabilities of {config.num_classes} classes" if config.is_classifier else "one number"
+    )
+    rows += [
+        ("Embedding", f"{config.enc_dim} numbers"),
+        ("Comparator", ", ".join(config.comparator_list)),
+        ("Score", output),
+        *(
+            (f"{channel} {name}".replace("_", " "), _number(value))
+            for channel, values in engine.facts.metrics.items()
+            if isinstance(values, dict)
+            for name, value in values.items()
+        ),
+    ]
+    body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f"<dl>{body}</dl>"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

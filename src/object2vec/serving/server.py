@@ -1,0 +1,215 @@
+"""The serving process: its socket, its signals and its workers.
+
+SIGTERM (or Ctrl-C) ends it politely. Requests that were accepted are finished; others are refused
+with 503 and ``Connection: close``, for long enough that every open connection hears it; then the
+process leaves, at the latest 25 s after the signal. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from object2vec.errors import ConfigError, Object2VecError, problem
+from object2vec.serving.app import create_app
+from object2vec.serving.metrics import SHARED_FOLDER
+from object2vec.serving.settings import Settings
+from object2vec.serving.unpack import model_folder
+from object2vec.training.stop import StopRequest
+
+GRACE_S = 20  # then what still runs is cut off; SageMaker kills 30 s after SIGTERM
+_REFUSING_S = 1.0  # how long open connections are still told that the server is leaving
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_logger = logging.getLogger(__name__)
+
+
+def run(
+    model: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    token: str | None = None,
+    log_level: str = "info",
+    settings: Settings | None = None,
+) -> int:
+    """Serve a model until a signal ends the process.
+
+    Parameters
+    ----------
+    model : Path
+        A model folder, or a ``model.tar.gz``.
+    host : str, default "127.0.0.1"
+        Address to listen on. On any but a loopback address everybody who reaches it can ask the
+        model, unless there is a token.
+    port : int, default 8080
+        0 for any free one, which the log names.
+    token : str, optional
+        Bearer token that requests must carry; that of `settings` by default.
+    log_level : str, default "info"
+        ``critical``, ``error``, ``warning``, ``info`` or ``debug``; ``debug`` logs every request.
+    settings : Settings, optional
+        `Settings.from_environ` of this process's environment by default.
+
+    Returns
+    -------
+    int
+        Exit code: 0 after SIGINT or SIGTERM, whatever was accepted being answered; 1 if a worker
+        process failed.
+
+    Raises
+    ------
+    ArtifactError
+        If the model cannot be unpacked or loaded.
+    ConfigError
+        If an environment variable is wrong, or the address is taken or not of this machine.
+    """
+    settings = settings or Settings.from_environ(os.environ)
+    if token is not None:
+        settings = replace(settings, token=token)
+    _log(log_level)
+    with model_folder(model) as folder, _listening(host, port) as listener:
+        address = listener.getsockname()[:2]
+        _logger.info("Serving %s at http://%s:%d", model, *address)
+        if settings.token is None and not ipaddress.ip_address(address[0]).is_loopback:
+            _logger.warning("No token is required, and others may reach %s:%d.", *address)
+        if settings.workers == 1:
+            return _serve(folder, listener, settings, log_level)
+        return _supervise(folder, listener, settings, log_level)
+
+
+def _log(level: str) -> None:
+    """Log to stderr, our lines from `level` up and uvicorn's from its warnings up."""
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger("object2vec").setLevel(level.upper())
+    logging.getLogger("uvicorn.access").setLevel("INFO" if level == "debug" else "WARNING")
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Give a listening socket; connections wait in it from now on."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
+    except (OSError, OverflowError) as err:
+        got = getattr(err, "strerror", None) or str(err)
+        raise ConfigError(
+            problem(f"{host}:{port}", "must be a free address of this machine", got,
+                    "Choose another --port or --host.")
+        ) from err  # fmt: skip
+    with listener:
+        yield listener
+
+
+class _Process(uvicorn.Server):
+    """uvicorn, but with a polite end and our exit code instead of the signal's."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._app = app
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let the first signal ask for an end, and the second one be the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's alone
+            return
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.should_exit = True
+            for other in _SIGNALS:
+                signal.signal(other, signal.SIG_DFL)
+
+        for number in _SIGNALS:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse for a moment, so that no connection is closed under a request, then end."""
+        self._app.state.server.is_draining = True
+        if self.server_state.connections:
+            await asyncio.sleep(_REFUSING_S)
+        await super().shutdown(sockets)
+
+
+def _serve(folder: Path, listener: socket.socket, settings: Settings, log_level: str) -> int:
+    """Serve in this process until it is asked to end."""
+    sys.setswitchinterval(1e-3)  # the event loop gets its turn sooner while the model's thread runs
+    app = create_app(folder, settings, on_failure=lambda: setattr(process, "should_exit", True))
+    config = uvicorn.Config(
+        app, ws="none", lifespan="on", log_config=None, access_log=log_level == "debug",
+        server_header=False, proxy_headers=False, timeout_keep_alive=75, backlog=2048,
+        timeout_graceful_shutdown=GRACE_S,
+    )  # fmt: skip
+    process = _Process(config, app)
+    process.run(sockets=[listener])
+    failure = app.state.server.failure
+    if failure is not None:
+        raise failure
+    return 0
+
+
+def _worker(folder: Path, listener: socket.socket, settings: Settings, log_level: str) -> None:
+    """Be one of several processes that share a socket."""
+    _log(log_level)
+    try:
+        sys.exit(_serve(folder, listener, settings, log_level))
+    except Object2VecError as err:
+        _logger.error("%s", err)
+        sys.exit(1)
+
+
+def _supervise(folder: Path, listener: socket.socket, settings: Settings, log_level: str) -> int:
+    """Run workers until a signal asks them to end; if one fails, end them all."""
+    context = multiprocessing.get_context("spawn")
+    asked = StopRequest()
+    with tempfile.TemporaryDirectory(prefix="object2vec-metrics-") as shared, asked.on_signals():
+        os.environ[SHARED_FOLDER] = shared
+        arguments = (folder, listener, settings, log_level)
+        workers = [context.Process(target=_worker, args=arguments) for _ in range(settings.workers)]
+        for worker in workers:
+            worker.start()
+        sentinels = [worker.sentinel for worker in workers]
+        while asked.signal_number is None and not connection.wait(sentinels, timeout=0.2):
+            pass
+        has_failed = asked.signal_number is None
+        if has_failed:
+            _logger.error("A worker process has ended; ending the others.")
+        _end(workers)
+        del os.environ[SHARED_FOLDER]
+    return int(has_failed)
+
+
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """Ask processes to end, and end those that do not."""
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + _REFUSING_S + GRACE_S + 2
+    for worker in workers:
+        worker.join(max(deadline - time.monotonic(), 0.1))
+        if worker.exitcode is None:
+            worker.kill()
+            worker.join()
