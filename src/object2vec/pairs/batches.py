@@ -75,8 +75,8 @@ class TrainingBatches:
 
     @property
     def records(self) -> int:
-        """Records of an epoch, generated negatives included."""
-        return len(self.pairs) * (1 + self.rate)
+        """Records of an epoch, repeated ones and generated negatives included."""
+        return (len(self.pairs) + self.repeated_records) * (1 + self.rate)
 
     @property
     def repeated_records(self) -> int:
@@ -112,13 +112,13 @@ class TrainingBatches:
         if not self.rate:
             return Batch(pairs.in0, pairs.in1, pairs.label, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
-        in1 = pairs.in1
-        if len(rows) == 1:  # nobody to borrow from in the batch: fetch one more record
-            other = (rows[0] + generator.integers(1, len(self.pairs))) % len(self.pairs)
-            guest = self.pairs.take(np.array([other])).in1
+        in1, records = pairs.in1, rows
+        if (rows == rows[0]).all():  # nobody to borrow from in the batch: fetch one more record
+            other = (rows[:1] + generator.integers(1, len(self.pairs))) % len(self.pairs)  # (1,)
+            guest = self.pairs.take(other).in1
             assert guest is not None
-            in1 = Ragged.concatenate([in1, guest])
-        pairing = draw_pairing(len(rows), len(in1), self.rate, generator)
+            in1, records = Ragged.concatenate([in1, guest]), np.concatenate([rows, other])
+        pairing = draw_pairing(len(rows), records, self.rate, generator)
         label = np.zeros(len(pairing.rows0), np.float32)  # (B,) negatives have label 0
         label[: len(rows)] = pairs.label
         return Batch(pairs.in0, in1, label, pairing)
@@ -151,17 +151,18 @@ def _filled(
 def _buckets(pairs: Pairs, config: Config) -> list[NDArray[np.int64]]:
     """Return the records of each length bucket; all in one without bucketing.
 
-    The longer side's lengths are cut into steps of `bucket_width`, the shorter side's into as many
-    steps; a record belongs to the first bucket that holds both its sides.
+    The side that may be longer is cut into steps of `bucket_width`, the other one into as many,
+    smaller steps; a record belongs to the first bucket that holds both its sides.
     """
     if not config.bucket_width:
         return [np.arange(len(pairs))]
     limits = [encoder.max_seq_len for encoder in config.encoders]
-    count = -(-max(limits) // config.bucket_width)
+    longest = max(limits)
     bucket = np.zeros(len(pairs), np.int64)  # (n,)
     for column, limit in zip((pairs.in0, pairs.in1), limits, strict=True):
         assert column is not None
         lengths = np.minimum(column.lengths, limit)  # (n,)
-        bucket = np.maximum(bucket, -(-lengths * count // limit) - 1)
+        steps = -(-lengths * longest // (limit * config.bucket_width))  # (n,) rounded up
+        bucket = np.maximum(bucket, steps - 1)
     order = np.argsort(bucket, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1)

@@ -29,15 +29,18 @@ class Pairing:
     rows1: NDArray[np.int64]
 
 
-def draw_pairing(positives: int, pool: int, rate: int, generator: np.random.Generator) -> Pairing:
+def draw_pairing(
+    positives: int, records: NDArray[np.int64], rate: int, generator: np.random.Generator
+) -> Pairing:
     """Return the pairing of `positives` records with `rate` negatives each.
 
     Parameters
     ----------
     positives : int
         P, the records of the batch.
-    pool : int
-        Sequences of in1 to draw from, at least 2; the first P belong to the records in order.
+    records : int64 array (Q,)
+        The record of each in1 to draw from; the first P are those of the batch, in order. A batch
+        that was filled up holds some more than once; at least two must differ.
     rate : int
         Negatives for each record.
     generator : numpy.random.Generator
@@ -48,7 +51,11 @@ def draw_pairing(positives: int, pool: int, rate: int, generator: np.random.Gene
         P positives, then P negatives `rate` times over; no negative has its own record's in1.
     """
     own = np.arange(positives)  # (P,)
-    # A step of 1 to pool - 1 from one's own place reaches every other place with equal chance.
-    steps = generator.integers(1, pool, size=(rate, positives))  # (r, P)
-    others = (own + steps) % pool  # (r, P)
+    _, first, inverse = np.unique(records, return_index=True, return_inverse=True)
+    first_place = first[inverse]  # (Q,) where each record stands for the first time
+    pool = np.unique(first_place)  # (U,) places of different records
+    number = np.searchsorted(pool, first_place[:positives])  # (P,)
+    # A step of 1 to U - 1 from one's own number reaches every other record with equal chance.
+    steps = generator.integers(1, len(pool), size=(rate, positives))  # (r, P)
+    others = pool[(number + steps) % len(pool)]  # (r, P)
     return Pairing(np.tile(own, 1 + rate), np.concatenate([own, others.ravel()]))

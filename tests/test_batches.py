@@ -1,0 +1,237 @@
+"""Batches: every record once an epoch, similar lengths together, negatives that are fair."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from object2vec import Config, Pairs
+from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches
+from object2vec.pairs.negatives import draw_pairing
+
+
+def config(**settings) -> Config:
+    values = {
+        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 10, "enc0_vocab_size": 1000,
+        "enc_dim": 4, "mini_batch_size": 8,
+    }  # fmt: skip
+    return Config.build(values | settings)
+
+
+def pairs(n: int, lengths=(1,)) -> Pairs:
+    """Records whose first token names them: record i is [i + 1, ...] and [i + 501, ...]."""
+    sizes = [lengths[i % len(lengths)] for i in range(n)]
+    return Pairs.build(
+        in0=[[i + 1, *[900] * (size - 1)] for i, size in enumerate(sizes)],
+        in1=[[i + 501] for i in range(n)],
+        label=np.arange(n) % 3 + 1,
+    )
+
+
+def records(batch: Batch) -> list[tuple[int, int, float]]:
+    """Each record of a batch: who gives in0, who gives in1, label."""
+    rows0, rows1 = np.arange(len(batch.in0)), np.arange(len(batch.in1))
+    if batch.pairing is not None:
+        rows0, rows1 = batch.pairing.rows0, batch.pairing.rows1
+    assert len(rows0) == len(rows1) == len(batch)
+    first0 = [int(batch.in0.row(r)[0]) - 1 for r in rows0]
+    first1 = [int(batch.in1.row(r)[0]) - 501 for r in rows1]
+    return list(zip(first0, first1, batch.label.tolist(), strict=True))
+
+
+def of_epoch(batches: TrainingBatches, epoch: int, start: int = 0) -> list:
+    return [records(batch) for batch in batches.epoch(epoch, start)]
+
+
+WITH = pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"bucket_width": 2},
+        {"negative_sampling_rate": 3},
+        {"negative_sampling_rate": 1, "bucket_width": 3},
+        {"mini_batch_size": 1, "negative_sampling_rate": 2},
+        {"mini_batch_size": 10_000},
+    ],
+    ids=str,
+)
+
+
+@WITH
+@pytest.mark.parametrize("n", [2, 8, 9, 33])
+def test_every_record_comes_once_an_epoch_with_its_partner_and_label(settings, n):
+    batches = TrainingBatches(pairs(n, lengths=(1, 4, 9, 2)), config(**settings))
+    rate = settings.get("negative_sampling_rate", 0)
+    size = settings.get("mini_batch_size", 8)
+    for epoch in range(3):
+        seen, count = [], 0
+        for batch in of_epoch(batches, epoch):
+            positives = len(batch) // (1 + rate)
+            assert len(batch) == positives * (1 + rate)
+            assert len(batch) <= max(size, 1 + rate)
+            assert all(a == b and label == a % 3 + 1 for a, b, label in batch[:positives])
+            seen += [a for a, _, _ in batch[:positives]]
+            count += len(batch)
+            generated = batch[positives:]
+            assert all(a != b and label == 0 for a, b, label in generated)
+            for i in range(rate):  # each positive has `rate` negatives with its in0
+                part = generated[i * positives : (i + 1) * positives]
+                assert [a for a, _, _ in part] == [a for a, _, _ in batch[:positives]]
+        assert sorted(seen) == list(range(n))
+        assert count == batches.records == (1 + rate) * n
+    assert len(of_epoch(batches, 0)) == len(batches)
+
+
+@WITH
+def test_epochs_differ_seeds_differ_and_the_same_epoch_is_the_same(settings):
+    data = pairs(33, lengths=(1, 4, 9, 2))
+    batches = TrainingBatches(data, config(**settings))
+    assert of_epoch(batches, 0) == of_epoch(TrainingBatches(data, config(**settings)), 0)
+    assert of_epoch(batches, 0) != of_epoch(batches, 1)
+    other = TrainingBatches(data, config(seed=1, **settings))
+    assert of_epoch(batches, 0) != of_epoch(other, 0)
+
+
+@WITH
+def test_an_epoch_can_begin_anywhere(settings):
+    batches = TrainingBatches(pairs(33, lengths=(1, 4, 9, 2)), config(**settings))
+    whole = of_epoch(batches, 2)
+    for start in range(len(whole) + 1):
+        assert of_epoch(batches, 2, start) == whole[start:]
+
+
+@given(st.integers(2, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_no_negative_is_its_own_record(positives, rate, seed):
+    generator = np.random.default_rng(seed)
+    pairing = draw_pairing(positives, np.arange(positives), rate, generator)
+    own = np.tile(np.arange(positives), 1 + rate)
+    assert np.array_equal(pairing.rows0, own)
+    assert np.array_equal(pairing.rows1[:positives], np.arange(positives))
+    assert (pairing.rows1[positives:] != own[positives:]).all()
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=9), st.integers(0, 2**32 - 1))
+def test_a_record_that_stands_twice_in_a_batch_is_not_its_own_negative(rows, seed):
+    records = np.array([*rows, 4])
+    pairing = draw_pairing(len(rows), records, 5, np.random.default_rng(seed))
+    generated = slice(len(rows), None)
+    assert (records[pairing.rows0] == records[pairing.rows1])[: len(rows)].all()
+    assert (records[pairing.rows0[generated]] != records[pairing.rows1[generated]]).all()
+
+
+def chi_square(counts: np.ndarray) -> float:
+    expected = counts.sum() / len(counts)
+    return float(((counts - expected) ** 2 / expected).sum())
+
+
+def test_negatives_are_uniform_over_all_other_records():
+    """Over many epochs, the partner of one record is any other one with equal chance."""
+    n, epochs = 12, 1500
+    batches = TrainingBatches(pairs(n), config(negative_sampling_rate=1))  # 4 positives a batch
+    counts = np.zeros((n, n))
+    for epoch in range(epochs):
+        for batch in of_epoch(batches, epoch):
+            for a, b, label in batch:
+                counts[a, b] += label == 0
+    assert (counts.diagonal() == 0).all()
+    assert (counts.sum(1) == epochs).all()
+    # 0.9999 quantile of chi-square with 10 degrees of freedom; the seed is fixed.
+    values = [chi_square(np.delete(counts[a], a)) for a in range(n)]
+    assert max(values) < 35.6
+    assert min(values) > 0.5  # nor suspiciously even
+
+
+def test_a_last_batch_of_one_borrows_from_all_records():
+    n, seen = 9, []
+    batches = TrainingBatches(pairs(n), config(mini_batch_size=16, negative_sampling_rate=1))
+    assert len(batches) == 2
+    for epoch in range(600):
+        *_, last = batches.epoch(epoch)
+        assert len(last.in0) == 1
+        assert len(last.in1) == 2
+        (own, partner, label), (again, other, zero) = records(last)
+        assert own == partner == again != other
+        assert label == own % 3 + 1
+        assert zero == 0
+        seen.append((other - own) % n)
+    counts = np.bincount(seen, minlength=n)[1:]
+    assert chi_square(counts) < 29.9  # 0.9999 quantile, 7 degrees of freedom
+
+
+def test_buckets_are_the_documented_rule():
+    """Side 0 may have 10 tokens and is cut into 3, 6, 9, 10; side 1 has 5: 1.5, 3, 4.5, 5."""
+    lengths = [(a, b) for a in range(13) for b in range(7)]
+    data = Pairs.build(
+        in0=[[7] * a for a, _ in lengths], in1=[[7] * b for _, b in lengths],
+        label=np.arange(len(lengths)),
+    )  # fmt: skip
+    settings = {"bucket_width": 3, "enc1_network": "pooled_embedding", "enc1_max_seq_len": 5,
+                "enc1_vocab_size": 9, "mini_batch_size": 4}  # fmt: skip
+    batches = TrainingBatches(data, config(**settings))
+    limits = [(3, 1.5), (6, 3), (9, 4.5), (12, 6)]
+    expected = [[], [], [], []]
+    for row, (a, b) in enumerate(lengths):
+        fits = [min(a, 10) <= x and min(b, 5) <= y for x, y in limits]
+        expected[fits.index(True)].append(row)
+    assert [bucket.tolist() for bucket in batches.buckets] == expected
+    bucket_of = {row: i for i, bucket in enumerate(expected) for row in bucket}
+    seen = []
+    for batch in batches.epoch(0):
+        kinds = {bucket_of[int(row)] for row in batch.label}
+        assert len(kinds) == 1
+        seen.append(kinds.pop())
+    assert len(seen) == len(batches)
+    assert seen != sorted(seen)  # buckets come mixed
+
+
+def test_one_bucket_without_a_width_and_one_for_equal_lengths():
+    data = pairs(20, lengths=(1, 9))
+    assert len(TrainingBatches(data, config()).buckets) == 1
+    assert len(TrainingBatches(data, config(bucket_width=1)).buckets) == 2
+    assert len(TrainingBatches(data, config(bucket_width=100)).buckets) == 1
+    assert len(TrainingBatches(pairs(20), config(bucket_width=1)).buckets) == 1
+
+
+@pytest.mark.parametrize("bucket_width", [0, 2])
+@pytest.mark.parametrize("rate", [0, 1, 3])
+@pytest.mark.parametrize("n", [2, 5, 16])
+def test_compat_metrics_fills_every_batch_up(n, rate, bucket_width):
+    settings = {"negative_sampling_rate": rate, "bucket_width": bucket_width}
+    batches = TrainingBatches(pairs(n, lengths=(1, 4, 9)), config(compat_metrics=True, **settings))
+    full = 8 // (1 + rate)
+    for epoch in range(5):
+        sizes, seen, count = [], [], 0
+        for batch in of_epoch(batches, epoch):
+            positives = [a for a, b, label in batch if label]
+            sizes.append(len(positives))
+            count += len(batch)
+            seen += positives
+            assert all((a == b) == (label != 0) for a, b, label in batch)
+            if bucket_width:
+                assert len({a % 3 for a in positives}) == 1  # repeated ones are of the bucket
+        assert sizes == [full] * len(batches)
+        assert count == batches.records
+        assert set(seen) == set(range(n))
+        assert len(seen) == n + batches.repeated_records
+
+
+def test_nothing_is_repeated_without_compat_metrics():
+    assert TrainingBatches(pairs(9), config()).repeated_records == 0
+    assert TrainingBatches(pairs(9), config(compat_metrics=True)).repeated_records == 7
+
+
+def test_evaluation_takes_every_record_in_order_without_negatives():
+    data = pairs(19)
+    given_order = [(i, i, float(i % 3 + 1)) for i in range(19)]
+    batches = list(evaluation_batches(data, config(negative_sampling_rate=3)))
+    assert [len(batch) for batch in batches] == [8, 8, 3]
+    assert [r for batch in batches for r in records(batch)] == given_order
+    filled = list(evaluation_batches(data, config(compat_metrics=True)))
+    assert [len(batch) for batch in filled] == [8, 8, 8]
+    found = [r for batch in filled for r in records(batch)]
+    assert found[:19] == given_order
+    assert set(found[19:]) <= set(given_order)
+    again = [r for b in evaluation_batches(data, config(compat_metrics=True)) for r in records(b)]
+    assert again == found
