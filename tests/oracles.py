@@ -35,7 +35,6 @@ def logits(weights: Weights, config: Config, in0: list, in1: list) -> Tensor:
 def encode(weights: Weights, config: Config, side: int, ids: list) -> Tensor:
     """Embedding of one sequence, (D,)."""
     encoder = config.encoders[side]
-    ids = ids[: encoder.max_seq_len]
     table = weights[f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"]
     layers = {
         name.removeprefix(f"encoders.{side}."): tensor

@@ -222,6 +222,24 @@ def test_nothing_is_repeated_without_compat_metrics():
     assert TrainingBatches(pairs(9), config(compat_metrics=True)).repeated_records == 7
 
 
+@pytest.mark.parametrize("rate", [0, 2])
+@pytest.mark.parametrize("n", [2, 9])
+def test_sequences_are_cut_to_what_each_encoder_reads(n, rate):
+    data = Pairs.build(
+        in0=[[i + 1, *range(100, 100 + i)] for i in range(n)],
+        in1=[[i + 501, *range(300, 309)] for i in range(n)], label=[1] * n,
+    )  # fmt: skip
+    made = config(
+        enc0_max_seq_len=4, enc1_network="pooled_embedding", enc1_max_seq_len=2,
+        enc1_vocab_size=600, negative_sampling_rate=rate,
+    )  # fmt: skip
+    for batch in [*TrainingBatches(data, made).epoch(0), *evaluation_batches(data, made)]:
+        for column, limit, whole in ((batch.in0, 4, data.in0), (batch.in1, 2, data.in1)):
+            for i in range(len(column)):
+                row = column.row(i).tolist()
+                assert row == whole.row((row[0] - 1) % 500)[:limit].tolist()
+
+
 def test_evaluation_takes_every_record_in_order_without_negatives():
     data = pairs(19)
     given_order = [(i, i, float(i % 3 + 1)) for i in range(19)]

@@ -21,7 +21,7 @@ from object2vec.pairs.ragged import Ragged
 from object2vec.training.losses import loss
 
 VOCAB = 11
-# Trailing, leading, interior and only padding; no, one and too many tokens; a repeated one.
+# Trailing, leading, interior and only padding; no token, one and many; a repeated one.
 IN0 = [[3], [1, 2, 3, 4, 5], [], [7, 0, 0], [0, 0, 6, 0, 2], [0, 0], [5, 0, 5, 5, 1, 9, 9], [2, 8]]
 IN1 = [[4, 4], [9], [2, 0, 3], [], [1], [6, 5, 4, 3, 2, 1, 10], [0], [10, 0, 0, 7]]
 ENCODERS = [
@@ -179,9 +179,9 @@ def test_as_many_parameters_as_aws(count, settings):
 @pytest.mark.parametrize("encoder", ENCODERS, ids=id_of)
 def test_padding_and_neighbours_change_nothing(encoder):
     network = build(**encoder).eval()
-    rows = [r[:6] for r in IN0]
+    rows = IN0
     together = network.encode(0, Ragged.build(rows)).detach()
-    padded = network.encode(0, Ragged.build([r + [0] * (6 - len(r)) for r in rows])).detach()
+    padded = network.encode(0, Ragged.build([r + [0] * (9 - len(r)) for r in rows])).detach()
     assert torch.equal(together, padded)
     backwards = network.encode(0, Ragged.build(rows[::-1])).detach().flip(0)
     alone = torch.cat([network.encode(0, Ragged.build([r])) for r in rows]).detach()
@@ -301,14 +301,6 @@ def test_dropout_of_everything_leaves_zeros_and_finite_gradients(encoder):
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
     assert (network.head.output.bias.grad != 0).any()
-
-
-def test_sequences_are_cut_to_what_the_encoder_reads():
-    network = build(enc0_network="pooled_embedding")
-    long = [[1, 2, 3, 4, 5, 6, 7, 8]]
-    cut = network.encode(0, Ragged.build(long)).detach()
-    assert torch.equal(cut, network.encode(0, Ragged.build([long[0][:6]])))
-    assert not torch.equal(cut, network.encode(0, Ragged.build([long[0][:5]])))
 
 
 def test_pairing_names_the_encodings_of_each_record():

@@ -50,7 +50,7 @@ class Network(nn.Module):
         Parameters
         ----------
         in0, in1 : Ragged of length P
-            Sequences; each is encoded once.
+            Sequences; each is encoded once, and whole.
         pairing : Pairing, optional
             Which encodings make each of the B records; row i with row i by default.
         """
@@ -74,7 +74,7 @@ class Network(nn.Module):
         """Return the embeddings (P, D) of sequences of one side, before dropout."""
         encoder, table = self.encoders[side], self.table(side)
         with self._precision():
-            embeddings: Tensor = encoder(table, sequences.truncated(self.max_seq_len(side)))
+            embeddings: Tensor = encoder(table, sequences)
         return embeddings.float()
 
     def _drop(self, side: int, embeddings: Tensor) -> Tensor:
@@ -91,10 +91,6 @@ class Network(nn.Module):
     def table(self, side: int) -> TokenTable:
         """Return the token table that one side reads."""
         return self.tables()[-1 if side else 0]
-
-    def max_seq_len(self, side: int) -> int:
-        """Return the number of tokens that one side's encoder reads."""
-        return self.config.encoders[side].max_seq_len
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return what a user sees: probabilities (B, K), or the predictions (B, 1) as they are."""

@@ -105,23 +105,19 @@ class TrainingBatches:
 
     def _fetch(self, rows: NDArray[np.int64], epoch: int, index: int) -> Batch:
         """Return the batch of these records, with its negatives."""
-        pairs = self.pairs.take(rows)
-        assert pairs.in0 is not None
-        assert pairs.in1 is not None
-        assert pairs.label is not None
+        in0, in1, given = _columns(self.pairs, rows, self.config)
         if not self.rate:
-            return Batch(pairs.in0, pairs.in1, pairs.label, None)
+            return Batch(in0, in1, given, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
-        in1, records = pairs.in1, rows
+        records = rows
         if (rows == rows[0]).all():  # nobody to borrow from in the batch: fetch one more record
             other = (rows[:1] + generator.integers(1, len(self.pairs))) % len(self.pairs)  # (1,)
-            guest = self.pairs.take(other).in1
-            assert guest is not None
+            guest = _columns(self.pairs, other, self.config)[1]
             in1, records = Ragged.concatenate([in1, guest]), np.concatenate([rows, other])
         pairing = draw_pairing(len(rows), records, self.rate, generator)
         label = np.zeros(len(pairing.rows0), np.float32)  # (B,) negatives have label 0
-        label[: len(rows)] = pairs.label
-        return Batch(pairs.in0, in1, label, pairing)
+        label[: len(rows)] = given
+        return Batch(in0, in1, label, pairing)
 
 
 def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
@@ -134,11 +130,19 @@ def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
     if config.compat_metrics:
         rows = _filled(rows, rows, size, random_generator(config.seed, _FILL))
     for start in range(0, len(rows), size):
-        part = pairs.take(rows[start : start + size])
-        assert part.in0 is not None
-        assert part.in1 is not None
-        assert part.label is not None
-        yield Batch(part.in0, part.in1, part.label, None)
+        yield Batch(*_columns(pairs, rows[start : start + size], config), None)
+
+
+def _columns(
+    pairs: Pairs, rows: NDArray[np.int64], config: Config
+) -> tuple[Ragged, Ragged, NDArray[np.float32]]:
+    """Return these records: both sides, cut to what the encoders read in training, and labels."""
+    part = pairs.take(rows)
+    assert part.in0 is not None
+    assert part.in1 is not None
+    assert part.label is not None
+    in0 = part.in0.truncated(config.enc0_max_seq_len)
+    return in0, part.in1.truncated(config.enc1_max_seq_len), part.label
 
 
 def _filled(
