@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
-from object2vec.errors import DataError, NotFittedError, problem
+from object2vec.errors import ConfigError, DataError, NotFittedError, problem
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.ragged import Ragged
@@ -151,6 +151,11 @@ class Object2Vec:
             If something cannot be written, must not be replaced or belongs to another process.
         """
         config = Config.build(self._hyperparameters)
+        if checkpoints is None and (resume or checkpoint_every is not None):
+            raise ConfigError(
+                problem("checkpoints", "must be given with resume or checkpoint_every", None,
+                        "Name a folder for them.")
+            )  # fmt: skip
         folder = CheckpointFolder(Path(checkpoints)) if checkpoints is not None else None
         interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
         told = [*reporters, *([reporter(log_format)] if log_format else [])]

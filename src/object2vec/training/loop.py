@@ -315,8 +315,12 @@ class Training:
         }
 
     def _data_facts(self) -> dict[str, Any]:
-        """Return what tells one set of training data from another."""
-        return {"records": len(self.train.pairs), "batches": len(self.train)}
+        """Return what tells one set of data from another: counts, largest ids, sums of labels."""
+        channels = {"train": self.train.pairs, "validation": self.validation}
+        return {
+            channel: None if pairs is None else asdict(pairs.statistics)
+            for channel, pairs in channels.items()
+        }
 
     def _check_same_run(self, path: Path, state: dict[str, Any]) -> None:
         """Refuse a checkpoint of other settings or data; where to compute may change."""
@@ -326,7 +330,7 @@ class Training:
         theirs = theirs if isinstance(theirs, dict) else {}
         changed = [name for name in ours if theirs.get(name) != ours[name]]
         if state.get("data") != self._data_facts():
-            changed.append("the training data")
+            changed.append("data")
         if changed:
             raise ArtifactError(
                 problem(str(path), "must belong to this run", "other " + ", ".join(changed),

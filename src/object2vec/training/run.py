@@ -75,7 +75,9 @@ class Run:
         threads = set_threads(config.threads)
         device = place(config.device)
         kernel = kernel_for(config.kernel, device)
-        self.network = Network(config, kernel)
+        with torch.device("meta"):  # PyTorch's own initial weights would draw from global state
+            self.network = Network(config, kernel)
+        self.network.to_empty(device="cpu")
         self.network.initialize(torch.Generator().manual_seed(config.seed))
         self.vocabularies, notes = _load_auxiliary(self.network, config, auxiliary)
         self.network.to(device)
