@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from object2vec.errors import ArtifactError, StorageError, problem
 
@@ -47,13 +47,37 @@ def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         for path in [*sorted(work.rglob("*")), work]:
             flush(path)
         _put(work, target, replace)
-        flush(target.parent)
     except OSError as err:
         if isinstance(err, StorageError):
             raise
         raise StorageError(storage_problem(target, err)) from err
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to that replaces `target` when the block ends without an error.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or the place is not writable.
+    """
+    work = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        with work.open("w+b") as stream:
+            yield stream
+        flush(work)
+        os.replace(work, target)
+        flush(target.parent)
+    except OSError as err:
+        if isinstance(err, StorageError):
+            raise
+        raise StorageError(storage_problem(target, err)) from err
+    finally:
+        with contextlib.suppress(OSError):
+            work.unlink(missing_ok=True)
 
 
 def check_free(target: Path, *, replace: bool = False) -> None:
@@ -72,18 +96,17 @@ def check_free(target: Path, *, replace: bool = False) -> None:
 
 
 def _put(work: Path, target: Path, replace: bool) -> None:
-    """Rename `work` to `target`, moving what stands there out of the way first if allowed."""
+    """Rename `work` to `target`; if that fails or cannot be flushed, all is as it was before."""
     check_free(target, replace=replace)
-    if not target.exists():
-        os.rename(work, target)
-        return
     aside = work.with_name(work.name + "-old")
-    os.rename(target, aside)
-    try:
+    with contextlib.ExitStack() as undo:
+        if target.exists():
+            os.rename(target, aside)
+            undo.callback(os.rename, aside, target)
         os.rename(work, target)
-    except OSError:
-        os.rename(aside, target)
-        raise
+        undo.callback(os.rename, target, work)
+        flush(target.parent)
+        undo.pop_all()
     shutil.rmtree(aside, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import typer
 
-from object2vec.cli.commands import app
+from object2vec.cli.deployment import app  # which adds its commands to those of commands.py
 from object2vec.errors import ConfigError, DataError, Interrupted, Object2VecError
 
 SIGNALLED = 128  # a process that signal n ended is reported as 128 + n by every shell
@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(err: BaseException) -> int:
     """Say on standard error what went wrong, and return the exit code."""
+    _settle_output()
     if isinstance(err, BrokenPipeError):
-        _drop_output()
         return _PIPE_CLOSED
     if isinstance(err, KeyboardInterrupt):
         typer.echo("Interrupted.", err=True)
@@ -70,9 +70,7 @@ def _explain(err: BaseException) -> int:
         err.show()  # type: ignore[attr-defined]
         return 2
     text = str(err)
-    if isinstance(err, OSError) and not isinstance(err, Object2VecError):
-        _drop_output()  # the disk behind it may be full
-    elif not isinstance(err, Object2VecError):
+    if not isinstance(err, Object2VecError | OSError):
         text = f"{type(err).__name__}: {err}. OBJECT2VEC_DEBUG=1 shows where this comes from."
     typer.echo(f"Error: {text}", err=True)
     if isinstance(err, Interrupted):
@@ -80,9 +78,11 @@ def _explain(err: BaseException) -> int:
     return 2 if isinstance(err, ConfigError | DataError) else 1
 
 
-def _drop_output() -> None:
-    """Send the rest of the output nowhere, or Python would complain about it when it exits."""
-    with contextlib.suppress(OSError, ValueError):
+def _settle_output() -> None:
+    """Send output that cannot be written nowhere, or Python would complain when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

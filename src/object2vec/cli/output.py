@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, StorageError, problem
-from object2vec.storage import TEMPORARY_PREFIX, flush, storage_problem
+from object2vec.storage import storage_problem, whole_file
 
 Floats = NDArray[np.float32]
 RowFormat = Literal["jsonl", "npy", "arrow"]
@@ -77,14 +76,16 @@ def json_lines(rows: Floats, key: str) -> bytes:
 
     Examples
     --------
-    >>> json_lines(np.array([[0.1, 1e-7]], np.float32), "embeddings")
-    b'{"embeddings": [0.1, 1e-07]}\n'
+    >>> json_lines(np.array([[0.1, 2]], np.float32), "embeddings")
+    b'{"embeddings": [0.1, 2.0]}\n'
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     count, width = rows.shape
     numbers = pc.cast(pa.array(rows.ravel()), pa.string())  # (n * width,)
+    if (rows == np.trunc(rows)).any():  # "1" and "-0" are other numbers to a reader than 1.0, -0.0
+        numbers = pc.replace_substring_regex(numbers, pattern=r"^(-?\d+)$", replacement=r"\1.0")
     offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), ", ")  # (n,)
     lines = pc.binary_join_element_wise(f'{{"{key}": [', joined, "]}\n", "")
@@ -131,11 +132,12 @@ def _open_output(out: Path | None) -> Iterator[BinaryIO]:
     try:
         if out is None:
             yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         elif target.exists() and not target.is_file():  # a pipe or a device stays what it is
             with target.open("wb") as stream:
                 yield stream
         else:
-            with _whole_file(target) as stream:
+            with whole_file(target) as stream:
                 yield stream
     except BrokenPipeError:
         raise
@@ -143,16 +145,3 @@ def _open_output(out: Path | None) -> Iterator[BinaryIO]:
         if isinstance(err, StorageError):
             raise
         raise StorageError(storage_problem(target, err)) from err
-
-
-@contextlib.contextmanager
-def _whole_file(target: Path) -> Iterator[BinaryIO]:
-    work = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        with work.open("w+b") as stream:
-            yield stream
-        flush(work)
-        os.replace(work, target)
-        flush(target.parent)
-    finally:
-        work.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ from object2vec.errors import (
     problem,
 )
 from object2vec.sagemaker.paths import Layout
-from object2vec.storage import TEMPORARY_PREFIX, flush, storage_problem
+from object2vec.storage import TEMPORARY_PREFIX, flush, storage_problem, whole_file
 from object2vec.training.events import ModelSaved, Reporter
 from object2vec.training.progress import reporter
 from object2vec.training.stop import StopRequest
@@ -41,10 +41,12 @@ if TYPE_CHECKING:
 
 CHANNELS = ("train", "validation", "test", "auxiliary")
 CHECKPOINT_VARIABLE = "OBJECT2VEC_CHECKPOINT_EVERY"
+PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
 
 _CLIENT_ERROR_EXIT, _ALGORITHM_ERROR_EXIT = 2, 1
 _CHECKPOINT_EVERY = "5m"
 _DEFAULT_HOST = "algo-1"
+_DEFAULT_PORT = "8080"
 _CONTENT_TYPES = ("application/jsonlines", "application/x-jsonlines", "application/json")
 _MODEL_FILES = ("vocab0.json", "vocab1.json")  # those that not every model has
 _MARK = "config.json"  # a folder without it is no model
@@ -85,6 +87,44 @@ def train_container(base: Path, environ: Mapping[str, str]) -> int:
     except Exception as err:
         return _fail(layout, err)
     return 0
+
+
+def serve_container(base: Path, environ: Mapping[str, str]) -> int:
+    """Serve the model of the tree to every address, and return the exit code of the process.
+
+    Parameters
+    ----------
+    base : Path
+        Root of the tree, ``/opt/ml`` in SageMaker. A ``model/model.tar.gz`` is taken, too.
+    environ : mapping
+        ``SAGEMAKER_BIND_TO_PORT``, 8080 by default; the others are those of `serving.settings`.
+
+    Raises
+    ------
+    ConfigError
+        If a variable is wrong or the port is taken.
+    ArtifactError
+        If the model cannot be loaded.
+    MissingExtraError
+        If the packages of the extra ``serve`` are not installed.
+    """
+    from object2vec.serving.server import run
+    from object2vec.serving.settings import Settings
+
+    model = Layout(base).model
+    archive = model / "model.tar.gz"
+    if archive.is_file() and not (model / _MARK).exists():
+        model = archive
+    settings = Settings.from_environ(environ)
+    return run(model, host="0.0.0.0", port=_read_port(environ), settings=settings)
+
+
+def _read_port(environ: Mapping[str, str]) -> int:
+    text = environ.get(PORT_VARIABLE) or _DEFAULT_PORT
+    if not (text.isascii() and text.isdigit() and int(text) < 1 << 16):
+        cure = "Correct or unset the variable."
+        raise ConfigError(problem(PORT_VARIABLE, "must be a port", text, cure))
+    return int(text)
 
 
 def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> None:
@@ -173,14 +213,12 @@ def publish(model: Object2Vec, target: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(TEMPORARY_PREFIX + path.name)
-        fresh.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(fresh, path)
     except OSError as err:
         raise StorageError(storage_problem(path, err)) from err
+    with whole_file(path) as stream:
+        stream.write(text.encode())
 
 
 def _read_object(path: Path) -> dict[str, Any] | None:

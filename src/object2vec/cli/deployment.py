@@ -1,0 +1,122 @@
+"""``object2vec serve``, ``transform`` and ``sagemaker``: a model at work."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from object2vec.cli.commands import Device, _Command, app
+
+__all__ = ["app"]
+
+sagemaker = typer.Typer(
+    help="Do what a SageMaker container does.", no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
+app.add_typer(sagemaker, name="sagemaker")
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
+Inputs = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
+OutFolder = Annotated[str, typer.Option(metavar="DIR", help="Folder or prefix for the answers.")]
+Address = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in.")
+]
+Port = Annotated[int, typer.Option(metavar="PORT", help="0 takes any free one.")]
+LogLevel = Annotated[
+    Literal["error", "warning", "info", "debug"],
+    typer.Option(metavar="LEVEL", help="error, warning, info, or debug for every request."),
+]
+ContentType = Annotated[
+    str, typer.Option(metavar="TYPE", help="application/jsonlines or application/json.")
+]
+Accept = Annotated[
+    str, typer.Option(metavar="TYPE", help="Of the answers; like the records by default.",
+                      show_default=False)
+]  # fmt: skip
+SplitType = Annotated[
+    Literal["Line", "None"] | None,
+    typer.Option(metavar="Line|None", help="Whether each line is a record.  [default: of TYPE]"),
+]
+Strategy = Annotated[
+    Literal["MultiRecord", "SingleRecord"],
+    typer.Option(metavar="NAME", help="MultiRecord or SingleRecord, with the same answers."),
+]
+MaxPayload = Annotated[int, typer.Option(metavar="MB", help="Records answered at once, 1 to 100.")]
+AnswerAgain = Annotated[
+    bool, typer.Option("--overwrite", help="Answer also files that have an answer.")
+]
+
+
+@app.command(cls=_Command)
+def serve(
+    model: Model, host: Address = "127.0.0.1", port: Port = 8080, log_level: LogLevel = "info"
+) -> None:
+    """Answer requests over HTTP, as SageMaker's endpoints do.
+
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. The variable
+    OBJECT2VEC_TOKEN sets a bearer token that every request must then carry.
+    """
+    from object2vec.remote import local_model
+    from object2vec.serving.server import run
+
+    with local_model(model) as place:
+        raise typer.Exit(run(place, host=host, port=port, log_level=log_level))
+
+
+@app.command(cls=_Command)
+def transform(
+    model: Model,
+    files: Inputs,
+    out: OutFolder,
+    content_type: ContentType = "application/jsonlines",
+    accept: Accept = "",
+    split_type: SplitType = None,
+    strategy: Strategy = "MultiRecord",
+    max_payload: MaxPayload = 6,
+    overwrite: AnswerAgain = False,
+    device: Device = None,
+) -> None:
+    """Answer whole files, as SageMaker's batch transform does.
+
+    FILE is a file, a folder or a URL; FILE.out holds its answers. Records with in0 and in1 are
+    scored, those with one of them embedded. Files that have an answer already are skipped. A wrong
+    record fails its file, and the others go on.
+    """
+    from object2vec.errors import DataError
+    from object2vec.transform import Settings, transform
+
+    settings = Settings(
+        content_type=content_type, accept=accept, split_type=split_type, strategy=strategy,
+        max_payload_mb=max_payload, overwrite=overwrite, device=device,
+    )  # fmt: skip
+    report = transform(model, files, out, settings)
+    if report.failed:
+        count = len(report.failed) + len(report.done) + len(report.skipped)
+        listed = "\n".join(f"  {name}" for name in report.failed)
+        raise DataError(f"{len(report.failed)} of {count} files failed:\n{listed}")
+
+
+@sagemaker.command(cls=_Command)
+def train() -> None:
+    """Run the training job that /opt/ml describes.
+
+    SAGEMAKER_BASE_DIR names another folder.
+    """
+    from object2vec.sagemaker.container import train_container
+    from object2vec.sagemaker.paths import Layout
+
+    raise typer.Exit(train_container(Layout.of(os.environ).base, os.environ))
+
+
+@sagemaker.command("serve", cls=_Command)
+def serve_model() -> None:
+    """Serve the model in /opt/ml/model on port 8080.
+
+    SAGEMAKER_BASE_DIR names another folder than /opt/ml, SAGEMAKER_BIND_TO_PORT another port.
+    """
+    from object2vec.sagemaker.container import serve_container
+    from object2vec.sagemaker.paths import Layout
+
+    raise typer.Exit(serve_container(Layout.of(os.environ).base, os.environ))
