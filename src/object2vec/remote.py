@@ -247,5 +247,7 @@ def _reaching(url: str, kind: type[Object2VecError]) -> Iterator[None]:
         raise
     except Exception as err:
         got = (err.strerror if isinstance(err, OSError) else None) or str(err)
+        if isinstance(err, FileNotFoundError):
+            got = "nothing there"
         cure = "Check the URL, your permissions and the network."
         raise kind(problem(url, "must be reachable", got or type(err).__name__, cure)) from err
