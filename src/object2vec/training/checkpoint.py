@@ -99,16 +99,10 @@ class CheckpointFolder:
         """
         from filelock import FileLock, Timeout
 
+        lock = FileLock(self.path / "lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / "lock", timeout=0):
-                for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
-                try:
-                    yield
-                finally:
-                    if self.latest() is None:
-                        self.clear()
+            lock.acquire()
         except Timeout as err:
             raise StorageError(
                 problem(str(self.path), "must belong to one process",
@@ -116,9 +110,15 @@ class CheckpointFolder:
                         "Wait until it ends or choose another folder.")
             ) from err  # fmt: skip
         except OSError as err:
-            if isinstance(err, StorageError):
-                raise
             raise StorageError(storage_problem(self.path, err)) from err
+        try:
+            for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            yield
+        finally:
+            if self.latest() is None:
+                self.clear()
+            lock.release()
 
     def prepare(self, *, resume: bool, overwrite: bool) -> None:
         """Make sure that no checkpoint of an earlier run is in the way of this one.
@@ -139,7 +139,7 @@ class CheckpointFolder:
 
     def latest(self) -> Path | None:
         """Return the newest whole checkpoint, None if there is none."""
-        return max(self._all(), default=None, key=lambda path: path.name)
+        return max(self._all(), default=None, key=lambda path: int(path.name[5:]))
 
     def _all(self) -> list[Path]:
         if not self.path.is_dir():

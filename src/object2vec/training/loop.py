@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -278,12 +279,12 @@ class Training:
         self._check_same_run(path, state)
         self.checkpoints.load(path, self._tensors())
         try:
-            self.progress = Progress(**state["progress"])
-            self.optimizer.steps = self._saved_step = int(state["steps"])
+            self.progress = msgspec.convert(state["progress"], Progress)
+            self.optimizer.steps = self._saved_step = msgspec.convert(state["steps"], int)
             self.metrics = Metrics.restore(state["metrics"])
             self.stopping = EarlyStopping.restore(state["early_stopping"])
-            self.history[:] = state["history"]
-        except (KeyError, TypeError, ValueError, AttributeError) as err:
+            self.history[:] = msgspec.convert(state["history"], list[dict[str, Any]])
+        except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as err:
             raise ArtifactError(
                 problem(f"{path}/state.json", "must be a whole state", str(err),
                         "Remove this checkpoint to start afresh.")
