@@ -123,23 +123,28 @@ Host = Annotated[
 ]
 
 
-@app.callback(invoke_without_command=True)
-def start(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks, like OBJECT2VEC_DEBUG=1.")
-    ] = False,  # `main` takes it from the arguments
-) -> None:
-    """Learn vectors for anything that comes in pairs.
-
-    Data go to standard output, logs to standard error. Exit codes: 0 done, 1 the run failed,
-    2 your input or options, 130 and 143 ended by a signal.
-    """
-    if version:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         from object2vec.version import VERSION
 
         typer.echo(f"object2vec {VERSION}")
         raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks, like OBJECT2VEC_DEBUG=1.")]
+
+
+@app.callback()
+def start(version: Version = False, debug: Debug = False) -> None:
+    """Learn vectors for anything that comes in pairs.
+
+    Data go to standard output, logs to standard error. Exit codes: 0 done, 1 the run failed,
+    2 your input or options, 130 and 143 ended by a signal.
+    """  # `main` takes --debug from the arguments; here it stands for the help
 
 
 @app.command(cls=_ManyValues)

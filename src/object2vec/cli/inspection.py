@@ -222,9 +222,12 @@ def cache(*, clear: bool) -> str:
 
     root = cache_root()
     folders = cached_folders(root)
-    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
+    files = [file for folder in folders for file in (folder, *folder.rglob("*"))]
+    size = sum(file.stat().st_size for file in files if file.is_file())
     for folder in folders if clear else []:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.unlink(missing_ok=True)
     facts = f"{root}: {len(folders)} sets of records, {size / 2**20:.1f} MiB"
     return f"{facts}, removed" if clear else facts
