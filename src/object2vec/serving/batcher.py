@@ -59,12 +59,9 @@ class _Ticket:
     answers: list[list[Floats]]  # of each group, the answers to its pieces
     open_pieces: int
     waiting_units: int
-    timer: asyncio.TimerHandle | None = None
 
     def close(self, error: RequestError | None = None) -> None:
-        """Tell who waits for the answers; nobody may wait any more."""
-        if self.timer is not None:
-            self.timer.cancel()
+        """Tell who waits for the answers, if somebody still does."""
         if self.future.done():
             return
         if error is not None:
@@ -152,7 +149,8 @@ class Batcher:
 
         Notes
         -----
-        The future raises `RequestError`: 504 when the time is up, 500 if the model fails.
+        The future raises `RequestError`, status 500, if the model fails. Who does not want to wait
+        any longer cancels it.
         """
         pieces = deque(self._pieces(groups))
         units = sum(len(piece.group) + piece.tokens for piece in pieces)
@@ -162,7 +160,6 @@ class Batcher:
         if not pieces:
             ticket.close()
             return ticket.future
-        ticket.timer = loop.call_later(self._settings.timeout_s, self._expire, ticket)
         self.waiting_units += units
         self._queue.append(ticket)
         self._schedule(loop)
@@ -194,13 +191,6 @@ class Batcher:
                         f"{self.waiting_units} instances and tokens waiting",
                         f"Send the request again after {retry_after_s} s."), retry_after_s
             )  # fmt: skip
-
-    def _expire(self, ticket: _Ticket) -> None:
-        """Answer a request whose time is up."""
-        limit = f"{self._settings.timeout_s:g} s"
-        cure = "Send fewer instances, or again later."
-        message = problem("the request", "must be answered in time", limit, cure)
-        self._give_up(ticket, RequestError(message, status=504))
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start a batch soon, unless one runs or is about to."""
@@ -244,7 +234,9 @@ class Batcher:
         batch, settings = _Batch(), self._settings
         while self._queue:
             ticket = self._queue[0]
-            if ticket.pieces:
+            if ticket.future.done():
+                self._forget(ticket)
+            else:
                 piece = ticket.pieces[0]
                 instances = batch.instances + len(piece.group)
                 tokens = batch.tokens + piece.tokens
@@ -288,7 +280,7 @@ class Batcher:
         self._units_per_s = 0.9 * self._units_per_s + 0.1 * rate if known else rate
         for ticket, piece, outcome in zip(batch.tickets, batch.pieces, outcomes, strict=True):
             if isinstance(outcome, RequestError):
-                self._give_up(ticket, outcome)
+                ticket.close(outcome)  # `_take` forgets what still waits of it
                 continue
             ticket.answers[piece.index].append(outcome)
             ticket.open_pieces -= 1
@@ -297,12 +289,10 @@ class Batcher:
         if self._queue:
             self._schedule(asyncio.get_running_loop())
 
-    def _give_up(self, ticket: _Ticket, error: RequestError) -> None:
-        """Answer a request with an error and forget what waits of it; `_take` skips it."""
+    def _forget(self, ticket: _Ticket) -> None:
+        """Drop what waits of a request that failed, or that nobody waits for any more."""
         self.waiting_units -= ticket.waiting_units
-        ticket.waiting_units = 0
         ticket.pieces.clear()
-        ticket.close(error)
 
 
 def _joined(pieces: Sequence[Floats]) -> Floats:

@@ -1,7 +1,7 @@
 """Instances to scores and embeddings, the same ones whatever else is computed with them.
 
-A matrix product may round a row differently when the number of rows differs. The head therefore
-always sees blocks of the same shape, the last one filled up with zeros: an instance of pooled
+A matrix product may round a row differently when the number of rows or threads differs. The head
+therefore works in one thread on blocks of fixed shapes, filled up with zeros: an instance of pooled
 encoders gets the same bits alone and in any batch. Sequences of the other encoders share matrix
 products over all tokens of a batch, and agree to float32 rounding.
 """
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from object2vec.kernels import set_threads
 from object2vec.model import Object2Vec
 from object2vec.network.comparator import compare
 from object2vec.pairs.ragged import Ragged, offsets_of
@@ -23,7 +24,8 @@ from object2vec.serving.wire import Group, Rows
 
 Floats = NDArray[np.float32]
 
-_BLOCK = 16  # rows of the head's blocks: at fewer, a small request pays less, a large batch more
+_BLOCK = 16  # rows: with fewer a small request would pay less, a large batch more
+_LARGE_BLOCK = 64
 _QUICK_PRODUCTS = 30_000_000  # multiply-adds, about a millisecond on one core
 
 
@@ -44,14 +46,27 @@ class Engine:
         self.device = self.network.tables()[0].weight.device
         self._head_products = sum(p.numel() for p in self.network.head.parameters())
         self._is_pooled = all(e.network == "pooled_embedding" for e in self.config.encoders)
+        self._blocks = [_BLOCK]
 
     def is_quick(self, instances: int, tokens: int) -> bool:
         """Return whether handing this much to another thread would cost more than to compute it."""
         products = instances * self._head_products + tokens * self.config.enc_dim
         return self._is_pooled and self.device.type == "cpu" and products < _QUICK_PRODUCTS
 
-    def warm_up(self, preferred_mode: str) -> None:
-        """Compute both modes once, the preferred one first."""
+    def warm_up(self, preferred_mode: str, threads: int = 1) -> None:
+        """Compute both modes once, the preferred one first, and take the machine's measure.
+
+        Parameters
+        ----------
+        preferred_mode : {"classification", "embedding"}
+        threads : int
+            Those that encoders with matrix products may use; for pooled ones, starting a second
+            thread takes longer than the work.
+        """
+        threads = 1 if self._is_pooled else threads
+        set_threads(threads)
+        torch.set_num_threads(threads)  # Numba's OpenMP layer sets it anew when it starts
+        self._blocks = [_LARGE_BLOCK, _BLOCK] if self._large_blocks_agree() else [_BLOCK]
         row = [[1] * min(encoder.max_seq_len, 8) for encoder in self.config.encoders]
         groups = [Group([row[0]], [row[1]]), Group([row[0]], None), Group(None, [row[1]])]
         self.answer(groups if preferred_mode == "classification" else groups[::-1])
@@ -99,13 +114,29 @@ class Engine:
         one = len(pairs) == 1
         a, b = pairs[0] if one else (torch.cat(column) for column in zip(*pairs, strict=True))
         compared = compare(a, b, self.config.comparator_list)  # (B, C)
-        filled = torch.nn.functional.pad(compared, (0, 0, 0, -len(compared) % _BLOCK))  # (B', C)
-        blocks = [self._head(block) for block in torch.split(filled, _BLOCK)]
-        scores = torch.cat(blocks)[: len(compared)]  # (B, K)
-        return torch.split_with_sizes(scores, [len(part) for part, _ in pairs])
+        return torch.split_with_sizes(self._head(compared), [len(part) for part, _ in pairs])
 
-    def _head(self, block: Tensor) -> Tensor:
-        return self.network.scores(self.network.head(block))  # (16, K)
+    def _head(self, compared: Tensor) -> Tensor:
+        """Return the scores (B, K) of comparator vectors (B, C), block by block."""
+        filled = torch.nn.functional.pad(compared, (0, 0, 0, -len(compared) % _BLOCK))  # (B', C)
+        blocks, start = [], 0
+        for size in self._blocks:
+            for stop in range(start + size, len(filled) + 1, size):
+                logits = self.network.head(filled[start:stop])  # (size, K)
+                blocks.append(self.network.scores(logits))
+                start = stop
+        return torch.cat(blocks)[: len(compared)]
+
+    def _large_blocks_agree(self) -> bool:
+        """Return whether this machine's products give a row the same bits in both block sizes."""
+        generator = torch.Generator().manual_seed(0)
+        sample = torch.randn(_LARGE_BLOCK, self.config.comparator_width, generator=generator)
+        scores = []
+        with torch.inference_mode():
+            for size in (_BLOCK, _LARGE_BLOCK):
+                self._blocks = [size]
+                scores.append(self._head(sample.to(self.device)))  # (64, K)
+        return torch.equal(*scores)
 
 
 def _array(answer: Tensor | None) -> Floats:

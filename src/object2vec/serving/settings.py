@@ -54,7 +54,7 @@ class Settings:
     batch_tokens: int = 1 << 15
     batch_wait_ms: float = 0.0
     queue_units: int = 1 << 18
-    max_answer_numbers: int = 1 << 24
+    max_answer_numbers: int = 1 << 25
     max_held_bytes: int = 512 * MIB
 
     @classmethod

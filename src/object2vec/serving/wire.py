@@ -34,6 +34,7 @@ _NEITHER, _IN0, _IN1, _PAIR = range(4)  # kind of an instance: the sum of its ke
 _BODY_RULE = 'must be {"instances": [...]}, a list of instances or one instance'
 _INSTANCE_RULE = 'must be an object with a list of ids "in0", "in1" or both'
 _INSTANCE_CURE = "Give both for scores, one for its embedding."
+_PART_NUMBERS = 1 << 16  # numbers that are rendered at once, a few milliseconds
 _NOT_FINITE = (
     "the model: must give finite numbers; got NaN or infinity. Train it again at a lower "
     "learning rate."
@@ -233,7 +234,7 @@ class Reader:
             raise RequestError(self._explain(str(err), body, form)) from None
         except RecursionError:
             raise RequestError("body: must not nest so deep. " + _INSTANCE_CURE) from None
-        except ValueError as err:  # msgspec.DecodeError among them
+        except (msgspec.DecodeError, UnicodeDecodeError) as err:
             raise RequestError(_malformed(err)) from None
         return self._grouped(instances, form.max_seq_lens or self._max_seq_lens)
 
@@ -317,8 +318,8 @@ def _malformed(err: ValueError) -> str:
     return f"body: must be well-formed JSON; {err}. Check how it is serialised."
 
 
-def render(request: Request, answers: Sequence[Floats], writes: str) -> bytes:
-    """Return the answer to a request as JSON or JSON Lines.
+def render(request: Request, answers: Sequence[Floats], writes: str) -> Iterator[bytes]:
+    """Yield the answer to a request as JSON or JSON Lines, in parts of about a megabyte.
 
     Parameters
     ----------
@@ -336,33 +337,40 @@ def render(request: Request, answers: Sequence[Floats], writes: str) -> bytes:
     -----
     Every number is the shortest one that reads back as the same float32.
     """
-    between, around = (b"},{", (b'{"predictions":[{', b"}]}"))
-    if writes == JSON_LINES:
-        between, around = b"}\n{", (b"{", b"}\n")
+    first, between, last = (
+        (b"{", b"}\n{", b"}\n") if writes == JSON_LINES
+        else (b'{"predictions":[{', b"},{", b"}]}")
+    )  # fmt: skip
     if not answers:
-        return b"" if writes == JSON_LINES else b'{"predictions":[]}'
+        yield b"" if writes == JSON_LINES else b'{"predictions":[]}'
+        return
+    lead = first
+    for text in _fields(request, answers, between):
+        if b"null" in text:  # what orjson makes of NaN and infinity
+            raise RequestError(_NOT_FINITE, status=500)
+        yield lead + text
+        lead = between
+    yield last
+
+
+def _fields(request: Request, answers: Sequence[Floats], between: bytes) -> Iterator[bytes]:
+    """Yield ``"key":[...]`` of all instances in order, some in each part."""
     if request.places is None:
-        text = _fields(request.groups[0].key, answers[0], between)
-    else:
-        text = between.join(_in_order(request, request.places, answers))
-    if b"null" in text:  # what orjson makes of NaN and infinity
-        raise RequestError(_NOT_FINITE, status=500)
-    return around[0] + text + around[1]
+        key, (rows,) = request.groups[0].key, answers
+        size = max(1, _PART_NUMBERS // rows.shape[1])
+        for start in range(0, len(rows), size):
+            yield _field_text(key, rows[start : start + size], between)
+        return
+    owners = [(0, 0)] * len(request)  # of each instance: its group, and its row there
+    for index, places in enumerate(request.places):
+        for row, place in enumerate(places):
+            owners[place] = index, row
+    for index, row in owners:
+        yield _field_text(request.groups[index].key, answers[index][row : row + 1], b"")
 
 
-def _fields(key: str, answers: Floats, between: bytes) -> bytes:
-    """Return ``"key":[...]`` of each row, with what stands between two of them."""
+def _field_text(key: str, rows: Floats, between: bytes) -> bytes:
+    """Return ``"key":[...]`` of each row (n, K) or (n, D), with what stands between two rows."""
     field = b'"%b":[' % key.encode()
-    rows = orjson.dumps(np.ascontiguousarray(answers), option=orjson.OPT_SERIALIZE_NUMPY)
-    return field + rows[2:-1].replace(b"],[", b"]" + between + field)  # rows: [[1.0,2.0],[3.0,4.0]]
-
-
-def _in_order(
-    request: Request, places: list[list[int]], answers: Sequence[Floats]
-) -> Iterator[bytes]:
-    """Yield the field of each instance in the order of the request."""
-    fields = [b""] * len(request)
-    for group, where, rows in zip(request.groups, places, answers, strict=True):
-        for place, row in zip(where, rows, strict=True):
-            fields[place] = _fields(group.key, row[None], b"")
-    yield from fields
+    text = orjson.dumps(np.ascontiguousarray(rows), option=orjson.OPT_SERIALIZE_NUMPY)
+    return field + text[2:-1].replace(b"],[", b"]" + between + field)  # text: [[1.0,2.0],[3.0,4.0]]
