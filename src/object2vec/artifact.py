@@ -26,6 +26,7 @@ from object2vec.config import Config
 from object2vec.errors import ArtifactError, ConfigError, problem
 from object2vec.kernels import kernel_for
 from object2vec.network.network import Network, parameter_count
+from object2vec.remote import PathLike, local_model, model_target
 from object2vec.storage import read_tensors, whole_folder, write_tensors
 from object2vec.version import VERSION
 
@@ -77,8 +78,15 @@ class Artifact:
     facts: ModelFacts = field(default_factory=ModelFacts)
 
 
-def save(artifact: Artifact, path: Path, *, replace: bool = False) -> None:
+def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
     """Write a model folder.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    path : path or URL
+    replace : bool, default False
+        Whether a model that is there may be replaced.
 
     Raises
     ------
@@ -94,7 +102,10 @@ def save(artifact: Artifact, path: Path, *, replace: bool = False) -> None:
         "data": facts.data,
         "metrics": facts.metrics,
     }
-    with whole_folder(path, replace=replace) as folder:
+    with (
+        model_target(path, replace=replace) as target,
+        whole_folder(target, replace=replace) as folder,
+    ):
         write_tensors(folder / _WEIGHTS, artifact.network.state_dict())
         _write(folder / _CONFIG, json.dumps(document, indent=2) + "\n")
         _write(folder / _METRICS, "".join(json.dumps(event) + "\n" for event in facts.history))
@@ -104,12 +115,12 @@ def save(artifact: Artifact, path: Path, *, replace: bool = False) -> None:
                 _write(folder / f"vocab{side}.json", json.dumps(vocabulary, ensure_ascii=False))
 
 
-def load(path: Path, device: str = "cpu") -> Artifact:
+def load(path: PathLike, device: str = "cpu") -> Artifact:
     """Read a model folder.
 
     Parameters
     ----------
-    path : Path
+    path : path or URL
     device : str, default "cpu"
         Where the network shall live.
 
@@ -118,6 +129,12 @@ def load(path: Path, device: str = "cpu") -> Artifact:
     ArtifactError
         If a file is missing, damaged, of a later version, or does not fit the configuration.
     """
+    with local_model(path) as folder:
+        return _load(folder, device)
+
+
+def _load(path: Path, device: str) -> Artifact:
+    """Read a model folder of this machine."""
     if not path.is_dir():
         raise ArtifactError(
             problem(str(path), "must be a model folder", "a file" if path.exists() else "nothing",

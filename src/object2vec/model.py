@@ -25,7 +25,7 @@ from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.ragged import Ragged
 from object2vec.pairs.report import check_channel
-from object2vec.storage import check_free
+from object2vec.remote import check_free, is_url
 from object2vec.training.checkpoint import CheckpointFolder, Interval
 from object2vec.training.events import Reporter
 from object2vec.training.loop import score
@@ -114,7 +114,7 @@ class Object2Vec:
         train, validation, test : anything that `Pairs.read` reads
             JSON Lines files, folders, records or columns. Validation drives early stopping and the
             choice of the best epoch; test is scored once at the end.
-        auxiliary : path, optional
+        auxiliary : path or URL, optional
             Folder of the pretrained vectors and vocabulary files that the hyperparameters name.
         checkpoints : path, optional
             Folder that this run owns, for checkpoints; none are written without it.
@@ -124,7 +124,7 @@ class Object2Vec:
         resume : bool, default False
             Go on from the newest checkpoint, to the same bytes as an uninterrupted run; start
             afresh if there is none.
-        save_to : path, optional
+        save_to : path or URL, optional
             Where to save the model when it is trained; the checkpoints are removed then.
         overwrite : bool, default False
             Replace a model at `save_to`, and the checkpoints of another run.
@@ -156,12 +156,11 @@ class Object2Vec:
                 problem("checkpoints", "must be given with resume or checkpoint_every", None,
                         "Name a folder for them.")
             )  # fmt: skip
-        folder = CheckpointFolder(Path(checkpoints)) if checkpoints is not None else None
+        folder = _checkpoint_folder(checkpoints)
         interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
         told = [*reporters, *([reporter(log_format)] if log_format else [])]
-        target = Path(save_to) if save_to is not None else None
-        if target is not None:
-            check_free(target, replace=overwrite)
+        if save_to is not None:
+            check_free(save_to, replace=overwrite)
         with contextlib.ExitStack() as stack:
             for listener in told:
                 stack.callback(listener.close)
@@ -174,9 +173,9 @@ class Object2Vec:
             run.open(train=train, validation=validation, test=test)
             run.train(
                 workspace, folder, interval, stop,
-                resume=resume, save_to=target, overwrite=overwrite,
+                resume=resume, save_to=save_to, overwrite=overwrite,
             )  # fmt: skip
-            if folder is not None and target is not None:
+            if folder is not None and save_to is not None:
                 folder.clear()
         return self
 
@@ -284,6 +283,12 @@ class Object2Vec:
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a folder, whole or not at all.
 
+        Parameters
+        ----------
+        path : path or URL
+        overwrite : bool, default False
+            Replace a model that is there.
+
         Raises
         ------
         NotFittedError
@@ -291,7 +296,7 @@ class Object2Vec:
         StorageError
             If the folder exists already and `overwrite` is false, or cannot be written.
         """
-        artifact.save(self._fitted(), Path(path), replace=overwrite)
+        artifact.save(self._fitted(), path, replace=overwrite)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Object2Vec:
@@ -299,7 +304,7 @@ class Object2Vec:
 
         Parameters
         ----------
-        path : path
+        path : path or URL
         device : str, optional
             Where to compute: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; as trained by default.
 
@@ -308,7 +313,7 @@ class Object2Vec:
         ArtifactError
             If a file is missing, damaged or of a later version.
         """
-        loaded = artifact.load(Path(path))
+        loaded = artifact.load(path)
         model = cls(**loaded.config.to_dict())
         loaded.network.to(place(device or loaded.config.device))
         model._artifact = loaded
@@ -336,6 +341,15 @@ class Object2Vec:
                 "Encode with the ids of training."
             )
         return sequences
+
+
+def _checkpoint_folder(path: str | os.PathLike[str] | None) -> CheckpointFolder | None:
+    if path is not None and is_url(path):
+        raise ConfigError(
+            problem("checkpoints", "must be a folder of this machine", os.fspath(path),
+                    "Copy it to and from the object store yourself.")
+        )  # fmt: skip
+    return None if path is None else CheckpointFolder(Path(path))
 
 
 def _open_workspace(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from object2vec import storage
 from object2vec.errors import (
     ArtifactError,
     DataError,
@@ -28,6 +29,8 @@ MODEL_FILES = (
 """Every file that a model may have; the last one is written last, for without it it is none."""
 
 PathLike = str | os.PathLike[str]
+
+_WITH_FOLDERS = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"}
 
 
 def is_url(name: PathLike) -> bool:
@@ -52,6 +55,39 @@ def join(folder: PathLike, name: str) -> str:
     if is_url(folder):
         return f"{os.fspath(folder).rstrip('/')}/{name}"
     return str(Path(folder) / name)
+
+
+def exists(place: PathLike) -> bool:
+    """Return whether something is at a path, even a broken link, or behind a URL.
+
+    Raises
+    ------
+    DataError
+        If nobody can tell.
+    """
+    if not is_url(place):
+        return os.path.lexists(place)
+    url = os.fspath(place)
+    system, root = open_url(url)
+    with _reaching(url, DataError):
+        return bool(system.exists(root))
+
+
+def read_bytes(place: PathLike) -> bytes:
+    """Return the content of a file or object.
+
+    Raises
+    ------
+    DataError
+        If an object cannot be read; of a file, the system's own error.
+    """
+    if not is_url(place):
+        return Path(place).read_bytes()
+    url = os.fspath(place)
+    system, root = open_url(url)
+    with _reaching(url, DataError):
+        content: bytes = system.cat_file(root)
+        return content
 
 
 @contextlib.contextmanager
@@ -119,14 +155,24 @@ def model_target(place: PathLike, *, replace: bool = False) -> Iterator[Path]:
         yield Path(place)
         return
     url = os.fspath(place)
-    check_free_url(url, replace=replace)
+    check_free(url, replace=replace)
     with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
         yield Path(temporary) / "model"
         _upload_model(Path(temporary) / "model", url)
 
 
-def check_free_url(url: str, *, replace: bool) -> None:
-    """Raise `StorageError` if there is a model behind a URL that may not be replaced."""
+def check_free(place: PathLike, *, replace: bool = False) -> None:
+    """Refuse a place for a model where something stands that may not be replaced.
+
+    Raises
+    ------
+    StorageError
+        If so, or if nobody can tell.
+    """
+    if not is_url(place):
+        storage.check_free(Path(place), replace=replace)
+        return
+    url = os.fspath(place)
     system, root = open_url(url)
     with _reaching(url, StorageError):
         is_there = system.exists(f"{root}/{MODEL_FILES[-1]}")
@@ -140,7 +186,7 @@ def check_free_url(url: str, *, replace: bool) -> None:
 def _upload_model(folder: Path, url: str) -> None:
     system, root = open_url(url)
     with _reaching(url, StorageError):
-        system.makedirs(root, exist_ok=True)
+        _make_folder(system, root)
         for name in (MODEL_FILES[-1], *MODEL_FILES[:-1]):
             if system.exists(f"{root}/{name}"):
                 system.rm_file(f"{root}/{name}")
@@ -208,7 +254,7 @@ def write_object(url: str) -> Iterator[BinaryIO]:
         spool.seek(0)
         system, path = open_url(url)
         with _reaching(url, StorageError):
-            system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            _make_folder(system, path.rpartition("/")[0])
             with system.open(path, "wb") as remote:
                 shutil.copyfileobj(spool, remote, 1 << 20)
 
@@ -236,6 +282,13 @@ def open_url(url: str) -> tuple[Any, str]:
         cure = "Use s3://, file:// or another one that fsspec knows."
         raise DataError(problem(url, "must be a known kind of URL", str(err), cure)) from err
     return system, path.rstrip("/")
+
+
+def _make_folder(system: Any, path: str) -> None:
+    """Make a folder where there are such things; an object store would make a bucket instead."""
+    protocols = {system.protocol} if isinstance(system.protocol, str) else {*system.protocol}
+    if protocols & _WITH_FOLDERS:
+        system.makedirs(path, exist_ok=True)
 
 
 @contextlib.contextmanager

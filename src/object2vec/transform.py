@@ -31,7 +31,7 @@ from object2vec.errors import (
     problem,
 )
 from object2vec.pairs.sources import Source, list_sources, read_blocks
-from object2vec.remote import is_url, join, local_model, open_url, write_object
+from object2vec.remote import exists, is_url, join, local_model, open_url, write_object
 from object2vec.storage import storage_problem, whole_file
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def transform(
         engine = Engine(Object2Vec.load(folder, device=settings.device))
     worker = _Worker(engine, Reader(engine.config), form, settings)
     for target, source in files.items():
-        if not settings.overwrite and _exists(target):
+        if not settings.overwrite and exists(target):
             report.skipped.append(source.name)
             _log.info("%s: %s is there already", source.name, target)
             continue
@@ -228,7 +228,7 @@ class _Worker:
             if request is None:
                 return 0
             answers = [self._answer_group(group) for group in request.groups]
-            stream.write(render(request, answers, self.form.writes))
+            stream.writelines(render(request, answers, self.form.writes))
         except RequestError as err:
             raise DataError(self._explain(source, line, payload, err)) from err
         return len(request)
@@ -323,13 +323,6 @@ def _relative(name: str, given: str) -> str:
         raise DataError(problem("input", "must be a file or folder", given, cure))
     path_given = Path(given)
     return Path(name).relative_to(path_given).as_posix() if path_given.is_dir() else Path(name).name
-
-
-def _exists(target: str) -> bool:
-    if not is_url(target):
-        return Path(target).exists()
-    system, path = open_url(target)
-    return bool(system.exists(path))
 
 
 @contextlib.contextmanager

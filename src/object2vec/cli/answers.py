@@ -7,7 +7,6 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -24,11 +23,11 @@ _BARE_LIST = re.compile(rb"^[ \t]*(\[.*\])[ \t]*\r?$", re.MULTILINE)
 
 
 def encode(
-    path: Path,
+    path: str,
     side: int,
     files: Sequence[str],
     row_format: RowFormat,
-    out: Path | None,
+    out: str | None,
     device: str | None,
 ) -> None:
     """Write the vectors of the objects that `files` hold for one side.
@@ -54,7 +53,7 @@ def encode(
     write_rows(answers(), "embeddings", width, row_format, out)
 
 
-def predict(path: Path, files: Sequence[str], out: Path | None, device: str | None) -> None:
+def predict(path: str, files: Sequence[str], out: str | None, device: str | None) -> None:
     """Write the scores of the pairs that `files` hold.
 
     Raises
@@ -75,7 +74,7 @@ def predict(path: Path, files: Sequence[str], out: Path | None, device: str | No
     write_rows(answers(), "scores", model.config.output_width, "jsonl", out)
 
 
-def evaluate(path: Path, files: Sequence[str], compat: bool | None, device: str | None) -> str:
+def evaluate(path: str, files: Sequence[str], compat: bool | None, device: str | None) -> str:
     """Return the metrics on labelled pairs as one JSON object.
 
     Raises

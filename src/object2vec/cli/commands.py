@@ -18,14 +18,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", hidden=True)]
+Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(metavar="[FILE]...", hidden=True),
 ]
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(metavar="FILE", help="Write here, not to standard output."),
 ]
 Device = Annotated[
@@ -33,7 +33,7 @@ Device = Annotated[
     typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N; as in training by default."),
 ]
 ConfigFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         metavar="FILE",
         help="JSON object of hyperparameters; SageMaker's hyperparameters.json is one.",
@@ -93,10 +93,12 @@ def _channel(help_text: str) -> Any:
 Train = Annotated[list[str], _channel("Pairs to learn from.")]
 Validation = Annotated[list[str] | None, _channel("Pairs that choose the best epoch.")]
 Test = Annotated[list[str] | None, _channel("Pairs to score at the end.")]
-ModelOut = Annotated[Path, typer.Option(metavar="MODEL", help="Folder to write the model to.")]
+ModelOut = Annotated[
+    str, typer.Option(metavar="MODEL", help="Folder or URL to write the model to.")
+]
 Auxiliary = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Folder of vocabularies and pretrained vectors."),
+    str | None,
+    typer.Option(metavar="DIR", help="Folder or URL of vocabularies and pretrained vectors."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
@@ -105,7 +107,7 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace MODEL and checkpoints that are there.")
 ]
 Checkpoints = Annotated[
-    Path | None,
+    str | None,
     typer.Option(metavar="DIR", help="Folder for checkpoints.  [default: MODEL.checkpoint]"),
 ]
 CheckpointEvery = Annotated[
@@ -172,12 +174,12 @@ def train(
     very same model.
     """
     from object2vec.cli.settings import read_hyperparameters
-    from object2vec.cli.training import Channels, Places, run
+    from object2vec.cli.training import Channels, Places, checkpoint_place, run
 
     run(
         read_hyperparameters(config, settings or []),
         Channels(train=train, validation=validation or None, test=test or None),
-        Places(out, checkpoints or out.with_name(f"{out.name}.checkpoint"), auxiliary),
+        Places(out, checkpoint_place(checkpoints, out), auxiliary),
         resume=resume, overwrite=overwrite, checkpoint_every=checkpoint_every,
         log_format=log_format, host=host,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from object2vec.config import Config
 from object2vec.errors import ConfigError, DataError, problem
 from object2vec.hyperparameters import GROUPS, HYPERPARAMETERS, describe
 from object2vec.hyperparameters import markdown as markdown_page
+from object2vec.remote import local_model
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _COLUMNS = 80
 
 
-def check(files: Sequence[str], config: Path | None, settings: Sequence[str], channel: str) -> str:
+def check(files: Sequence[str], config: str | None, settings: Sequence[str], channel: str) -> str:
     """Return what a model with these hyperparameters sees of `files`, or what they ask of a model.
 
     Raises
@@ -145,7 +146,7 @@ def _row_lines(name: str) -> list[str]:
     return [name, *(f"    {line}" for line in wrapped)]
 
 
-def info(path: Path, *, as_json: bool) -> str:
+def info(path: str, *, as_json: bool) -> str:
     """Return what is known of a saved model, which is loaded to see that it is whole.
 
     Raises
@@ -155,7 +156,8 @@ def info(path: Path, *, as_json: bool) -> str:
     """
     from object2vec.artifact import load
 
-    facts = _facts(path, load(path))
+    with local_model(path) as folder:
+        facts = _facts(path, folder, load(folder))
     if as_json:
         return json.dumps(facts, indent=2)
     del facts["hyperparameters"]  # the essential ones stand under the encoders and the network
@@ -166,14 +168,14 @@ def info(path: Path, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _facts(path: Path, model: Artifact) -> dict[str, Any]:
+def _facts(path: str, folder: Path, model: Artifact) -> dict[str, Any]:
     from object2vec.network.network import parameter_count
 
     config, tables = model.config, model.network.tables()
     return {
         "model": {
-            "path": str(path),
-            "size_bytes": sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+            "path": path,
+            "size_bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
             "parameters": parameter_count(model.network),
             "token_parameters": sum(table.weight.numel() for table in tables),
         },

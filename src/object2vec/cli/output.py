@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, StorageError, problem
+from object2vec.remote import is_url, write_object
 from object2vec.storage import storage_problem, whole_file
 
 Floats = NDArray[np.float32]
@@ -22,7 +23,7 @@ RowFormat = Literal["jsonl", "npy", "arrow"]
 
 
 def write_rows(
-    rows: Iterable[Floats], key: str, width: int, row_format: RowFormat, out: Path | None
+    rows: Iterable[Floats], key: str, width: int, row_format: RowFormat, out: str | None
 ) -> None:
     """Write rows of numbers, piece by piece.
 
@@ -35,8 +36,8 @@ def write_rows(
     width : int
         Numbers in a row, also if there is no row.
     row_format : {"jsonl", "npy", "arrow"}
-    out : Path or None
-        A file, which appears whole or not at all; standard output if None.
+    out : str or None
+        A file or URL, which appears whole or not at all; standard output if None.
 
     Raises
     ------
@@ -126,13 +127,16 @@ def _write_arrow(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO)
 
 
 @contextlib.contextmanager
-def _open_output(out: Path | None) -> Iterator[BinaryIO]:
+def _open_output(out: str | None) -> Iterator[BinaryIO]:
     """Give standard output, or a file that replaces `out` when the block ends without an error."""
     target = Path("standard output") if out is None else Path(os.path.realpath(out))
     try:
         if out is None:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
+        elif is_url(out):
+            with write_object(out) as stream:
+                yield stream
         elif target.exists() and not target.is_file():  # a pipe or a device stays what it is
             with target.open("wb") as stream:
                 yield stream

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from object2vec.errors import ConfigError, problem
+from object2vec.remote import read_bytes
 
 
-def read_hyperparameters(config: Path | None, settings: Sequence[str]) -> dict[str, Any]:
+def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[str, Any]:
     """Return the hyperparameters of a file with those of the command line put over them.
 
     Parameters
     ----------
-    config : Path or None
-        File with one JSON object, of strings or native values.
+    config : str or None
+        File or URL with one JSON object, of strings or native values.
     settings : sequence of str
         ``NAME=VALUE`` each; the last one of a name counts.
 
@@ -36,14 +36,14 @@ def read_hyperparameters(config: Path | None, settings: Sequence[str]) -> dict[s
     return values
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: str) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = json.loads(read_bytes(path).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as err:
         got = (err.strerror if isinstance(err, OSError) else None) or str(err)
         cure = 'Write for example {"enc_dim": 64}.'
-        raise ConfigError(problem(str(path), "must be a readable JSON file", got, cure)) from err
+        raise ConfigError(problem(path, "must be a readable JSON file", got, cure)) from err
     if not isinstance(values, dict):
         cure = 'Write for example {"enc_dim": 64}.'
-        raise ConfigError(problem(str(path), "must hold one JSON object", values, cure))
+        raise ConfigError(problem(path, "must hold one JSON object", values, cure))
     return values

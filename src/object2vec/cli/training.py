@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from object2vec.config import Config
 from object2vec.errors import ConfigError, Interrupted, problem
 from object2vec.pairs.sources import list_sources
+from object2vec.remote import exists, is_url, join
 from object2vec.training.checkpoint import CheckpointFolder, Interval
 from object2vec.training.progress import LogFormat, reporter
 
@@ -21,11 +21,28 @@ _log = logging.getLogger("object2vec.cli")
 
 @dataclass(frozen=True)
 class Places:
-    """The folders of a run: its model, its checkpoints and the auxiliary files."""
+    """The folders of a run, or their URLs: its model, its checkpoints, the auxiliary files."""
 
-    model: Path
+    model: str
     checkpoints: Path
-    auxiliary: Path | None
+    auxiliary: str | None
+
+
+def checkpoint_place(given: str | None, model: str) -> Path:
+    """Return the folder for checkpoints: MODEL.checkpoint by default, of a URL in this folder.
+
+    Raises
+    ------
+    ConfigError
+        If a URL is given.
+    """
+    if given is None:
+        name = PurePosixPath(model).name if is_url(model) else model.rstrip("/\\")
+        return Path(f"{name}.checkpoint")
+    if is_url(given):
+        cure = "Copy it to and from the object store yourself."
+        raise ConfigError(problem("--checkpoints", "must be a folder of this machine", given, cure))
+    return Path(given)
 
 
 class Channels(TypedDict):
@@ -97,14 +114,14 @@ def _is_finished(places: Places, *, resume: bool, overwrite: bool) -> bool:
     ConfigError
         If the model or checkpoints are there, and the options do not say what to do with them.
     """
-    has_model = os.path.lexists(places.model)
+    has_model = exists(places.model)
     has_checkpoint = CheckpointFolder(places.checkpoints).latest() is not None
     if resume and not has_checkpoint and not has_model:
         _log.info("There is no checkpoint in %s: starting afresh.", places.checkpoints)
     if overwrite:
         return False
     if has_model:
-        if resume and not has_checkpoint and (places.model / "config.json").is_file():
+        if resume and not has_checkpoint and exists(join(places.model, "config.json")):
             return True
         unfinished = f" beside unfinished work in {places.checkpoints}" if has_checkpoint else ""
         cure = "Name another folder, or replace what is there with --overwrite."

@@ -21,6 +21,7 @@ from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
 from object2vec.pairs.vocabulary import read_vectors, read_vocabulary
+from object2vec.remote import PathLike, join
 from object2vec.training.checkpoint import METRICS, CheckpointFolder, Interval
 from object2vec.training.events import (
     ChannelOpened,
@@ -130,7 +131,7 @@ class Run:
         stop: StopRequest,
         *,
         resume: bool,
-        save_to: Path | None = None,
+        save_to: PathLike | None = None,
         overwrite: bool = False,
     ) -> None:
         """Train, score the test channel with the best weights, save, and report the end."""
@@ -164,7 +165,7 @@ class Run:
         self._remember(finished)
         return finished
 
-    def _save(self, path: Path, overwrite: bool) -> None:
+    def _save(self, path: PathLike, overwrite: bool) -> None:
         started = time.monotonic()
         artifact.save(self.artifact(), path, replace=overwrite)
         self._tell(ModelSaved(path=path, write_s=time.monotonic() - started))
@@ -254,22 +255,22 @@ def _load_auxiliary(
                 problem("auxiliary", f"must be given with enc{encoder.side}_vocab_file", None,
                         "Name the folder that holds the files (--auxiliary).")
             )  # fmt: skip
-        path = Path(folder) / encoder.vocab_file
-        vocabulary = read_vocabulary(path, vocab_size=encoder.vocab_size)
+        file = join(folder, encoder.vocab_file)
+        vocabulary = read_vocabulary(file, vocab_size=encoder.vocab_size)
         vocabularies[encoder.side] = vocabulary
         is_second_of_tied = encoder.side and config.tied_token_embedding_weight
         if encoder.pretrained_embedding_file and not is_second_of_tied:
-            notes.append(_load_vectors(network, encoder, vocabulary, Path(folder)))
+            notes.append(_load_vectors(network, encoder, vocabulary, folder))
     return (vocabularies[0], vocabularies[1]), notes
 
 
 def _load_vectors(
-    network: Network, encoder: EncoderConfig, vocabulary: Vocabulary, folder: Path
+    network: Network, encoder: EncoderConfig, vocabulary: Vocabulary, folder: PathLike
 ) -> Note:
     """Put pretrained vectors into one side's table; return what was found."""
-    path = folder / encoder.pretrained_embedding_file
+    file = join(folder, encoder.pretrained_embedding_file)
     found = read_vectors(
-        path, vocabulary, encoder.token_embedding_dim, vocab_size=encoder.vocab_size
+        file, vocabulary, encoder.token_embedding_dim, vocab_size=encoder.vocab_size
     )
     table = network.table(encoder.side)
     table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(found.vectors)
