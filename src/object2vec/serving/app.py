@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import hmac
 import logging
 import os
@@ -325,7 +324,7 @@ class Guard:
 def create_app(
     model: str | os.PathLike[str] | Object2Vec,
     settings: Settings | None = None,
-    on_failure: Callable[[], object] = lambda: None,
+    on_loaded: Callable[[Object2VecError | None], object] = lambda failure: None,
 ) -> Starlette:
     """Return the application that serves a model.
 
@@ -335,8 +334,8 @@ def create_app(
         A model, or the folder of one. A folder is loaded in the background when the application
         starts; until then requests and ``/ping`` are answered with 503.
     settings : Settings, optional
-    on_failure : callable
-        Called when the folder cannot be loaded; ``app.state.server.failure`` says why.
+    on_loaded : callable, optional
+        Told when a folder is loaded: None, or the error why it could not be.
 
     Returns
     -------
@@ -352,7 +351,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if isinstance(model, (str, os.PathLike)):
-            _load(server, Path(model), on_failure)
+            _load(server, Path(model), on_loaded)
         yield
         server.close()
 
@@ -371,16 +370,18 @@ def create_app(
     return app
 
 
-def _load(server: Server, path: Path, on_failure: Callable[[], object]) -> None:
+def _load(
+    server: Server, path: Path, on_loaded: Callable[[Object2VecError | None], object]
+) -> None:
     """Load a model folder in a thread that cannot keep the process alive."""
     loop = asyncio.get_running_loop()
 
     def done(outcome: Engine | Object2VecError) -> None:
         if isinstance(outcome, Object2VecError):
             server.failure = outcome
-            on_failure()
         else:
             server.put(outcome)
+        on_loaded(server.failure)
 
     def load() -> None:
         outcome: Engine | Object2VecError
@@ -411,8 +412,6 @@ def _engine(model: Object2Vec, settings: Settings) -> Engine:
     cores = os.cpu_count() or 1
     threads = engine.config.threads or max(1, cores // settings.workers)
     engine.warm_up(settings.preferred_mode, threads)
-    gc.collect()
-    gc.freeze()  # what is there now stays: the collector need not look at it during requests
     return engine
 
 

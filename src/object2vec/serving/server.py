@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import multiprocessing
@@ -158,7 +159,13 @@ class _Process(uvicorn.Server):
 def _serve(folder: Path, listener: socket.socket, settings: Settings, log_level: str) -> int:
     """Serve in this process until it is asked to end."""
     sys.setswitchinterval(1e-3)  # the event loop gets its turn sooner while the model's thread runs
-    app = create_app(folder, settings, on_failure=lambda: setattr(process, "should_exit", True))
+
+    def on_loaded(failure: Object2VecError | None) -> None:
+        gc.collect()
+        gc.freeze()  # the model stays: the collector need not look at it again and again
+        process.should_exit |= failure is not None
+
+    app = create_app(folder, settings, on_loaded)
     config = uvicorn.Config(
         app, ws="none", lifespan="on", log_config=None, access_log=log_level == "debug",
         server_header=False, proxy_headers=False, timeout_keep_alive=75, backlog=2048,

@@ -314,7 +314,7 @@ def _value_at(path: str, body: bytes, form: Form) -> Any:
     return value
 
 
-def _malformed(err: ValueError) -> str:
+def _malformed(err: Exception) -> str:
     return f"body: must be well-formed JSON; {err}. Check how it is serialised."
 
 
