@@ -4,6 +4,13 @@ import json
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +23,15 @@ from object2vec.errors import (
 )
 from object2vec.model import Object2Vec
 from object2vec.sagemaker import container
-from object2vec.sagemaker.container import CHANNELS, explain, publish, train_container
+from object2vec.sagemaker.container import (
+    CHANNELS,
+    explain,
+    publish,
+    serve_container,
+    train_container,
+)
 from object2vec.sagemaker.paths import Layout
+from object2vec.serving import server
 from object2vec.training.aws_log import METRIC_DEFINITIONS
 from object2vec.training.stop import StopRequest
 
@@ -345,3 +359,130 @@ def test_a_model_that_was_not_moved_whole_is_no_model(tmp_path, monkeypatch, mov
         Object2Vec.load(tmp_path)
     publish(model, tmp_path)
     assert Object2Vec.load(tmp_path).encode(in0=[[1]]).shape == (1, 8)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """What the server is asked to do, instead of doing it."""
+    calls = []
+
+    def run(model, **options):
+        calls.append((model, options))
+        return 7
+
+    monkeypatch.setattr(server, "run", run)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("environ", "port"), [({}, 8080), ({"SAGEMAKER_BIND_TO_PORT": "9000"}, 9000)]
+)
+def test_the_model_of_the_tree_is_served_to_everyone(tmp_path, served, environ, port):
+    assert serve_container(tmp_path, environ | {"MAX_CONTENT_LENGTH": "1000"}) == 7
+    ((model, options),) = served
+    assert model == tmp_path / "model"
+    assert (options["host"], options["port"]) == ("0.0.0.0", port)
+    assert options["settings"].max_payload_bytes == 1000
+
+
+def test_an_archive_that_nobody_has_unpacked_is_served(tmp_path, served):
+    (tmp_path / "model").mkdir()
+    archive = tmp_path / "model" / "model.tar.gz"
+    archive.touch()
+    serve_container(tmp_path, {})
+    (tmp_path / "model" / "config.json").touch()
+    serve_container(tmp_path, {})
+    assert [model for model, _ in served] == [archive, tmp_path / "model"]
+
+
+@pytest.mark.parametrize("port", ["http", "-1", "65536", "8080.0"])
+def test_a_port_that_is_none(tmp_path, served, port):
+    with pytest.raises(ConfigError, match=f"SAGEMAKER_BIND_TO_PORT: must be a port; got '{port}'"):
+        serve_container(tmp_path, {"SAGEMAKER_BIND_TO_PORT": port})
+    assert served == []
+
+
+DOCKERFILE = Path(__file__).parents[1] / "Dockerfile"
+
+
+def instructions(name):
+    """The arguments of every such line of the Dockerfile, continued lines joined."""
+    text = DOCKERFILE.read_text().replace("\\\n", " ")
+    return re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
+
+
+def test_the_image_is_slim_pinned_and_not_run_by_root():
+    assert instructions("FROM") == ["python:${PYTHON}-slim AS build", "python:${PYTHON}-slim"]
+    arguments = dict(line.split("=", 1) for line in instructions("ARG"))
+    assert arguments["TORCH"] == '"torch==2.13.0"'
+    assert arguments["RUN_AS"] == "object2vec"
+    assert instructions("USER") == ["${RUN_AS}"]
+    installs = [line for line in instructions("RUN") if "pip install" in line]
+    assert installs == ["pip install ${TORCH} --index-url ${TORCH_INDEX}",
+                        'pip install ".[sagemaker]"']  # fmt: skip
+    for line in instructions("COPY"):
+        for source in line.split()[:-1]:
+            assert (
+                source.startswith(("--from=build", "/opt/"))
+                or (DOCKERFILE.parent / source).exists()
+            )
+
+
+def start(arguments, **environ):
+    """Start what the image starts, with this Python's object2vec."""
+    (entry_point,) = (json.loads(line) for line in instructions("ENTRYPOINT"))
+    assert entry_point[0] == "object2vec"
+    command = [sys.executable, "-m", *entry_point, *arguments]
+    return subprocess.Popen(command, env=os.environ | environ, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)  # fmt: skip
+
+
+def ask(port, path, body=None):
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as err:
+        return err.code, err.read()
+    except OSError:
+        return None, b""
+
+
+def test_the_images_entry_point_trains_and_then_serves(layout):
+    with start(["train"], SAGEMAKER_BASE_DIR=str(layout.base)) as process:
+        log = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, log
+    assert log.startswith("Docker entrypoint called with argument(s): train\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (command,) = (json.loads(line) for line in instructions("CMD"))
+    environ = {"SAGEMAKER_BASE_DIR": str(layout.base), "SAGEMAKER_BIND_TO_PORT": str(port)}
+    with start(command, **environ) as process:
+        deadline = time.monotonic() + 120
+        while ask(port, "/ping")[0] != 200:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        status, body = ask(port, "/invocations", b'{"instances": [{"in0": [1]}]}')
+        process.send_signal(signal.SIGTERM)
+        log = process.communicate(timeout=60)[0]
+    assert status == 200
+    expected = Object2Vec.load(layout.model).encode(in0=[[1]])[0]
+    assert json.loads(body)["predictions"][0]["embeddings"] == pytest.approx(expected.tolist())
+    assert process.returncode == 0
+    assert log.count("Serving ") == 1
+
+
+def test_sigterm_before_training_begins_ends_the_process(layout):
+    layout.checkpoints.mkdir()
+    write(layout.hyperparameters, HYPERPARAMETERS | {"epochs": "100", "learning_rate": "1e-6"})
+    write_records(layout, "train", RECORDS * 2000)
+    with start(["train"], SAGEMAKER_BASE_DIR=str(layout.base)) as process:
+        assert process.stdout.readline().startswith("Docker entrypoint called")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=100)
+    assert process.returncode == 0
+    assert len(list(layout.checkpoints.glob("step-*"))) == 1
+    assert Object2Vec.load(layout.model).encode(in0=[[1]]).shape == (1, 4)

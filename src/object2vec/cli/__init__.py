@@ -96,9 +96,11 @@ def _logging() -> Iterator[None]:
     handler.setFormatter(_Formatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # the server has the root logger write to the same place
     try:
         yield
     finally:
+        logger.propagate = True
         logger.removeHandler(handler)
         logger.setLevel(level)
 
