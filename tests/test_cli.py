@@ -962,13 +962,22 @@ def test_cache_is_shown_and_cleared(place, capsys, monkeypatch, tmp_path):
     out_of(capsys, "check", "train.jsonl", "--config", "hp.json")
 
 
-@pytest.mark.parametrize(("argv", "out"), [([], None), (["--out", "m"], Path("m"))])
-def test_demo_runs_the_demo(argv, out, monkeypatch):
+@pytest.mark.parametrize(
+    ("argv", "given_args"),
+    [
+        ([], (None, {"overwrite": False, "log_format": None})),
+        (
+            ["--out", "m", "--overwrite", "--log-format", "json"],
+            (Path("m"), {"overwrite": True, "log_format": "json"}),
+        ),
+    ],
+)
+def test_demo_runs_the_demo(argv, given_args, monkeypatch):
     called = []
-    module = types.SimpleNamespace(run=called.append)
+    module = types.SimpleNamespace(run=lambda out, **options: called.append((out, options)))
     monkeypatch.setitem(sys.modules, "object2vec.demo", module)
     assert main(["demo", *argv]) == 0
-    assert called == [out]
+    assert called == [given_args]
 
 
 # --------------------------------------------------------------------------------------------- docs

@@ -306,8 +306,12 @@ def demo(
         Path | None,
         typer.Option(metavar="DIR", help="Where to leave the model; a temporary folder if none."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that is there.")
+    ] = False,
+    log_format: ChosenLogFormat = None,
 ) -> None:
     """Train on real data that come with the package."""
     from object2vec.demo import run
 
-    run(out)
+    run(out, overwrite=overwrite, log_format=log_format)
