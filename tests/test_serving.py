@@ -287,7 +287,7 @@ def test_metrics_count_what_was_asked(model):
 def test_the_page_is_whole_and_allows_nothing_from_elsewhere(app):
     _, headers, text = ask(app, b"", method="GET", path="/")
     html = text.decode()
-    for fact in ("pooled_embedding, 40 ids, up to 5 a sequence", "<dd>16 numbers</dd>",
+    for fact in ("pooled_embedding, 40 ids, at most 5 in a sequence", "<dd>16 numbers</dd>",
                  "hadamard, concat, abs_diff", "probabilities of 2 classes"):  # fmt: skip
         assert fact in html
     assert "http" not in html.replace("http://www.w3.org/2000/svg", "")

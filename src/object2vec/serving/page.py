@@ -65,7 +65,8 @@ def _facts(engine: Engine) -> str:
     config = engine.config
     rows = [
         (f"Encoder {encoder.side}",
-         f"{encoder.network}, {encoder.vocab_size:,} ids, up to {encoder.max_seq_len} a sequence")
+         f"{encoder.network}, {encoder.vocab_size:,} ids, "
+         f"at most {encoder.max_seq_len} in a sequence")
         for encoder in config.encoders
     ]  # fmt: skip
     output = (
