@@ -46,8 +46,8 @@ TOKEN = re.compile(r"n't|'\w+|\w+?(?=n't)|\w+|[^\w\s]")  # as GloVe cuts words
 SETTINGS = {
     "enc1_network": "enc0", "enc0_max_seq_len": 64, "enc0_token_embedding_dim": 50, "enc_dim": 256,
     "mlp_layers": 1, "mlp_dim": 256, "mlp_activation": "relu", "dropout": 0.2, "num_classes": 3,
-    "learning_rate": 0.001, "mini_batch_size": 64, "bucket_width": 8, "epochs": 20,
-    "early_stopping_patience": 3, "tied_token_embedding_weight": "true",
+    "learning_rate": 0.001, "mini_batch_size": 64, "bucket_width": 8, "epochs": 12,
+    "early_stopping_patience": 2, "tied_token_embedding_weight": "true",
 }  # fmt: skip
 ENCODERS = ("hcnn", "bilstm")
 _PRETRAINED = {"enc0_pretrained_embedding_file": Path(GLOVE).name, "enc0_vocab_file": "vocab.json"}
