@@ -8,6 +8,7 @@ products over all tokens of a batch, and agree to float32 rounding.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from itertools import chain
 
@@ -47,6 +48,8 @@ class Engine:
         self._head_products = sum(p.numel() for p in self.network.head.parameters())
         self._is_pooled = all(e.network == "pooled_embedding" for e in self.config.encoders)
         self._blocks = [_BLOCK]
+        self._threads = 1
+        self._told = threading.local()
 
     def is_quick(self, instances: int, tokens: int) -> bool:
         """Return whether handing this much to another thread would cost more than to compute it."""
@@ -63,13 +66,19 @@ class Engine:
             Those that encoders with matrix products may use; for pooled ones, starting a second
             thread takes longer than the work.
         """
-        threads = 1 if self._is_pooled else threads
-        set_threads(threads)
-        torch.set_num_threads(threads)  # Numba's OpenMP layer sets it anew when it starts
+        self._threads = 1 if self._is_pooled else threads
+        self._use_threads()
         self._blocks = [_LARGE_BLOCK, _BLOCK] if self._large_blocks_agree() else [_BLOCK]
         row = [[1] * min(encoder.max_seq_len, 8) for encoder in self.config.encoders]
         groups = [Group([row[0]], [row[1]]), Group([row[0]], None), Group(None, [row[1]])]
         self.answer(groups if preferred_mode == "classification" else groups[::-1])
+
+    def _use_threads(self) -> None:
+        """Use as many threads as were chosen; each calling thread has to say so itself."""
+        if getattr(self._told, "threads", 0) != self._threads:
+            set_threads(self._threads)
+            torch.set_num_threads(self._threads)  # Numba's OpenMP layer changes it as it starts
+            self._told.threads = self._threads
 
     def answer(self, groups: Sequence[Group]) -> list[Floats]:
         """Return scores (n, K) or embeddings (n, D) for each group.
@@ -79,6 +88,7 @@ class Engine:
         groups : sequence of Group
             Sequences cut to their maximum lengths, ids inside their vocabularies.
         """
+        self._use_threads()
         with torch.inference_mode():
             vectors = [
                 self._encode(0, [group.in0 for group in groups]),
