@@ -221,16 +221,22 @@ def test_what_never_arrives_is_answered_in_time(model):
     assert b"the request: must be answered in time; got '0.05 s'" in sent[1]["body"]
 
 
-def test_a_model_that_is_not_finite_answers_500():
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_never_sent(bad):
     records = [i | {"label": 1.0} for i in instances(8)]
     model = Object2Vec(**POOLED, output_layer="mean_squared_error", epochs=1, seed=0)
     model.fit(records, validation=records)
-    model._fitted().network.table(0).weight[7] = float("nan")
+    model._fitted().network.table(0).weight[7] = bad
     app = create_app(model)
-    status, _, text = ask(app, [{"in0": [3]}, {"in0": [7]}])
-    assert status == 500
-    assert json.loads(text)["error"].startswith("the model: must give finite numbers; got NaN")
-    assert ask(app, [{"in0": [3]}])[0] == 200
+
+    async def three():
+        bodies = (b'{"in0": [3]}', b'[{"in0": [3]}, {"in0": [7], "in1": [1]}]', b'{"in1": [3]}')
+        return await asyncio.gather(*(call(app, body) for body in bodies))
+
+    first, second, third = asyncio.run(three())  # one batch: only the request itself is refused
+    assert [first[0], second[0], third[0]] == [200, 500, 200]
+    message = json.loads(second[2])["error"]
+    assert message.startswith("the model: must give finite numbers; got NaN or infinity. Train")
 
 
 def test_a_failing_model_tells_nothing_of_its_insides(model, caplog):

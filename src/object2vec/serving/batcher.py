@@ -149,8 +149,8 @@ class Batcher:
 
         Notes
         -----
-        The future raises `RequestError`, status 500, if the model fails. Who does not want to wait
-        any longer cancels it.
+        The future raises `RequestError` if the model does, or with status 500 if it fails. Who does
+        not want to wait any longer cancels it.
         """
         pieces = deque(self._pieces(groups))
         units = sum(len(piece.group) + piece.tokens for piece in pieces)
@@ -258,8 +258,8 @@ class Batcher:
         outcomes: list[Outcome] = []
         try:
             outcomes += self._answer(groups)
-        except Exception:
-            _logger.exception("A batch of %d instances failed; trying each alone.", batch.instances)
+        except Exception as err:
+            _logger.warning("A batch failed, each request is tried alone: %s", type(err).__name__)
             outcomes += [self._alone(group) for group in groups]
         return outcomes, time.perf_counter() - start
 
@@ -267,6 +267,8 @@ class Batcher:
         """Return the answer to one group, so that it cannot spoil those of its neighbours."""
         try:
             return self._answer([group])[0]
+        except RequestError as err:
+            return err
         except Exception:
             _logger.exception("A group of %d instances failed.", len(group))
             return RequestError(_FAILED, status=500)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from object2vec.errors import RequestError
 from object2vec.kernels import set_threads
 from object2vec.model import Object2Vec
 from object2vec.network.comparator import compare
@@ -27,6 +28,10 @@ Floats = NDArray[np.float32]
 
 _BLOCK = 16  # rows: with fewer a small request would pay less, a large batch more
 _LARGE_BLOCK = 64
+_NOT_FINITE = (
+    "the model: must give finite numbers; got NaN or infinity. Train it again at a lower "
+    "learning rate."
+)
 _QUICK_PRODUCTS = 30_000_000  # multiply-adds, about a millisecond on one core
 
 
@@ -87,6 +92,11 @@ class Engine:
         ----------
         groups : sequence of Group
             Sequences cut to their maximum lengths, ids inside their vocabularies.
+
+        Raises
+        ------
+        RequestError
+            500 if a number is NaN or infinite.
         """
         self._use_threads()
         with torch.inference_mode():
@@ -113,7 +123,7 @@ class Engine:
         offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))  # (n + 1,)
         values = np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))  # (n_tokens,)
         encoder, table = self.network.encoders[side], self.network.table(side)
-        embeddings = encoder(table, Ragged(values, offsets))  # (n, D)
+        embeddings = _finite(encoder(table, Ragged(values, offsets)))  # (n, D)
         parts = iter(torch.split_with_sizes(embeddings, [*map(len, present)]))
         return [None if column is None else next(parts) for column in columns]
 
@@ -124,7 +134,8 @@ class Engine:
         one = len(pairs) == 1
         a, b = pairs[0] if one else (torch.cat(column) for column in zip(*pairs, strict=True))
         compared = compare(a, b, self.config.comparator_list)  # (B, C)
-        return torch.split_with_sizes(self._head(compared), [len(part) for part, _ in pairs])
+        scores = _finite(self._head(compared))  # (B, K)
+        return torch.split_with_sizes(scores, [len(part) for part, _ in pairs])
 
     def _head(self, compared: Tensor) -> Tensor:
         """Return the scores (B, K) of comparator vectors (B, C), block by block."""
@@ -147,6 +158,13 @@ class Engine:
                 self._blocks = [size]
                 scores.append(self._head(sample.to(self.device)))  # (64, K)
         return torch.equal(*scores)
+
+
+def _finite(answers: Tensor) -> Tensor:
+    """Return `answers` if all of them are numbers: nothing else may pass for an answer."""
+    if not torch.isfinite(answers).all():
+        raise RequestError(_NOT_FINITE, status=500)
+    return answers
 
 
 def _array(answer: Tensor | None) -> Floats:
