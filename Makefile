@@ -2,15 +2,15 @@
 #
 #   PYTHON   the interpreter that .venv is made with, 3.10 or later
 #   TORCH    what pip is asked for. On Linux the package index may answer with the CUDA build of
-#            several gigabytes; for the small one:
-#            make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+#            several gigabytes; PyTorch's own index has the small one: add its --index-url here
 #   WORKERS  processes that run the tests
+#   OUT      folder for the demo's model, a temporary one by default
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
 VENV ?= .venv
-OUT ?= demo-model
+OUT ?=
 
 bin := $(VENV)/bin
 installed := $(VENV)/installed
@@ -32,8 +32,8 @@ $(installed): pyproject.toml
 	$(bin)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
-demo: $(installed)  ## train on WordNet, measure, and look at neighbours (OUT=demo-model)
-	$(bin)/object2vec demo --out $(OUT) --overwrite
+demo: $(installed)  ## train on WordNet, measure, and look at neighbours
+	$(bin)/object2vec demo $(if $(OUT),--out $(OUT))
 
 check: $(installed)  ## lint, format and types
 	$(bin)/ruff check .
@@ -46,12 +46,14 @@ test: check  ## check, then the test suite
 test-slow: $(installed)  ## the long tests: kills, whole trainings
 	$(bin)/pytest -m slow
 
-bench: $(installed)  ## every benchmark, results in benchmarks/results
-	set -e; for script in $(sort $(wildcard benchmarks/[!_]*.py)); do $(bin)/python $$script; done
+bench: $(installed)  ## every benchmark, results in benchmarks/results, tables in the README
+	set -e; for name in movielens documents nli training serving; do \
+		$(bin)/python -m benchmarks.$$name; done
+	$(bin)/python -m benchmarks.tables
 
 docs: $(installed)  ## write the pages that are generated
 	$(bin)/object2vec hyperparameters --markdown > docs/hyperparameters.md
 
-clean:  ## remove .venv, caches and the demo's model
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
