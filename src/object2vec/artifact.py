@@ -15,6 +15,7 @@ allocated.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ import torch
 
 from object2vec.config import Config
 from object2vec.errors import ArtifactError, ConfigError, problem
-from object2vec.kernels import kernel_for
+from object2vec.kernels import kernel_for, place
 from object2vec.network.network import Network, parameter_count
 from object2vec.remote import PathLike, local_model, model_target
 from object2vec.storage import read_tensors, whole_folder, write_tensors
@@ -115,25 +116,27 @@ def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
                 _write(folder / f"vocab{side}.json", json.dumps(vocabulary, ensure_ascii=False))
 
 
-def load(path: PathLike, device: str = "cpu") -> Artifact:
+def load(path: PathLike, device: str | None = None) -> Artifact:
     """Read a model folder.
 
     Parameters
     ----------
     path : path or URL
-    device : str, default "cpu"
-        Where the network shall live.
+    device : str, optional
+        Where the network shall live; as in training by default.
 
     Raises
     ------
     ArtifactError
         If a file is missing, damaged, of a later version, or does not fit the configuration.
+    ConfigError
+        If the device is not there.
     """
     with local_model(path) as folder:
         return _load(folder, device)
 
 
-def _load(path: Path, device: str) -> Artifact:
+def _load(path: Path, device: str | None) -> Artifact:
     """Read a model folder of this machine."""
     if not path.is_dir():
         raise ArtifactError(
@@ -142,10 +145,10 @@ def _load(path: Path, device: str) -> Artifact:
         )  # fmt: skip
     document = _read_json(path / _CONFIG)
     config = _read_config(path / _CONFIG, document)
-    network = _read_network(path / _WEIGHTS, config, device)
+    network = _read_network(path / _WEIGHTS, config, place(device or config.device))
     sides = [_read_vocabulary(path / f"vocab{side}.json") for side in (0, 1)]
     facts = ModelFacts(
-        _section(document, "data"), _section(document, "metrics"), _read_history(path / _METRICS)
+        _facts(document, "data"), _facts(document, "metrics"), _read_history(path / _METRICS)
     )
     return Artifact(config, network, (sides[0], sides[1]), facts)
 
@@ -159,15 +162,36 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise ValueError(f"more than {_MAX_JSON_BYTES} bytes")
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise ValueError(type(document).__name__)
+        return _parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as err:
         got = "nothing" if isinstance(err, FileNotFoundError) else str(err) or type(err).__name__
         raise ArtifactError(
             problem(str(path), "must be a JSON object", got, "Copy or train the model again.")
         ) from err
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return the JSON object of a text, of strict JSON where Python's own reader is lenient."""
+    document = json.loads(
+        text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
+    )
+    if not isinstance(document, dict):
+        raise ValueError(type(document).__name__)
     return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("an object with a name that stands twice")
+    return document
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text}")
+    return number
 
 
 def _read_config(path: Path, document: Mapping[str, Any]) -> Config:
@@ -190,6 +214,18 @@ def _section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise ArtifactError(
             problem(_CONFIG, f'must hold an object "{name}"', section, "Copy or train it again.")
         )
+    return section
+
+
+def _facts(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a section of objects, by channel."""
+    section = _section(document, name)
+    for channel, facts in section.items():
+        if not isinstance(facts, dict):
+            raise ArtifactError(
+                problem(f"{_CONFIG}: {name}", f'must hold an object "{channel}"', facts,
+                        "Copy or train it again.")
+            )  # fmt: skip
     return section
 
 
@@ -231,7 +267,7 @@ def _read_history(path: Path) -> tuple[dict[str, Any], ...]:
     if not path.exists():
         return ()
     try:
-        return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+        return tuple(_parse(line) for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError, RecursionError) as err:
         raise ArtifactError(
             problem(str(path), "must be JSON Lines", str(err), "Copy or train the model again.")

@@ -21,6 +21,7 @@ from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
 from object2vec.errors import ConfigError, DataError, NotFittedError, problem
+from object2vec.hyperparameters import HYPERPARAMETERS
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.ragged import Ragged
@@ -30,7 +31,7 @@ from object2vec.training.checkpoint import CheckpointFolder, Interval
 from object2vec.training.events import Reporter
 from object2vec.training.loop import score
 from object2vec.training.progress import LogFormat, reporter
-from object2vec.training.run import Run, place
+from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
 
 Floats = NDArray[np.float32]
@@ -151,12 +152,8 @@ class Object2Vec:
             If something cannot be written, must not be replaced or belongs to another process.
         """
         config = Config.build(self._hyperparameters)
-        if checkpoints is None and (resume or checkpoint_every is not None):
-            raise ConfigError(
-                problem("checkpoints", "must be given with resume or checkpoint_every", None,
-                        "Name a folder for them.")
-            )  # fmt: skip
-        folder = _checkpoint_folder(checkpoints)
+        is_needed = resume or checkpoint_every is not None
+        folder = _checkpoint_folder(checkpoints, is_needed=is_needed)
         interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
         told = [*reporters, *([reporter(log_format)] if log_format else [])]
         if save_to is not None:
@@ -312,10 +309,11 @@ class Object2Vec:
         ------
         ArtifactError
             If a file is missing, damaged or of a later version.
+        ConfigError
+            If the device is not there.
         """
-        loaded = artifact.load(path)
+        loaded = artifact.load(path, device)
         model = cls(**loaded.config.to_dict())
-        loaded.network.to(place(device or loaded.config.device))
         model._artifact = loaded
         return model
 
@@ -330,7 +328,7 @@ class Object2Vec:
     def _sequences(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
         """Return sequences of one side, checked and cut to what the encoder reads."""
         encoder = self.config.encoders[side]
-        limit = encoder.max_seq_len if max_seq_lens is None else max_seq_lens[side]
+        limit = encoder.max_seq_len if max_seq_lens is None else _checked(max_seq_lens)[side]
         sequences = Ragged.build(column, f"in{side}").truncated(limit)
         bad = np.flatnonzero(sequences.values >= encoder.vocab_size)
         if len(bad):
@@ -343,7 +341,27 @@ class Object2Vec:
         return sequences
 
 
-def _checkpoint_folder(path: str | os.PathLike[str] | None) -> CheckpointFolder | None:
+def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
+    """Return the numbers of tokens to read of in0 and in1 if they are two that training allows."""
+    kind = HYPERPARAMETERS["enc0_max_seq_len"].kind
+    try:
+        first, second = map(kind.parse, max_seq_lens)
+    except (TypeError, ValueError) as err:
+        raise DataError(
+            problem("max_seq_lens", f"must be a pair, each of which {kind.rule}", max_seq_lens,
+                    "Give one number for in0 and one for in1.")
+        ) from err  # fmt: skip
+    return first, second
+
+
+def _checkpoint_folder(
+    path: str | os.PathLike[str] | None, *, is_needed: bool
+) -> CheckpointFolder | None:
+    if path is None and is_needed:
+        raise ConfigError(
+            problem("checkpoints", "must be given with resume or checkpoint_every", None,
+                    "Name a folder for them.")
+        )  # fmt: skip
     if path is not None and is_url(path):
         raise ConfigError(
             problem("checkpoints", "must be a folder of this machine", os.fspath(path),

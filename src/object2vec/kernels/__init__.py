@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from object2vec.errors import ConfigError, problem
+
 if TYPE_CHECKING:
     from object2vec.kernels.base import Kernel
 
@@ -33,6 +35,29 @@ def kernel_for(name: str, device: str) -> Kernel:
         _logger.warning("The compiled kernels need numba (%s); using plain PyTorch, slower.", err)
         return ReferenceKernel()
     return CompiledKernel()
+
+
+def place(device: str) -> str:
+    """Return the device that a name stands for: ``cpu`` or ``cuda:N``.
+
+    Raises
+    ------
+    ConfigError
+        If it is a GPU that is not there.
+    """
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda:0" if has_gpu else "cpu"
+    index = int(device.partition(":")[2] or 0)
+    if device != "cpu" and not (has_gpu and index < torch.cuda.device_count()):
+        count = torch.cuda.device_count() if has_gpu else 0
+        raise ConfigError(
+            problem("device", f"must be there; {count} CUDA devices are", device,
+                    "Choose cpu or auto.")
+        )  # fmt: skip
+    return device if device == "cpu" else f"cuda:{index}"
 
 
 def set_threads(count: int) -> int:

@@ -15,7 +15,7 @@ from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.errors import ConfigError, DataError, problem
-from object2vec.kernels import kernel_for, set_threads
+from object2vec.kernels import kernel_for, place, set_threads
 from object2vec.network.network import Network, parameter_count
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
@@ -190,27 +190,6 @@ class Run:
             history=tuple(self.history),
         )
         return Artifact(self.config, self.network, self.vocabularies, facts)
-
-
-def place(device: str) -> str:
-    """Return the device that a name stands for.
-
-    Raises
-    ------
-    ConfigError
-        If it is a GPU that is not there.
-    """
-    has_gpu = torch.cuda.is_available()
-    if device == "auto":
-        return "cuda:0" if has_gpu else "cpu"
-    index = int(device.partition(":")[2] or 0)
-    if device != "cpu" and not (has_gpu and index < torch.cuda.device_count()):
-        count = torch.cuda.device_count() if has_gpu else 0
-        raise ConfigError(
-            problem("device", f"must be there; {count} CUDA devices are", device,
-                    "Choose cpu or auto.")
-        )  # fmt: skip
-    return device if device == "cpu" else f"cuda:{index}"
 
 
 def _name(source: Any) -> str:
