@@ -51,7 +51,10 @@ CLASSIFICATION = SHARED | {
     "enc1_cnn_filter_width": 3, "enc_dim": 2048, "mini_batch_size": 2048,
     "mlp_activation": "relu", "mlp_dim": 1024, "output_layer": "softmax",
 }  # fmt: skip
-QUICK = {"enc_dim": 16, "mini_batch_size": 64, "mlp_dim": 16, "epochs": 2}
+QUICK = {
+    "threads": 1, "enc_dim": 16, "mini_batch_size": 64, "mlp_dim": 16, "epochs": 8,
+    "learning_rate": 0.02,
+}  # fmt: skip
 
 Rating = tuple[int, int, float]
 
@@ -98,7 +101,7 @@ def load(
 
 
 def make_up() -> tuple[list[Rating], list[Rating], dict[int, str]]:
-    """Return ratings of people who like one half of all movies, and not the other."""
+    """Return ratings of people of whom each likes one half of all movies, and not the other."""
     draw = random.Random(0)
     ratings = []
     for _ in range(3000):

@@ -40,6 +40,7 @@ HYPERPARAMETERS = {
     "enc1_network": "pooled_embedding", "enc1_max_seq_len": "3", "enc1_vocab_size": "7",
     "enc_dim": "4", "mlp_dim": "4", "mlp_layers": "1", "epochs": "3", "mini_batch_size": "4",
     "_kvstore": "device", "_num_gpus": "auto", "_tuning_objective_metric": "", "seed": "1",
+    "threads": "1",
 }  # fmt: skip
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(16)]
 CHANNEL = {

@@ -36,7 +36,7 @@ HYPERPARAMETERS = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 9,
     "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 7,
     "enc_dim": 4, "mlp_dim": 4, "mlp_layers": 1, "epochs": 2, "mini_batch_size": 8, "seed": 1,
-    "_kvstore": "device", "output_layer": "softmax",
+    "_kvstore": "device", "output_layer": "softmax", "threads": 1,
 }  # fmt: skip
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(32)]
 METRICS = {

@@ -21,7 +21,7 @@ RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in 
 SETTINGS = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 9,
     "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 7,
-    "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "seed": 1,
+    "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "seed": 1, "threads": 1,
 }  # fmt: skip
 LINES = "".join(json.dumps(record) + "\n" for record in RECORDS).encode()
 

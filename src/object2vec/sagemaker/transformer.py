@@ -57,6 +57,7 @@ class Transformer:
             "--max-payload": None if max_payload is None else str(max_payload),
         }  # fmt: skip
         self.latest_transform_job: str | None = None
+        self._shown: str | None = None  # the job whose log was printed
 
     def transform(
         self,
@@ -106,7 +107,7 @@ class Transformer:
             self.wait(logs=logs)
 
     def wait(self, logs: bool = True) -> None:
-        """Wait for the end of the job, and print its log meanwhile.
+        """Wait for the end of the job, and print its log meanwhile if nobody has seen it yet.
 
         Raises
         ------
@@ -118,7 +119,10 @@ class Transformer:
         if self.latest_transform_job is None:
             raise ConfigError(problem("wait", "needs a job", None, "Call transform first."))
         folder = jobs.jobs_root() / self.latest_transform_job
-        jobs.show_log(folder) if logs else jobs.wait_until_end(folder)
+        if logs and self._shown != folder.name:
+            self._shown = folder.name
+            jobs.show_log(folder)
+        jobs.wait_until_end(folder)
         if code := jobs.exit_code(folder):
             lines = (folder / "log.txt").read_text(encoding="utf-8").splitlines()
             reason = "\n".join(lines[-20:]) or f"exit code {code}"
