@@ -10,8 +10,10 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -96,23 +98,34 @@ class RunningServer:
 
     def __init__(self, model, *options: str, **environ: str) -> None:
         command = [sys.executable, "-m", "object2vec", "serve", str(model), "--port", "0", *options]
+        self._log = tempfile.NamedTemporaryFile(
+            "a"
+        )  # a pipe that nobody reads would stop the server
         self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True,
+            command, stderr=self._log,
             env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"} | environ,
         )  # fmt: skip
-        self.log = ""
-        while not (found := re.search(r"at http://([\d.]+|\S*::1):(\d+)", self.log)):
-            line = self.process.stderr.readline()
-            assert line, f"the server did not start: {self.log}"
-            self.log += line
+        while not (found := re.search(r"at http://(\S+):(\d+)\n", self.log)):
+            assert self.process.poll() is None, self.log
+            time.sleep(0.02)
         self.host, self.port = found[1], int(found[2])
+
+    @property
+    def log(self) -> str:
+        """What the server has written to stderr."""
+        return Path(self._log.name).read_text(encoding="utf-8")
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout: float = 30) -> int:
-        self.log += self.process.communicate(timeout=timeout)[1]
-        return self.process.returncode
+        return self.process.wait(timeout)
+
+    def close(self) -> None:
+        """Make sure that nothing is left."""
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
 
     @contextlib.asynccontextmanager
     async def connect(self):
@@ -138,12 +151,8 @@ class RunningServer:
 def running(model, *options: str, **environ: str):
     """A `RunningServer` that is gone afterwards, whatever happens."""
     server = RunningServer(model, *options, **environ)
-    try:
+    with contextlib.closing(server):
         yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.communicate()
 
 
 class Connection:

@@ -137,9 +137,9 @@ def test_an_archive_and_a_token(folder, tmp_path):
         asyncio.run(main())
         server.terminate()
         assert server.wait() == 0
-    assert "Model loaded in" in server.log
-    assert "Traceback" not in server.log
-    assert "s3cret" not in server.log
+        assert "Model loaded in" in server.log
+        assert "Traceback" not in server.log
+        assert "s3cret" not in server.log
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -98,10 +98,11 @@ def run(
 
 
 def _log(level: str) -> None:
-    """Log to stderr, our lines from `level` up and uvicorn's from its warnings up."""
+    """Log to stderr, our lines from `level` up and uvicorn's errors."""
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("object2vec").setLevel(level.upper())
-    logging.getLogger("uvicorn.access").setLevel("INFO" if level == "debug" else "WARNING")
+    # uvicorn warns of every malformed request, and so anybody could fill the log.
+    logging.getLogger("uvicorn").setLevel("INFO" if level == "debug" else "ERROR")
 
 
 @contextlib.contextmanager
