@@ -5,7 +5,8 @@ row_sparse, tied, hadamard, negative_sampling_rate 3. Articles are cut into trai
 here, by seed 0. Measured are the loss curve beside AWS's, the accuracy of test pairs (one right and
 five wrong articles for each sentence) and retrieval by the notebook's protocol: a sentence of each
 test article asks for the rest of its article among those of all 10,000 test articles (so 9,999
-others; AWS has 10,000). All go through the encoder of in0, cut to 50 tokens, ranked by cosine.
+others; AWS has 10,000). All go through the encoder of in0, cut to 50 tokens, ranked by cosine; once
+more with whole texts, which the trained encoder can read as well.
 
 The data are smaller than AWS's (42,383 articles of at most 20 sentences instead of 250,000 and dev
 and test sets of their own), so figures can be set beside AWS's, not equated with them. Two ways to
@@ -43,6 +44,8 @@ MIN_COUNT = 5
 RESERVED = 4  # <pad>, <unk>, <s>, </s>; only 0 is used, also for unknown words, as in the notebook
 DEV, TEST = 2_000, 10_000
 WRONG = 5
+WHOLE = 5000  # longer than any article
+LENGTHS = {"retrieval": MAX_SEQ_LEN, "retrieval_whole": WHOLE}
 SETTINGS = {
     "enc0_network": "pooled_embedding", "enc0_layers": "auto", "enc0_max_seq_len": MAX_SEQ_LEN,
     "enc0_token_embedding_dim": 300, "enc1_network": "enc0", "enc_dim": 300, "bucket_width": 0,
@@ -79,10 +82,10 @@ class Article:
         return len(self.bounds) - 1
 
     def split(self, sentence: int, *, quirk: bool) -> tuple[Ids, Ids]:
-        """Return a sentence and what stays of the article, at most as much as is read of it."""
+        """Return a sentence and what stays of the article."""
         start, stop = self.bounds[sentence : sentence + 2]
         rest = [self.ids[:start], self.ids if quirk and stop == len(self.ids) else self.ids[stop:]]
-        return self.ids[start:stop][:MAX_SEQ_LEN], np.concatenate(rest)[:MAX_SEQ_LEN]
+        return self.ids[start:stop], np.concatenate(rest)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,8 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(train)} + {len(dev)} + {len(test)} articles, {vocab_size} words", flush=True)
     generator = np.random.default_rng(1)
     dev_pairs, test_pairs = (_labelled(part, generator, given.quirk) for part in (dev, test))
-    lexical = _lexical(test_pairs, len(test))
-    print("TF-IDF:", lexical)
+    lexical = {name: _lexical(test_pairs, length) for name, length in LENGTHS.items()}
+    print("TF-IDF", lexical)
     for name in given.pairs or PER_ARTICLE:
         print(f"== {name} sentence(s) of each article", flush=True)
         settings = SETTINGS | {"enc0_vocab_size": vocab_size, "threads": given.threads}
@@ -107,23 +110,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs = []
         for seed in range(given.seeds):
             pairs = _pairs(train, PER_ARTICLE[name], np.random.default_rng(seed), given.quirk)
-            recorder, model = Recorder(), Object2Vec(**settings, seed=seed)
-            model.fit(pairs, validation=dev_pairs, test=test_pairs, reporters=[recorder])
-            runs.append({
-                "seed": seed, "pairs": len(pairs["in0"]), **ending(recorder.history),
-                "test": next(e["metrics"] for e in recorder.history if e["event"] == "test"),
-                "retrieval": _retrieval(model, test_pairs, len(test)),
-                "curve": curve(recorder.history),
-            })  # fmt: skip
+            runs.append(_run(settings | {"seed": seed}, pairs, dev_pairs, test_pairs))
             _tell(runs[-1])
         save(f"documents_{name}" + ("_quirk" if given.quirk else ""), {
             "protocol": f"{len(train)} articles to train on, {len(dev)} dev, {len(test)} test; "
-            f"{WRONG} wrong pairs for each right one; retrieval among {len(test)} articles, "
-            f"cut to {MAX_SEQ_LEN} tokens"
+            f"{WRONG} wrong pairs for each right one; retrieval among {len(test)} articles cut "
+            f"to {MAX_SEQ_LEN} tokens, and whole"
             + ("; AWS's leak left in" if given.quirk else "; the sentence taken out of its text"),
             "aws": AWS, "aws_curve": AWS_CURVE, "tf_idf": lexical, "hyperparameters": settings,
             "runs": runs,
         }, given)  # fmt: skip
+
+
+def _run(
+    settings: Mapping[str, Any], train: Any, dev: Any, test: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Train once and measure."""
+    recorder, model = Recorder(), Object2Vec(**settings)
+    model.fit(train, validation=dev, test=test, reporters=[recorder])
+    return {
+        "seed": settings["seed"], "pairs": len(train["in0"]), **ending(recorder.history),
+        "test": next(event["metrics"] for event in recorder.history if event["event"] == "test"),
+        **{name: _retrieval(model, test, length) for name, length in LENGTHS.items()},
+        "curve": curve(recorder.history),
+    }  # fmt: skip
 
 
 def _tell(run: Mapping[str, Any]) -> None:
@@ -134,7 +144,8 @@ def _tell(run: Mapping[str, Any]) -> None:
         rows.append([epoch["epoch"], *(v for pair in zip(ours, aws, strict=True) for v in pair)])
     names = [f"{c} {m}" for c in ("train", "dev") for m in ("CE", "accuracy")]
     table(["epoch", *(n for name in names for n in (name, "AWS"))], rows)
-    print("test", run["test"], "\nretrieval", run["retrieval"], flush=True)
+    for name in ("test", *LENGTHS):
+        print(name, run[name], flush=True)
 
 
 def _read(path: Any) -> list[list[list[str]]]:
@@ -173,50 +184,63 @@ def _article(sentences: list[list[str]], ids: Mapping[str, int]) -> Article:
 
 
 def _pairs(
-    articles: Iterable[Article], per_article: int, generator: np.random.Generator, quirk: bool
+    articles: Iterable[Article],
+    per_article: int,
+    generator: np.random.Generator,
+    quirk: bool,
+    length: int = MAX_SEQ_LEN,
 ) -> dict[str, Any]:
     """Return columns of sentences and the rests of their articles, all labelled 1."""
-    pairs = [
+    pairs = (
         article.split(sentence, quirk=quirk)
         for article in articles
         for sentence in generator.permutation(article.sentences)[:per_article]
-    ]
-    in0, in1 = zip(*pairs, strict=True)
-    return {"in0": list(in0), "in1": list(in1), "label": np.ones(len(pairs), np.float32)}
+    )
+    in0, in1 = zip(*((a[:length], b[:length]) for a, b in pairs), strict=True)
+    return {"in0": list(in0), "in1": list(in1), "label": np.ones(len(in0), np.float32)}
 
 
 def _labelled(
     articles: Sequence[Article], generator: np.random.Generator, quirk: bool
 ) -> dict[str, Any]:
     """Return the right pair of each article, then its sentences with other, wrong articles."""
-    right = _pairs(articles, 1, generator, quirk)
+    right = _pairs(articles, 1, generator, quirk, WHOLE)
     count = len(articles)
     steps = generator.integers(1, count, (WRONG, count))
     others = (np.arange(count) + steps) % count  # (5, n)
     return {
         "in0": right["in0"] * (1 + WRONG),
-        "in1": right["in1"] + [articles[i].ids[:MAX_SEQ_LEN] for i in others.ravel()],
+        "in1": right["in1"] + [articles[i].ids for i in others.ravel()],
         "label": np.repeat([1.0, 0.0], [count, WRONG * count]),
     }
 
 
-def _retrieval(model: Object2Vec, pairs: Mapping[str, Any], count: int) -> dict[str, float]:
-    """Return how well the first `count` sentences find the rests of their articles."""
-    sentences, rests = (model.encode(in0=pairs[side][:count]) for side in ("in0", "in1"))
-    return retrieval_metrics(ranks(sentences, rests, np.arange(count)))
+def _right(pairs: Mapping[str, Any]) -> list[list[Ids]]:
+    """Return the sentences of the right pairs and the rests of their articles."""
+    return [pairs[side][: len(pairs[side]) // (1 + WRONG)] for side in ("in0", "in1")]
 
 
-def _lexical(pairs: Mapping[str, Any], count: int) -> dict[str, float] | None:
+def _retrieval(model: Object2Vec, pairs: Mapping[str, Any], length: int) -> dict[str, float]:
+    """Return how well the sentences of the right pairs find the rests of their articles."""
+    columns = _right(pairs)
+    sentences, rests = (model.encode(in0=c, max_seq_lens=(length, length)) for c in columns)
+    return retrieval_metrics(ranks(sentences, rests, np.arange(len(rests))))
+
+
+def _lexical(pairs: Mapping[str, Any], length: int) -> dict[str, float] | None:
     """Return the same by TF-IDF cosine (sublinear), to see how hard it is."""
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
         return None
     by_word = TfidfVectorizer(
-        analyzer=lambda ids: ids[ids > 0].tolist(), sublinear_tf=True, dtype=np.float32
+        analyzer=lambda ids: [i for i in ids[:length].tolist() if i],
+        sublinear_tf=True,
+        dtype=np.float32,
     )
-    rests = by_word.fit_transform(pairs["in1"][:count])
-    scores = (by_word.transform(pairs["in0"][:count]) @ rests.T).toarray()  # (n, n)
+    sentences, rests = _right(pairs)
+    candidates = by_word.fit_transform(rests)
+    scores = (by_word.transform(sentences) @ candidates.T).toarray()  # (n, n)
     right = scores.diagonal()[:, None]  # (n, 1)
     better, equal = (scores > right).sum(axis=1), (scores == right).sum(axis=1) - 1
     return retrieval_metrics(1 + better + (equal + 1) // 2)
