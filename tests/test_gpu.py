@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 
 import numpy as np
@@ -68,7 +67,7 @@ def test_a_short_training_is_that_of_the_cpu(network, optimizer):
     assert (found[0] != 0).any()
 
 
-@pytest.mark.parametrize(("trained", "used"), itertools.permutations(["cpu", "cuda"]))
+@pytest.mark.parametrize(("trained", "used"), [("cpu", "cuda"), ("cuda", "cpu")])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_model_computes_where_it_is_told(network, trained, used, tmp_path):
     fitted = model(enc0_network=network, device=trained, epochs=2).fit(TRAIN)
