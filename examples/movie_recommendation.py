@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     )
     base, test, titles = load(arguments.data, arguments.work, quick=arguments.quick)
     figures = {"exploration": explore(base), "baselines": baselines(base, test)}
+    random.Random(0).shuffle(base)
     own = QUICK if arguments.quick else {}
     work = arguments.work
     regressor = learn("regression", REGRESSION | own, base, test, work, liked=False)
@@ -96,7 +97,6 @@ def load(
         rows = (line.split("\t") for line in read_lines(find(data, name)))
         ratings.append([(int(row[0]), int(row[1]), float(row[2])) for row in rows])
     items = (line.split("|") for line in read_lines(find(data, "u.item"), "latin-1"))
-    random.Random(0).shuffle(ratings[0])
     return ratings[0], ratings[1], {int(item[0]): item[1] for item in items}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from object2vec.cli import main as command_line
+from object2vec.kernels import set_threads
 from object2vec.model import Object2Vec
 from object2vec.sagemaker import endpoints, jobs
 from object2vec.serving.engine import Engine
@@ -63,6 +64,7 @@ def here(tmp_path, monkeypatch):
         request = reader.read(body, form)
         return b"".join(render(request, engine.answer(request.groups), form.writes)), form.writes
 
+    monkeypatch.setattr("object2vec.training.run.set_threads", lambda count: set_threads(1))
     monkeypatch.setattr(jobs, "start_process", start_process)
     monkeypatch.setattr(endpoints, "start_endpoint", start_endpoint)
     monkeypatch.setattr(endpoints, "invoke", invoke)
@@ -167,3 +169,36 @@ def test_an_archive_is_checked_and_cannot_write_elsewhere(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"data.zip", "evil.txt", "good.txt"}
     with pytest.raises(SystemExit, match=r"data\.zip: must have the SHA-256 00; got"):
         tutorials.fetch(url, tmp_path, "00")
+
+
+DOCS = EXAMPLES.parent / "docs"
+
+
+def python_blocks(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return [block.split("```")[0] for block in text.split("```python\n")[1:]]
+
+
+def test_the_pages_python_runs(tmp_path, monkeypatch):
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    records = "".join(f'{{"in0": [{i}], "in1": [{i}], "label": {i % 2}}}\n' for i in (1, 2, 3, 4))
+    for name in ("train.jsonl", "validation.jsonl"):
+        Path(name).write_text(records)
+    names = {}
+    exec(compile(python_blocks("sagemaker.md")[0], "docs/sagemaker.md", "exec"), names)
+    assert Path("answers/validation.jsonl.out").read_text().count("scores") == 4
+    Path("model").symlink_to(names["estimator"].latest_training_job.layout.model)
+    Path("test.jsonl").write_text(records)
+    exec(compile(python_blocks("batch.md")[0], "docs/batch.md", "exec"), names)
+    assert (names["report"].done, names["report"].failed) == ({"test.jsonl": 4}, {})
+    assert "METRIC_DEFINITIONS" in python_blocks("sagemaker.md")[1]
+
+
+def test_the_pages_name_options_that_exist(capsys):
+    assert command_line(["transform", "--help"]) == 0
+    usage = capsys.readouterr().out
+    options = [line.split("`")[1] for line in (DOCS / "batch.md").read_text().splitlines()
+               if line.startswith("| `--")]  # fmt: skip
+    assert len(options) == 7
+    assert all(option in usage for option in options)
