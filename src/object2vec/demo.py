@@ -51,6 +51,7 @@ HYPERPARAMETERS: dict[str, Any] = {
     "learning_rate": 0.03,
     "epochs": 3,
     "seed": 0,
+    "threads": 1,  # threads that wait for each other are far slower on a busy machine
 }
 WORDS = ("dog", "physics", "happy", "run", "king", "water", "computer", "doctor", "red", "music")
 DEFINITIONS = (
