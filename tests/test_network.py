@@ -261,6 +261,22 @@ def test_dropout_falls_where_the_family_has_it(encoder):
         assert torch.equal(network.train().encode(0, rows)[:, first], expected)
 
 
+@pytest.mark.parametrize(("first", "second"), [("pooled_embedding", "hcnn"), ("bilstm", "hcnn"),
+                                               ("hcnn", "pooled_embedding")])  # fmt: skip
+def test_of_two_families_only_the_pooled_side_is_dropped(first, second):
+    network = dropping(
+        0.5, enc0_network=first, enc1_network=second, enc0_layers=1, enc1_layers=1,
+        enc1_max_seq_len=6, enc1_vocab_size=VOCAB, mlp_layers=0,
+    )  # fmt: skip
+    dropped = []
+    network.dropout.register_forward_hook(lambda _, given, out: dropped.append(given[0]))
+    outputs(network)
+    sides = [i for i, name in enumerate((first, second)) if name == "pooled_embedding"]
+    assert len(dropped) == len(sides)
+    for side, given in zip(sides, dropped, strict=True):
+        assert torch.equal(given, network.encode(side, Ragged.build((IN0, IN1)[side])))
+
+
 @pytest.mark.parametrize(("activation", "drops"), [("linear", 0), ("tanh", 2), ("relu", 2)])
 def test_the_head_drops_after_activations_only(activation, drops):
     network = dropping(
