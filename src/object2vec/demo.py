@@ -180,8 +180,7 @@ class Task:
         dull = {word for word, n in used_in.items() if n > _TOO_FREQUENT * len(texts)}
         usual = _count(wordnet, range(len(texts))).most_common()
         common = [word for word, _ in usual if word in definitions and word not in dull]
-        common = common[:_CANDIDATES]
-        may_be_held = _rows_that_may_be_held(wordnet, set(common), definitions)
+        may_be_held = _rows_that_may_be_held(wordnet, set(common[:_CANDIDATES]), definitions)
         held = generator.permutation(may_be_held)[: 2 * _HELD_OUT].tolist()
         train = sorted(set(range(len(texts))) - set(held))
         counts = _count(wordnet, train).most_common()
@@ -189,6 +188,7 @@ class Task:
         vocabulary = {word: number for number, word in enumerate(kept, start=1)}
         defined = {term for row in train for term in terms[row]}
         candidates = [word for word in common if word in vocabulary and word in defined]
+        candidates = candidates[:_CANDIDATES]
         seen, asked = {tuple(texts[row]) for row in train}, set(candidates)
         fair = [row for row in held if terms[row][0] in asked and tuple(texts[row]) not in seen]
         half = len(fair) // 2
@@ -327,13 +327,12 @@ def _unit(vectors: Floats) -> Floats:
 
 def introduction(task: Task) -> list[str]:
     """Return what is about to happen."""
-    definitions = len(task.wordnet.texts)
+    definitions, chosen, asked = map(len, (task.wordnet.texts, task.validation, task.test))
     return [
         "object2vec demo: find a word by its definition",
         "",
-        f"WordNet has {definitions:,} definitions. {len(task.validation):,} are held out to choose "
-        "the",
-        f"epoch and {len(task.test):,} for the figures below; their words have other definitions.",
+        f"WordNet has {definitions:,} definitions. {chosen:,} are held out to choose the epoch and",
+        f"{asked:,} for the figures below; their words are known from other definitions.",
     ]
 
 
