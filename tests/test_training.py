@@ -351,6 +351,15 @@ def test_a_signal_stops_the_run_with_a_checkpoint(number, tmp_path):
     assert result(resumed, tmp_path / "a") == result(model().fit(data()), tmp_path / "b")
 
 
+@pytest.fixture
+def python_takes_sigint():
+    """Python's own handler: a shell starts what runs in the background with SIGINT ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.mark.usefixtures("python_takes_sigint")
 def test_a_second_signal_finds_the_handlers_that_were_there_before():
     stop, before = StopRequest(), signal.getsignal(signal.SIGINT)
     assert stop.name == "nobody"

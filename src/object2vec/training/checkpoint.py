@@ -128,12 +128,13 @@ class CheckpointFolder:
         StorageError
             If one is there, and it shall neither be gone on from nor be replaced.
         """
-        if resume or self.latest() is None:
+        latest = self.latest()
+        if resume or latest is None:
             return
         if not overwrite:
             raise StorageError(
                 problem(str(self.path), "must hold no checkpoint of an earlier run",
-                        self.latest(), "Resume, choose another folder or allow overwriting.")
+                        latest.name, "Resume, choose another folder or allow overwriting.")
             )  # fmt: skip
         self._remove_all()
 
