@@ -167,6 +167,8 @@ def test_only_files_of_a_model_are_downloaded(model, memory):
     assert not folder.exists()
     with local_model("memory://bucket/model/other") as archive:
         assert archive.read_bytes() == b"x" * 100
+    with pytest.raises(ZeroDivisionError), local_model("memory://bucket/model/other"):
+        _ = 1 / 0  # what happens in the block is not the file system's fault
 
 
 def test_a_name_that_leads_out_is_refused(tmp_path, memory, monkeypatch):

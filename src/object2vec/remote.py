@@ -115,14 +115,15 @@ def local_model(place: PathLike) -> Iterator[Path]:
         folder = Path(temporary)
         system, root = open_url(url)
         with _reaching(url, ArtifactError):
-            if system.isfile(root):
-                archive = folder / "model"
-                system.get_file(root, str(archive))
-                yield archive
-                return
-            for name in MODEL_FILES:
+            is_archive = system.isfile(root)
+            if is_archive:
+                system.get_file(root, str(folder / "model"))
+            for name in () if is_archive else MODEL_FILES:
                 if system.exists(f"{root}/{name}"):
                     system.get_file(f"{root}/{name}", str(folder / name))
+        if is_archive:
+            yield folder / "model"
+            return
         if not (folder / MODEL_FILES[-1]).is_file():
             raise ArtifactError(
                 problem(url, "must be a model folder", f"no {MODEL_FILES[-1]} there",
