@@ -1,8 +1,7 @@
 # The image: `docker run IMAGE train` and `docker run IMAGE serve`, as SageMaker runs it.
 #
-#   docker build -t object2vec .
-#   docker build -t object2vec:cuda --build-arg TORCH="torch==2.13.0" \
-#       --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
+#   docker build -t object2vec --build-arg TORCH_INDEX="$CPU_INDEX" .    # PyTorch's index for CPUs
+#   docker build -t object2vec:cuda .                                     # what pip takes itself
 #   docker build -t object2vec:sagemaker --build-arg RUN_AS=root .   # to train in SageMaker itself
 #
 # docs/deployment.md says how to run it.
@@ -13,12 +12,12 @@ FROM python:${PYTHON}-slim AS build
 # torch comes first and pinned: asked for as a dependency, pip would take the newest one, and the
 # package index may answer with the CUDA build of several gigabytes.
 ARG TORCH="torch==2.13.0"
-ARG TORCH_INDEX="https://download.pytorch.org/whl/cpu"
+ARG TORCH_INDEX=""
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/object2vec
 ENV PATH="/opt/object2vec/bin:$PATH"
-RUN pip install ${TORCH} --index-url ${TORCH_INDEX}
+RUN pip install ${TORCH} ${TORCH_INDEX:+--index-url ${TORCH_INDEX}}
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
