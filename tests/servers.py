@@ -29,8 +29,9 @@ VALUE = POOLED | {"output_layer": "mean_squared_error", "mlp_layers": 0}
 
 @cache
 def fitted(kind: str) -> Object2Vec:
-    """A small trained model: ``pooled``, ``mixed`` (hcnn and bilstm) or ``value`` (regression)."""
-    settings = {"pooled": POOLED, "mixed": MIXED, "value": VALUE}[kind]
+    """A small trained model: pooled, mixed (hcnn and bilstm), value (regression) or bfloat16."""
+    settings = {"pooled": POOLED, "mixed": MIXED, "value": VALUE,
+                "bfloat16": POOLED | {"precision": "bfloat16"}}[kind]  # fmt: skip
     records = [instance | {"label": i % 2} for i, instance in enumerate(instances(32, seed=1))]
     model = Object2Vec(**settings, epochs=1, mini_batch_size=8, learning_rate=0.1, seed=0)
     return model.fit(records, validation=records)

@@ -43,7 +43,7 @@ def predictions(body: bytes) -> list[dict[str, list[float]]]:
 # ---- answers
 
 
-@pytest.mark.parametrize("kind", ["pooled", "mixed", "value"])
+@pytest.mark.parametrize("kind", ["pooled", "mixed", "value", "bfloat16"])
 @pytest.mark.parametrize("kinds", ["p", "0", "1", "p01"])
 def test_the_server_says_what_the_library_says(kind, kinds):
     model = fitted(kind)
@@ -67,7 +67,9 @@ def test_embeddings_are_the_librarys_to_the_bit(app, model):
     assert np.abs(found).max() > 0
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [("pooled", 0.0), ("value", 0.0), ("mixed", 1e-6)])
+@pytest.mark.parametrize(
+    ("kind", "tolerance"), [("pooled", 0.0), ("value", 0.0), ("bfloat16", 0.0), ("mixed", 1e-6)]
+)
 def test_an_answer_does_not_depend_on_its_neighbours(kind, tolerance):
     app = create_app(fitted(kind))
     wanted = instances(150, kinds="p01")

@@ -122,8 +122,7 @@ class Engine:
         rows = present[0] if len(present) == 1 else list(chain.from_iterable(present))
         offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))  # (n + 1,)
         values = np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))  # (n_tokens,)
-        encoder, table = self.network.encoders[side], self.network.table(side)
-        embeddings = _finite(encoder(table, Ragged(values, offsets)))  # (n, D)
+        embeddings = _finite(self.network.encode(side, Ragged(values, offsets)))  # (n, D)
         parts = iter(torch.split_with_sizes(embeddings, [*map(len, present)]))
         return [None if column is None else next(parts) for column in columns]
 
@@ -143,8 +142,9 @@ class Engine:
         blocks, start = [], 0
         for size in self._blocks:
             for stop in range(start + size, len(filled) + 1, size):
-                logits = self.network.head(filled[start:stop])  # (size, K)
-                blocks.append(self.network.scores(logits))
+                with self.network._precision():  # that of `Network.forward`
+                    logits = self.network.head(filled[start:stop])  # (size, K)
+                blocks.append(self.network.scores(logits.float()))
                 start = stop
         return torch.cat(blocks)[: len(compared)]
 
