@@ -327,11 +327,11 @@ def _unit(vectors: Floats) -> Floats:
 
 def introduction(task: Task) -> list[str]:
     """Return what is about to happen."""
-    definitions, held_out, asked = len(task.wordnet.texts), len(task.validation), len(task.test)
+    texts, chosen, asked = len(task.wordnet.texts), len(task.validation), len(task.test)
     return [
         "object2vec demo: find a word by its definition",
         "",
-        f"WordNet has {definitions:,} definitions. {held_out:,} are held out to choose the epoch and",
+        f"WordNet has {texts:,} definitions. {chosen:,} are held out to choose the epoch and",
         f"{asked:,} for the figures below; their words are known from other definitions.",
     ]
 
