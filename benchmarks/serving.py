@@ -172,8 +172,10 @@ def request_of(body: bytes) -> bytes:
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def closed_loop(port: int, body: bytes, connections: int, seconds: float) -> dict:
-    """Return rate and latencies with one request in flight on each connection."""
+async def closed_loop(
+    pid: int, port: int, body: bytes, connections: int, seconds: float
+) -> dict[str, float]:
+    """Return rate, latencies and the server's work, a request in flight on each connection."""
     latencies: list[float] = []
     statuses: Counter[int] = Counter()
     measuring = False
@@ -192,14 +194,15 @@ async def closed_loop(port: int, body: bytes, connections: int, seconds: float) 
     for _, connection in opened:
         connection.ask()
     await asyncio.sleep(0.5)
-    measuring, start = True, time.perf_counter()
+    measuring, start, used = True, time.perf_counter(), cpu_s(pid)
     await asyncio.sleep(seconds)
-    measuring, elapsed = False, time.perf_counter() - start
+    measuring, elapsed, used = False, time.perf_counter() - start, cpu_s(pid) - used
     for transport, _ in opened:
         transport.abort()
     assert set(statuses) == {200}, statuses
     p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
-    return {"requests_per_s": len(latencies) / elapsed, "p50_ms": p50, "p99_ms": p99}
+    return {"requests_per_s": len(latencies) / elapsed, "p50_ms": p50, "p99_ms": p99,
+            "cpu_us": used / len(latencies) * 1e6}  # fmt: skip
 
 
 async def open_loop(pid: int, port: int, body: bytes, rate: float, seconds: float) -> dict:
@@ -253,6 +256,15 @@ def resident_mib(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
+def cpu_s(pid: int) -> float:
+    """Return the seconds of processor time that a process has used; 0 where nobody tells."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def ready(port: int, body: bytes) -> None:
     """Wait until a server answers."""
     while True:
@@ -271,14 +283,14 @@ def compare(model: Path, options: argparse.Namespace, run) -> dict:
     names = ("echo", "object2vec", "fastapi")
     rounds: list[dict] = []
     with contextlib.ExitStack() as stack:
-        ports = {name: stack.enter_context(running(name, model))[1] for name in names}
-        for port in ports.values():
+        servers = {name: stack.enter_context(running(name, model)) for name in names}
+        for _, port in servers.values():
             run(ready(port, bodies()["embeddings"]))
         for _ in range(options.repeats):
             rounds.append({
                 kind: {
-                    name: run(closed_loop(port, body, options.connections, options.seconds))
-                    for name, port in ports.items()
+                    name: run(closed_loop(*server, body, options.connections, options.seconds))
+                    for name, server in servers.items()
                 }
                 for kind, body in bodies().items()
             })  # fmt: skip
@@ -290,7 +302,7 @@ def middle(turns: list[dict], name: str) -> dict:
     """Return the medians of one server, its spread, and its rate as a share of the echo's."""
     result = {
         figure: statistics.median(turn[name][figure] for turn in turns)
-        for figure in ("requests_per_s", "p50_ms", "p99_ms")
+        for figure in ("requests_per_s", "p50_ms", "p99_ms", "cpu_us")
     }
     rates = [turn[name]["requests_per_s"] for turn in turns]
     shares = [turn[name]["requests_per_s"] / turn["echo"]["requests_per_s"] for turn in turns]
@@ -303,7 +315,7 @@ def overload(model: Path, options: argparse.Namespace, run) -> dict:
     body = json.dumps({"instances": pair * 50}).encode()
     with running("object2vec", model) as (pid, port):
         run(ready(port, body))
-        capacity = run(closed_loop(port, body, options.connections, options.seconds))
+        capacity = run(closed_loop(pid, port, body, options.connections, options.seconds))
         rate = 2 * capacity["requests_per_s"]
         result = run(open_loop(pid, port, body, rate, options.overload_s))
     result["capacity_per_s"] = capacity["requests_per_s"]
@@ -333,8 +345,9 @@ def main() -> None:
         measured = compare(model, chosen, uvloop.run)
         at_twice = overload(model, chosen, uvloop.run)
     table(
-        ("answers", "server", "requests/s", "p50 ms", "p99 ms", "of echo"),
-        [(kind, name, round(f["requests_per_s"]), f["p50_ms"], f["p99_ms"], f["share_of_echo"])
+        ("answers", "server", "requests/s", "p50 ms", "p99 ms", "cpu us", "of echo"),
+        [(kind, name, round(f["requests_per_s"]), f["p50_ms"], f["p99_ms"], f["cpu_us"],
+          f["share_of_echo"])
          for kind, servers in measured.items() for name, f in servers.items()],
     )  # fmt: skip
     print({name: at_twice[name] for name in ("statuses", "accepted_p99_ms", "memory_growth_mib")})

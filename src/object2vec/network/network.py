@@ -102,7 +102,7 @@ class Network(nn.Module):
 
         AWS's initialiser is not documented. With this one, MXNet's default Xavier (Glorot & Bengio
         2010), the training losses of AWS's published MovieLens log are met to the second digit in
-        every epoch (benchmarks/results/movielens.json).
+        every epoch (benchmarks/results/movielens_rating.json).
         """
         tables = {f"tokens.{i}.weight": table.weight for i, table in enumerate(self.tables())}
         for name, tensor in (tables | dict(self.named_parameters())).items():
