@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from object2vec import Config, Pairs
-from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches
+from object2vec.pairs.batches import (
+    Batch,
+    TrainingBatches,
+    evaluation_batches,
+    prepared_ahead,
+)
 from object2vec.pairs.negatives import draw_pairing
 
 
@@ -253,3 +260,32 @@ def test_evaluation_takes_every_record_in_order_without_negatives():
     assert set(found[19:]) <= set(given_order)
     again = [r for b in evaluation_batches(data, config(compat_metrics=True)) for r in records(b)]
     assert again == found
+
+
+def test_batches_prepared_ahead_are_the_same_ones():
+    batches = TrainingBatches(pairs(50), config(negative_sampling_rate=2))
+    ahead = [records(batch) for batch in prepared_ahead(batches.epoch(3, 1))]
+    assert ahead == of_epoch(batches, 3, 1)
+    assert list(prepared_ahead(iter(()))) == []
+
+
+def test_an_error_while_preparing_ahead_reaches_the_caller_in_its_place():
+    first = next(TrainingBatches(pairs(9), config()).epoch(0))
+
+    def broken():
+        yield first
+        raise OSError("the disk is gone")
+
+    ahead = prepared_ahead(broken())
+    assert next(ahead) is first
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(ahead)
+
+
+def test_leaving_an_epoch_early_ends_the_thread_that_prepares():
+    before = threading.active_count()
+    ahead = prepared_ahead(TrainingBatches(pairs(50), config()).epoch(0))
+    next(ahead)
+    assert threading.active_count() == before + 1
+    ahead.close()
+    assert threading.active_count() == before

@@ -60,12 +60,18 @@ def place(device: str) -> str:
     return device if device == "cpu" else f"cuda:{index}"
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def set_threads(count: int) -> int:
     """Let PyTorch and the kernels use `count` CPU threads, all cores if 0; return the number."""
     import torch
 
-    count = count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
-    count = count or os.cpu_count() or 1
+    count = count or available_cores()
     torch.set_num_threads(count)
     try:
         from object2vec.kernels.compiled import set_threads as set_compiled_threads

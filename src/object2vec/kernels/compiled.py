@@ -31,7 +31,8 @@ _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
 _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
 _TINY = np.float32(TINY)
-_AHEAD = 4  # rows that a lookup fetches before their turn
+_ROW_COST = 16  # gradients that can be summed in the time of updating a row, about
+_AHEAD = 8  # rows that a lookup fetches before their turn
 _SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
 
 
@@ -163,9 +164,13 @@ def _arrays(weight: Tensor, state: Sequence[Tensor]) -> tuple[Any, Any, Any]:
 
 
 def _bounds(starts: Integers) -> Integers:
-    """Return bounds that cut the tokens into parts with about equally many occurrences."""
-    targets = np.linspace(0, starts[-1], _CHUNKS + 1)
-    bounds = np.searchsorted(starts, targets)
+    """Return bounds that cut the tokens into parts of about equal work.
+
+    A token's row and its state come from memory and go back there, its gradients mostly lie in the
+    cache: a row counts as much as `_ROW_COST` gradients.
+    """
+    work = starts + _ROW_COST * np.arange(len(starts))  # (n + 1,)
+    bounds = np.searchsorted(work, np.linspace(0, work[-1], _CHUNKS + 1))
     bounds[0], bounds[-1] = 0, len(starts) - 1
     return bounds
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from object2vec.config import EncoderConfig
 from object2vec.network.dropout import Dropout
+from object2vec.network.linear import linear
 from object2vec.network.tokens import TokenTable
 from object2vec.pairs.ragged import Ragged
 
@@ -156,8 +157,8 @@ class Convolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the convolution (N, F) of a flat run of vectors (N, E), zero beyond both ends."""
         filters, inputs, width = self.weight.shape
-        taps = self.weight.permute(1, 2, 0).reshape(inputs, width * filters)  # (E, w F)
-        products = (x @ taps).view(len(x), width, filters)  # (N, w, F): axis 0 stays
+        taps = self.weight.permute(2, 0, 1).reshape(width * filters, inputs)  # (w F, E)
+        products = linear(x, taps).view(len(x), width, filters)  # (N, w, F): axis 0 stays
         left = (width - 1) // 2
         inner = len(x) - width + 1
         out = sum(products[tap : tap + inner, tap] for tap in range(width))  # (N - w + 1, F)

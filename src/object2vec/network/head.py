@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from object2vec.config import Config
 from object2vec.network.dropout import Dropout
+from object2vec.network.linear import Linear
 
 _ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
@@ -23,8 +24,8 @@ class Head(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         widths = [config.comparator_width] + config.mlp_layers * [config.mlp_dim]
-        self.hidden = nn.ModuleList(nn.Linear(wide, narrow) for wide, narrow in pairwise(widths))
-        self.output = nn.Linear(widths[-1], config.output_width)
+        self.hidden = nn.ModuleList(Linear(wide, narrow) for wide, narrow in pairwise(widths))
+        self.output = Linear(widths[-1], config.output_width)
         self.activation = _ACTIVATIONS.get(config.mlp_activation)
         self.dropout = Dropout(config.dropout)
 

@@ -8,6 +8,7 @@ from any of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +119,18 @@ class TrainingBatches:
         label = np.zeros(len(pairing.rows0), np.float32)  # (B,) negatives have label 0
         label[: len(rows)] = given
         return Batch(in0, in1, label, pairing)
+
+
+def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield `batches`, the next one being prepared while the caller works on this one.
+
+    One thread asks for one batch after another, so their order and contents stay what they are.
+    """
+    with ThreadPoolExecutor(1, "object2vec-batches") as thread:
+        upcoming = thread.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = thread.submit(next, batches, None)
+            yield batch
 
 
 def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:

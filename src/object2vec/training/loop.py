@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,16 @@ from torch import Tensor
 
 from object2vec.config import Config
 from object2vec.errors import ArtifactError, Interrupted, problem
+from object2vec.kernels import available_cores
 from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
-from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, random_generator
+from object2vec.pairs.batches import (
+    Batch,
+    TrainingBatches,
+    evaluation_batches,
+    prepared_ahead,
+    random_generator,
+)
 from object2vec.pairs.dataset import Pairs
 from object2vec.storage import read_tensors, write_tensors
 from object2vec.training.checkpoint import BEST, CheckpointFolder, Interval, link
@@ -158,7 +165,7 @@ class Training:
         self.network.train()
         progress, total = self.progress, len(self.train)
         started, reported = time.monotonic() - progress.epoch_s, time.monotonic()
-        for batch in self.train.epoch(progress.epoch, progress.batches):
+        for batch in self._batches():
             self._step(batch)
             progress.batches += 1
             progress.epoch_records += len(batch)
@@ -175,6 +182,13 @@ class Training:
             self._obey_stop()
             if self._is_checkpoint_due():
                 self.save_checkpoint()
+
+    def _batches(self) -> Iterator[Batch]:
+        """Return the batches that are left of the current epoch."""
+        batches = self.train.epoch(self.progress.epoch, self.progress.batches)
+        # Where all cores compute already, a thread that prepares batches takes time from them.
+        has_idle_core = torch.get_num_threads() < available_cores()
+        return prepared_ahead(batches) if has_idle_core or self.device.type == "cuda" else batches
 
     def _step(self, batch: Batch) -> None:
         """Make one update."""

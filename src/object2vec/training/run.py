@@ -16,6 +16,7 @@ from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.errors import ConfigError, DataError, problem
 from object2vec.kernels import kernel_for, place, set_threads
+from object2vec.kernels.memory import release_freed_memory, retain_freed_memory
 from object2vec.network.network import Network, parameter_count
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
@@ -74,6 +75,7 @@ class Run:
         self.reports: dict[str, Report] = {}
         self.channels: dict[str, Pairs] = {}
         threads = set_threads(config.threads)
+        retain_freed_memory()
         device = place(config.device)
         kernel = kernel_for(config.kernel, device)
         with torch.device("meta"):  # PyTorch's own initial weights would draw from global state
@@ -148,6 +150,7 @@ class Run:
                 outcome = training.run()
             finally:
                 self.has_learned = training.optimizer.steps > 0
+                release_freed_memory()
             self._test()
             finished = self._finish(outcome)
         if save_to is not None:
