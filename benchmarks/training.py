@@ -5,122 +5,114 @@ an MLP of 2 x 512, adam, batches of 4,096 records; ids follow Zipf's law. Ours i
 fetch a batch from the columns, forward, backward, update, metrics. The rivals are the same network
 in plain PyTorch and get batches that are tensors already:
 
-- ``sparse``: EmbeddingBag(sparse=True) with SparseAdam, and fused Adam for the head; - ``dense``:
-EmbeddingBag with a dense gradient and fused Adam: the best that a user gets without us.
+- ``sparse``: EmbeddingBag(sparse=True) with SparseAdam, and fused Adam for the head;
+- ``dense``: EmbeddingBag with a dense gradient and fused Adam: the best that a user gets without
+  us.
 
-Every competitor is a process of its own, so that each has its own peak memory; they take turns, a
-round of steps each, and a ratio is taken within a round. No data needed.
+With a negative sampling rate r the rivals get each record's r negatives as records. Three parts:
+
+peers
+    Ours and both rivals, without and with negatives, in float32 and, with autocast for all, in
+    bfloat16.
+vocabulary
+    The same distinct ids per batch spread over tables of 30 thousand and of 3 million rows, tied,
+    ours beside itself; and the dense rival at 3 million.
+threads
+    Ours with one thread and with two.
+
+No data needed.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import resource
-import statistics
-import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+import contextlib
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import parser, save
+from benchmarks.race import Work, race, race_one_by_one, show
 
 BATCH, TOKENS, WIDTH, HIDDEN = 4096, 50, 300, 512
 BATCHES = 6  # different ones, made before the clock starts
+FEW, MANY = 30_000, 3_000_000
 
 
 def main() -> None:
+    """Run the parts that are asked for."""
     options = parser(__doc__, ".")
     options.add_argument("--rounds", type=int, default=7)
-    options.add_argument("--vocabularies", type=int, nargs="+", default=[30_000, 250_000])
-    options.add_argument("--rates", type=int, nargs="+", default=[0, 3])
+    options.add_argument("--vocabulary", type=int, default=250_000)
+    options.add_argument("--part", choices=("peers", "vocabulary", "threads"), action="append")
     options.set_defaults(threads=2)
     given = options.parse_args()
+    for part in given.part or ("peers", "vocabulary", "threads"):
+        results = globals()[f"_{part}"](given)
+        show("records/s", results, "vocabulary", "negatives", "precision")
+        save(f"training_{part}", {"batch": BATCH, "tokens": TOKENS, "width": WIDTH,
+                                  "hidden": HIDDEN, "results": results}, given)  # fmt: skip
+
+
+def _peers(given: Any) -> list[dict[str, Any]]:
+    """Return the figures of ours and both rivals on each setting."""
     results = []
-    for vocabulary in given.vocabularies:
-        for rate in given.rates:
-            results += _compete(vocabulary, rate, given)
-    baseline = {r["rate"]: r["records_per_s"] for r in results if r["of"] == "ours"}
-    if given.threads > 1:
-        one = _race({"ours": 1}, given.vocabularies[-1], 0, given)["ours"]
-        results.append({"of": "ours on 1 thread", "vocabulary": given.vocabularies[-1], "rate": 0,
-                        **one, "ours_is_times": baseline[0] / one["records_per_s"]})  # fmt: skip
-    table(("vocabulary", "negatives", "of", "records/s", "ours is x", "peak MiB"),
-          [(r["vocabulary"], r["rate"], r["of"], round(r["records_per_s"]),
-            r["ours_is_times"], round(r["peak_memory_mib"])) for r in results])  # fmt: skip
-    save("training", {"batch": BATCH, "tokens": TOKENS, "width": WIDTH, "hidden": HIDDEN,
-                      "rounds": given.rounds, "results": results}, given)  # fmt: skip
+    for rate, precision in ((0, "float32"), (3, "float32"), (0, "bfloat16"), (3, "bfloat16")):
+        task = {"vocabulary": given.vocabulary, "negatives": rate, "precision": precision}
+        raced = race({
+            "object2vec": (ours, (task, given.threads)),
+            "PyTorch, sparse": (rival, (task, given.threads, True)),
+            "PyTorch, dense": (rival, (task, given.threads, False)),
+        }, given.rounds)  # fmt: skip
+        results += [{"of": name, **task, **figures} for name, figures in raced.items()]
+    return results
 
 
-def _compete(vocabulary: int, rate: int, given: Any) -> list[dict[str, Any]]:
-    """Return the figures of all competitors on one setting."""
-    rivals = {"ours": given.threads, "sparse": given.threads, "dense": given.threads}
-    raced = _race(rivals, vocabulary, rate, given)
-    rows = []
-    for name, figures in raced.items():
-        ratios = [ours / theirs for ours, theirs in
-                  zip(raced["ours"]["rounds"], figures["rounds"], strict=True)]  # fmt: skip
-        rows.append({"of": name, "vocabulary": vocabulary, "rate": rate, **figures,
-                     "ours_is_times": statistics.median(ratios),
-                     "ratio_spread": [min(ratios), max(ratios)]})  # fmt: skip
-    return rows
+def _vocabulary(given: Any) -> list[dict[str, Any]]:
+    """Return our figures at few and at many rows, and the dense rival's at many."""
+    few, many = ({"vocabulary": size, "negatives": 0, "precision": "float32", "spread": FEW,
+                  "tied": True} for size in (FEW, MANY))  # fmt: skip
+    tasks = {"object2vec, many rows": many, "object2vec, few rows": few}
+    raced = race({name: (ours, (t, given.threads)) for name, t in tasks.items()}, given.rounds)
+    results = [{"of": name, **tasks[name], **raced[name]} for name in tasks]
+    # The dense rival holds four numbers for each of ours that is there: not beside another one.
+    against = race_one_by_one({
+        "object2vec, alone": (ours, (many, given.threads)),
+        "PyTorch, dense, alone": (rival, (many, given.threads, False)),
+    }, given.rounds)  # fmt: skip
+    return results + [{"of": name, **many, **figures} for name, figures in against.items()]
 
 
-def _race(rivals: dict[str, int], vocabulary: int, rate: int, given: Any) -> dict[str, Any]:
-    """Let competitors take turns; return records per second and peak memory of each."""
-    context = multiprocessing.get_context("spawn")
-    lanes: dict[str, tuple[Any, Connection]] = {}
-    for name, threads in rivals.items():
-        near, far = context.Pipe()
-        runner = context.Process(target=_run, args=(far, name, vocabulary, rate, threads))
-        runner.start()
-        near.recv()  # it is ready and warm
-        lanes[name] = runner, near
-    rounds: dict[str, list[float]] = {name: [] for name in lanes}
-    for _ in range(given.rounds):
-        for name, (_, lane) in lanes.items():
-            lane.send("go")
-            rounds[name].append(lane.recv())
-    figures = {}
-    for name, (runner, lane) in lanes.items():
-        lane.send("stop")
-        peak = lane.recv() / 2**10
-        figures[name] = {"records_per_s": statistics.median(rounds[name]),
-                         "rounds": rounds[name], "peak_memory_mib": peak}  # fmt: skip
-        runner.join()
-    return figures
+def _threads(given: Any) -> list[dict[str, Any]]:
+    """Return our figures with two threads and with one."""
+    task = {"vocabulary": given.vocabulary, "negatives": 0, "precision": "float32"}
+    lanes = {f"object2vec, {n} threads": (ours, (task, n)) for n in (2, 1)}
+    return [{"of": name, **task, **figures} for name, figures in race(lanes, given.rounds).items()]
 
 
-def _run(lane: Connection, name: str, vocabulary: int, rate: int, threads: int) -> None:
-    """Be one competitor: make a round of steps whenever told to."""
-    steps = {"ours": _ours, "sparse": _torch, "dense": _torch}[name](
-        name, vocabulary, rate, threads
-    )
-    steps()
-    steps()
-    lane.send("ready")
-    while lane.recv() == "go":
-        started = time.perf_counter()
-        records = steps()
-        lane.send(records / (time.perf_counter() - started))
-    lane.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+def columns(task: dict[str, Any], rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return Zipf-distributed ids of both sides, (rows, TOKENS) each, and labels.
 
-
-def _columns(vocabulary: int, rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return Zipf-distributed ids of both sides, (rows, TOKENS) each, and labels."""
+    With ``spread`` in the task that many different ids are drawn and then spread over the whole
+    vocabulary, so that the number of distinct ids of a batch does not depend on its size.
+    """
     draw = np.random.default_rng(0)
-    share = 1 / np.arange(1, vocabulary)
+    size = task.get("spread", task["vocabulary"])
+    share = 1 / np.arange(1, size)
     upto = np.cumsum(share / share.sum())
     ids = [
-        (np.minimum(np.searchsorted(upto, draw.random((rows, TOKENS))), vocabulary - 2) + 1)
-        .astype(np.int32) for _ in range(2)
-    ]  # fmt: skip
+        (np.minimum(np.searchsorted(upto, draw.random((rows, TOKENS))), size - 2) + 1).astype(
+            np.int32
+        )
+        for _ in range(2)
+    ]
+    if "spread" in task:
+        place = np.random.default_rng(1).choice(task["vocabulary"] - 1, size, replace=False) + 1
+        ids = [place[side].astype(np.int32) for side in ids]  # (rows, TOKENS)
     return ids[0], ids[1], (draw.random(rows) < 0.5).astype(np.float32)
 
 
-def _ours(name: str, vocabulary: int, rate: int, threads: int) -> Callable[[], int]:
-    """Return a function that trains one epoch of a few batches and counts its records."""
+def ours(task: dict[str, Any], threads: int) -> Work:
+    """Return a function that trains on a few batches and counts their records."""
     import torch
 
     from object2vec.config import Config
@@ -133,20 +125,22 @@ def _ours(name: str, vocabulary: int, rate: int, threads: int) -> Callable[[], i
     from object2vec.training.optimizers import Optimizer
 
     set_threads(threads)
+    rate = task["negatives"]
     config = Config.build({
         "enc0_network": "pooled_embedding", "enc0_max_seq_len": TOKENS,
-        "enc0_vocab_size": vocabulary, "enc_dim": WIDTH, "comparator_list": "hadamard",
+        "enc0_vocab_size": task["vocabulary"], "enc_dim": WIDTH, "comparator_list": "hadamard",
         "mlp_activation": "relu", "mlp_dim": HIDDEN, "token_embedding_storage_type": "row_sparse",
-        "mini_batch_size": BATCH, "negative_sampling_rate": rate,
+        "mini_batch_size": BATCH, "negative_sampling_rate": rate, "precision": task["precision"],
+        "tied_token_embedding_weight": task.get("tied", False),
     })  # fmt: skip
-    in0, in1, label = _columns(vocabulary, BATCH * BATCHES // (1 + rate))
+    in0, in1, label = columns(task, BATCH * BATCHES // (1 + rate))
     batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
     kernel = kernel_for("auto", "cpu")
     network = Network(config, kernel)
     network.initialize(torch.Generator().manual_seed(0))
     optimizer = Optimizer(network, config, kernel)
 
-    def epoch() -> int:
+    def epoch() -> float:
         metrics = Metrics(classifier=True)
         for batch in batches.epoch(0):
             logits = network(batch.in0, batch.in1, batch.pairing)
@@ -158,30 +152,37 @@ def _ours(name: str, vocabulary: int, rate: int, threads: int) -> Callable[[], i
     return epoch
 
 
-def _torch(name: str, vocabulary: int, rate: int, threads: int) -> Callable[[], int]:
+def rival(task: dict[str, Any], threads: int, is_sparse: bool) -> Work:
     """Return the same in plain PyTorch; negatives are records like any other."""
     import torch
     from torch import nn
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    is_sparse = name == "sparse"
-    bags = [nn.EmbeddingBag(vocabulary, WIDTH, mode="mean", sparse=is_sparse) for _ in range(2)]
+    vocabulary = task["vocabulary"]
+    bag = nn.EmbeddingBag(vocabulary, WIDTH, mode="mean", sparse=is_sparse)
+    other = bag if task.get("tied") else nn.EmbeddingBag(vocabulary, WIDTH, mode="mean",
+                                                        sparse=is_sparse)  # fmt: skip
     head = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(),
                          nn.Linear(HIDDEN, 2))  # fmt: skip
-    tables = [bag.weight for bag in bags]
+    tables = list({id(b): b.weight for b in (bag, other)}.values())
     if is_sparse:
         optimizers = [torch.optim.SparseAdam(tables, lr=4e-4),
                       torch.optim.Adam(head.parameters(), lr=4e-4, fused=True)]  # fmt: skip
     else:
         optimizers = [torch.optim.Adam([*tables, *head.parameters()], lr=4e-4, fused=True)]
-    columns = [torch.from_numpy(column) for column in _columns(vocabulary, BATCH * BATCHES)]
-    batches = list(zip(*(column.split(BATCH) for column in columns), strict=True))
+    sides = [torch.from_numpy(column) for column in columns(task, BATCH * BATCHES)]
+    batches = list(zip(*(column.split(BATCH) for column in sides), strict=True))
 
-    def epoch() -> int:
+    def autocast() -> contextlib.AbstractContextManager[Any]:
+        return torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16")
+
+    def epoch() -> float:
         for in0, in1, label in batches:
-            a, b = bags[0](in0), bags[1](in1)  # (B, D), (B, D)
-            nn.functional.cross_entropy(head(a * b), label.long()).backward()
+            a, b = bag(in0), other(in1)  # (B, D), (B, D)
+            with autocast():
+                logits = head(a * b)  # (B, 2)
+            nn.functional.cross_entropy(logits.float(), label.long()).backward()
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)

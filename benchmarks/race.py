@@ -1,0 +1,125 @@
+"""Rivals that take turns on the same work, each in a process of its own.
+
+Every competitor has its own process, so that each has its own peak memory and none disturbs
+another's caches, allocator or threads; all processes keep freed memory as object2vec's training
+does. They take turns, a round each, and a ratio is taken within a round: what disturbs the machine
+for a while disturbs all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks.common import table
+
+Work = Callable[[], float]  # does one round of work and returns how many units it did
+WARM_UP_ROUNDS = 2
+
+
+def race(
+    rivals: Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]], rounds: int
+) -> dict[str, dict[str, Any]]:
+    """Let rivals take turns; return what each one did.
+
+    Parameters
+    ----------
+    rivals : dict of str to (function, arguments)
+        ``function(*arguments)`` is called in the rival's process and returns its work. The first
+        rival is the one that the others are measured by.
+    rounds : int
+        Turns of each after the warm-up.
+
+    Returns
+    -------
+    dict of str to dict
+        ``per_s``, units per second, median over the rounds; ``rounds``, all of them;
+        ``peak_memory_mib``; ``ours_is_times``, the median ratio within a round of the first rival's
+        rate to this one's, and its extremes ``ratio_spread``.
+    """
+    context = multiprocessing.get_context("spawn")
+    with contextlib.ExitStack() as stack:
+        lanes: dict[str, Connection] = {}
+        for name, (function, arguments) in rivals.items():
+            near, far = context.Pipe()
+            process = context.Process(target=_run, args=(far, function, arguments))
+            process.start()
+            stack.callback(process.join)
+            if near.recv() != "ready":
+                raise SystemExit(f"{name} could not begin; its message stands above")
+            lanes[name] = near
+        rates: dict[str, list[float]] = {name: [] for name in lanes}
+        for _ in range(rounds):
+            for name, lane in lanes.items():
+                lane.send("go")
+                rates[name].append(lane.recv())
+        return _figures(rates, {name: _stop(lane) for name, lane in lanes.items()})
+
+
+def race_one_by_one(
+    rivals: Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]], rounds: int
+) -> dict[str, dict[str, Any]]:
+    """Do the same one rival after the other: for those that do not fit into memory together."""
+    alone = {name: race({name: rival}, rounds)[name] for name, rival in rivals.items()}
+    return _figures(
+        {name: figures["rounds"] for name, figures in alone.items()},
+        {name: figures["peak_memory_mib"] for name, figures in alone.items()},
+    )
+
+
+def show(unit: str, results: list[dict[str, Any]], *keys: str) -> None:
+    """Print results, the settings named by `keys` first."""
+    table(
+        (*keys, "of", unit, "ours is x", "from", "to", "peak MiB"),
+        [(*(r[key] for key in keys), r["of"], f"{r['per_s']:.4g}", f"{r['ours_is_times']:.2f}",
+          *(f"{ratio:.2f}" for ratio in r["ratio_spread"]), round(r["peak_memory_mib"]))
+         for r in results],
+    )  # fmt: skip
+
+
+def _figures(
+    rates: Mapping[str, list[float]], peaks: Mapping[str, float]
+) -> dict[str, dict[str, Any]]:
+    first = next(iter(rates.values()))
+    figures = {}
+    for name, theirs in rates.items():
+        ratios = [ours / their for ours, their in zip(first, theirs, strict=True)]
+        figures[name] = {
+            "per_s": statistics.median(theirs), "rounds": theirs,
+            "ours_is_times": statistics.median(ratios), "ratio_spread": [min(ratios), max(ratios)],
+            "peak_memory_mib": peaks[name],
+        }  # fmt: skip
+    return figures
+
+
+def _run(lane: Connection, function: Callable[..., Work], arguments: tuple[Any, ...]) -> None:
+    """Be one rival: do a round of work whenever told to."""
+    from object2vec.kernels.memory import retain_freed_memory
+
+    retain_freed_memory()
+    try:
+        work = function(*arguments)
+        for _ in range(WARM_UP_ROUNDS):
+            work()
+    except BaseException:
+        lane.send("failed")
+        raise
+    lane.send("ready")
+    while lane.recv() == "go":
+        started = time.perf_counter()
+        units = work()
+        lane.send(units / (time.perf_counter() - started))
+    lane.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+
+
+def _stop(lane: Connection) -> float:
+    """End a rival; return its peak memory in MiB."""
+    lane.send("stop")
+    peak: float = lane.recv()
+    return peak
