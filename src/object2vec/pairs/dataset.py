@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.pairs.mapped import release_pages
 from object2vec.pairs.ragged import Ragged
 from object2vec.pairs.sources import list_sources
 from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statistics
@@ -51,12 +52,15 @@ class Pairs:
         ----------
         rows : int array (m,)
         """
-        return Pairs(
+        taken = Pairs(
             None if self.in0 is None else self.in0.take(rows),
             None if self.in1 is None else self.in1.take(rows),
             None if self.label is None else self.label[rows],
             self.source,
         )
+        sides = [side for side in (self.in0, self.in1) if side is not None]
+        release_pages(*(part for side in sides for part in (side.values, side.offsets)), self.label)
+        return taken
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return what messages call a record: its file and line, or its row in `name`."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.pairs.mapped import release_pages
 
 MAX_ID = 2**31 - 1
 ID_LIST_RULE = f"must be a list of integers in [0, {MAX_ID}]"
@@ -88,6 +89,7 @@ class Ragged:
         bounds = np.unique(np.concatenate([[0], cuts, [len(self)]])).tolist()
         for start, stop in pairwise(bounds):
             yield start, self.slice(start, stop)
+            release_pages(self.values, self.offsets)
 
     def truncated(self, max_len: int) -> Ragged:
         """Return the rows cut to their first `max_len` ids; self if none is longer."""
