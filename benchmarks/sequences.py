@@ -1,0 +1,172 @@
+"""Pairs per second of hcnn and bilstm, beside plain padded PyTorch in float32.
+
+Sentence pairs with lengths like SNLI's (14 and 8 words on average, at most 82), a vocabulary of
+43,533 words of width 300, two networks of the same kind, all comparators:
+
+- ``quick``: the quick run of AWS's sentence-similarity notebook, batches of 8,192, enc_dim 16;
+- ``wide``: batches of 64, enc_dim 512.
+
+The rival has nn.Embedding, nn.Conv1d or nn.LSTM on batches that are padded to their own longest
+sentence, masked maxima, and fused Adam. Both update the whole table, as AWS's default does; ours
+makes its batches inside the measured time, the rival's are padded before.
+
+No data needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import parser, save
+from benchmarks.race import Work, race, show
+
+VOCABULARY, WIDTH, LONGEST, HIDDEN, CLASSES = 43_533, 300, 82, 512, 3
+LAYERS = {"hcnn": 4, "bilstm": 1}
+SIZES = {"quick": (8192, 16, 1), "wide": (64, 512, 8)}  # batch, enc_dim, batches a round
+
+
+def main() -> None:
+    """Race every encoder at every size."""
+    options = parser(__doc__, ".")
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--precision", default="float32", help="of ours; the rival has float32")
+    options.set_defaults(threads=2)
+    given = options.parse_args()
+    results = []
+    for encoder in LAYERS:
+        for size in SIZES:
+            raced = race({
+                "object2vec": (ours, (encoder, size, given.precision, given.threads)),
+                "PyTorch, padded": (rival, (encoder, size, given.threads)),
+            }, given.rounds)  # fmt: skip
+            results += [{"of": name, "encoder": encoder, "size": size, **figures}
+                        for name, figures in raced.items()]  # fmt: skip
+    show("pairs/s", results, "encoder", "size")
+    suffix = "" if given.precision == "float32" else f"_{given.precision}"
+    save(f"sequences{suffix}", {"precision": given.precision, "results": results}, given)
+
+
+def _records(rows: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """Return sentences of both sides as id arrays, and labels."""
+    draw = np.random.default_rng(0)
+    sides = []
+    for mean in (14, 8):
+        lengths = np.clip(draw.gamma(5.0, mean / 5.0, rows).round(), 1, LONGEST).astype(int)
+        sides.append([draw.integers(1, VOCABULARY, n).astype(np.int32) for n in lengths])
+    return sides[0], sides[1], draw.integers(0, CLASSES, rows).astype(np.float32)
+
+
+def ours(encoder: str, size: str, precision: str, threads: int) -> Work:
+    """Return a function that trains on a few batches and counts their pairs."""
+    import torch
+
+    from object2vec.config import Config
+    from object2vec.kernels import kernel_for, set_threads
+    from object2vec.network.network import Network
+    from object2vec.pairs.batches import TrainingBatches
+    from object2vec.pairs.dataset import Pairs
+    from object2vec.training.losses import loss
+    from object2vec.training.metrics import Metrics
+    from object2vec.training.optimizers import Optimizer
+
+    set_threads(threads)
+    batch_size, enc_dim, n_batches = SIZES[size]
+    config = Config.build({
+        "enc0_network": encoder, "enc0_max_seq_len": LONGEST, "enc0_vocab_size": VOCABULARY,
+        "enc0_token_embedding_dim": WIDTH, "enc0_layers": LAYERS[encoder], "enc_dim": enc_dim,
+        "mini_batch_size": batch_size, "mlp_dim": HIDDEN, "num_classes": CLASSES,
+        "precision": precision,
+    })  # fmt: skip
+    in0, in1, label = _records(batch_size * n_batches)
+    batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
+    kernel = kernel_for("auto", "cpu")
+    network = Network(config, kernel)
+    network.initialize(torch.Generator().manual_seed(0))
+    optimizer = Optimizer(network, config, kernel)
+
+    def epoch() -> float:
+        metrics = Metrics(classifier=True)
+        for batch in batches.epoch(0):
+            logits = network(batch.in0, batch.in1, batch.pairing)
+            loss(logits, torch.from_numpy(batch.label), is_classifier=True).backward()
+            optimizer.step()
+            metrics.update(network.scores(logits.detach()).numpy(), batch.label)
+        return batches.records
+
+    return epoch
+
+
+def rival(encoder: str, size: str, threads: int) -> Work:
+    """Return the same in plain PyTorch."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    batch_size, enc_dim, n_batches = SIZES[size]
+    sides = nn.ModuleList([_side(encoder, enc_dim) for _ in range(2)])
+    head = nn.Sequential(nn.Linear(4 * enc_dim, HIDDEN), nn.Linear(HIDDEN, HIDDEN),
+                         nn.Linear(HIDDEN, CLASSES))  # fmt: skip
+    optimizer = torch.optim.Adam([*sides.parameters(), *head.parameters()], lr=4e-4, fused=True)
+    in0, in1, label = _records(batch_size * n_batches)
+    batches = [
+        (_padded(in0[at : at + batch_size]), _padded(in1[at : at + batch_size]),
+         torch.from_numpy(label[at : at + batch_size]).long())
+        for at in range(0, len(label), batch_size)
+    ]  # fmt: skip
+
+    def epoch() -> float:
+        for first, second, target in batches:
+            a, b = sides[0](first), sides[1](second)  # (B, D), (B, D)
+            logits = head(torch.cat([a * b, a, b, (a - b).abs()], dim=1))  # (B, K)
+            nn.functional.cross_entropy(logits, target).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        return len(label)
+
+    return epoch
+
+
+def _padded(rows: list[np.ndarray]) -> Any:
+    """Return sentences as one tensor of ids (B, T), filled up with 0."""
+    import torch
+
+    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(r) for r in rows], batch_first=True)
+
+
+def _side(encoder: str, enc_dim: int) -> Any:
+    """Return an encoder with its token table in plain PyTorch."""
+    import torch
+    from torch import nn
+
+    layers = LAYERS[encoder]
+
+    class Side(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(VOCABULARY, WIDTH)
+            if encoder == "bilstm":
+                self.lstm = nn.LSTM(WIDTH, enc_dim // 2, batch_first=True, bidirectional=True)
+                return
+            filters = enc_dim // layers
+            inputs = [WIDTH] + [filters] * (layers - 1)
+            self.convolutions = nn.ModuleList(nn.Conv1d(i, filters, 3, padding=1) for i in inputs)
+
+        def forward(self, ids: Any) -> Any:
+            x, hidden = self.table(ids), (ids == 0)[:, :, None]  # (B, T, E), (B, T, 1)
+            if encoder == "bilstm":
+                return self.lstm(x)[0].masked_fill(hidden, -torch.inf).amax(1)  # (B, D)
+            x, hidden = x.transpose(1, 2), hidden.transpose(1, 2)  # (B, E, T), (B, 1, T)
+            maxima = []
+            for convolution in self.convolutions:
+                x = torch.relu(convolution(x)).masked_fill(hidden, 0.0)  # (B, F, T)
+                maxima.append(x.amax(2))  # (B, F)
+            return torch.cat(maxima, dim=1)  # (B, D)
+
+    return Side()
+
+
+if __name__ == "__main__":
+    main()
