@@ -92,7 +92,7 @@ def save(name: str, result: Mapping[str, Any], options: argparse.Namespace) -> N
     path = options.results / f"{name}.json"
     script = Path(sys.argv[0]).stem
     facts = {
-        "command": f"python -m benchmarks.{script} {shlex.join(sys.argv[1:])}".strip(),
+        "command": f"python -m benchmarks.{script} {_arguments()}".strip(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": _machine(),
@@ -102,6 +102,13 @@ def save(name: str, result: Mapping[str, Any], options: argparse.Namespace) -> N
     }
     path.write_text(json.dumps(facts | dict(result), indent=1) + "\n", encoding="utf-8")
     print(f"-> {path.name}\n", flush=True)
+
+
+def _arguments() -> str:
+    """Return the words of the command line, without the folders of this machine."""
+    return shlex.join(
+        f"PATH/{Path(word).name}" if Path(word).is_absolute() else word for word in sys.argv[1:]
+    )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -245,11 +245,32 @@ def test_segment_maxima_and_their_gradients_are_those_of_a_loop(lengths, extra, 
         x.grad = None
 
 
-def test_a_maximum_that_is_no_number_does_not_end_the_run():
-    x = torch.tensor([[1.0], [float("nan")], [2.0]], requires_grad=True)
-    found = ReferenceKernel().segment_max(x, torch.tensor([0, 3]))
+@pytest.mark.parametrize("kernel", [CompiledKernel(), ReferenceKernel()], ids=lambda k: k.name)
+def test_a_maximum_that_is_no_number_does_not_end_the_run(kernel):
+    nan = float("nan")
+    x = torch.tensor([[1.0], [nan], [2.0], [nan]], requires_grad=True)
+    found = kernel.segment_max(x, torch.tensor([0, 4]))
     assert found.isnan().all()
     found.sum().backward()
+    assert x.grad.ravel().tolist() == [0.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("kernel", [CompiledKernel(), ReferenceKernel()], ids=lambda k: k.name)
+def test_a_step_without_any_token_moves_a_dense_table_and_no_row_of_a_sparse_one(kernel, optimizer):
+    rule = RULES[optimizer](0.1, 0.01)
+    for storage in ("dense", "row_sparse"):
+        table = TokenTable(VOCAB, WIDTH, kernel, storage, False)
+        table.weight.copy_(torch.randn(VOCAB, WIDTH, generator=torch.Generator().manual_seed(1)))
+        state = new_state(rule, table.weight)
+        table.pool(torch.tensor([1, 2], dtype=torch.int32), torch.tensor([0, 2])).sum().backward()
+        table.update(rule, 1, state)
+        expected, moments = table.weight.clone(), [tensor.clone() for tensor in state]
+        if storage == "dense":
+            rule.update(expected, torch.zeros_like(expected), moments, 2)
+        table.update(rule, 2, state)
+        for ours, theirs in zip((table.weight, *state), (expected, *moments), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=20 * EPS, atol=20 * EPS)
 
 
 @given(st.lists(st.lists(columns, min_size=1, max_size=3), min_size=1, max_size=4),

@@ -271,10 +271,18 @@ def test_resume_into_other_settings_is_refused(changed, named, tmp_path):
         {"train": data(11), "validation": data(5)},
         {"train": data(10, seed=7), "validation": data(5)},  # as many records, other tokens
         {"train": data(10) | {"label": [1] * 10}, "validation": data(5)},
+        {"train": data(10) | {"label": data(10)["label"][::-1]}, "validation": data(5)},
         {"train": data(10), "validation": data(5, seed=8)},
         {"train": data(10)},
     ],
-    ids=["more", "other tokens", "other labels", "other validation", "no validation"],
+    ids=[
+        "more",
+        "other tokens",
+        "other labels",
+        "other order",
+        "other validation",
+        "no validation",
+    ],
 )
 def test_resume_with_other_data_is_refused(channels, tmp_path):
     interrupted(tmp_path / "run")

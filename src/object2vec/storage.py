@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from object2vec.errors import ArtifactError, StorageError, problem
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TEMPORARY_PREFIX = ".incomplete-"
+_PART_BYTES = 64 << 20  # of a tensor that is read at once
 
 
 @contextlib.contextmanager
@@ -170,12 +171,22 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
             _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
             for name, tensor in into.items():
-                source = file.get_tensor(name)
-                if source.dtype != tensor.dtype:
-                    raise ArtifactError(_damaged(path, f"{name} of type {source.dtype}"))
-                tensor.copy_(source)
+                _copy(path, name, file.get_slice(name), tensor)
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
         raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+
+
+def _copy(path: Path, name: str, source: Any, into: Tensor) -> None:
+    """Copy a tensor of a file, a few megabytes at a time: a table may be half of the memory."""
+    if into.ndim == 0:
+        into.copy_(source[...])
+        return
+    step = max(1, _PART_BYTES * len(into) // max(1, into.nbytes))
+    for start in range(0, len(into), step):
+        part = source[start : start + step]
+        if part.dtype != into.dtype:
+            raise ArtifactError(_damaged(path, f"{name} of type {part.dtype}"))
+        into[start : start + step].copy_(part)
 
 
 def _check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:

@@ -236,7 +236,8 @@ def _segment_max(x, offsets, maxima, places):  # type: ignore[no-untyped-def]  #
         for j in range(offsets[i] + 1, offsets[i + 1]):
             row = x[j]
             for e in range(len(best)):
-                is_larger = row[e] > best[e]
+                is_nan = row[e] != row[e] and best[e] == best[e]  # wins, as in PyTorch
+                is_larger = row[e] > best[e] or is_nan
                 best[e] = row[e] if is_larger else best[e]
                 place[e] = j if is_larger else place[e]
 

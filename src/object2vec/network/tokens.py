@@ -83,12 +83,18 @@ class TokenTable(nn.Module):
         """
         tape = [lookup for lookup in self._tape if lookup.gradient is not None]
         self._tape.clear()
-        if not tape:
+        if self.storage == "row_sparse":
+            if tape:
+                self.kernel.update_rows(rule, step, self.weight, state, tape)
             return
-        update = (
-            self.kernel.update_rows if self.storage == "row_sparse" else self.kernel.update_table
-        )
-        update(rule, step, self.weight, state, tape)
+        # Weight decay and momentum move every row of a dense table, also when no token was read.
+        self.kernel.update_table(rule, step, self.weight, state, tape or [self._empty_lookup()])
+
+    def _empty_lookup(self) -> Lookup:
+        """Return a lookup of no sequence."""
+        new = self.weight.new_empty
+        return Lookup(new(0, dtype=torch.int32), new(1, dtype=torch.int64).zero_(),
+                      new(0, self.weight.shape[1]))  # fmt: skip
 
 
 class _RecordedPool(torch.autograd.Function):

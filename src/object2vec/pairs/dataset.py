@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statist
 if TYPE_CHECKING:
     from object2vec.pairs.cache import Cached
 
+_WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
 _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
 
 
@@ -78,6 +80,21 @@ class Pairs:
             return self._cached.statistics
         label = None if self.label is None else LabelStatistics.of(self.label)
         return Statistics(_statistics_of(self.in0), _statistics_of(self.in1), label)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash that tells these records from others, or from the same in another order.
+
+        All labels and a million ids of each side, spread evenly, make it.
+        """
+        content = hashlib.blake2b(digest_size=16)
+        for side in (self.in0, self.in1):
+            for part in () if side is None else (side.values, side.offsets):
+                for start in np.linspace(0, max(0, len(part) - _WINDOW), _WINDOWS, dtype=np.int64):
+                    content.update(np.ascontiguousarray(part[start : start + _WINDOW]).data)
+        if self.label is not None:
+            content.update(np.ascontiguousarray(self.label).data)
+        return content.hexdigest()
 
     @classmethod
     def read(

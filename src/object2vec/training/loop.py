@@ -330,10 +330,10 @@ class Training:
         }
 
     def _data_facts(self) -> dict[str, Any]:
-        """Return what tells one set of data from another: counts, largest ids, sums of labels."""
+        """Return what tells one set of data from another."""
         channels = {"train": self.train.pairs, "validation": self.validation}
         return {
-            channel: None if pairs is None else asdict(pairs.statistics)
+            channel: None if pairs is None else pairs.fingerprint
             for channel, pairs in channels.items()
         }
 

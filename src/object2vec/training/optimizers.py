@@ -49,10 +49,11 @@ class Optimizer:
         for name, table in self.tables.items():
             table.update(self.rule, self.steps, self.state[name])
         for name, parameter in self.parameters.items():
-            if parameter.grad is None:
-                continue
+            gradient = parameter.grad
+            if gradient is None:  # a side without a token in the whole batch
+                gradient = parameter.detach().new_zeros(parameter.shape)  # shape of the parameter
             self.kernel.update_dense(
-                self.rule, self.steps, parameter.data, self.state[name], parameter.grad,
+                self.rule, self.steps, parameter.data, self.state[name], gradient,
                 decay="bias" not in name,
             )  # fmt: skip
             parameter.grad = None
