@@ -210,7 +210,8 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> Channe
     size = config.mini_batch_size
     count = len(batches) if batches else -(-len(pairs) // size)
     repeated = -len(pairs) % size if config.compat_metrics else 0
-    notes = [Note("info", line) for line in report.lines()]
+    _, *facts = report.lines()  # the first one says what the event itself does
+    notes = [Note("info", line) for line in facts]
     notes += [Note("warning", line) for line in report.warnings()]
     return ChannelOpened(
         channel=report.channel, source=source, records=len(pairs),
