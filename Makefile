@@ -14,9 +14,10 @@ OUT ?=
 
 bin := $(VENV)/bin
 installed := $(VENV)/installed
+clients := $(patsubst %,.venv-clients/%/installed,boto3 sdk2 sdk3)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow bench docs clean
+.PHONY: help venv demo check test test-slow test-clients bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -46,6 +47,18 @@ test: check  ## check, then the test suite
 test-slow: $(installed)  ## the long tests: kills, whole trainings
 	$(bin)/pytest -m slow
 
+test-clients: $(installed) $(clients)  ## the real SageMaker clients, against a running server
+	@for python in $(clients:installed=bin/python); do \
+		$$python -m pip freeze | grep -E '^(boto3|sagemaker)=='; done
+	$(bin)/pytest -m clients
+
+# The clients exclude one another, so each has an environment of its own.
+.venv-clients/%/installed: tests/clients/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 bench: $(installed)  ## every benchmark, results in benchmarks/results, tables in the README
 	set -e; for name in movielens documents nli training serving; do \
 		$(bin)/python -m benchmarks.$$name; done
@@ -54,6 +67,6 @@ bench: $(installed)  ## every benchmark, results in benchmarks/results, tables i
 docs: $(installed)  ## write the pages that are generated
 	$(bin)/object2vec hyperparameters --markdown > docs/hyperparameters.md
 
-clean:  ## remove .venv and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+clean:  ## remove .venv, .venv-clients and caches
+	rm -rf $(VENV) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
