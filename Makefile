@@ -18,9 +18,10 @@ BENCHMARKS ?= training table movielens_speed sequences encoding words reading st
 bin := $(VENV)/bin
 installed := $(VENV)/installed
 rivals := .venv-bench
+clients := $(patsubst %,.venv-clients/%/installed,boto3 sdk2 sdk3)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow bench docs clean
+.PHONY: help venv demo check test test-slow test-clients bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +51,18 @@ test: check  ## check, then the test suite
 test-slow: $(installed)  ## the long tests: kills, whole trainings
 	$(bin)/pytest -m slow
 
+test-clients: $(installed) $(clients)  ## the real SageMaker clients, against a running server
+	@for python in $(clients:installed=bin/python); do \
+		$$python -m pip freeze | grep -E '^(boto3|sagemaker)=='; done
+	$(bin)/pytest -m clients
+
+# The clients exclude one another, so each has an environment of its own.
+.venv-clients/%/installed: tests/clients/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 # Rivals bring dozens of packages: they have an environment of their own.
 bench: $(rivals)/installed  ## every benchmark (hours), results in benchmarks/results, and tables
 	set -e; for name in $(BENCHMARKS); do $(rivals)/bin/python -m benchmarks.$$name; done
@@ -65,6 +78,7 @@ $(rivals)/installed: pyproject.toml
 docs: $(installed)  ## write the pages that are generated
 	$(bin)/object2vec hyperparameters --markdown > docs/hyperparameters.md
 
-clean:  ## remove .venv and caches
-	rm -rf $(VENV) $(rivals) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+clean:  ## remove the environments and caches
+	rm -rf $(VENV) $(rivals) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis build \
+		dist
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -157,6 +157,43 @@ def test_refusals_say_what_must_hold(app, body, headers, status, message):
     assert json.loads(text)["error"].startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [([{"in0": [40]}], {}, 400), ([], {"accept": "text/csv"}, 406), ([], LINES, 400)],
+)
+def test_the_runtimes_path_refuses_as_the_runtime_does(app, body, headers, status):
+    found, _, text = ask(app, body, headers)
+    message = json.loads(text)["error"]
+    assert found == status
+    found, sent, body = ask(app, body, headers, path="/endpoints/movies/invocations")
+    assert (found, sent["x-amzn-errortype"], sent["content-type"]) == (424, "ModelError", JSON)
+    assert json.loads(body) == {
+        "Message": f'Received client error ({status}) from primary with message "{message}"',
+        "OriginalStatusCode": status,
+        "OriginalMessage": text.decode(),
+    }
+
+
+def test_the_runtimes_path_names_what_its_clients_send_again(model):
+    path = "/endpoints/movies/invocations"
+    app = create_app(model, Settings(max_payload_bytes=100, max_held_bytes=120))
+
+    async def two():
+        headers = {"content-length": "100"}
+        body = b'{"in0": [1]}'.ljust(100)
+        return await asyncio.gather(*(call(app, body, headers, path=path) for _ in range(2)))
+
+    (status, _, _), (busy, sent, text) = asyncio.run(two())
+    assert (status, busy, sent["retry-after"]) == (200, 429, "1")
+    assert sent["x-amzn-errortype"] == "ThrottlingException"
+    assert json.loads(text)["Message"].startswith("the server: must have memory")
+    app.state.server.is_draining = True
+    status, sent, text = ask(app, b"", path=path)
+    assert (status, sent["x-amzn-errortype"]) == (503, "ServiceUnavailable")
+    assert json.loads(text)["Message"].startswith("the server: is shutting down.")
+    assert ask(create_app(model), b"", path=path)[0] == 204
+
+
 def test_one_byte_more_than_the_limit_is_refused(model):
     app = create_app(model, Settings(max_payload_bytes=30))
     body = json.dumps({"in0": [1, 2]}).encode()

@@ -36,6 +36,8 @@ _MAX_DRAINED_BYTES = 64 * MIB  # of a body that is too large, so that its client
 _CHUNK_BYTES = 1 << 18
 _MAX_TRANSFORM_MIB = 100  # SageMaker: MaxConcurrentTransforms x MaxPayloadInMB
 _TEXT_HEADERS = {b"content-type", b"accept", b"content-length", b"content-encoding", b"expect"}
+# What AWS's clients call a refusal after which they ask again; all others are a ModelError.
+_SENT_AGAIN = {429: "ThrottlingException", 503: "ServiceUnavailable"}
 _FAILED = "the server: failed at this request. Tell who runs it."
 _logger = logging.getLogger(__name__)
 
@@ -186,35 +188,66 @@ class Server:
             )  # fmt: skip
 
 
+Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, headers, body
+
+
+def _refuse(status: int, message: str) -> Refusal:
+    """Refuse a request as a container does."""
+    return status, [], _error(message)
+
+
+def _refuse_as_runtime(status: int, message: str) -> Refusal:
+    """Refuse a request as SageMaker's runtime does, which AWS's clients take us for."""
+    kind = _SENT_AGAIN.get(status, "ModelError")
+    document: dict[str, Any] = {"Message": message}
+    if kind == "ModelError":
+        blamed = "client" if status < 500 else "server"
+        document = {
+            "Message": f'Received {blamed} error ({status}) from primary with message "{message}"',
+            "OriginalStatusCode": status,
+            "OriginalMessage": _error(message).decode(),
+        }
+        status = 424
+    return status, [(b"x-amzn-errortype", kind.encode())], orjson.dumps(document)
+
+
 class Invocations:
     """The ASGI application behind ``/invocations``.
 
     Parameters
     ----------
     server : Server
+    refuse : callable, optional
+        Makes status, headers and body of a refusal out of its status and message; those of a
+        container by default.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, refuse: Callable[[int, str], Refusal] = _refuse) -> None:
         self._server = server
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every outcome is an HTTP response."""
         start = time.perf_counter()
         server = self._server
         extra: list[tuple[bytes, bytes]] = []
+        parts: list[bytes] = []
+        media, message = JSON, ""
         try:
             parts, media = await self._in_time(scope, receive)
             status = 200
         except RequestError as err:
-            status, extra, media = err.status, _retry_after(err), JSON
-            parts = [] if status == 204 else [_error(str(err))]
+            status, extra, message = err.status, _retry_after(err), str(err)
         except Exception:
             _logger.exception("A request failed.")
-            status, media = 500, JSON
-            parts = [_error(_FAILED)]
+            status, message = 500, _FAILED
         if server.is_draining or status in (413, 504):  # what is left of the body is not read
             extra.append((b"connection", b"close"))
-        await self._respond(send, status, parts, media, extra)
+        shown = status
+        if status >= 400:
+            shown, named, body = self._refuse(status, message)
+            extra, parts = extra + named, [body]
+        await self._respond(send, shown, parts, media, extra)
         server.metrics.seconds.observe(time.perf_counter() - start)
         server.metrics.requests(status).inc()
 
@@ -454,9 +487,10 @@ def _routes(server: Server, invocations: Invocations) -> list[Route]:
             "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
         })  # fmt: skip
 
+    runtime = Invocations(server, _refuse_as_runtime)
     return [
         Route("/invocations", invocations, methods=["POST"]),
-        Route("/endpoints/{name}/invocations", invocations, methods=["POST"]),
+        Route("/endpoints/{name}/invocations", runtime, methods=["POST"]),
         Route("/ping", ping),
         Route("/execution-parameters", execution_parameters),
         Route("/metrics", metrics),
