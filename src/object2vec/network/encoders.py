@@ -194,7 +194,7 @@ class BiLSTM(Encoder):
                 x = self.dropout(x) if depth else x
                 packed = nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes))
                 x = lstm(packed)[0].data  # (n, D)
-        x = x[to_steps.argsort()]  # (n, D) by sequence
+        x = x.index_select(0, to_steps.argsort())  # (n, D) by sequence
         if self.mask_padding:
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
         out = torch.zeros(len(sequences), self.enc_dim, device=device)  # (B, D)
