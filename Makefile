@@ -12,7 +12,7 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 VENV ?= .venv
 OUT ?=
-BENCHMARKS ?= training table movielens_speed sequences encoding words reading startup memory serving \
+BENCHMARKS ?= training table movielens_speed sequences encoding words documents_time reading startup memory serving \
 	movielens documents nli
 
 bin := $(VENV)/bin
