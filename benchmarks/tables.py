@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-PAGES = ("README.md",)
+PAGES = ("README.md", "benchmarks/README.md")
 
 
 def main() -> int:
@@ -51,16 +51,122 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def training() -> str:
-    """Return records per second of a training step beside plain PyTorch."""
-    result = _result("training")
+def _race(name: str, unit: str, *keys: str) -> str:
+    """Return the table of a race; `keys` name the settings that stand first."""
     rows = [
-        (f"{r['vocabulary']:,}", r["rate"], r["of"], f"{r['records_per_s']:,.0f}",
-         f"{r['ours_is_times']:.1f}x", f"{r['peak_memory_mib']:,.0f}")
-        for r in result["results"]
+        (*(_plain(r[key]) for key in keys), r["of"], f"{r['per_s']:,.0f}",
+         f"{r['ours_is_times']:.2f}", " to ".join(f"{ratio:.2f}" for ratio in r["ratio_spread"]),
+         f"{r['peak_memory_mib']:,.0f}")
+        for r in _result(name)["results"]
     ]  # fmt: skip
-    header = ("vocabulary", "negatives", "of", "records/s", "ours is", "peak MiB")
-    return _table(header, rows)
+    return _table((*keys, "of", unit, "ours is x", "in rounds", "peak MiB"), rows)
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def training_peers() -> str:
+    """Return records per second of a training step beside plain PyTorch."""
+    return _race("training_peers", "records/s", "negatives", "precision")
+
+
+def training_vocabulary() -> str:
+    """Return the same at few and at many rows."""
+    return _race("training_vocabulary", "records/s", "vocabulary")
+
+
+def training_threads() -> str:
+    """Return the same with one thread and two."""
+    return _race("training_threads", "records/s")
+
+
+def table_fbgemm() -> str:
+    """Return lookup and update of a table beside FBGEMM."""
+    return _race("table_fbgemm", "sequences/s", "rule")
+
+
+def table_memory() -> str:
+    """Return the share of an update's time that its bytes need."""
+    rows = [
+        (r["rule"], f"{r['batch_s'] * 1e3:.1f}", f"{r['memory_bytes'] / 1e9:.3f}",
+         f"{r['touched_bytes'] / 1e9:.3f}", f"{r['bandwidth_bytes_per_s'] / 1e9:.1f}",
+         f"{r['memory_share']:.0%}", f"{r['touched_share']:.0%}")
+        for r in _result("table_memory")["results"]
+    ]  # fmt: skip
+    return _table(("rule", "ms a batch", "GB from memory", "GB touched", "GB/s of memory",
+                   "share of its time", "share, touched"), rows)  # fmt: skip
+
+
+def movielens_speed() -> str:
+    """Return pairs per second of MovieLens' steps."""
+    return _race("movielens_speed", "pairs/s", "task")
+
+
+def sequences() -> str:
+    """Return pairs per second of hcnn and bilstm."""
+    return _race("sequences", "pairs/s", "encoder", "size")
+
+
+def encoding_memory() -> str:
+    """Return sequences encoded per second in memory."""
+    return _race("encoding_memory", "sequences/s")
+
+
+def encoding_files() -> str:
+    """Return sequences encoded per second by the command line."""
+    return _race("encoding_files", "sequences/s")
+
+
+def reading() -> str:
+    """Return rows read per second."""
+    return _race("reading", "rows/s")
+
+
+def words() -> str:
+    """Return speed and quality of word vectors."""
+    rows = [(r["of"], f"{r['words_per_s']:,.0f}", f"{r['hits@10']:.1%}", f"{r['mrr']:.3f}")
+            for r in _result("words")["results"]]  # fmt: skip
+    return _table(("of", "words/s", "synonym among the nearest 10", "mean reciprocal rank"), rows)
+
+
+def documents_time() -> str:
+    """Return the time to the quality of retrieval that StarSpace is quoted with."""
+    result = _result("documents_time")
+    star = result["starspace"]
+    rows = [(f"object2vec, {r['epochs']} epochs", r) for r in result["runs"]]
+    rows.append(("StarSpace, quoted", star))
+    return _table(
+        ("of", "seconds", "hits@1", "hits@10", "mean rank"),
+        [(name, f"{r['seconds']:.0f}", f"{r['hits@1']:.1%}", f"{r['hits@10']:.1%}",
+          f"{r['mean_rank']:.0f}") for name, r in rows],
+    )  # fmt: skip
+
+
+def startup() -> str:
+    """Return the time to begin."""
+    rows = [(r["of"], f"{r['median_s']:.2f}", f"{min(r['rounds_s']):.2f}",
+             f"{max(r['rounds_s']):.2f}") for r in _result("startup")["results"]]  # fmt: skip
+    return _table(("what", "median s", "fastest", "slowest"), rows)
+
+
+def memory() -> str:
+    """Return the memory that training needs."""
+    rows = [(f"{r['data_bytes'] / 1e6:,.0f}", f"{r['pairs']:,}", f"{r['peak_bytes'] / 1e6:,.0f}",
+             f"{r['of_allowance']:.0%}", f"{r['seconds']:.0f}")
+            for r in _result("memory")["runs"]]  # fmt: skip
+    return _table(("data MB", "pairs", "peak MB", "of the allowance", "seconds"), rows)
+
+
+def serving() -> str:
+    """Return requests per second beside a bare echo and FastAPI."""
+    rows = [
+        (kind, name, f"{f['requests_per_s']:,.0f}", f"{f['p50_ms']:.1f}", f"{f['p99_ms']:.1f}",
+         f"{f['share_of_echo']:.0%}")
+        for kind, servers in _result("serving")["measured"].items()
+        for name, f in servers.items()
+    ]  # fmt: skip
+    return _table(("answers", "server", "requests/s", "p50 ms", "p99 ms", "of the echo"), rows)
 
 
 def movielens() -> str:
@@ -82,7 +188,14 @@ def _spread(values: dict[str, Any]) -> str:
     return f"{values['mean']:.3f} ({values['min']:.3f} to {values['max']:.3f})"
 
 
-TABLES: dict[str, Callable[[], str]] = {"movielens": movielens, "training": training}
+TABLES: dict[str, Callable[[], str]] = {
+    function.__name__: function
+    for function in (
+        movielens, training_peers, training_vocabulary, training_threads, table_fbgemm,
+        table_memory, movielens_speed, sequences, encoding_memory, encoding_files, reading, words,
+        documents_time, startup, memory, serving,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())
