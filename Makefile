@@ -21,7 +21,7 @@ rivals := .venv-bench
 clients := $(patsubst %,.venv-clients/%/installed,boto3 sdk2 sdk3)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow test-clients bench docs clean
+.PHONY: help venv demo check test test-slow test-clients test-triton bench docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,10 @@ test: check  ## check, then the test suite
 
 test-slow: $(installed)  ## the long tests: kills, whole trainings
 	$(bin)/pytest -m slow
+
+test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is installed
+	TRITON_INTERPRET=1 $(bin)/pytest tests/test_kernels.py tests/test_triton.py
+	$(bin)/pytest tests/test_triton.py
 
 test-clients: $(installed) $(clients)  ## the real SageMaker clients, against a running server
 	@for python in $(clients:installed=bin/python); do \

@@ -414,8 +414,8 @@ def _extension_rows() -> list[Hyperparameter]:
              "Average metrics as AWS does, over batches filled up with repeated rows, instead of "
              "over the real rows.", "extension"),
         _row("kernel", Choice(("auto", "compiled", "reference")), "auto",
-             "Code for row_sparse tables: compiled kernels, or plain PyTorch; auto compiles where "
-             "it can.", "extension"),
+             "Code for token tables and updates: compiled kernels (Numba on a CPU, Triton on a "
+             "GPU), or plain PyTorch; auto compiles where it can.", "extension"),
     ]
 # fmt: on
 

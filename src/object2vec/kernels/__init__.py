@@ -20,21 +20,41 @@ def kernel_for(name: str, device: str) -> Kernel:
     Parameters
     ----------
     name : {"auto", "compiled", "reference"}
-        The hyperparameter `kernel`. ``auto`` compiles on a CPU if Numba is there, else it falls
-        back to the reference and says so once.
+        The hyperparameter `kernel`. ``compiled`` is Numba on a CPU and Triton on a GPU. ``auto`` is
+        the same: where what it needs is missing, both fall back to the reference and say so once.
     device : str
         ``cpu`` or ``cuda:N``.
     """
     from object2vec.kernels.reference import ReferenceKernel
 
-    if name == "reference" or device != "cpu":
+    if name == "reference":
         return ReferenceKernel()
+    return (_cpu_kernel() if device == "cpu" else _gpu_kernel(device)) or ReferenceKernel()
+
+
+def _cpu_kernel() -> Kernel | None:
+    """Return Numba's kernel, or None if it is not installed."""
     try:
         from object2vec.kernels.compiled import CompiledKernel
     except ImportError as err:
         _logger.warning("The compiled kernels need numba (%s); using plain PyTorch, slower.", err)
-        return ReferenceKernel()
+        return None
     return CompiledKernel()
+
+
+def _gpu_kernel(device: str) -> Kernel | None:
+    """Return Triton's kernel, or None if it is not installed or does not run on a device."""
+    try:
+        from object2vec.kernels.cuda import TritonKernel, probe
+
+        probe(device)
+    # Triton compiles when it first runs. Then it may miss a C compiler, as small images do, find
+    # the GPU too old or its cache read-only: each raises another type, and none must end a run.
+    except Exception as err:
+        why = f"{type(err).__name__}: {err}".splitlines()[0]
+        _logger.warning("The GPU's kernels need triton (%s); using plain PyTorch, slower.", why)
+        return None
+    return TritonKernel()
 
 
 def place(device: str) -> str:

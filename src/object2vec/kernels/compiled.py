@@ -22,7 +22,7 @@ from torch import Tensor
 
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.prefetch import prefetch_row
-from object2vec.kernels.rules import RULES, TINY, Adadelta, Adagrad, Adam, RMSProp, Rule
+from object2vec.kernels.rules import RULES, TINY, Rule, settings
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -143,17 +143,8 @@ def set_threads(count: int) -> None:
 
 
 def _settings(rule: Rule, step: int, decay: bool = True) -> tuple[int, Floats]:
-    """Return the rule's code and its constants: rate, weight decay, two of its own, epsilon."""
-    own = {
-        Adam: (Adam.beta1, Adam.beta2, Adam.epsilon),
-        Adagrad: (0.0, 0.0, Adagrad.epsilon),
-        RMSProp: (RMSProp.gamma, 0.0, RMSProp.epsilon),
-        Adadelta: (Adadelta.rho, 0.0, Adadelta.epsilon),
-    }.get(type(rule), (0.0, 0.0, 0.0))
-    wd = rule.weight_decay if decay else 0.0
-    return _CODES[rule.name], np.array(
-        [rule.rate(step), wd, *own, 1 - own[0], 1 - own[1]], np.float32
-    )
+    """Return the rule's code and its constants."""
+    return _CODES[rule.name], np.array(settings(rule, step, decay), np.float32)
 
 
 def _arrays(weight: Tensor, state: Sequence[Tensor]) -> tuple[Any, Any, Any]:

@@ -168,3 +168,22 @@ RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (SGD, Adam, Adagrad,
 def new_state(rule: Rule, weight: Tensor) -> tuple[Tensor, ...]:
     """Return the initial state of a weight: zeros, which cost no memory until they are touched."""
     return tuple(torch.zeros_like(weight) for _ in rule.state_names)
+
+
+def settings(rule: Rule, step: int, decay: bool = True) -> tuple[float, ...]:
+    """Return what compiled code needs of a rule, in one form for all of them.
+
+    Returns
+    -------
+    tuple of float
+        Rate, weight decay, two coefficients of the moments, epsilon, and one less each coefficient;
+        0 for what a rule does not have.
+    """
+    first, second, epsilon = {
+        Adam: (Adam.beta1, Adam.beta2, Adam.epsilon),
+        Adagrad: (0.0, 0.0, Adagrad.epsilon),
+        RMSProp: (RMSProp.gamma, 0.0, RMSProp.epsilon),
+        Adadelta: (Adadelta.rho, 0.0, Adadelta.epsilon),
+    }.get(type(rule), (0.0, 0.0, 0.0))
+    wd = rule.weight_decay if decay else 0.0
+    return rule.rate(step), wd, first, second, epsilon, 1 - first, 1 - second
