@@ -169,7 +169,7 @@ def _bounds(starts: Integers) -> Integers:
 @njit(nogil=True, cache=True, error_model="numpy")
 def _decayed(moment, keep, rest, addend):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     value = keep * moment + rest * addend
-    return value if abs(value) >= _TINY else np.float32(0.0)
+    return np.float32(0.0) if abs(value) < _TINY else value  # NaN stays NaN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
