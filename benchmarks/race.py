@@ -50,7 +50,7 @@ def race(
             near, far = context.Pipe()
             process = context.Process(target=_run, args=(far, function, arguments))
             process.start()
-            stack.callback(process.join)
+            stack.callback(_end, process)
             if near.recv() != "ready":
                 raise SystemExit(f"{name} could not begin; its message stands above")
             lanes[name] = near
@@ -116,6 +116,12 @@ def _run(lane: Connection, function: Callable[..., Work], arguments: tuple[Any, 
         units = work()
         lane.send(units / (time.perf_counter() - started))
     lane.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+
+
+def _end(process: Any) -> None:
+    """Wait for a rival that was told to stop; end one that was not, as another could not begin."""
+    process.join(timeout=5)
+    process.kill()
 
 
 def _stop(lane: Connection) -> float:

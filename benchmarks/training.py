@@ -106,8 +106,8 @@ def columns(task: dict[str, Any], rows: int) -> tuple[np.ndarray, np.ndarray, np
         for _ in range(2)
     ]
     if "spread" in task:
-        place = np.random.default_rng(1).choice(task["vocabulary"] - 1, size, replace=False) + 1
-        ids = [place[side].astype(np.int32) for side in ids]  # (rows, TOKENS)
+        rows_of = np.random.default_rng(1).choice(task["vocabulary"], size, replace=False)
+        ids = [rows_of[side].astype(np.int32) for side in ids]  # (rows, TOKENS)
     return ids[0], ids[1], (draw.random(rows) < 0.5).astype(np.float32)
 
 
@@ -131,7 +131,7 @@ def ours(task: dict[str, Any], threads: int) -> Work:
         "enc0_vocab_size": task["vocabulary"], "enc_dim": WIDTH, "comparator_list": "hadamard",
         "mlp_activation": "relu", "mlp_dim": HIDDEN, "token_embedding_storage_type": "row_sparse",
         "mini_batch_size": BATCH, "negative_sampling_rate": rate, "precision": task["precision"],
-        "tied_token_embedding_weight": task.get("tied", False),
+        "tied_token_embedding_weight": task.get("tied", False), "mask_padding": False,
     })  # fmt: skip
     in0, in1, label = columns(task, BATCH * BATCHES // (1 + rate))
     batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)

@@ -31,6 +31,7 @@ _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
 _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
 _TINY = np.float32(TINY)
+_GRADIENTS_AHEAD = 4  # gradients that a sum fetches before their turn
 _ROW_COST = 16  # gradients that can be summed in the time of updating a row, about
 _AHEAD = 8  # rows that a lookup fetches before their turn
 _SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
@@ -273,6 +274,8 @@ def _group(ids, owners, places):  # type: ignore[no-untyped-def]  # noqa: ANN001
 def _reduce(gradient, owners, start, stop, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     out[:] = 0.0
     for k in range(start, stop):
+        if k + _GRADIENTS_AHEAD < len(owners):
+            prefetch_row(gradient, owners[k + _GRADIENTS_AHEAD])
         row = gradient[owners[k]]
         for e in range(len(out)):
             out[e] += row[e]

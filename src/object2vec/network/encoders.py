@@ -1,15 +1,16 @@
 """The three encoder families: token sequences in, embeddings of width `enc_dim` out.
 
-Nothing is padded. Sequences travel as one flat run of tokens with offsets, and every encoder's work
-follows the number of tokens: the convolutions run over the flat run with a gap of zeros between
-neighbours, the LSTM over packed time steps. So neither padding nor the other rows of a batch can
-change a row's embedding.
+Sequences travel as one flat run of tokens with offsets, and every encoder's work follows the number
+of tokens: pooling sums over segments, the convolutions run over the flat run with a gap of zeros
+between neighbours, the LSTM over packed time steps or small groups of rows of about equal length.
+Neither padding nor the other rows of a batch can change a row's embedding.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -185,16 +186,13 @@ class BiLSTM(Encoder):
         device = table.weight.device
         present = np.flatnonzero(sequences.lengths)  # (P,)
         kept = sequences.take(present) if len(present) < len(sequences) else sequences
-        order, batch_sizes = _packed_order(kept.lengths)  # (n,), (T,)
         ids, offsets = _tensors(kept, device)  # (n,), (P + 1,)
-        to_steps = torch.from_numpy(order).to(device)
-        x = self.embed(table, ids[to_steps])  # (n, E) by time step
+        x = self.embed(table, ids)  # (n, E)
+        states = _packed_states if device.type == "cuda" else _grouped_states
         with torch.autocast(device.type, enabled=False):  # its rounding adds up over the steps
             for depth, lstm in enumerate(self.lstms):
-                x = self.dropout(x) if depth else x
-                packed = nn.utils.rnn.PackedSequence(x, torch.from_numpy(batch_sizes))
-                x = lstm(packed)[0].data  # (n, D)
-        x = x.index_select(0, to_steps.argsort())  # (n, D) by sequence
+                assert isinstance(lstm, nn.LSTM)
+                x = states(lstm, self.dropout(x) if depth else x, kept.lengths)  # (n, D)
         if self.mask_padding:
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
         out = torch.zeros(len(sequences), self.enc_dim, device=device)  # (B, D)
@@ -202,20 +200,81 @@ class BiLSTM(Encoder):
         return out.index_copy(0, torch.from_numpy(present).to(device), maxima)
 
 
-def _packed_order(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flat place of each token of a packed sequence, (n,), and its batch sizes, (T,).
+def _packed_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
+    """Return the states (n, D) of a bidirectional LSTM over packed time steps.
 
     A packed sequence holds the first token of every row, then the second ones, and so on, rows from
-    the longest to the shortest.
+    the longest to the shortest: what a GPU's library takes.
     """
     by_length = np.argsort(-lengths, kind="stable")  # (P,)
     rank = np.empty_like(by_length)
     rank[by_length] = np.arange(len(lengths))
+    owner, step = _owners_and_steps(lengths)  # (n,), (n,)
+    order = torch.from_numpy(np.lexsort((rank[owner], step))).to(x.device)  # (n,)
+    batch_sizes = torch.from_numpy(np.bincount(step))  # (T,)
+    packed = nn.utils.rnn.PackedSequence(x.index_select(0, order), batch_sizes)
+    states: Tensor = lstm(packed)[0].data  # (n, D) by time step
+    return states.index_select(0, order.argsort())  # (n, D) by sequence
+
+
+def _grouped_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
+    """Return the same over groups of rows of about equal length, padded to the longest of a group.
+
+    A CPU's library has a fast LSTM that takes no packed steps. Each direction runs on its own, the
+    second one over reversed rows, so that padding stands at the end and no state of a token sees
+    it.
+    """
+    weights = [weight for weight in lstm._flat_weights if weight is not None]  # 4 a direction
+    groups = list(_groups(lengths))
+    directions = []
+    for half, is_reversed in ((weights[:4], False), (weights[4:], True)):
+        indices, masks = zip(
+            *(_group_index(lengths, *group, is_reversed) for group in groups), strict=True
+        )
+        index, is_token = (np.concatenate([a.ravel() for a in p]) for p in (indices, masks))  # (m,)
+        # Gathered once: the backward pass of each gather makes a gradient as large as x.
+        padded = torch.split(x.index_select(0, torch.from_numpy(index)), [i.size for i in indices])
+        states = []
+        for rows, group in zip(indices, padded, strict=True):
+            start = x.new_zeros(1, rows.shape[1], lstm.hidden_size)  # (1, G, D / 2)
+            steps = group.view(*rows.shape, -1)  # (T, G, E)
+            out, _, _ = torch.lstm(steps, (start, start), half, True, 1, 0.0, False, False, False)
+            states.append(out.flatten(0, 1))  # (T G, D / 2)
+        places = np.empty(len(x), np.int64)  # where each token's state stands
+        places[index[is_token]] = np.flatnonzero(is_token)
+        directions.append(torch.cat(states).index_select(0, torch.from_numpy(places)))
+    return torch.cat(directions, dim=1)  # (n, D)
+
+
+def _groups(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield groups of rows of similar length, and the longest of each.
+
+    Larger groups make larger matrix products, smaller ones less padding; twice the root of the
+    number of rows is the best of both from 64 to 8,192 rows (benchmarks/LOG.md).
+    """
+    by_length = np.argsort(-lengths, kind="stable")  # (P,)
+    size = max(1, round(2 * math.sqrt(len(lengths))))
+    for start in range(0, len(lengths), size):
+        rows = by_length[start : start + size]
+        yield rows, int(lengths[rows[0]])
+
+
+def _group_index(
+    lengths: np.ndarray, rows: np.ndarray, steps: int, is_reversed: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flat place of each token of a group by time step, and where there is one."""
+    starts = (np.cumsum(lengths) - lengths)[rows]  # (G,)
+    step = np.arange(steps)[:, None]  # (T, 1)
+    is_token = step < lengths[rows]  # (T, G)
+    place = starts + (lengths[rows] - 1 - step if is_reversed else step)  # (T, G)
+    return np.where(is_token, place, 0), is_token
+
+
+def _owners_and_steps(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row of each token and its place in it, (n,) each."""
     owner = np.repeat(np.arange(len(lengths)), lengths)  # (n,)
-    starts = np.cumsum(lengths) - lengths
-    step = np.arange(len(owner)) - starts[owner]  # (n,)
-    order = np.lexsort((rank[owner], step))  # (n,)
-    return order, np.bincount(step)
+    starts = np.cumsum(lengths) - lengths  # (P,)
+    return owner, np.arange(len(owner)) - starts[owner]
 
 
 def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:
