@@ -7,9 +7,9 @@ hits@1 20.0 %, hits@10 46.5 %, mean rank 199 on texts like these; the figures ar
 is not run here.
 
 The settings are inside the documented ones, but not AWS's: no hidden layer, so that the comparator
-and one weight for each number of the product decide, all sentences of each article, more of its rest,
-19 negatives made of the encodings that a batch has anyway. They were chosen by ranking the dev
-articles (benchmarks/LOG.md). Each number of epochs is a training of its own.
+and one weight for each number of the product decide, all sentences of each article, more of its
+rest, 19 negatives made of the encodings that a batch has anyway. They were chosen by ranking the
+dev articles (benchmarks/LOG.md). Each number of epochs is a training of its own.
 """
 
 from __future__ import annotations

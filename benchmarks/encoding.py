@@ -6,17 +6,16 @@ memory
     `Object2Vec.encode` with ids as (values, offsets), beside a bare torch.nn.EmbeddingBag over the
     same flat ids: no checks, no batches, no answer to put together.
 files
-    `object2vec encode` from JSON Lines of ids to a .npy file, the whole process with its start-up,
-    beside sentence-transformers' StaticEmbedding and model2vec, which encode the same number of
-    words from text that is in memory already. Text has to be cut into tokens and ids have not; that
-    is part of what is compared: what a user has to wait for vectors.
+    From a file to a .npy file, each in a process of its own, start-up included: `object2vec encode`
+    from JSON Lines of ids, beside sentence-transformers' StaticEmbedding and model2vec from lines
+    of text with as many words. Text has to be cut into tokens and ids have not; that is part of
+    what is compared: how long a user waits for vectors.
 
 No data needed; `files` needs sentence-transformers and model2vec.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,7 @@ from benchmarks.common import parser, save
 from benchmarks.race import Work, race, show
 
 VOCABULARY, WIDTH, TOKENS = 30_000, 256, 15
-ROWS = {"memory": 500_000, "files": 300_000}
+ROWS = {"memory": 500_000, "files": 600_000}
 
 
 def main() -> None:
@@ -37,8 +36,13 @@ def main() -> None:
     options = parser(__doc__, ".")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--part", choices=tuple(ROWS), action="append")
+    options.add_argument("--peer", nargs=2, help="be this rival in this folder: for `files`")
     options.set_defaults(threads=2)
     given = options.parse_args()
+    if given.peer:
+        name, folder = given.peer
+        PEERS[name](Path(folder), given.threads)
+        return
     for part in given.part or tuple(ROWS):
         with tempfile.TemporaryDirectory() as folder:
             raced = race(globals()[f"_{part}"](Path(folder), given.threads), given.rounds)
@@ -54,14 +58,20 @@ def _memory(folder: Path, threads: int) -> dict[str, Any]:
 
 
 def _files(folder: Path, threads: int) -> dict[str, Any]:
-    model, ids = _model(folder), _ids(ROWS["files"])
-    lines = "".join(f'{{"in0": {row}}}\n' for row in ids.tolist())
+    model, ids = _model(folder), _ids(ROWS["files"]).tolist()
+    lines = "".join(f'{{"in0": {row}}}\n' for row in ids)
     (folder / "in0.jsonl").write_text(lines, encoding="utf-8")
-    return {
-        "object2vec encode": (command, (model, folder)),
-        "sentence-transformers": (sentence_transformers, (threads,)),
-        "model2vec": (model2vec, (threads,)),
-    }
+    texts = "".join(" ".join(f"w{i}" for i in row) + "\n" for row in ids)
+    (folder / "texts.txt").write_text(texts, encoding="utf-8")
+    vectors = np.random.default_rng(0).normal(size=(VOCABULARY, WIDTH)).astype(np.float32)
+    np.save(folder / "vectors.npy", vectors)
+    ours = ["object2vec", "encode", str(model), "--side", "in0", str(folder / "in0.jsonl"),
+            "--format", "npy", "--out", str(folder / "out.npy")]  # fmt: skip
+    peer = ["benchmarks.encoding", "--threads", str(threads), "--peer"]
+    commands = {"object2vec encode": ours} | {
+        name: [*peer, name, str(folder)] for name in PEERS
+    }  # fmt: skip
+    return {name: (command, (words, folder)) for name, words in commands.items()}
 
 
 def _model(folder: Path) -> Path:
@@ -120,15 +130,12 @@ def bag(threads: int) -> Work:
     return encode
 
 
-def command(model: Path, folder: Path) -> Work:
-    """Return a function that runs the command line."""
-    words = [sys.executable, "-m", "object2vec", "encode", str(model), "--side", "in0",
-             str(folder / "in0.jsonl"), "--format", "npy", "--out",
-             str(folder / "out.npy")]  # fmt: skip
+def command(words: list[str], folder: Path) -> Work:
+    """Return a function that runs a module as a process and counts its vectors."""
 
     def encode() -> float:
         (folder / "out.npy").unlink(missing_ok=True)
-        subprocess.run(words, check=True, env=os.environ | {"OBJECT2VEC_CACHE": str(folder)})
+        subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True)
         return len(np.load(folder / "out.npy", mmap_mode="r"))
 
     return encode
@@ -144,37 +151,29 @@ def _tokenizer() -> Any:
     return tokenizer
 
 
-def _texts() -> list[str]:
-    return [" ".join(f"w{i}" for i in row) for row in _ids(ROWS["files"]).tolist()]
-
-
-def sentence_transformers(threads: int) -> Work:
-    """Return the same by sentence-transformers, from text."""
+def sentence_transformers(folder: Path, threads: int) -> None:
+    """Encode the texts by sentence-transformers."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import StaticEmbedding
 
     torch.set_num_threads(threads)
-    module = StaticEmbedding(_tokenizer(), embedding_dim=WIDTH)
-    model, texts = SentenceTransformer(modules=[module], device="cpu"), _texts()
-
-    def encode() -> float:
-        return len(model.encode(texts, batch_size=1024, show_progress_bar=False))
-
-    return encode
+    module = StaticEmbedding(_tokenizer(), embedding_weights=np.load(folder / "vectors.npy"))
+    model = SentenceTransformer(modules=[module], device="cpu")
+    texts = (folder / "texts.txt").read_text(encoding="utf-8").splitlines()
+    np.save(folder / "out.npy", model.encode(texts, batch_size=1024, show_progress_bar=False))
 
 
-def model2vec(threads: int) -> Work:
-    """Return the same by model2vec, from text."""
+def model2vec(folder: Path, threads: int) -> None:
+    """Encode the texts by model2vec."""
     from model2vec import StaticModel
 
-    vectors = np.random.default_rng(0).normal(size=(VOCABULARY, WIDTH)).astype(np.float32)
-    model, texts = StaticModel(vectors, _tokenizer(), config={}), _texts()
+    model = StaticModel(np.load(folder / "vectors.npy"), _tokenizer(), config={})
+    texts = (folder / "texts.txt").read_text(encoding="utf-8").splitlines()
+    np.save(folder / "out.npy", model.encode(texts))
 
-    def encode() -> float:
-        return len(model.encode(texts))
 
-    return encode
+PEERS = {"sentence-transformers": sentence_transformers, "model2vec": model2vec}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Rivals that take turns on the same work, each in a process of its own.
 
 Every competitor has its own process, so that each has its own peak memory and none disturbs
-another's caches, allocator or threads; all processes keep freed memory as object2vec's training
-does. They take turns, a round each, and a ratio is taken within a round: what disturbs the machine
-for a while disturbs all of them.
+another's caches, allocator or threads; all keep freed memory as object2vec's training does, except
+those named plain. They take turns, a round each, and a ratio is taken within a round: what disturbs
+the machine for a while disturbs all of them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from benchmarks.common import table
@@ -24,7 +25,9 @@ WARM_UP_ROUNDS = 2
 
 
 def race(
-    rivals: Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]], rounds: int
+    rivals: Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]],
+    rounds: int,
+    plain: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Let rivals take turns; return what each one did.
 
@@ -35,6 +38,8 @@ def race(
         rival is the one that the others are measured by.
     rounds : int
         Turns of each after the warm-up.
+    plain : collection of str
+        Rivals that leave the allocator as the system sets it.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def race(
         lanes: dict[str, Connection] = {}
         for name, (function, arguments) in rivals.items():
             near, far = context.Pipe()
-            process = context.Process(target=_run, args=(far, function, arguments))
+            process = context.Process(target=_run, args=(far, function, arguments, name in plain))
             process.start()
             stack.callback(_end, process)
             if near.recv() != "ready":
@@ -98,12 +103,15 @@ def _figures(
     return figures
 
 
-def _run(lane: Connection, function: Callable[..., Work], arguments: tuple[Any, ...]) -> None:
+def _run(
+    lane: Connection, function: Callable[..., Work], arguments: tuple[Any, ...], is_plain: bool
+) -> None:
     """Be one rival: do a round of work whenever told to."""
     from object2vec.kernels.memory import retain_freed_memory
 
-    retain_freed_memory()
     try:
+        if not is_plain:
+            retain_freed_memory()
         work = function(*arguments)
         for _ in range(WARM_UP_ROUNDS):
             work()
@@ -115,7 +123,19 @@ def _run(lane: Connection, function: Callable[..., Work], arguments: tuple[Any, 
         started = time.perf_counter()
         units = work()
         lane.send(units / (time.perf_counter() - started))
-    lane.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
+    lane.send(_peak_mib())
+
+
+def _peak_mib() -> float:
+    """Return the peak memory of this process.
+
+    What getrusage says on Linux begins with the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**10
 
 
 def _end(process: Any) -> None:

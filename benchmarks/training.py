@@ -9,6 +9,9 @@ in plain PyTorch and get batches that are tensors already:
 - ``dense``: EmbeddingBag with a dense gradient and fused Adam: the best that a user gets without
   us.
 
+Both run as they come, and once more with the allocator's setting that our training makes for itself
+("kept": freed memory stays with the process), which helps them, too.
+
 With a negative sampling rate r the rivals get each record's r negatives as records. Three parts:
 
 peers
@@ -62,7 +65,9 @@ def _peers(given: Any) -> list[dict[str, Any]]:
             "object2vec": (ours, (task, given.threads)),
             "PyTorch, sparse": (rival, (task, given.threads, True)),
             "PyTorch, dense": (rival, (task, given.threads, False)),
-        }, given.rounds)  # fmt: skip
+            "PyTorch, sparse, kept": (rival, (task, given.threads, True)),
+            "PyTorch, dense, kept": (rival, (task, given.threads, False)),
+        }, given.rounds, plain=("PyTorch, sparse", "PyTorch, dense"))  # fmt: skip
         results += [{"of": name, **task, **figures} for name, figures in raced.items()]
     return results
 

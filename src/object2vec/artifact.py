@@ -26,7 +26,7 @@ import torch
 from object2vec.config import Config
 from object2vec.errors import ArtifactError, ConfigError, problem
 from object2vec.kernels import kernel_for, place
-from object2vec.network.network import Network, parameter_count
+from object2vec.network.network import Network, materialize, parameter_count
 from object2vec.remote import PathLike, local_model, model_target
 from object2vec.storage import read_tensors, whole_folder, write_tensors
 from object2vec.version import VERSION
@@ -245,7 +245,7 @@ def _read_network(path: Path, config: Config, device: str) -> Network:
             problem(str(path), f"must hold at least {needed} bytes", path.stat().st_size,
                     "The file is truncated: copy the model again.")
         )  # fmt: skip
-    network.to_empty(device="cpu")
+    materialize(network)
     read_tensors(path, network.state_dict())
     return network.to(device).eval()
 

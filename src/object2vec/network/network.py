@@ -132,9 +132,19 @@ def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
     ]
 
 
+def materialize(network: Network) -> None:
+    """Give a network that was built on the meta device memory on the CPU, not yet filled.
+
+    The same as `torch.nn.Module.to_empty`, which imports a third of a second's worth of modules.
+    """
+    network._apply(  # type: ignore[no-untyped-call]
+        lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+    )
+
+
 def parameter_count(network: Network) -> int:
     """Return the number of trained numbers without the token tables, as AWS's log counts them."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["Encoder", "Network", "parameter_count"]
+__all__ = ["Encoder", "Network", "materialize", "parameter_count"]

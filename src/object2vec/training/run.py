@@ -17,7 +17,7 @@ from object2vec.config import Config, EncoderConfig, Note
 from object2vec.errors import ConfigError, DataError, problem
 from object2vec.kernels import kernel_for, place, set_threads
 from object2vec.kernels.memory import release_freed_memory, retain_freed_memory
-from object2vec.network.network import Network, parameter_count
+from object2vec.network.network import Network, materialize, parameter_count
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
@@ -80,7 +80,7 @@ class Run:
         kernel = kernel_for(config.kernel, device)
         with torch.device("meta"):  # PyTorch's own initial weights would draw from global state
             self.network = Network(config, kernel)
-        self.network.to_empty(device="cpu")
+        materialize(self.network)
         self.network.initialize(torch.Generator().manual_seed(config.seed))
         self.vocabularies, notes = _load_auxiliary(self.network, config, auxiliary)
         self.network.to(device)
