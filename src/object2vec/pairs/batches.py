@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from object2vec.pairs.negatives import Pairing, draw_pairing
 from object2vec.pairs.ragged import Ragged
 
 _ORDER, _NEGATIVES, _FILL = range(3)
+
+Rows = NDArray[np.integer[Any]]  # numbers of records
 
 
 def random_generator(seed: int, *key: int) -> np.random.Generator:
@@ -91,7 +94,7 @@ class TrainingBatches:
         for index, rows in enumerate(self._plan(epoch)[start:], start):
             yield self._fetch(rows, epoch, index)
 
-    def _plan(self, epoch: int) -> list[NDArray[np.int64]]:
+    def _plan(self, epoch: int) -> list[Rows]:
         """Return the records of each batch, in order."""
         generator = random_generator(self.config.seed, _ORDER, epoch)
         batches = []
@@ -104,7 +107,7 @@ class TrainingBatches:
             batches = [batches[i] for i in generator.permutation(len(batches))]
         return batches
 
-    def _fetch(self, rows: NDArray[np.int64], epoch: int, index: int) -> Batch:
+    def _fetch(self, rows: Rows, epoch: int, index: int) -> Batch:
         """Return the batch of these records, with its negatives."""
         in0, in1, given = _columns(self.pairs, rows, self.config)
         if not self.rate:
@@ -139,7 +142,7 @@ def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
     With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
     """
     size = config.mini_batch_size
-    rows = np.arange(len(pairs))
+    rows: Rows = np.arange(len(pairs), dtype=_row_type(pairs))
     if config.compat_metrics:
         rows = _filled(rows, rows, size, random_generator(config.seed, _FILL))
     for start in range(0, len(rows), size):
@@ -147,7 +150,7 @@ def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
 
 
 def _columns(
-    pairs: Pairs, rows: NDArray[np.int64], config: Config
+    pairs: Pairs, rows: Rows, config: Config
 ) -> tuple[Ragged, Ragged, NDArray[np.float32]]:
     """Return these records: both sides, cut to what the encoders read in training, and labels."""
     part = pairs.take(rows)
@@ -158,21 +161,24 @@ def _columns(
     return in0, part.in1.truncated(config.enc1_max_seq_len), part.label
 
 
-def _filled(
-    rows: NDArray[np.int64], bucket: NDArray[np.int64], size: int, generator: np.random.Generator
-) -> NDArray[np.int64]:
+def _filled(rows: Rows, bucket: Rows, size: int, generator: np.random.Generator) -> Rows:
     """Return `rows` filled up to a multiple of `size` by records drawn with replacement."""
     return np.concatenate([rows, generator.choice(bucket, -len(rows) % size)])
 
 
-def _buckets(pairs: Pairs, config: Config) -> list[NDArray[np.int64]]:
+def _row_type(pairs: Pairs) -> type[np.integer[Any]]:
+    """Return the smallest type for row numbers: an epoch's order stays in memory."""
+    return np.int32 if len(pairs) < 2**31 else np.int64
+
+
+def _buckets(pairs: Pairs, config: Config) -> list[Rows]:
     """Return the records of each length bucket; all in one without bucketing.
 
     The side that may be longer is cut into steps of `bucket_width`, the other one into as many,
     smaller steps; a record belongs to the first bucket that holds both its sides.
     """
     if not config.bucket_width:
-        return [np.arange(len(pairs))]
+        return [np.arange(len(pairs), dtype=_row_type(pairs))]
     limits = [encoder.max_seq_len for encoder in config.encoders]
     longest = max(limits)
     bucket = np.zeros(len(pairs), np.int64)  # (n,)
@@ -181,5 +187,5 @@ def _buckets(pairs: Pairs, config: Config) -> list[NDArray[np.int64]]:
         lengths = np.minimum(column.lengths, limit)  # (n,)
         steps = -(-lengths * longest // (limit * config.bucket_width))  # (n,) rounded up
         bucket = np.maximum(bucket, steps - 1)
-    order = np.argsort(bucket, kind="stable")
+    order = np.argsort(bucket, kind="stable").astype(_row_type(pairs))
     return np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1)

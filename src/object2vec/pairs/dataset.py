@@ -21,6 +21,7 @@ from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statist
 if TYPE_CHECKING:
     from object2vec.pairs.cache import Cached
 
+_ROWS = 256  # that are read at once of files: each may map 64 KiB of each of five columns
 _WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
 _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
 
@@ -54,6 +55,18 @@ class Pairs:
         ----------
         rows : int array (m,)
         """
+        if self._cached is None or len(rows) <= _ROWS:
+            return self._take(rows)
+        parts = [self._take(rows[at : at + _ROWS]) for at in range(0, len(rows), _ROWS)]
+        return Pairs(
+            Ragged.concatenate([part.in0 for part in parts if part.in0 is not None]),
+            Ragged.concatenate([part.in1 for part in parts if part.in1 is not None]),
+            np.concatenate([part.label for part in parts if part.label is not None]),
+            self.source,
+        )
+
+    def _take(self, rows: NDArray[np.integer[Any]]) -> Pairs:
+        """Return a few records, and let go of the pages of files that were read."""
         taken = Pairs(
             None if self.in0 is None else self.in0.take(rows),
             None if self.in1 is None else self.in1.take(rows),

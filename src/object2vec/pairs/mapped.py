@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_KEPT_BYTES = 128 << 20  # of files that may stay mapped between two releases
+_KEPT_BYTES = 64 << 20  # of files that may stay mapped between two releases
 _mapped_after_release: int | None = None
 
 

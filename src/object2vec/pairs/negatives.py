@@ -9,6 +9,7 @@ other records, and every sequence is encoded once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Pairing:
 
 
 def draw_pairing(
-    positives: int, records: NDArray[np.int64], rate: int, generator: np.random.Generator
+    positives: int, records: NDArray[np.integer[Any]], rate: int, generator: np.random.Generator
 ) -> Pairing:
     """Return the pairing of `positives` records with `rate` negatives each.
 

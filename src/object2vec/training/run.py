@@ -144,6 +144,7 @@ class Run:
         )  # fmt: skip
         if resume:
             training.resume()
+        release_freed_memory()  # what reading the channels has left
         with contextlib.closing(MetricsFile(workspace / METRICS, self.history)) as file:
             self._metrics_file = file
             try:
