@@ -66,6 +66,16 @@ def _plain(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def training() -> str:
+    """Return the gist of the next table."""
+    rows = [
+        (r["negatives"], r["of"], f"{r['per_s']:,.0f}", f"{r['ours_is_times']:.1f}")
+        for r in _result("training_peers")["results"]
+        if r["precision"] == "float32" and not r["of"].endswith("kept")
+    ]
+    return _table(("negatives", "of", "records/s", "object2vec is x"), rows)
+
+
 def training_peers() -> str:
     """Return records per second of a training step beside plain PyTorch."""
     return _race("training_peers", "records/s", "negatives", "precision")
@@ -191,7 +201,7 @@ def _spread(values: dict[str, Any]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
-        movielens, training_peers, training_vocabulary, training_threads, table_fbgemm,
+        movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, encoding_memory, encoding_files, reading, words,
         documents_time, startup, memory, serving,
     )
