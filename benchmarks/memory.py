@@ -4,7 +4,7 @@ The promise: peak resident memory stays within 1.3 times the token tables and th
 plus 512 MB, whatever the size of the data. Here tables and state are small, so the allowance is
 about 600 MB, and the JSON Lines file has ten times as many bytes. The file is written first, then
 `object2vec train` runs on it: reading, checking, one epoch, saving. Beside it the same training on
-a thousandth of the data.
+a thousandth of it.
 
 No data needed, but room on the disk: 20 GB in the folder `--work`.
 """
