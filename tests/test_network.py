@@ -15,6 +15,7 @@ from object2vec.kernels import kernel_for
 from object2vec.kernels.rules import SGD, new_state
 from object2vec.network.comparator import compare
 from object2vec.network.dropout import Dropout
+from object2vec.network.encoders import _grouped_states, _packed_states
 from object2vec.network.linear import linear
 from object2vec.network.network import Network, parameter_count
 from object2vec.pairs.negatives import Pairing
@@ -355,3 +356,20 @@ def test_linear_without_onednn_is_that_of_pytorch(monkeypatch):
     x, w = torch.randn(5, 4), torch.randn(3, 4)
     monkeypatch.setattr("object2vec.network.linear._onednn", None)
     assert torch.equal(linear(x, w), torch.nn.functional.linear(x, w))
+
+
+@pytest.mark.parametrize("lengths", [[1], [3, 1, 7, 2, 2, 9, 1, 4, 5, 6, 3], [2] * 40])
+def test_an_lstm_over_groups_is_the_one_over_packed_steps(lengths):
+    """Packed steps are what a GPU runs; here both run on a CPU."""
+    lengths = np.array(lengths)
+    lstm = torch.nn.LSTM(3, 2, bidirectional=True)
+    found = []
+    for states in (_grouped_states, _packed_states):
+        x = torch.randn(lengths.sum(), 3, generator=torch.Generator().manual_seed(1))
+        x.requires_grad_()
+        lstm.zero_grad()
+        out = states(lstm, x, lengths)
+        (out * torch.arange(out.numel()).view_as(out)).sum().backward()
+        found.append([out.detach(), x.grad, *(p.grad.clone() for p in lstm.parameters())])
+    for grouped, packed in zip(*found, strict=True):
+        torch.testing.assert_close(grouped, packed, rtol=1e-4, atol=1e-4)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -209,7 +208,8 @@ def _packed_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
     by_length = np.argsort(-lengths, kind="stable")  # (P,)
     rank = np.empty_like(by_length)
     rank[by_length] = np.arange(len(lengths))
-    owner, step = _owners_and_steps(lengths)  # (n,), (n,)
+    owner = np.repeat(np.arange(len(lengths)), lengths)  # (n,)
+    step = np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]  # (n,)
     order = torch.from_numpy(np.lexsort((rank[owner], step))).to(x.device)  # (n,)
     batch_sizes = torch.from_numpy(np.bincount(step))  # (T,)
     packed = nn.utils.rnn.PackedSequence(x.index_select(0, order), batch_sizes)
@@ -225,12 +225,11 @@ def _grouped_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
     it.
     """
     weights = [weight for weight in lstm._flat_weights if weight is not None]  # 4 a direction
-    groups = list(_groups(lengths))
+    starts = np.cumsum(lengths) - lengths  # (P,)
+    groups = [(starts[rows], lengths[rows]) for rows in _groups(lengths)]
     directions = []
     for half, is_reversed in ((weights[:4], False), (weights[4:], True)):
-        indices, masks = zip(
-            *(_group_index(lengths, *group, is_reversed) for group in groups), strict=True
-        )
+        indices, masks = zip(*(_group_index(*group, is_reversed) for group in groups), strict=True)
         index, is_token = (np.concatenate([a.ravel() for a in p]) for p in (indices, masks))  # (m,)
         # Gathered once: the backward pass of each gather makes a gradient as large as x.
         padded = torch.split(x.index_select(0, torch.from_numpy(index)), [i.size for i in indices])
@@ -246,35 +245,25 @@ def _grouped_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
     return torch.cat(directions, dim=1)  # (n, D)
 
 
-def _groups(lengths: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield groups of rows of similar length, and the longest of each.
+def _groups(lengths: np.ndarray) -> list[np.ndarray]:
+    """Return groups of rows of similar length, the longest rows first.
 
     Larger groups make larger matrix products, smaller ones less padding; twice the root of the
     number of rows is the best of both from 64 to 8,192 rows (benchmarks/LOG.md).
     """
     by_length = np.argsort(-lengths, kind="stable")  # (P,)
     size = max(1, round(2 * math.sqrt(len(lengths))))
-    for start in range(0, len(lengths), size):
-        rows = by_length[start : start + size]
-        yield rows, int(lengths[rows[0]])
+    return np.split(by_length, np.arange(size, len(by_length), size))
 
 
 def _group_index(
-    lengths: np.ndarray, rows: np.ndarray, steps: int, is_reversed: bool
+    starts: np.ndarray, lengths: np.ndarray, is_reversed: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the flat place of each token of a group by time step, and where there is one."""
-    starts = (np.cumsum(lengths) - lengths)[rows]  # (G,)
-    step = np.arange(steps)[:, None]  # (T, 1)
-    is_token = step < lengths[rows]  # (T, G)
-    place = starts + (lengths[rows] - 1 - step if is_reversed else step)  # (T, G)
+    step = np.arange(lengths[0])[:, None]  # (T, 1)
+    is_token = step < lengths  # (T, G)
+    place = starts + (lengths - 1 - step if is_reversed else step)  # (T, G)
     return np.where(is_token, place, 0), is_token
-
-
-def _owners_and_steps(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row of each token and its place in it, (n,) each."""
-    owner = np.repeat(np.arange(len(lengths)), lengths)  # (n,)
-    starts = np.cumsum(lengths) - lengths  # (P,)
-    return owner, np.arange(len(owner)) - starts[owner]
 
 
 def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -103,7 +103,8 @@ class Pairs:
         content = hashlib.blake2b(digest_size=16)
         for side in (self.in0, self.in1):
             for part in () if side is None else (side.values, side.offsets):
-                for start in np.linspace(0, max(0, len(part) - _WINDOW), _WINDOWS, dtype=np.int64):
+                last = max(0, len(part) - _WINDOW)
+                for start in np.unique(np.linspace(0, last, _WINDOWS, dtype=np.int64)):
                     content.update(np.ascontiguousarray(part[start : start + _WINDOW]).data)
         if self.label is not None:
             content.update(np.ascontiguousarray(self.label).data)

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -25,6 +24,7 @@ from object2vec.errors import ArtifactError, Object2VecError, RequestError, prob
 from object2vec.serving.batcher import Batcher, Overloaded
 from object2vec.serving.metrics import Metrics
 from object2vec.serving.page import page
+from object2vec.serving.refusals import Refusal, refuse, refuse_as_runtime
 from object2vec.serving.settings import JSON, MIB, Settings
 from object2vec.serving.wire import Reader, Request, negotiate, render
 
@@ -36,8 +36,6 @@ _MAX_DRAINED_BYTES = 64 * MIB  # of a body that is too large, so that its client
 _CHUNK_BYTES = 1 << 18
 _MAX_TRANSFORM_MIB = 100  # SageMaker: MaxConcurrentTransforms x MaxPayloadInMB
 _TEXT_HEADERS = {b"content-type", b"accept", b"content-length", b"content-encoding", b"expect"}
-# What AWS's clients call a refusal after which they ask again; all others are a ModelError.
-_SENT_AGAIN = {429: "ThrottlingException", 503: "ServiceUnavailable"}
 _FAILED = "the server: failed at this request. Tell who runs it."
 _logger = logging.getLogger(__name__)
 
@@ -188,43 +186,20 @@ class Server:
             )  # fmt: skip
 
 
-Refusal = tuple[int, list[tuple[bytes, bytes]], bytes]  # status, headers, body
-
-
-def _refuse(status: int, message: str) -> Refusal:
-    """Refuse a request as a container does."""
-    return status, [], _error(message)
-
-
-def _refuse_as_runtime(status: int, message: str) -> Refusal:
-    """Refuse a request as SageMaker's runtime does, which AWS's clients take us for."""
-    kind = _SENT_AGAIN.get(status, "ModelError")
-    document: dict[str, Any] = {"Message": message}
-    if kind == "ModelError":
-        blamed = "client" if status < 500 else "server"
-        document = {
-            "Message": f'Received {blamed} error ({status}) from primary with message "{message}"',
-            "OriginalStatusCode": status,
-            "OriginalMessage": _error(message).decode(),
-        }
-        status = 424
-    return status, [(b"x-amzn-errortype", kind.encode())], orjson.dumps(document)
-
-
 class Invocations:
     """The ASGI application behind ``/invocations``.
 
     Parameters
     ----------
     server : Server
-    refuse : callable, optional
+    refusal : callable, optional
         Makes status, headers and body of a refusal out of its status and message; those of a
         container by default.
     """
 
-    def __init__(self, server: Server, refuse: Callable[[int, str], Refusal] = _refuse) -> None:
+    def __init__(self, server: Server, refusal: Callable[[int, str], Refusal] = refuse) -> None:
         self._server = server
-        self._refuse = refuse
+        self._refuse = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every outcome is an HTTP response."""
@@ -315,10 +290,6 @@ def _retry_after(err: RequestError) -> list[tuple[bytes, bytes]]:
     if isinstance(err, Overloaded):
         return [(b"retry-after", b"%d" % err.retry_after_s)]
     return [(b"retry-after", b"1")] if err.status == 503 else []
-
-
-def _error(message: str) -> bytes:
-    return orjson.dumps({"error": message})
 
 
 class Guard:
@@ -487,7 +458,7 @@ def _routes(server: Server, invocations: Invocations) -> list[Route]:
             "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
         })  # fmt: skip
 
-    runtime = Invocations(server, _refuse_as_runtime)
+    runtime = Invocations(server, refuse_as_runtime)
     return [
         Route("/invocations", invocations, methods=["POST"]),
         Route("/endpoints/{name}/invocations", runtime, methods=["POST"]),
