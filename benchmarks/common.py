@@ -20,7 +20,7 @@ _PACKAGES = ("object2vec", "torch", "numpy", "numba", "pyarrow")
 
 
 def parser(doc: str, data: str) -> argparse.ArgumentParser:
-    """Return the options that every benchmark has.
+    """Return the options of a benchmark of quality.
 
     Parameters
     ----------
@@ -29,17 +29,36 @@ def parser(doc: str, data: str) -> argparse.ArgumentParser:
     data : str
         Where the data lies by default, as seen from the root of the repository.
     """
-    options = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--data", type=Path, default=ROOT / data, help=f"default: {data}")
-    options.add_argument("--results", type=Path, default=ROOT / "benchmarks/results",
-                         help="folder of the JSON files; default: benchmarks/results")  # fmt: skip
+    options = _parser(doc, data, threads=1)
     options.add_argument("--seeds", type=int, default=5, help="runs with seed 0, 1, ...")
-    options.add_argument("--threads", type=int, default=1)
     options.add_argument(
         "--quick", action="store_true", help="a small run that only shows it works"
     )
+    return options
+
+
+def speed_parser(
+    doc: str, data: str | None = None, rounds: int | None = 7
+) -> argparse.ArgumentParser:
+    """Return the options of a benchmark of speed; `data` if it needs some, None if not.
+
+    `rounds` is the default number of measured turns, None where nothing takes turns.
+    """
+    options = _parser(doc, data, threads=2)
+    if rounds is not None:
+        options.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
+    return options
+
+
+def _parser(doc: str, data: str | None, threads: int) -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    if data is not None:
+        options.add_argument("--data", type=Path, default=ROOT / data, help=f"default: {data}")
+    options.add_argument("--results", type=Path, default=ROOT / "benchmarks/results",
+                         help="folder of the JSON files; default: benchmarks/results")  # fmt: skip
+    options.add_argument("--threads", type=int, default=threads)
     return options
 
 

@@ -96,11 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--pairs", choices=PER_ARTICLE, action="append", help="only these")
     given = options.parse_args(arguments)
     sizes = (20, 100) if given.quick else (DEV, TEST)
-    train, dev, test, vocab_size = _articles(_read(given.data), *sizes)
+    train, dev, test, vocab_size = read_articles(read_texts(given.data), *sizes)
     print(f"{len(train)} + {len(dev)} + {len(test)} articles, {vocab_size} words", flush=True)
     generator = np.random.default_rng(1)
-    dev_pairs, test_pairs = (_labelled(part, generator, given.quirk) for part in (dev, test))
-    lexical = {name: _lexical(test_pairs, length) for name, length in LENGTHS.items()}
+    dev_pairs, test_pairs = (labelled(part, generator, given.quirk) for part in (dev, test))
+    lexical = {name: lexical_retrieval(test_pairs, length) for name, length in LENGTHS.items()}
     print("TF-IDF", lexical)
     for name in given.pairs or PER_ARTICLE:
         print(f"== {name} sentence(s) of each article", flush=True)
@@ -109,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             settings |= {"epochs": 2, "enc_dim": 16, "mini_batch_size": 64}
         runs = []
         for seed in range(given.seeds):
-            pairs = _pairs(train, PER_ARTICLE[name], np.random.default_rng(seed), given.quirk)
+            generator = np.random.default_rng(seed)
+            pairs = sentence_pairs(train, PER_ARTICLE[name], generator, given.quirk)
             runs.append(_run(settings | {"seed": seed}, pairs, dev_pairs, test_pairs))
             _tell(runs[-1])
         save(f"documents_{name}" + ("_quirk" if given.quirk else ""), {
@@ -131,7 +132,7 @@ def _run(
     return {
         "seed": settings["seed"], "pairs": len(train["in0"]), **ending(recorder.history),
         "test": next(event["metrics"] for event in recorder.history if event["event"] == "test"),
-        **{name: _retrieval(model, test, length) for name, length in LENGTHS.items()},
+        **{name: retrieval(model, test, length) for name, length in LENGTHS.items()},
         "curve": curve(recorder.history),
     }  # fmt: skip
 
@@ -148,7 +149,7 @@ def _tell(run: Mapping[str, Any]) -> None:
         print(name, run[name], flush=True)
 
 
-def _read(path: Any) -> list[list[list[str]]]:
+def read_texts(path: Any) -> list[list[list[str]]]:
     """Return the tokens of the sentences of the articles that have two sentences or more."""
     with zstandard.open(path, "rt", encoding="utf-8") as lines:
         articles = [[s.split() for s in line.rstrip("\n").split("\t")] for line in lines]
@@ -163,7 +164,7 @@ def _normal(token: str) -> str:
     return token if re.search(r"[^\W\d_]", token) else re.sub(r"\d", "0", token)
 
 
-def _articles(
+def read_articles(
     texts: list[list[list[str]]], dev: int, test: int
 ) -> tuple[list[Article], list[Article], list[Article], int]:
     """Return train, dev and test articles as ids of the words of train, and how many ids."""
@@ -183,7 +184,7 @@ def _article(sentences: list[list[str]], ids: Mapping[str, int]) -> Article:
     return Article(np.array(tokens, np.int32), bounds)
 
 
-def _pairs(
+def sentence_pairs(
     articles: Iterable[Article],
     per_article: int,
     generator: np.random.Generator,
@@ -200,11 +201,11 @@ def _pairs(
     return {"in0": list(in0), "in1": list(in1), "label": np.ones(len(in0), np.float32)}
 
 
-def _labelled(
+def labelled(
     articles: Sequence[Article], generator: np.random.Generator, quirk: bool
 ) -> dict[str, Any]:
     """Return the right pair of each article, then its sentences with other, wrong articles."""
-    right = _pairs(articles, 1, generator, quirk, WHOLE)
+    right = sentence_pairs(articles, 1, generator, quirk, WHOLE)
     count = len(articles)
     steps = generator.integers(1, count, (WRONG, count))
     others = (np.arange(count) + steps) % count  # (5, n)
@@ -220,14 +221,14 @@ def _right(pairs: Mapping[str, Any]) -> list[list[Ids]]:
     return [pairs[side][: len(pairs[side]) // (1 + WRONG)] for side in ("in0", "in1")]
 
 
-def _retrieval(model: Object2Vec, pairs: Mapping[str, Any], length: int) -> dict[str, float]:
+def retrieval(model: Object2Vec, pairs: Mapping[str, Any], length: int) -> dict[str, float]:
     """Return how well the sentences of the right pairs find the rests of their articles."""
     columns = _right(pairs)
     sentences, rests = (model.encode(in0=c, max_seq_lens=(length, length)) for c in columns)
     return retrieval_metrics(ranks(sentences, rests, np.arange(len(rests))))
 
 
-def _lexical(pairs: Mapping[str, Any], length: int) -> dict[str, float] | None:
+def lexical_retrieval(pairs: Mapping[str, Any], length: int) -> dict[str, float] | None:
     """Return the same by TF-IDF cosine (sublinear), to see how hard it is."""
     try:
         from sklearn.feature_extraction.text import TfidfVectorizer

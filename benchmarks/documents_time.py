@@ -20,18 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import save, speed_parser, table
 from benchmarks.documents import (
     DEV,
     SETTINGS,
     TEST,
     WHOLE,
-    _articles,
-    _labelled,
-    _lexical,
-    _pairs,
-    _read,
-    _retrieval,
+    labelled,
+    lexical_retrieval,
+    read_articles,
+    read_texts,
+    retrieval,
+    sentence_pairs,
 )
 from object2vec import Object2Vec
 
@@ -45,13 +45,13 @@ OURS = SETTINGS | {
 
 def main() -> None:
     """Train with each number of epochs and rank."""
-    options = parser(__doc__, "../shared/data/wikipedia_en_63k/wiki_train_sents.txt.zst")
-    options.set_defaults(threads=2)
+    options = speed_parser(__doc__, "../shared/data/wikipedia_en_63k/wiki_train_sents.txt.zst",
+                           rounds=None)  # fmt: skip
     given = options.parse_args()
-    train, _, test, vocab_size = _articles(_read(given.data), DEV, TEST)
-    pairs = _pairs(train, PER_ARTICLE, np.random.default_rng(0), False, LENGTH)
+    train, _, test, vocab_size = read_articles(read_texts(given.data), DEV, TEST)
+    pairs = sentence_pairs(train, PER_ARTICLE, np.random.default_rng(0), False, LENGTH)
     settings = OURS | {"enc0_vocab_size": vocab_size, "threads": given.threads, "seed": 0}
-    asked = _labelled(test, np.random.default_rng(1), False)
+    asked = labelled(test, np.random.default_rng(1), False)
     runs = [{"epochs": n, **_run(settings | {"epochs": n}, pairs, asked)} for n in EPOCHS]
     table(("epochs", "seconds", "hits@1", "hits@10", "mean rank"),
           [(r["epochs"], round(r["seconds"], 1), r["hits@1"], r["hits@10"], round(r["mean_rank"]))
@@ -59,7 +59,7 @@ def main() -> None:
     reached = next((r for r in runs if _is_as_good(r)), None)
     save("documents_time", {
         "starspace": STARSPACE, "hyperparameters": settings, "runs": runs,
-        "tf_idf": _lexical(asked, WHOLE),
+        "tf_idf": lexical_retrieval(asked, WHOLE),
         "seconds_until_as_good": reached["seconds"] if reached else None,
     }, given)  # fmt: skip
 
@@ -74,7 +74,7 @@ def _run(settings: Mapping[str, Any], pairs: Any, asked: Any) -> dict[str, float
     model, started = Object2Vec(**settings), time.perf_counter()
     model.fit(pairs)
     seconds = time.perf_counter() - started
-    return {"seconds": seconds, **_retrieval(model, asked, WHOLE)}
+    return {"seconds": seconds, **retrieval(model, asked, WHOLE)}
 
 
 if __name__ == "__main__":

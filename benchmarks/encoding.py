@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save
+from benchmarks.common import save, speed_parser
 from benchmarks.race import Work, race, show
 
 VOCABULARY, WIDTH, TOKENS = 30_000, 256, 15
@@ -33,11 +33,9 @@ ROWS = {"memory": 500_000, "files": 600_000}
 
 def main() -> None:
     """Run the parts that are asked for."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=7)
+    options = speed_parser(__doc__)
     options.add_argument("--part", choices=tuple(ROWS), action="append")
     options.add_argument("--peer", nargs=2, help="be this rival in this folder: for `files`")
-    options.set_defaults(threads=2)
     given = options.parse_args()
     if given.peer:
         name, folder = given.peer

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import save, speed_parser, table
 
 VOCABULARY, WIDTH, TOKENS = 20_000, 256, 50
 TABLES_BYTES = 2 * VOCABULARY * WIDTH * 4 * 3  # two tables, each with two states of adam
@@ -33,9 +33,8 @@ ROWS = 4096  # written at a time, again and again in another order
 
 def main() -> None:
     """Train on both files."""
-    options = parser(__doc__, ".")
+    options = speed_parser(__doc__, rounds=None)
     options.add_argument("--work", type=Path, default=None, help="folder for 20 GB; temporary")
-    options.set_defaults(threads=2)
     given = options.parse_args()
     runs = []
     with tempfile.TemporaryDirectory(dir=given.work) as folder:

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save
+from benchmarks.common import save, speed_parser
 from benchmarks.movielens import LIKE, RATING
 from benchmarks.race import Work, race, show
+from benchmarks.steps import training_steps
 
 USERS, FILMS = 944, 1684
 TASKS = {"rating": (RATING, 300), "like": (LIKE, 3)}  # settings, batches a round
@@ -24,9 +25,7 @@ TASKS = {"rating": (RATING, 300), "like": (LIKE, 3)}  # settings, batches a roun
 
 def main() -> None:
     """Race both tasks."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=7)
-    options.set_defaults(threads=2)
+    options = speed_parser(__doc__)
     given = options.parse_args()
     results = []
     for task in TASKS:
@@ -49,36 +48,7 @@ def _records(task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ours(task: str, threads: int) -> Work:
     """Return a function that trains on a few batches and counts their pairs."""
-    import torch
-
-    from object2vec.config import Config
-    from object2vec.kernels import kernel_for, set_threads
-    from object2vec.network.network import Network
-    from object2vec.pairs.batches import TrainingBatches
-    from object2vec.pairs.dataset import Pairs
-    from object2vec.training.losses import loss
-    from object2vec.training.metrics import Metrics
-    from object2vec.training.optimizers import Optimizer
-
-    set_threads(threads)
-    config = Config.build(TASKS[task][0])
-    in0, in1, label = _records(task)
-    batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
-    kernel = kernel_for("auto", "cpu")
-    network = Network(config, kernel)
-    network.initialize(torch.Generator().manual_seed(0))
-    optimizer = Optimizer(network, config, kernel)
-
-    def epoch() -> float:
-        metrics = Metrics(classifier=config.is_classifier)
-        for batch in batches.epoch(0):
-            logits = network(batch.in0, batch.in1, batch.pairing)
-            loss(logits, torch.from_numpy(batch.label), config.is_classifier).backward()
-            optimizer.step()
-            metrics.update(network.scores(logits.detach()).numpy(), batch.label)
-        return batches.records
-
-    return epoch
+    return training_steps(TASKS[task][0], *_records(task), threads)
 
 
 def rival(task: str, threads: int) -> Work:

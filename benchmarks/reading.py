@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import save, speed_parser, table
 from benchmarks.race import Work, race, show
 
 ROWS, TOKENS, VOCABULARY = 300_000, 50, 250_000
@@ -26,9 +26,7 @@ ROWS, TOKENS, VOCABULARY = 300_000, 50, 250_000
 
 def main() -> None:
     """Race the readers, then open what was read."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=5)
-    options.set_defaults(threads=2)
+    options = speed_parser(__doc__, rounds=5)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pairs.jsonl"

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save
+from benchmarks.common import save, speed_parser
 from benchmarks.race import Work, race, show
+from benchmarks.steps import training_steps
 
 VOCABULARY, WIDTH, LONGEST, HIDDEN, CLASSES = 43_533, 300, 82, 512, 3
 LAYERS = {"hcnn": 4, "bilstm": 1}
@@ -29,10 +30,8 @@ SIZES = {"quick": (8192, 16, 1), "wide": (64, 512, 8)}  # batch, enc_dim, batche
 
 def main() -> None:
     """Race every encoder at every size."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=7)
+    options = speed_parser(__doc__)
     options.add_argument("--precision", default="float32", help="of ours; the rival has float32")
-    options.set_defaults(threads=2)
     given = options.parse_args()
     results = []
     for encoder in LAYERS:
@@ -60,42 +59,14 @@ def _records(rows: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]
 
 def ours(encoder: str, size: str, precision: str, threads: int) -> Work:
     """Return a function that trains on a few batches and counts their pairs."""
-    import torch
-
-    from object2vec.config import Config
-    from object2vec.kernels import kernel_for, set_threads
-    from object2vec.network.network import Network
-    from object2vec.pairs.batches import TrainingBatches
-    from object2vec.pairs.dataset import Pairs
-    from object2vec.training.losses import loss
-    from object2vec.training.metrics import Metrics
-    from object2vec.training.optimizers import Optimizer
-
-    set_threads(threads)
     batch_size, enc_dim, n_batches = SIZES[size]
-    config = Config.build({
+    settings = {
         "enc0_network": encoder, "enc0_max_seq_len": LONGEST, "enc0_vocab_size": VOCABULARY,
         "enc0_token_embedding_dim": WIDTH, "enc0_layers": LAYERS[encoder], "enc_dim": enc_dim,
         "mini_batch_size": batch_size, "mlp_dim": HIDDEN, "num_classes": CLASSES,
         "precision": precision,
-    })  # fmt: skip
-    in0, in1, label = _records(batch_size * n_batches)
-    batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
-    kernel = kernel_for("auto", "cpu")
-    network = Network(config, kernel)
-    network.initialize(torch.Generator().manual_seed(0))
-    optimizer = Optimizer(network, config, kernel)
-
-    def epoch() -> float:
-        metrics = Metrics(classifier=True)
-        for batch in batches.epoch(0):
-            logits = network(batch.in0, batch.in1, batch.pairing)
-            loss(logits, torch.from_numpy(batch.label), is_classifier=True).backward()
-            optimizer.step()
-            metrics.update(network.scores(logits.detach()).numpy(), batch.label)
-        return batches.records
-
-    return epoch
+    }  # fmt: skip
+    return training_steps(settings, *_records(batch_size * n_batches), threads)
 
 
 def rival(encoder: str, size: str, threads: int) -> Work:

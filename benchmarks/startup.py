@@ -21,15 +21,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import save, speed_parser, table
 
 PEERS = ("torch", "gensim", "sentence_transformers", "model2vec")
 
 
 def main() -> None:
     """Time every command."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=7)
+    options = speed_parser(__doc__)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         commands = _commands(Path(folder))

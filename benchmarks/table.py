@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import save, speed_parser, table
 from benchmarks.race import Work, race, show
 from benchmarks.training import BATCH, BATCHES, TOKENS, WIDTH, columns
 
@@ -31,11 +31,9 @@ RULES = ("sgd", "adagrad", "adam", "rmsprop", "adadelta")
 
 def main() -> None:
     """Run the parts that are asked for."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=7)
+    options = speed_parser(__doc__)
     options.add_argument("--vocabulary", type=int, default=250_000)
     options.add_argument("--part", choices=("fbgemm", "memory"), action="append")
-    options.set_defaults(threads=2)
     given = options.parse_args()
     task = {"vocabulary": given.vocabulary}
     for part in given.part or ("fbgemm", "memory"):

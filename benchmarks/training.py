@@ -33,8 +33,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import parser, save
+from benchmarks.common import save, speed_parser
 from benchmarks.race import Work, race, race_one_by_one, show
+from benchmarks.steps import training_steps
 
 BATCH, TOKENS, WIDTH, HIDDEN = 4096, 50, 300, 512
 BATCHES = 6  # different ones, made before the clock starts
@@ -43,11 +44,9 @@ FEW, MANY = 30_000, 3_000_000
 
 def main() -> None:
     """Run the parts that are asked for."""
-    options = parser(__doc__, ".")
-    options.add_argument("--rounds", type=int, default=7)
+    options = speed_parser(__doc__)
     options.add_argument("--vocabulary", type=int, default=250_000)
     options.add_argument("--part", choices=("peers", "vocabulary", "threads"), action="append")
-    options.set_defaults(threads=2)
     given = options.parse_args()
     for part in given.part or ("peers", "vocabulary", "threads"):
         results = globals()[f"_{part}"](given)
@@ -118,43 +117,15 @@ def columns(task: dict[str, Any], rows: int) -> tuple[np.ndarray, np.ndarray, np
 
 def ours(task: dict[str, Any], threads: int) -> Work:
     """Return a function that trains on a few batches and counts their records."""
-    import torch
-
-    from object2vec.config import Config
-    from object2vec.kernels import kernel_for, set_threads
-    from object2vec.network.network import Network
-    from object2vec.pairs.batches import TrainingBatches
-    from object2vec.pairs.dataset import Pairs
-    from object2vec.training.losses import loss
-    from object2vec.training.metrics import Metrics
-    from object2vec.training.optimizers import Optimizer
-
-    set_threads(threads)
     rate = task["negatives"]
-    config = Config.build({
+    settings = {
         "enc0_network": "pooled_embedding", "enc0_max_seq_len": TOKENS,
         "enc0_vocab_size": task["vocabulary"], "enc_dim": WIDTH, "comparator_list": "hadamard",
         "mlp_activation": "relu", "mlp_dim": HIDDEN, "token_embedding_storage_type": "row_sparse",
         "mini_batch_size": BATCH, "negative_sampling_rate": rate, "precision": task["precision"],
         "tied_token_embedding_weight": task.get("tied", False), "mask_padding": False,
-    })  # fmt: skip
-    in0, in1, label = columns(task, BATCH * BATCHES // (1 + rate))
-    batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
-    kernel = kernel_for("auto", "cpu")
-    network = Network(config, kernel)
-    network.initialize(torch.Generator().manual_seed(0))
-    optimizer = Optimizer(network, config, kernel)
-
-    def epoch() -> float:
-        metrics = Metrics(classifier=True)
-        for batch in batches.epoch(0):
-            logits = network(batch.in0, batch.in1, batch.pairing)
-            loss(logits, torch.from_numpy(batch.label), is_classifier=True).backward()
-            optimizer.step()
-            metrics.update(network.scores(logits.detach()).numpy(), batch.label)
-        return batches.records
-
-    return epoch
+    }  # fmt: skip
+    return training_steps(settings, *columns(task, BATCH * BATCHES // (1 + rate)), threads)
 
 
 def rival(task: dict[str, Any], threads: int, is_sparse: bool) -> Work:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from benchmarks.common import parser, save, table
+from benchmarks.common import save, speed_parser, table
 
 WIDTH, WINDOW, NEGATIVES, MIN_COUNT, SAMPLE = 100, 5, 5, 5, 1e-3
 WORDS = 10_000_000
@@ -39,9 +39,9 @@ SETTINGS: dict[str, Any] = {
 
 def main() -> None:
     """Train both and compare."""
-    options = parser(__doc__, "../shared/data/wikipedia_en_63k/wiki_train_sents.txt.zst")
+    options = speed_parser(__doc__, "../shared/data/wikipedia_en_63k/wiki_train_sents.txt.zst",
+                           rounds=None)  # fmt: skip
     options.add_argument("--words", type=int, default=WORDS)
-    options.set_defaults(threads=2)
     given = options.parse_args()
     sentences = list(_sentences(given.data, given.words))
     count = sum(map(len, sentences))

@@ -223,3 +223,23 @@ def test_nli_cuts_words_as_glove_does(sentence, tokens):
     from benchmarks import nli
 
     assert nli._tokens(sentence) == tuple(tokens.split())
+
+
+def _counting(units):
+    return lambda: units
+
+
+def _broken():
+    raise RuntimeError("no work today")
+
+
+def test_a_race_measures_every_rival_and_ends_when_one_cannot_begin(capfd):
+    from benchmarks.race import race
+
+    figures = race({"ours": (_counting, (3.0,)), "theirs": (_counting, (1.0,))}, 2)
+    assert [len(rival["rounds"]) for rival in figures.values()] == [2, 2]
+    assert figures["ours"]["ours_is_times"] == 1.0
+    assert all(rival["peak_memory_mib"] > 1 for rival in figures.values())
+    with pytest.raises(SystemExit, match="theirs could not begin"):
+        race({"ours": (_counting, (3.0,)), "theirs": (_broken, ())}, 1)
+    assert "no work today" in capfd.readouterr().err

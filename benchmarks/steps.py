@@ -1,0 +1,51 @@
+"""Training steps as `fit` makes them, without what surrounds them: the work of the speed races."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.race import Work
+
+
+def training_steps(
+    settings: Mapping[str, Any], in0: Any, in1: Any, label: Any, threads: int
+) -> Work:
+    """Return a function that trains on all records once and counts them.
+
+    Parameters
+    ----------
+    settings : mapping
+        Hyperparameters.
+    in0, in1, label : columns as `Pairs.build` reads them
+    threads : int
+    """
+    import torch
+
+    from object2vec.config import Config
+    from object2vec.kernels import kernel_for, set_threads
+    from object2vec.network.network import Network
+    from object2vec.pairs.batches import TrainingBatches
+    from object2vec.pairs.dataset import Pairs
+    from object2vec.training.losses import loss
+    from object2vec.training.metrics import Metrics
+    from object2vec.training.optimizers import Optimizer
+
+    set_threads(threads)
+    config = Config.build(settings)
+    batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
+    kernel = kernel_for("auto", "cpu")
+    network = Network(config, kernel)
+    network.initialize(torch.Generator().manual_seed(0))
+    optimizer = Optimizer(network, config, kernel)
+
+    def epoch() -> float:
+        metrics = Metrics(classifier=config.is_classifier)
+        for batch in batches.epoch(0):
+            logits = network(batch.in0, batch.in1, batch.pairing)
+            loss(logits, torch.from_numpy(batch.label), config.is_classifier).backward()
+            optimizer.step()
+            metrics.update(network.scores(logits.detach()).numpy(), batch.label)
+        return batches.records
+
+    return epoch
