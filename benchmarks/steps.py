@@ -24,7 +24,7 @@ def training_steps(
 
     from object2vec.config import Config
     from object2vec.kernels import kernel_for, set_threads
-    from object2vec.network.network import Network
+    from object2vec.network.network import Network, materialize
     from object2vec.pairs.batches import TrainingBatches
     from object2vec.pairs.dataset import Pairs
     from object2vec.training.losses import loss
@@ -35,7 +35,9 @@ def training_steps(
     config = Config.build(settings)
     batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
     kernel = kernel_for("auto", "cpu")
-    network = Network(config, kernel)
+    with torch.device("meta"):
+        network = Network(config, kernel)
+    materialize(network)
     network.initialize(torch.Generator().manual_seed(0))
     optimizer = Optimizer(network, config, kernel)
 

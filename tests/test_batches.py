@@ -17,6 +17,7 @@ from object2vec.pairs.batches import (
     prepared_ahead,
 )
 from object2vec.pairs.negatives import draw_pairing
+from object2vec.pairs.order import RandomOrder
 
 
 def config(**settings) -> Config:
@@ -289,3 +290,39 @@ def test_leaving_an_epoch_early_ends_the_thread_that_prepares():
     assert threading.active_count() == before + 1
     ahead.close()
     assert threading.active_count() == before
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**32 - 1), st.integers(1, 400))
+def test_a_computed_order_holds_each_number_once(length, seed, size):
+    order = RandomOrder(length, np.random.default_rng(seed))
+    parts = [order[at : at + size] for at in range(0, len(order), size)]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(length))
+
+
+@pytest.mark.parametrize("length", [64, 65, 100, 256])
+def test_a_computed_order_is_as_random_as_a_shuffled_list(length):
+    """Chi-square over where each number stands, and which one follows it, in 4,000 orders."""
+    generator, trials = np.random.default_rng(0), 4000
+    orders = np.stack([RandomOrder(length, generator)[0:length] for _ in range(trials)])
+    steps = (orders[:, 1:] - orders[:, :-1]) % length  # never 0
+    for found, cells in ((orders, length), (steps - 1, length - 1)):
+        counts = np.stack([np.bincount(column, minlength=cells) for column in found.T])
+        expected = trials / cells
+        chi = ((counts - expected) ** 2 / expected).sum(axis=1) / (cells - 1)  # 1 on average
+        assert chi.mean() == pytest.approx(1.0, abs=0.1)
+        assert chi.max() < 2
+
+
+@pytest.mark.parametrize("settings", [{}, {"negative_sampling_rate": 3}])
+def test_a_computed_order_makes_epochs_like_any_other(monkeypatch, settings):
+    monkeypatch.setattr("object2vec.pairs.batches._LISTED", 10)
+    batches = TrainingBatches(pairs(37), config(**settings))
+    first, second = of_epoch(batches, 0), of_epoch(batches, 1)
+    for epoch in (first, second):
+        given = [r for batch in epoch for r in batch if r[2]]
+        assert sorted(r[0] for r in given) == list(range(37))
+        assert all(r[0] == r[1] for r in given)
+    assert len(first) == len(batches)
+    assert first != second
+    assert of_epoch(batches, 0) == first
+    assert of_epoch(batches, 1, start=3) == second[3:]

@@ -336,17 +336,23 @@ def test_pairing_names_the_encodings_of_each_record():
 )
 @pytest.mark.parametrize("has_bias", [True, False])
 @pytest.mark.parametrize("is_transposed", [True, False])
-def test_linear_is_the_product_and_its_gradients(rows, inputs, outputs, has_bias, is_transposed):
+@pytest.mark.parametrize("activation", ["linear", "tanh", "relu"])
+def test_linear_is_the_product_and_its_gradients(
+    rows, inputs, outputs, has_bias, is_transposed, activation
+):
     generator = np.random.default_rng(0)
     x, g = generator.normal(size=(rows, inputs)), generator.normal(size=(rows, outputs))
     w, b = generator.normal(size=(outputs, inputs)), generator.normal(size=outputs) * has_bias
     tensors = [torch.from_numpy(a).float() for a in (x.T if is_transposed else x, w, b)]
     tx, tw, tb = (tensor.requires_grad_() for tensor in tensors)
-    y = linear(tx.T if is_transposed else tx, tw, tb if has_bias else None)
+    y = linear(tx.T if is_transposed else tx, tw, tb if has_bias else None, activation)
     y.backward(torch.from_numpy(g).float())
     scale = EPS * 20 * (1 + max(rows, inputs, outputs))
     gx = tx.grad.T if is_transposed else tx.grad
-    for ours, theirs in ((y, x @ w.T + b), (gx, g @ w), (tw.grad, g.T @ x)):
+    z = x @ w.T + b
+    outputs = {"linear": z, "tanh": np.tanh(z), "relu": np.maximum(z, 0)}[activation]
+    g = g * {"linear": 1, "tanh": 1 - np.tanh(z) ** 2, "relu": z > 0}[activation]
+    for ours, theirs in ((y, outputs), (gx, g @ w), (tw.grad, g.T @ x)):
         np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=0, atol=scale)
     if has_bias:
         np.testing.assert_allclose(tb.grad.numpy(), g.sum(0), rtol=0, atol=scale)

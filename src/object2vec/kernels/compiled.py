@@ -26,6 +26,7 @@ from object2vec.kernels.rules import RULES, TINY, Rule, settings
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Places = NDArray[np.int32]
 
 _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
@@ -33,6 +34,7 @@ _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatev
 _TINY = np.float32(TINY)
 _GRADIENTS_AHEAD = 4  # gradients that a sum fetches before their turn
 _ROW_COST = 16  # gradients that can be summed in the time of updating a row, about
+_PLACES_AHEAD = 32  # tokens whose places are fetched before their turn
 _AHEAD = 8  # rows that a lookup fetches before their turn
 _SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
 
@@ -43,7 +45,7 @@ class CompiledKernel:
     name = "compiled"
 
     def __init__(self) -> None:
-        self._places: dict[int, NDArray[np.int32]] = {}
+        self._places: dict[int, Places] = {}
         # Not every threading layer of Numba may be entered by two threads at once.
         self._lock = threading.Lock()
 
@@ -64,21 +66,22 @@ class CompiledKernel:
     ) -> None:
         """Update the rows that were read."""
         with self._lock:
-            tokens, starts, owners, gradient, places = self._occurrences(len(weight), tape)
-            bounds = _bounds(starts)
+            places = self._places_of(len(weight))
+            tokens, starts, owners, gradient, scales = _occurrences(tape, places)
             _update_rows(*_settings(rule, step), *_arrays(weight, state),
-                         tokens, starts, owners, gradient, bounds)  # fmt: skip
-            places[tokens] = 0
+                         tokens, starts, owners, gradient, scales, _bounds(starts))  # fmt: skip
+            _clear(places, tokens)
 
     def update_table(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
         with self._lock:
-            tokens, starts, owners, gradient, places = self._occurrences(len(weight), tape)
+            places = self._places_of(len(weight))
+            tokens, starts, owners, gradient, scales = _occurrences(tape, places)
             _update_table(*_settings(rule, step), *_arrays(weight, state),
-                          places, starts, owners, gradient)  # fmt: skip
-            places[tokens] = 0
+                          places, starts, owners, gradient, scales)  # fmt: skip
+            _clear(places, tokens)
 
     def update_dense(
         self,
@@ -96,26 +99,9 @@ class CompiledKernel:
         with self._lock:
             update(*_settings(rule, step, decay), *_arrays(weight, flat), gradient.numpy())
 
-    def _occurrences(
-        self, vocab_size: int, tape: Sequence[Lookup]
-    ) -> tuple[Integers, Integers, Integers, Floats, NDArray[np.int32]]:
-        """Return where each distinct token of the tape occurs, and all gradients in one array."""
-        n_tokens = sum(len(lookup.ids) for lookup in tape)
-        n_rows = sum(len(lookup.offsets) - 1 for lookup in tape)
-        assert tape[0].gradient is not None
-        gradient = np.empty((n_rows, tape[0].gradient.shape[1]), np.float32)  # (R, E)
-        ids, owners = np.empty(n_tokens, np.int32), np.empty(n_tokens, np.int64)  # (n,), (n,)
-        token, row = 0, 0
-        for lookup in tape:
-            assert lookup.gradient is not None
-            here = slice(token, token + len(lookup.ids))
-            offsets = lookup.offsets.numpy()
-            _share(lookup.gradient.contiguous().numpy(), offsets, row, gradient, owners[here])
-            ids[here] = lookup.ids.numpy()
-            token, row = here.stop, row + len(offsets) - 1
-        places = self._places.setdefault(vocab_size, np.zeros(vocab_size, np.int32))
-        tokens, starts, grouped = _group(ids, owners, places)
-        return tokens, starts, grouped, gradient, places
+    def _places_of(self, vocab_size: int) -> Places:
+        """Return the scratch array of a vocabulary, all zeros, (V,)."""
+        return self._places.setdefault(vocab_size, np.zeros(vocab_size, np.int32))
 
 
 class _SegmentMax(torch.autograd.Function):
@@ -135,6 +121,31 @@ class _SegmentMax(torch.autograd.Function):
         shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
         # Segments do not overlap, so no two maxima of a column share a row.
         return shares.scatter_(0, ctx.places.long(), gradient), None
+
+
+def _occurrences(
+    tape: Sequence[Lookup], places: Places
+) -> tuple[NDArray[np.int32], Integers, NDArray[np.int32], Floats, Floats]:
+    """Return where each distinct token of the tape occurs, and what it gets from there.
+
+    Returns
+    -------
+    tokens : int32 array (u,)
+    starts : int64 array (u + 1,)
+        Token i occurs in the sequences ``owners[starts[i]:starts[i + 1]]``, in their order.
+    owners : int32 array (n,)
+    gradient : float32 array (R, E)
+        That of each sequence of the tape.
+    scales : float32 array (R,)
+        The share of it that each of the sequence's tokens gets.
+    """
+    gradients = [lookup.gradient for lookup in tape if lookup.gradient is not None]
+    gradient = torch.cat(gradients) if len(tape) > 1 else gradients[0].contiguous()  # (R, E)
+    ids = np.concatenate([lookup.ids.numpy() for lookup in tape])  # (n,)
+    lengths = np.concatenate([np.diff(lookup.offsets.numpy()) for lookup in tape])  # (R,)
+    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)  # (n,)
+    scales = np.float32(1.0) / np.maximum(lengths, 1).astype(np.float32)  # (R,)
+    return *_group(ids, owners, places), gradient.numpy(), scales
 
 
 def set_threads(count: int) -> None:
@@ -234,55 +245,55 @@ def _segment_max(x, offsets, maxima, places):  # type: ignore[no-untyped-def]  #
                 place[e] = j if is_larger else place[e]
 
 
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _share(gradient, offsets, first, shares, owners):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Divide each sequence's gradient among its tokens; name the row of shares each token gets."""
-    for i in prange(len(gradient)):
-        length = max(offsets[i + 1] - offsets[i], 1)
-        shares[first + i] = gradient[i] * (np.float32(1.0) / np.float32(length))
-        for j in range(offsets[i], offsets[i + 1]):
-            owners[j] = first + i
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def _group(ids, owners, places):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """List each distinct token, in order of appearance, with its owners in the order of the batch.
 
     `places` must be zeros; it comes back holding each listed token's number in the list, from 1.
     """
-    tokens, counts = np.empty(len(ids), np.int64), np.empty(len(ids), np.int64)
+    tokens, counts = np.empty(len(ids), np.int32), np.empty(len(ids), np.int32)
+    number, scratch = np.empty(len(ids), np.int32), places.reshape((len(places), 1))
     n = 0
-    for token in ids:
-        if places[token] == 0:
-            tokens[n] = token
+    for j in range(len(ids)):
+        if j + _PLACES_AHEAD < len(ids):
+            prefetch_row(scratch, ids[j + _PLACES_AHEAD])
+        if places[ids[j]] == 0:
+            tokens[n] = ids[j]
             counts[n] = 0
             n += 1
-            places[token] = n
-        counts[places[token] - 1] += 1
+            places[ids[j]] = n
+        number[j] = places[ids[j]] - 1
+        counts[number[j]] += 1
     starts = np.zeros(n + 1, np.int64)
-    starts[1:] = np.cumsum(counts[:n])
-    cursor = starts[:-1].copy()
-    grouped = np.empty(len(ids), np.int64)
+    for k in range(n):
+        starts[k + 1] = starts[k] + counts[k]
+        counts[k] = starts[k]  # from here on: where the next of its owners stands
+    grouped = np.empty(len(ids), np.int32)
     for j in range(len(ids)):
-        place = places[ids[j]] - 1
-        grouped[cursor[place]] = owners[j]
-        cursor[place] += 1
+        grouped[counts[number[j]]] = owners[j]
+        counts[number[j]] += 1
     return tokens[:n], starts, grouped
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _reduce(gradient, owners, start, stop, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _clear(places, tokens):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for token in tokens:
+        places[token] = 0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _reduce(owners, gradient, scales, start, stop, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     out[:] = 0.0
     for k in range(start, stop):
         if k + _GRADIENTS_AHEAD < len(owners):
             prefetch_row(gradient, owners[k + _GRADIENTS_AHEAD])
-        row = gradient[owners[k]]
+        row, scale = gradient[owners[k]], scales[owners[k]]
         for e in range(len(out)):
-            out[e] += row[e]
+            out[e] += row[e] * scale
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _update_rows(code, c, w, s, u, tokens, starts, owners, gradient, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _update_rows(code, c, w, s, u, tokens, starts, owners, gradient, scales, bounds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     for part in prange(len(bounds) - 1):
         total = np.empty(w.shape[1], np.float32)
         for place in range(bounds[part], bounds[part + 1]):
@@ -290,20 +301,20 @@ def _update_rows(code, c, w, s, u, tokens, starts, owners, gradient, bounds):  #
                 prefetch_row(w, tokens[place + 1])
                 prefetch_row(s, tokens[place + 1])
                 prefetch_row(u, tokens[place + 1])
-            _reduce(gradient, owners, starts[place], starts[place + 1], total)
+            _reduce(owners, gradient, scales, starts[place], starts[place + 1], total)
             row = tokens[place]
             _apply(code, c, w[row], total, s[row], u[row])
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _update_table(code, c, w, s, u, places, starts, owners, gradient):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _update_table(code, c, w, s, u, places, starts, owners, gradient, scales):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     size = (len(w) + _CHUNKS - 1) // _CHUNKS
     for part in prange(_CHUNKS):
         total = np.zeros(w.shape[1], np.float32)
         for row in range(part * size, min((part + 1) * size, len(w))):
             place = places[row]
             if place:
-                _reduce(gradient, owners, starts[place - 1], starts[place], total)
+                _reduce(owners, gradient, scales, starts[place - 1], starts[place], total)
             _apply(code, c, w[row], total, s[row], u[row])
             if place:
                 total[:] = 0.0

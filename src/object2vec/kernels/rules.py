@@ -19,6 +19,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from object2vec.kernels.memory import large_zeros
+
 # A moment that is not fed decays into subnormal numbers, which a CPU computes ten times slower.
 # Below this bound a moment is 0: whatever it could add lies far under the rounding of any weight.
 TINY = 1e-30
@@ -167,6 +169,8 @@ RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (SGD, Adam, Adagrad,
 
 def new_state(rule: Rule, weight: Tensor) -> tuple[Tensor, ...]:
     """Return the initial state of a weight: zeros, which cost no memory until they are touched."""
+    if weight.device.type == "cpu":
+        return tuple(large_zeros(weight.shape) for _ in rule.state_names)
     return tuple(torch.zeros_like(weight) for _ in rule.state_names)
 
 

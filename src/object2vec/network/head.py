@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from object2vec.config import Config
 from object2vec.network.dropout import Dropout
 from object2vec.network.linear import Linear
-
-_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class Head(nn.Module):
@@ -24,16 +21,18 @@ class Head(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         widths = [config.comparator_width] + config.mlp_layers * [config.mlp_dim]
-        self.hidden = nn.ModuleList(Linear(wide, narrow) for wide, narrow in pairwise(widths))
+        self.hidden = nn.ModuleList(
+            Linear(wide, narrow, config.mlp_activation) for wide, narrow in pairwise(widths)
+        )
         self.output = Linear(widths[-1], config.output_width)
-        self.activation = _ACTIVATIONS.get(config.mlp_activation)
+        self.is_linear = config.mlp_activation == "linear"
         self.dropout = Dropout(config.dropout)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the logits (B, K), or the predictions (B, 1), of comparator vectors (B, C)."""
         for layer in self.hidden:
             z = layer(z)  # (B, H)
-            if self.activation is not None:
-                z = self.dropout(self.activation(z))  # (B, H)
+            if not self.is_linear:
+                z = self.dropout(z)  # (B, H)
         logits: Tensor = self.output(z)  # (B, K)
         return logits

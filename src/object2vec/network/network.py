@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from object2vec.config import Config
 from object2vec.kernels.base import Kernel
+from object2vec.kernels.memory import large_zeros
 from object2vec.network.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
@@ -133,12 +134,13 @@ def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
 
 
 def materialize(network: Network) -> None:
-    """Give a network that was built on the meta device memory on the CPU, not yet filled.
+    """Give a network that was built on the meta device memory on the CPU, zeros.
 
-    The same as `torch.nn.Module.to_empty`, which imports a third of a second's worth of modules.
+    `torch.nn.Module.to_empty` does so, too, in small pages and after importing a third of a
+    second's worth of modules.
     """
     network._apply(  # type: ignore[no-untyped-call]
-        lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+        lambda tensor: large_zeros(tensor.shape)
     )
 
 

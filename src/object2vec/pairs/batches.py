@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from object2vec.config import Config
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import Pairing, draw_pairing
+from object2vec.pairs.order import RandomOrder
 from object2vec.pairs.ragged import Ragged
 
 _ORDER, _NEGATIVES, _FILL = range(3)
+_LISTED = 1 << 20  # records whose order is a list; that of more is computed as it is needed
 
 Rows = NDArray[np.integer[Any]]  # numbers of records
+Bucket = Rows | range  # those of similar length
 
 
 def random_generator(seed: int, *key: int) -> np.random.Generator:
@@ -91,21 +94,27 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
-        for index, rows in enumerate(self._plan(epoch)[start:], start):
-            yield self._fetch(rows, epoch, index)
-
-    def _plan(self, epoch: int) -> list[Rows]:
-        """Return the records of each batch, in order."""
         generator = random_generator(self.config.seed, _ORDER, epoch)
-        batches = []
-        for bucket in self.buckets:
-            rows = generator.permutation(bucket)
-            if self.config.compat_metrics:
-                rows = _filled(rows, bucket, self.positives, generator)
-            batches += np.split(rows, np.arange(self.positives, len(rows), self.positives))
-        if len(self.buckets) > 1:
-            batches = [batches[i] for i in generator.permutation(len(batches))]
-        return batches
+        orders = [self._shuffled(bucket, generator) for bucket in self.buckets]
+        plan = np.concatenate([
+            np.stack(np.broadcast_arrays(i, np.arange(0, len(order), self.positives)), axis=1)
+            for i, order in enumerate(orders)
+        ])  # (batches, 2): bucket, place of the first record in its order  # fmt: skip
+        if len(orders) > 1:
+            plan = generator.permutation(plan)
+        for index, (bucket, at) in enumerate(plan[start:].tolist(), start):
+            yield self._fetch(orders[bucket][at : at + self.positives], epoch, index)
+
+    def _shuffled(self, bucket: Bucket, generator: np.random.Generator) -> Rows | RandomOrder:
+        """Return the records of a bucket in random order, filled up if AWS would do so."""
+        is_listed = len(bucket) <= _LISTED or not isinstance(bucket, range)
+        if not is_listed and not self.config.compat_metrics:
+            return RandomOrder(len(bucket), generator)
+        rows = np.array(bucket, _row_type(self.pairs))  # (n,) a copy
+        generator.shuffle(rows)
+        if self.config.compat_metrics:
+            rows = _filled(rows, bucket, self.positives, generator)
+        return rows
 
     def _fetch(self, rows: Rows, epoch: int, index: int) -> Batch:
         """Return the batch of these records, with its negatives."""
@@ -142,11 +151,11 @@ def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
     With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
     """
     size = config.mini_batch_size
-    rows: Rows = np.arange(len(pairs), dtype=_row_type(pairs))
-    if config.compat_metrics:
-        rows = _filled(rows, rows, size, random_generator(config.seed, _FILL))
-    for start in range(0, len(rows), size):
-        yield Batch(*_columns(pairs, rows[start : start + size], config), None)
+    for start in range(0, len(pairs), size):
+        rows: Rows = np.arange(start, min(start + size, len(pairs)))  # (B,)
+        if config.compat_metrics:
+            rows = _filled(rows, range(len(pairs)), size, random_generator(config.seed, _FILL))
+        yield Batch(*_columns(pairs, rows, config), None)
 
 
 def _columns(
@@ -161,9 +170,10 @@ def _columns(
     return in0, part.in1.truncated(config.enc1_max_seq_len), part.label
 
 
-def _filled(rows: Rows, bucket: Rows, size: int, generator: np.random.Generator) -> Rows:
+def _filled(rows: Rows, bucket: Bucket, size: int, generator: np.random.Generator) -> Rows:
     """Return `rows` filled up to a multiple of `size` by records drawn with replacement."""
-    return np.concatenate([rows, generator.choice(bucket, -len(rows) % size)])
+    drawn = generator.integers(len(bucket), size=-len(rows) % size)  # (m,)
+    return np.concatenate([rows, np.array([bucket[i] for i in drawn], rows.dtype)])
 
 
 def _row_type(pairs: Pairs) -> type[np.integer[Any]]:
@@ -171,14 +181,14 @@ def _row_type(pairs: Pairs) -> type[np.integer[Any]]:
     return np.int32 if len(pairs) < 2**31 else np.int64
 
 
-def _buckets(pairs: Pairs, config: Config) -> list[Rows]:
+def _buckets(pairs: Pairs, config: Config) -> list[Bucket]:
     """Return the records of each length bucket; all in one without bucketing.
 
     The side that may be longer is cut into steps of `bucket_width`, the other one into as many,
     smaller steps; a record belongs to the first bucket that holds both its sides.
     """
     if not config.bucket_width:
-        return [np.arange(len(pairs), dtype=_row_type(pairs))]
+        return [range(len(pairs))]
     limits = [encoder.max_seq_len for encoder in config.encoders]
     longest = max(limits)
     bucket = np.zeros(len(pairs), np.int64)  # (n,)
@@ -188,4 +198,4 @@ def _buckets(pairs: Pairs, config: Config) -> list[Rows]:
         steps = -(-lengths * longest // (limit * config.bucket_width))  # (n,) rounded up
         bucket = np.maximum(bucket, steps - 1)
     order = np.argsort(bucket, kind="stable").astype(_row_type(pairs))
-    return np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1)
+    return [*np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1)]

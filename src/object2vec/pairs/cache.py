@@ -20,10 +20,10 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -31,10 +31,13 @@ from numpy.typing import NDArray
 
 from object2vec.errors import DataError, StorageError, problem
 from object2vec.pairs.jsonl import Chunk, line_of, read_columns
-from object2vec.pairs.ragged import Ragged
+from object2vec.pairs.ragged import Ragged, offsets_of
 from object2vec.pairs.sources import Source, read_raw, unreadable
 from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statistics
 from object2vec.storage import TEMPORARY_PREFIX, storage_problem, whole_folder
+
+if TYPE_CHECKING:
+    from object2vec.pairs.rows import ColumnFile
 
 VERSION = 1
 
@@ -47,8 +50,11 @@ _META = "meta.json"
 _FOLDER_NAME = "[0-9a-f]{32}"
 _SAMPLE_BYTES = 64 << 10
 _STALE_S = 24 * 3600
+_MAPPED_BYTES = 64 << 20  # of columns that may end up in memory as a whole, and are faster so
 
 _log = logging.getLogger("object2vec.pairs")
+
+Rows = NDArray[np.integer[Any]]  # numbers of records
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Cached:
         Where the records came from, in order.
     blank_lines : int64 array
         Numbers of the lines without a record, source by source.
+    files : dict of str to ColumnFile
+        The columns' files, if they are too large to be mapped at random.
     """
 
     in0: Ragged
@@ -91,6 +99,22 @@ class Cached:
     statistics: Statistics
     sources: list[SourceFacts]
     blank_lines: NDArray[np.int64]
+    files: Mapping[str, ColumnFile]
+
+    def take(self, rows: Rows) -> tuple[Ragged, Ragged, NDArray[np.float32]]:
+        """Return both sides and the labels of these records, in this order."""
+        if not self.files:
+            return self.in0.take(rows), self.in1.take(rows), self.label[rows]
+        label = self.files["label"].read(rows, np.ones(len(rows), np.int64))  # (m,)
+        return self._read("in0", rows), self._read("in1", rows), label
+
+    def _read(self, side: str, rows: Rows) -> Ragged:
+        """Return one side of these records, read row by row."""
+        twos = np.full(len(rows), 2)  # (m,)
+        bounds = self.files[f"{side}.offsets"].read(rows, twos).reshape(-1, 2)  # (m, 2)
+        lengths = bounds[:, 1] - bounds[:, 0]  # (m,)
+        values = self.files[f"{side}.values"].read(bounds[:, 0], lengths)
+        return Ragged(values, offsets_of(lengths))
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of a record."""
@@ -208,7 +232,7 @@ class _Column:
     """A one-dimensional .npy file that grows until it is closed."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.path = folder / f"{name}.npy"
+        self.path = _path(folder, name)
         self._dtype = _DTYPES[name]
         self._file = self.path.open("wb")
         self._length = 0
@@ -247,7 +271,23 @@ def _open(folder: Path) -> Cached | None:
     label, statistics = column["label"], meta.statistics
     if not (_fits(in0, statistics.in0, len(label)) and _fits(in1, statistics.in1, len(label))):
         return None
-    return Cached(in0, in1, label, statistics, meta.sources, column["blank_lines"])
+    files = _files(folder, column) if sum(meta.size_bytes.values()) > _MAPPED_BYTES else {}
+    return Cached(in0, in1, label, statistics, meta.sources, column["blank_lines"], files)
+
+
+def _files(folder: Path, column: Mapping[str, NDArray[Any]]) -> dict[str, ColumnFile]:
+    """Return the files of large columns; none where they cannot be read row by row."""
+    try:
+        from object2vec.pairs.rows import ColumnFile
+    except ImportError:  # no numba for this Python
+        return {}
+    if not hasattr(os, "pread"):  # Windows
+        return {}
+    return {name: ColumnFile(_path(folder, name), array) for name, array in column.items()}
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"
 
 
 def _fits(column: Ragged, facts: SideStatistics | None, rows: int) -> bool:
@@ -259,7 +299,7 @@ def _fits(column: Ragged, facts: SideStatistics | None, rows: int) -> bool:
 
 def _map(folder: Path, name: str, size_bytes: int) -> NDArray[Any]:
     """Return a file of a cached set as an array that is read when it is used."""
-    path = folder / f"{name}.npy"
+    path = _path(folder, name)
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if path.stat().st_size != size_bytes or array.dtype != _DTYPES[name] or array.ndim != 1:
         raise ValueError(f"{path} is not what was written")

@@ -21,7 +21,6 @@ from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statist
 if TYPE_CHECKING:
     from object2vec.pairs.cache import Cached
 
-_ROWS = 256  # that are read at once of files: each may map 64 KiB of each of five columns
 _WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
 _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
 
@@ -55,31 +54,23 @@ class Pairs:
         ----------
         rows : int array (m,)
         """
-        if self._cached is None or len(rows) <= _ROWS:
-            return self._take(rows)
-        parts = [self._take(rows[at : at + _ROWS]) for at in range(0, len(rows), _ROWS)]
+        if self._cached is not None:
+            return Pairs(*self._cached.take(rows), self.source)
         return Pairs(
-            Ragged.concatenate([part.in0 for part in parts if part.in0 is not None]),
-            Ragged.concatenate([part.in1 for part in parts if part.in1 is not None]),
-            np.concatenate([part.label for part in parts if part.label is not None]),
-            self.source,
-        )
-
-    def _take(self, rows: NDArray[np.integer[Any]]) -> Pairs:
-        """Return a few records, and let go of the pages of files that were read."""
-        taken = Pairs(
             None if self.in0 is None else self.in0.take(rows),
             None if self.in1 is None else self.in1.take(rows),
             None if self.label is None else self.label[rows],
             self.source,
         )
-        sides = [side for side in (self.in0, self.in1) if side is not None]
-        release_pages(*(part for side in sides for part in (side.values, side.offsets)), self.label)
-        return taken
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return what messages call a record: its file and line, or its row in `name`."""
         return self._cached.where(row) if self._cached else f"{name or self.source} row {row}"
+
+    @property
+    def are_on_disk(self) -> bool:
+        """Whether `take` reads them from files, since they are too many to be kept in memory."""
+        return self._cached is not None and bool(self._cached.files)
 
     @property
     def blank_lines(self) -> int:
@@ -108,6 +99,7 @@ class Pairs:
                     content.update(np.ascontiguousarray(part[start : start + _WINDOW]).data)
         if self.label is not None:
             content.update(np.ascontiguousarray(self.label).data)
+            release_pages(self.label)
         return content.hexdigest()
 
     @classmethod

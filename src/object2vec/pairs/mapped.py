@@ -1,9 +1,10 @@
 """Columns on the disk that are larger than memory should be: let go of the pages that were read.
 
 The system counts every page of a memory-mapped file that was touched as memory of the process until
-it needs it for something else. A shuffled epoch touches them all, so a process would seem to need
-as much memory as the data have. Pages that are let go of stay in the system's cache of files while
-there is room, and are mapped again when they are read.
+it needs it for something else. A pass over a column touches them all, so a process would seem to
+need as much memory as the data have. Pages that are let go of stay in the system's cache of files
+while there is room, and are mapped again when they are read. Single rows are read otherwise, see
+`object2vec.pairs.rows`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_KEPT_BYTES = 64 << 20  # of files that may stay mapped between two releases
+_KEPT_BYTES = 4 << 20  # of files that may stay mapped between two releases
 _mapped_after_release: int | None = None
 
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.mapped import release_pages
 from object2vec.pairs.ragged import Ragged
 from object2vec.pairs.statistics import SideStatistics
 
 TRUNCATED = "One or more sequences have been truncated because they exceeded max_seq_len"
+
+_PIECE = 1 << 20  # labels
 
 _Problem = tuple[int, str]  # the record and what is wrong with it
 
@@ -166,12 +169,13 @@ def check(
         raise DataError(
             join_problems([f"{pairs.where(row, channel)}: {text}" for row, text in first])
         )
+    labels = pairs.statistics.label
+    assert labels is not None
     return Report(
         channel=channel, rows=len(pairs), blank_lines=pairs.blank_lines,
         in0=sides[0], in1=sides[1],
         label_counts=None if num_classes is None else _count(pairs.label, num_classes),
-        label_low=float(pairs.label.min()), label_high=float(pairs.label.max()),
-        label_mean=float(pairs.label.mean(dtype=np.float64)),
+        label_low=labels.low, label_high=labels.high, label_mean=labels.total / labels.rows,
         mask_padding=mask_padding, negative_sampling_rate=negative_sampling_rate,
     )  # fmt: skip
 
@@ -236,15 +240,28 @@ def _rows_with(
 
 def _check_classes(label: NDArray[np.float32], num_classes: int) -> Iterator[_Problem]:
     """Yield the first labels that are no class."""
-    bad = (label < 0) | (label >= num_classes) | (label != np.floor(label))  # (n,)
-    for row in np.flatnonzero(bad)[:MAX_PROBLEMS].tolist():
-        got = float(label[row])
-        is_class = got >= num_classes and got.is_integer()
-        cure = "Raise num_classes or fix the label." if is_class else "Fix the label."
-        yield row, f"label must be an integer class in [0, {num_classes}); got {got:g}. {cure}"
+    found = 0
+    for start, piece in _pieces(label):
+        bad = (piece < 0) | (piece >= num_classes) | (piece != np.floor(piece))  # (m,)
+        for row in np.flatnonzero(bad)[: MAX_PROBLEMS - found].tolist():
+            found += 1
+            got = float(piece[row])
+            is_class = got >= num_classes and got.is_integer()
+            cure = "Raise num_classes or fix the label." if is_class else "Fix the label."
+            must = f"label must be an integer class in [0, {num_classes}); got {got:g}"
+            yield start + row, f"{must}. {cure}"
 
 
 def _count(label: NDArray[np.float32], num_classes: int) -> dict[int, int]:
     """Return the number of records of each class."""
-    counts = np.bincount(label.astype(np.int64), minlength=num_classes)
-    return dict(enumerate(counts.tolist()))
+    counts = sum(
+        np.bincount(piece.astype(np.int64), minlength=num_classes) for _, piece in _pieces(label)
+    )
+    return dict(enumerate(np.asarray(counts).tolist()))
+
+
+def _pieces(label: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield labels piece by piece: they may be more than memory should hold twice."""
+    for start in range(0, len(label), _PIECE):
+        yield start, label[start : start + _PIECE]
+        release_pages(label)

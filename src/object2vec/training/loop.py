@@ -186,9 +186,10 @@ class Training:
     def _batches(self) -> Iterator[Batch]:
         """Return the batches that are left of the current epoch."""
         batches = self.train.epoch(self.progress.epoch, self.progress.batches)
-        # Where all cores compute already, a thread that prepares batches takes time from them.
-        has_idle_core = torch.get_num_threads() < available_cores()
-        return prepared_ahead(batches) if has_idle_core or self.device.type == "cuda" else batches
+        # Where all cores compute already, a thread that prepares batches takes time from them,
+        # unless it waits for a disk.
+        is_idle = torch.get_num_threads() < available_cores() or self.device.type == "cuda"
+        return prepared_ahead(batches) if is_idle or self.train.pairs.are_on_disk else batches
 
     def _step(self, batch: Batch) -> None:
         """Make one update."""

@@ -75,7 +75,6 @@ class Run:
         self.reports: dict[str, Report] = {}
         self.channels: dict[str, Pairs] = {}
         threads = set_threads(config.threads)
-        retain_freed_memory()
         device = place(config.device)
         kernel = kernel_for(config.kernel, device)
         with torch.device("meta"):  # PyTorch's own initial weights would draw from global state
@@ -145,6 +144,7 @@ class Run:
         if resume:
             training.resume()
         release_freed_memory()  # what reading the channels has left
+        retain_freed_memory()
         with contextlib.closing(MetricsFile(workspace / METRICS, self.history)) as file:
             self._metrics_file = file
             try:
