@@ -40,6 +40,9 @@ class OnGPU:
     def segment_max(self, x, offsets):
         return self.kernel.segment_max(x.cuda(), offsets.cuda()).cpu()
 
+    def sum_taps(self, products, bias, mask):
+        return self.kernel.sum_taps(products.cuda(), bias.cuda(), mask.cuda()).cpu()
+
     def update_rows(self, rule, step, weight, state, tape):
         self._update(self.kernel.update_rows, rule, step, weight, state, tape)
 

@@ -251,6 +251,45 @@ def test_segment_maxima_and_their_gradients_are_those_of_a_loop(kernel, lengths,
 
 
 @each_kernel
+@given(
+    lengths=segments, width=st.integers(1, 9), filters=st.integers(1, 40),
+    seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_sums_of_taps_and_their_gradients_are_those_of_a_loop(
+    kernel, lengths, width, filters, seed
+):
+    generator = np.random.default_rng(seed)
+    gap = max(1, width // 2)
+    mask = np.concatenate([*([0] * gap + [1] * length for length in lengths), [0] * gap])
+    n, left = len(mask), (width - 1) // 2
+    products = generator.integers(-3, 4, (n, width, filters)).astype(np.float32)
+    bias = generator.integers(-3, 4, filters).astype(np.float32)
+    weights = generator.integers(-3, 4, (n, filters)).astype(np.float32)
+    sums, to_products, to_bias = np.zeros_like(weights), np.zeros_like(products), np.zeros(filters)
+    for i in np.flatnonzero(mask):
+        taps = [(i + tap - left, tap) for tap in range(width)]
+        total = sum(products[place] for place in taps) + bias
+        sums[i] = np.maximum(total, 0)
+        passed = weights[i] * (total > 0)
+        to_bias += passed
+        for place in taps:
+            to_products[place] += passed
+    tensors = [torch.from_numpy(array).requires_grad_() for array in (products, bias)]
+    found = kernel().sum_taps(*tensors, torch.from_numpy(mask.astype(np.float32)[:, None]))
+    assert np.array_equal(found.detach().numpy(), sums)
+    (found * torch.from_numpy(weights)).sum().backward()
+    assert np.array_equal(tensors[0].grad.numpy(), to_products)
+    assert np.array_equal(tensors[1].grad.numpy(), to_bias)
+
+
+@each_kernel
+def test_a_sum_of_taps_that_is_no_number_stays_one(kernel):
+    products = torch.tensor([0.0, float("nan"), 0.0]).reshape(3, 1, 1)
+    found = kernel().sum_taps(products, torch.zeros(1), torch.tensor([[0.0], [1.0], [0.0]]))
+    assert found.isnan().ravel().tolist() == [False, True, False]
+
+
+@each_kernel
 def test_a_maximum_that_is_no_number_does_not_end_the_run(kernel):
     nan = float("nan")
     x = torch.tensor([[1.0], [nan], [2.0], [nan]], requires_grad=True)

@@ -55,6 +55,20 @@ class Kernel(Protocol):
             the last one. Of equal rows the first gets the gradient.
         """
 
+    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Return what a convolution over time makes of its products, (N, F), differentiable.
+
+        Row i is ``relu(sum over t of products[i + t - (w - 1) // 2, t] + bias) * mask[i]``.
+
+        Parameters
+        ----------
+        products : Tensor of shape (N, w, F), float32
+            What each of the filters' w places says of each row; rows beyond both ends count 0.
+        bias : Tensor of shape (F,)
+        mask : Tensor of shape (N, 1), float32
+            1 or 0; 0 in the first and the last ``w // 2`` rows.
+        """
+
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:

@@ -61,6 +61,11 @@ class CompiledKernel:
         maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
         return maxima
 
+    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Return what a convolution over time makes of its products, (N, F)."""
+        outputs: Tensor = _TapSum.apply(products, bias, mask)  # type: ignore[no-untyped-call]
+        return outputs
+
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
@@ -121,6 +126,27 @@ class _SegmentMax(torch.autograd.Function):
         shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
         # Segments do not overlap, so no two maxima of a column share a row.
         return shares.scatter_(0, ctx.places.long(), gradient), None
+
+
+class _TapSum(torch.autograd.Function):
+    """Shifted sums, bias, rectifier and mask in one pass; and back in one, without zero fills."""
+
+    @staticmethod
+    def forward(ctx, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        outputs = products.new_empty(len(products), products.shape[2])  # (N, F)
+        _sum_taps(products.detach().contiguous().numpy(), bias.detach().numpy(),
+                  mask.numpy(), outputs.numpy())  # fmt: skip
+        ctx.save_for_backward(outputs)
+        ctx.shape = products.shape
+        return outputs
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        (outputs,) = ctx.saved_tensors
+        passed = torch.ops.aten.threshold_backward(gradient, outputs, 0)  # (N, F)
+        shares = gradient.new_empty(ctx.shape)  # (N, w, F)
+        _share_taps(passed.numpy(), shares.numpy())
+        return shares, passed.sum(0), None
 
 
 def _occurrences(
@@ -243,6 +269,38 @@ def _segment_max(x, offsets, maxima, places):  # type: ignore[no-untyped-def]  #
                 is_larger = row[e] > best[e] or is_nan
                 best[e] = row[e] if is_larger else best[e]
                 place[e] = j if is_larger else place[e]
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _sum_taps(products, bias, mask, outputs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    width = products.shape[1]
+    left = (width - 1) // 2
+    for i in prange(len(outputs)):
+        row = outputs[i]
+        row[:] = 0.0
+        if mask[i, 0] == 0.0:
+            continue
+        for tap in range(width):
+            part = products[i + tap - left, tap]  # inside: the mask is 0 at both ends
+            for f in range(len(row)):
+                row[f] += part[f]
+        for f in range(len(row)):
+            value = row[f] + bias[f]
+            row[f] = np.float32(0.0) if value < 0.0 else value  # NaN stays NaN
+
+
+@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _share_taps(gradient, shares):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Hand the gradient (N, F) of each row on to the products (N, w, F) that it was the sum of."""
+    n_rows, width, _ = shares.shape
+    left = (width - 1) // 2
+    for i in prange(n_rows):
+        for tap in range(width):
+            source = i - tap + left
+            if 0 <= source < n_rows:
+                shares[i, tap] = gradient[source]
+            else:
+                shares[i, tap] = 0.0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from object2vec.kernels import programs
 from object2vec.kernels.base import Lookup
+from object2vec.kernels.reference import sum_taps
 from object2vec.kernels.rules import Rule, settings
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
@@ -47,6 +48,10 @@ class TritonKernel:
         """Return the maximum over the rows of each segment, (B, F)."""
         maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
         return maxima
+
+    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Return what a convolution over time makes of its products, (N, F)."""
+        return sum_taps(products, bias, mask)
 
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]

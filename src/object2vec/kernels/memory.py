@@ -20,7 +20,7 @@ from torch import Tensor
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
 _KEPT_BYTES = 1 << 30
-_SHARED_BYTES = 1 << 26  # larger blocks, token tables, still go back to the system when freed
+_SHARED_BYTES = 1 << 27  # larger blocks, token tables, still go back to the system when freed
 _ALIGNMENT = 64  # bytes, a cache line, as PyTorch's own tensors have it
 _USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 

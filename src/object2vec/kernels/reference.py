@@ -37,6 +37,10 @@ class ReferenceKernel:
             places.scatter_reduce_(0, owners[:, None].expand_as(rows), rows, "amin")
         return x.gather(0, places)
 
+    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Return what a convolution over time makes of its products, (N, F)."""
+        return sum_taps(products, bias, mask)
+
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
@@ -69,6 +73,17 @@ class ReferenceKernel:
     ) -> None:
         """Apply the rule to the whole parameter."""
         rule.update(weight, gradient, state, step, decay)
+
+
+def sum_taps(products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+    """Return what a convolution over time makes of its products, (N, F)."""
+    n_rows, width, _ = products.shape
+    left, inner = (width - 1) // 2, n_rows - width + 1
+    summed = products[:inner, 0]  # (N - w + 1, F)
+    for tap in range(1, width):
+        summed = summed + products[tap : tap + inner, tap]
+    padded = torch.nn.functional.pad(summed, (0, 0, left, width - 1 - left))  # (N, F)
+    return torch.relu(padded + bias) * mask
 
 
 def _owners(offsets: Tensor) -> Tensor:

@@ -122,8 +122,9 @@ class HCNN(Encoder):
         bounds = torch.from_numpy(starts).to(device)
         maxima = []
         for depth, convolution in enumerate(self.convolutions):
-            x = convolution(self.dropout(x) if depth else x)  # (N, F)
-            x = torch.relu(x) * mask
+            assert isinstance(convolution, Convolution)
+            products = convolution(self.dropout(x) if depth else x)  # (N, w, F)
+            x = table.kernel.sum_taps(products.float(), convolution.bias, mask)  # (N, F)
             maxima.append(table.kernel.segment_max(x[self.gap :], bounds - self.gap))  # (B, F)
         return torch.cat(maxima, dim=1)  # (B, D)
 
@@ -141,7 +142,7 @@ class HCNN(Encoder):
 
 
 class Convolution(nn.Module):
-    """A convolution over time with "same" padding, as one matrix product.
+    """The weights of a convolution over time, multiplied with all rows in one matrix product.
 
     Parameters
     ----------
@@ -155,14 +156,10 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(filters))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the convolution (N, F) of a flat run of vectors (N, E), zero beyond both ends."""
+        """Return what each place of the filters says of each row (N, E), (N, w, F), not summed."""
         filters, inputs, width = self.weight.shape
         taps = self.weight.permute(2, 0, 1).reshape(width * filters, inputs)  # (w F, E)
-        products = linear(x, taps).view(len(x), width, filters)  # (N, w, F): axis 0 stays
-        left = (width - 1) // 2
-        inner = len(x) - width + 1
-        out = sum(products[tap : tap + inner, tap] for tap in range(width))  # (N - w + 1, F)
-        return nn.functional.pad(out + self.bias, (0, 0, left, width - 1 - left))  # (N, F)
+        return linear(x, taps).view(len(x), width, filters)  # (N, w, F): axis 0 stays
 
 
 class BiLSTM(Encoder):
