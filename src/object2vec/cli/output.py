@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -103,9 +104,15 @@ def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -
         return
     count = 0
     _write_npy_header(stream, count, width)
-    for piece in rows:
-        stream.write(np.ascontiguousarray(piece, "<f4").data)
-        count += len(piece)
+    with ThreadPoolExecutor(1, "object2vec-output") as writer:  # while the next rows are computed
+        written: Future[int] | None = None
+        for piece in rows:
+            if written is not None:
+                written.result()
+            written = writer.submit(stream.write, np.ascontiguousarray(piece, "<f4").data)
+            count += len(piece)
+        if written is not None:
+            written.result()
     stream.seek(0)
     _write_npy_header(stream, count, width)
 

@@ -20,7 +20,9 @@ from torch import Tensor
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
 _KEPT_BYTES = 1 << 30
-_SHARED_BYTES = 1 << 27  # larger blocks, token tables, still go back to the system when freed
+# Larger blocks, such as token tables, still go back to the system when they are freed. The second
+# one is the most that older versions of glibc take.
+_SHARED_BYTES = (1 << 27, 1 << 25)
 _ALIGNMENT = 64  # bytes, a cache line, as PyTorch's own tensors have it
 _USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
@@ -37,7 +39,8 @@ def retain_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _USERS_OWN):
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_THRESHOLD, _SHARED_BYTES) and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
+    is_shared = any(mallopt(_MMAP_THRESHOLD, size) for size in _SHARED_BYTES)
+    return bool(is_shared and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
 
 
 def release_freed_memory() -> None:
