@@ -25,6 +25,7 @@ from torch import Tensor
 from object2vec.config import Config
 from object2vec.errors import ArtifactError, Interrupted, problem
 from object2vec.kernels import available_cores
+from object2vec.kernels.memory import release_freed_memory
 from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
 from object2vec.pairs.batches import (
@@ -202,6 +203,8 @@ class Training:
         loss(logits, label, self.config.is_classifier).backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self.metrics.update(_outputs(self.network, logits), batch.label)
+        if self.optimizer.steps.bit_count() == 1:  # 1, 2, 4, 8, ...: ever more seldom
+            release_freed_memory()  # the gaps too small for what a step asks for: 50 MB in time
 
     def _finish_epoch(self) -> bool:
         """Validate, decide what early stopping says, report; return whether to stop."""
