@@ -127,15 +127,16 @@ def _run(
 
 
 def _peak_mib() -> float:
-    """Return the peak memory of this process.
+    """Return the peak memory of this process, or of one that it ran if that was larger.
 
     What getrusage says on Linux begins with the peak of the process that started this one.
     """
+    ran = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
     status = Path("/proc/self/status")
     if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return max(ran, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)
     (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 2**10
+    return max(ran, int(line.split()[1]) / 2**10)
 
 
 def _end(process: Any) -> None:

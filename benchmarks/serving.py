@@ -200,7 +200,7 @@ async def closed_loop(
     for transport, _ in opened:
         transport.abort()
     assert set(statuses) == {200}, statuses
-    p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
+    p50, p99 = (np.percentile(latencies, [50, 99]) * 1e3).tolist()
     return {"requests_per_s": len(latencies) / elapsed, "p50_ms": p50, "p99_ms": p99,
             "cpu_us": used / len(latencies) * 1e6}  # fmt: skip
 
@@ -238,7 +238,7 @@ async def open_loop(pid: int, port: int, body: bytes, rate: float, seconds: floa
         if now > len(memory) * seconds / 20:
             memory.append(resident_mib(pid))
         await asyncio.sleep(0.001)
-    p50, p99 = np.percentile(latencies, [50, 99]) * 1e3
+    p50, p99 = (np.percentile(latencies, [50, 99]) * 1e3).tolist()
     return {
         "offered_per_s": rate, "seconds": seconds, "connections": opened, "unsent": unsent,
         "statuses": {str(status): count for status, count in sorted(statuses.items())},

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -547,3 +549,38 @@ def test_the_reference_stands_in_where_what_a_kernel_needs_is_missing(monkeypatc
             assert needed in caplog.text
             assert len(caplog.records) == 1
     assert set_threads(1) == 1
+
+
+PROGRAM = """
+import threading
+import torch
+from object2vec.kernels.compiled import CompiledKernel
+
+weight, offsets = torch.ones(50, 8), torch.arange(1001)
+ids = torch.arange(1000, dtype=torch.int32) % 50
+products, mask = torch.ones(1000, 3, 8), torch.ones(1000, 1)
+mask[[0, -1]] = 0
+
+
+def work():
+    kernel = CompiledKernel()  # each model has its own
+    for _ in range(300):
+        assert (kernel.pool(weight, ids, offsets) == 1).all()
+        assert (kernel.segment_max(products[:, 0], offsets) == 1).all()
+        assert kernel.sum_taps(products, torch.zeros(8), mask).sum() == 998 * 3 * 8
+
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("done")
+"""
+
+
+def test_threads_may_compute_at_once_whatever_numba_runs_on():
+    """Numba's own threads, which all systems have, end the process if two callers meet there."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True,
+        env=os.environ | {"NUMBA_THREADING_LAYER": "workqueue"},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)

@@ -1,10 +1,14 @@
-"""The allocator: freed memory stays with the process, unless the user has settings of their own."""
+"""Memory: what is freed stays with the process, unless the user says otherwise; large zeros."""
 
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+
+from object2vec.kernels.memory import large_zeros
 
 # Frees 24 MB many times and counts the pages that the system had to map again.
 PROGRAM = """
@@ -48,3 +52,18 @@ def test_settings_of_the_user_stay():
     kept, faults = run(MALLOC_TRIM_THRESHOLD_="0", MALLOC_MMAP_THRESHOLD_="100000")
     assert not kept
     assert faults > 40 * 24 * 2**20 / 4096  # every round maps its pages again
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 300), (1_000_000, 50)])
+def test_large_zeros_are_aligned_zeros_that_cost_nothing_yet(shape):
+    pages = Path("/proc/self/statm")
+    before = int(pages.read_text().split()[1]) if pages.exists() else 0
+    zeros = large_zeros(shape)
+    after = int(pages.read_text().split()[1]) if pages.exists() else 0
+    assert (after - before) * 4096 < 10 * 2**20
+    assert zeros.shape == shape
+    assert zeros.dtype == torch.float32
+    assert zeros.data_ptr() % 64 == 0 or not zeros.numel()
+    assert not zeros.any()
+    zeros += 1
+    assert zeros.sum() == zeros.numel()

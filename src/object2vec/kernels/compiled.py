@@ -29,6 +29,7 @@ Integers = NDArray[np.int64]
 Places = NDArray[np.int32]
 
 _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
+_numba = threading.Lock()  # not each of its threading layers may be entered by two threads at once
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
 _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
 _TINY = np.float32(TINY)
@@ -46,13 +47,11 @@ class CompiledKernel:
 
     def __init__(self) -> None:
         self._places: dict[int, Places] = {}
-        # Not every threading layer of Numba may be entered by two threads at once.
-        self._lock = threading.Lock()
 
     def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
         """Return the mean row of each sequence, (B, E); zeros for an empty one."""
         pooled = weight.new_empty(len(offsets) - 1, weight.shape[1])  # (B, E)
-        with self._lock:
+        with _numba:
             _pool(weight.numpy(), ids.numpy(), offsets.numpy(), pooled.numpy())
         return pooled
 
@@ -70,7 +69,7 @@ class CompiledKernel:
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
         """Update the rows that were read."""
-        with self._lock:
+        with _numba:
             places = self._places_of(len(weight))
             tokens, starts, owners, gradient, scales = _occurrences(tape, places)
             _update_rows(*_settings(rule, step), *_arrays(weight, state),
@@ -81,7 +80,7 @@ class CompiledKernel:
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
-        with self._lock:
+        with _numba:
             places = self._places_of(len(weight))
             tokens, starts, owners, gradient, scales = _occurrences(tape, places)
             _update_table(*_settings(rule, step), *_arrays(weight, state),
@@ -101,7 +100,7 @@ class CompiledKernel:
         flat = [tensor.view(-1) for tensor in state]  # every axis, the rule works number by number
         weight, gradient = weight.view(-1), gradient.reshape(-1)  # every axis, likewise
         update = _update_flat if len(weight) > _SERIAL else _update_flat_serial
-        with self._lock:
+        with _numba:
             update(*_settings(rule, step, decay), *_arrays(weight, flat), gradient.numpy())
 
     def _places_of(self, vocab_size: int) -> Places:
@@ -117,7 +116,8 @@ class _SegmentMax(torch.autograd.Function):
         maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
         places = torch.empty(maxima.shape, dtype=torch.int32)  # (B, F)
         rows = x.detach().contiguous().numpy()  # (n, F)
-        _segment_max(rows, offsets.numpy(), maxima.numpy(), places.numpy())
+        with _numba:
+            _segment_max(rows, offsets.numpy(), maxima.numpy(), places.numpy())
         ctx.places, ctx.n_rows = places, len(x)
         return maxima
 
@@ -134,8 +134,9 @@ class _TapSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
         outputs = products.new_empty(len(products), products.shape[2])  # (N, F)
-        _sum_taps(products.detach().contiguous().numpy(), bias.detach().numpy(),
-                  mask.numpy(), outputs.numpy())  # fmt: skip
+        summands = products.detach().contiguous().numpy()  # (N, w, F)
+        with _numba:
+            _sum_taps(summands, bias.detach().numpy(), mask.numpy(), outputs.numpy())
         ctx.save_for_backward(outputs)
         ctx.shape = products.shape
         return outputs
@@ -145,7 +146,8 @@ class _TapSum(torch.autograd.Function):
         (outputs,) = ctx.saved_tensors
         passed = torch.ops.aten.threshold_backward(gradient, outputs, 0)  # (N, F)
         shares = gradient.new_empty(ctx.shape)  # (N, w, F)
-        _share_taps(passed.numpy(), shares.numpy())
+        with _numba:
+            _share_taps(passed.numpy(), shares.numpy())
         return shares, passed.sum(0), None
 
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import DataError, StorageError, problem
 from object2vec.pairs.jsonl import Chunk, line_of, read_columns
-from object2vec.pairs.ragged import Ragged, offsets_of
+from object2vec.pairs.ragged import Ragged, Rows, offsets_of
 from object2vec.pairs.sources import Source, read_raw, unreadable
 from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statistics
 from object2vec.storage import TEMPORARY_PREFIX, storage_problem, whole_folder
@@ -53,8 +53,6 @@ _STALE_S = 24 * 3600
 _MAPPED_BYTES = 64 << 20  # of columns that may end up in memory as a whole, and are faster so
 
 _log = logging.getLogger("object2vec.pairs")
-
-Rows = NDArray[np.integer[Any]]  # numbers of records
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.pairs.mapped import release_pages
-from object2vec.pairs.ragged import Ragged
+from object2vec.pairs.ragged import Ragged, Rows
 from object2vec.pairs.sources import list_sources
 from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statistics
 
@@ -47,7 +47,7 @@ class Pairs:
     def __len__(self) -> int:
         return next((len(c) for c in (self.in0, self.in1, self.label) if c is not None), 0)
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> Pairs:
+    def take(self, rows: Rows) -> Pairs:
         """Return these records, in this order.
 
         Parameters

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 8
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of SplitMix64
 
 
 class RandomOrder:
@@ -34,7 +33,8 @@ class RandomOrder:
     def __init__(self, length: int, generator: np.random.Generator) -> None:
         self._length = length
         self._half = np.uint64(max(1, -(-(length - 1).bit_length() // 2)))  # bits
-        self._keys = generator.integers(2**64, size=_ROUNDS, dtype=np.uint64)
+        keys = generator.integers(2**64, size=(2, _ROUNDS), dtype=np.uint64)
+        self._rounds = list(zip(keys[0], keys[1] | np.uint64(1), strict=True))
 
     def __len__(self) -> int:
         return self._length
@@ -51,8 +51,7 @@ class RandomOrder:
         """Return what each number below ``4**half`` becomes, another one for each."""
         mask = (np.uint64(1) << self._half) - np.uint64(1)
         left, right = numbers >> self._half, numbers & mask  # (m,), (m,)
-        for key in self._keys:
-            mixed = (right ^ key) * _MIX[0]  # the product is taken modulo 2**64
-            mixed = (mixed ^ (mixed >> np.uint64(29))) * _MIX[1]
-            left, right = right, left ^ ((mixed ^ (mixed >> np.uint64(32))) & mask)
+        for addend, factor in self._rounds:  # modulo 2**64; the upper bits of a product are mixed
+            mixed = (right + addend) * factor >> (np.uint64(64) - self._half)
+            left, right = right, left ^ mixed
         return (left << self._half) | right

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.pairs.mapped import release_pages
 
+Rows = NDArray[np.integer[Any]]  # numbers of rows
+
 MAX_ID = 2**31 - 1
 ID_LIST_RULE = f"must be a list of integers in [0, {MAX_ID}]"
 
@@ -64,7 +66,7 @@ class Ragged:
         """Return the ids of one row, shape (length,)."""
         return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> Ragged:
+    def take(self, rows: Rows) -> Ragged:
         """Return these rows, in this order; a row may be asked for more than once.
 
         Parameters
