@@ -2,14 +2,15 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from object2vec import StorageError
-from object2vec.pairs import cache, mapped
+from object2vec import Object2Vec, StorageError
+from object2vec.pairs import batches, cache, mapped
 from object2vec.pairs.dataset import Pairs
 
 ROWS, LENGTH = 40_000, 50  # 8 MB of ids a side
@@ -99,6 +100,37 @@ def test_a_file_that_shrinks_is_an_error_not_wrong_ids(tmp_path, monkeypatch):
     assert pairs.take(np.arange(8)).in0.values.tolist() == [1, 2] * 8
     with pytest.raises(StorageError, match=r"in0\.values\.npy: must stay readable; got"):
         pairs.take(np.array([8]))
+
+
+@with_pread
+@pytest.mark.parametrize("rate", [0, 2])
+def test_training_on_rows_from_the_disk_learns_the_same_bytes(source, monkeypatch, rate):
+    monkeypatch.setattr(batches, "_LISTED", 1000)  # the order is computed, too
+    learned = []
+    for mapped_bytes in (0, sys.maxsize):
+        monkeypatch.setattr(cache, "_MAPPED_BYTES", mapped_bytes)
+        model = Object2Vec(
+            enc0_network="pooled_embedding", enc0_max_seq_len=LENGTH, enc0_vocab_size=1000,
+            enc_dim=4, output_layer="mean_squared_error", mini_batch_size=1024, epochs=2,
+            negative_sampling_rate=rate, mlp_dim=8, threads=1, seed=0,
+        )  # fmt: skip
+        monkeypatch.setenv("OBJECT2VEC_CACHE", str(source[2]))
+        model.fit(source[0])
+        learned.append(model.encode(in0=np.arange(1, 1000)))
+    assert np.array_equal(*learned)
+
+
+@with_pread
+def test_opening_a_large_set_does_not_wait_for_the_compiler(source, read):
+    read(0)  # the set is there
+    program = (
+        "import sys; from object2vec.pairs import cache; from object2vec import Pairs; "
+        "cache._MAPPED_BYTES = 0; pairs = Pairs.read(sys.argv[1], cache_dir=sys.argv[2]); "
+        "assert pairs.are_on_disk; print({'numba', 'torch'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", program, str(source[0]), str(source[2])]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
 
 
 @linux

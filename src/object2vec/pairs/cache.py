@@ -22,8 +22,9 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,12 +33,10 @@ from numpy.typing import NDArray
 from object2vec.errors import DataError, StorageError, problem
 from object2vec.pairs.jsonl import Chunk, line_of, read_columns
 from object2vec.pairs.ragged import Ragged, Rows, offsets_of
+from object2vec.pairs.rows import ColumnFile
 from object2vec.pairs.sources import Source, read_raw, unreadable
 from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statistics
 from object2vec.storage import TEMPORARY_PREFIX, storage_problem, whole_folder
-
-if TYPE_CHECKING:
-    from object2vec.pairs.rows import ColumnFile
 
 VERSION = 1
 
@@ -275,13 +274,10 @@ def _open(folder: Path) -> Cached | None:
 
 def _files(folder: Path, column: Mapping[str, NDArray[Any]]) -> dict[str, ColumnFile]:
     """Return the files of large columns; none where they cannot be read row by row."""
-    try:
-        from object2vec.pairs.rows import ColumnFile
-    except ImportError:  # no numba for this Python
+    if not hasattr(os, "pread") or not find_spec("numba"):  # Windows; no Numba for this Python
         return {}
-    if not hasattr(os, "pread"):  # Windows
-        return {}
-    return {name: ColumnFile(_path(folder, name), array) for name, array in column.items()}
+    names = column.keys() - {"blank_lines"}
+    return {name: ColumnFile(_path(folder, name), column[name]) for name in names}
 
 
 def _path(folder: Path, name: str) -> Path:

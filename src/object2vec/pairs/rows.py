@@ -13,15 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
 from object2vec.errors import StorageError, problem
-
-# ssize_t pread(int fd, void *buffer, size_t count, off_t offset); the buffer is given as a number.
-_pread: Any = types.ExternalFunction(
-    "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
-)
 
 
 class ColumnFile:
@@ -58,26 +52,14 @@ class ColumnFile:
         StorageError
             If the file cannot be read, or ends too early.
         """
+        from object2vec.pairs.runs import read_runs  # loads Numba, which opening does not wait for
+
         size = self._dtype.itemsize
         places = self._first + size * starts.astype(np.int64)  # (m,) bytes
         content = np.empty(int(lengths.sum()), self._dtype)
-        if not _read_runs(self._descriptor, places, size * lengths, content):
+        if not read_runs(self._descriptor, places, size * lengths, content):
             raise StorageError(
                 problem(str(self._path), "must stay readable", "an error or its end",
                         "Check the disk, then start again: it is made anew if it is gone.")
             )  # fmt: skip
         return content
-
-
-@njit(nogil=True, cache=True)
-def _read_runs(descriptor, starts, sizes, content):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    address = content.ctypes.data
-    for start, size in zip(starts, sizes):  # noqa: B905 - Numba knows no strict
-        done = 0
-        while done < size:
-            got = _pread(descriptor, address + done, size - done, start + done)
-            if got <= 0:
-                return False
-            done += got
-        address += size
-    return True
