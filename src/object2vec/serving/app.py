@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import os
 import threading
@@ -18,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from object2vec.errors import ArtifactError, Object2VecError, RequestError, problem
 from object2vec.serving.batcher import Batcher, Overloaded
+from object2vec.serving.guard import Guard
 from object2vec.serving.metrics import Metrics
 from object2vec.serving.page import page
 from object2vec.serving.refusals import Refusal, refuse, refuse_as_runtime
@@ -290,39 +290,6 @@ def _retry_after(err: RequestError) -> list[tuple[bytes, bytes]]:
     if isinstance(err, Overloaded):
         return [(b"retry-after", b"%d" % err.retry_after_s)]
     return [(b"retry-after", b"1")] if err.status == 503 else []
-
-
-class Guard:
-    """Lets only requests through that carry the token; ``/ping`` and the bare page are free.
-
-    Parameters
-    ----------
-    app : ASGI application
-    token : str
-    """
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._expected = token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with 401."""
-        if scope["type"] == "http":
-            scope["object2vec.authorized"] = self._is_authorized(scope)
-            if not scope["object2vec.authorized"] and scope["path"] not in ("/ping", "/"):
-                response = JSONResponse(
-                    {"error": "Authorization: must be Bearer and the server's token. Ask for it."},
-                    401, {"WWW-Authenticate": "Bearer"},
-                )  # fmt: skip
-                await response(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _is_authorized(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
-        is_same = hmac.compare_digest(token.strip(), self._expected)
-        return is_same and scheme.lower() == b"bearer"
 
 
 def create_app(
