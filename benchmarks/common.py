@@ -38,19 +38,20 @@ def parser(doc: str, data: str) -> argparse.ArgumentParser:
 
 
 def speed_parser(
-    doc: str, data: str | None = None, rounds: int | None = 7
+    doc: str, data: str | None = None, rounds: int | None = 7, threads: int | None = 2
 ) -> argparse.ArgumentParser:
     """Return the options of a benchmark of speed; `data` if it needs some, None if not.
 
-    `rounds` is the default number of measured turns, None where nothing takes turns.
+    `rounds` is the default number of measured turns, None where nothing takes turns; `threads` that
+    of threads, None where the settings that are measured decide.
     """
-    options = _parser(doc, data, threads=2)
+    options = _parser(doc, data, threads)
     if rounds is not None:
         options.add_argument("--rounds", type=int, default=rounds, help=f"default: {rounds}")
     return options
 
 
-def _parser(doc: str, data: str | None, threads: int) -> argparse.ArgumentParser:
+def _parser(doc: str, data: str | None, threads: int | None) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,7 +59,10 @@ def _parser(doc: str, data: str | None, threads: int) -> argparse.ArgumentParser
         options.add_argument("--data", type=Path, default=ROOT / data, help=f"default: {data}")
     options.add_argument("--results", type=Path, default=ROOT / "benchmarks/results",
                          help="folder of the JSON files; default: benchmarks/results")  # fmt: skip
-    options.add_argument("--threads", type=int, default=threads)
+    if threads is None:
+        options.set_defaults(threads=0)  # all cores, the hyperparameter's default
+    else:
+        options.add_argument("--threads", type=int, default=threads)
     return options
 
 

@@ -19,8 +19,8 @@ KEPT = ("baselines", "regression", "held out", "classification")
 
 def main() -> None:
     """Run the tutorial and keep its figures."""
-    options = speed_parser(__doc__, "../shared/data/movielens_100k", rounds=None)
-    options.set_defaults(threads=0)  # the notebook's settings, which use all cores
+    options = speed_parser(__doc__, "../shared/data/movielens_100k", rounds=None,
+                           threads=None)  # fmt: skip
     given = options.parse_args()
     sys.path.insert(0, str(ROOT / "examples"))
     import movie_recommendation
