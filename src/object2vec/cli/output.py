@@ -31,7 +31,7 @@ def write_rows(
     Parameters
     ----------
     rows : iterable of float32 arrays (n, width)
-        Asked for the next piece when the one before is written.
+        Asked for the next piece while the one before may still be written.
     key : str
         Name of the numbers: the key in JSON, the column in Arrow.
     width : int

@@ -105,7 +105,9 @@ class CompiledKernel:
 
     def _places_of(self, vocab_size: int) -> Places:
         """Return the scratch array of a vocabulary, all zeros, (V,)."""
-        return self._places.setdefault(vocab_size, np.zeros(vocab_size, np.int32))
+        if vocab_size not in self._places:
+            self._places[vocab_size] = np.zeros(vocab_size, np.int32)
+        return self._places[vocab_size]
 
 
 class _SegmentMax(torch.autograd.Function):

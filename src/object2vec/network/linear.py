@@ -16,12 +16,11 @@ from torch import Tensor, nn
 # What PyTorch's own compiler calls for a linear layer: x @ weight.T + bias by oneDNN.
 _onednn: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
     "tanh": torch.tanh,
     "relu": torch.relu,
 }
-_ONEDNN_NAMES = {"linear": "none", "tanh": "tanh", "relu": "relu"}
 
 
 def linear(
@@ -42,7 +41,7 @@ def linear(
         float32, or bfloat16 where autocast is on.
     """
     if not _suits_onednn(x):
-        return ACTIVATIONS[activation](nn.functional.linear(x, weight, bias))
+        return _ACTIVATIONS[activation](nn.functional.linear(x, weight, bias))
     outputs: Tensor = _Linear.apply(x, weight, bias, activation)  # type: ignore[no-untyped-call]
     return outputs
 
@@ -108,5 +107,6 @@ def _product(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str = "linear"
 ) -> Tensor:
     """Return ``activation(x @ weight.T + bias)``."""
-    outputs: Tensor = _onednn(x, weight, bias, _ONEDNN_NAMES[activation], [], "")
+    name = "none" if activation == "linear" else activation  # as oneDNN calls it
+    outputs: Tensor = _onednn(x, weight, bias, name, [], "")
     return outputs

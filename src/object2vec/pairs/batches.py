@@ -152,7 +152,7 @@ def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
     size = config.mini_batch_size
     for start in range(0, len(pairs), size):
         rows: Rows = np.arange(start, min(start + size, len(pairs)))  # (B,)
-        if config.compat_metrics:
+        if config.compat_metrics and len(rows) < size:
             rows = _filled(rows, range(len(pairs)), size, random_generator(config.seed, _FILL))
         yield Batch(*_columns(pairs, rows, config), None)
 
@@ -171,8 +171,10 @@ def _columns(
 
 def _filled(rows: Rows, bucket: Bucket, size: int, generator: np.random.Generator) -> Rows:
     """Return `rows` filled up to a multiple of `size` by records drawn with replacement."""
-    drawn = generator.integers(len(bucket), size=-len(rows) % size)  # (m,)
-    return np.concatenate([rows, np.array([bucket[i] for i in drawn], rows.dtype)])
+    places = generator.integers(len(bucket), size=-len(rows) % size)  # (m,)
+    # In a bucket of all records the number of each one is its place.
+    drawn: Rows = places if isinstance(bucket, range) else bucket[places]  # (m,)
+    return np.concatenate([rows, drawn.astype(rows.dtype)])
 
 
 def _row_type(pairs: Pairs) -> type[np.integer[Any]]:
