@@ -40,6 +40,14 @@ class OnGPU:
     def segment_max(self, x, offsets):
         return self.kernel.segment_max(x.cuda(), offsets.cuda()).cpu()
 
+    def linear(self, x, weight, bias, activation):
+        there = None if bias is None else bias.cuda()
+        return self.kernel.linear(x.cuda(), weight.cuda(), there, activation).cpu()
+
+    def compare(self, a, b, rows0, rows1, comparator_list):
+        there = [tensor.cuda() for tensor in (a, b, rows0, rows1)]
+        return self.kernel.compare(*there, comparator_list).cpu()
+
     def sum_taps(self, products, bias, mask):
         return self.kernel.sum_taps(products.cuda(), bias.cuda(), mask.cuda()).cpu()
 

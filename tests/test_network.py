@@ -12,11 +12,10 @@ import torch
 import oracles
 from object2vec import Config
 from object2vec.kernels import kernel_for
+from object2vec.kernels.comparator import compare
 from object2vec.kernels.rules import SGD, new_state
-from object2vec.network.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import _grouped_states, _packed_states
-from object2vec.network.linear import linear
 from object2vec.network.network import Network, parameter_count
 from object2vec.pairs.negatives import Pairing
 from object2vec.pairs.ragged import Ragged
@@ -329,39 +328,6 @@ def test_pairing_names_the_encodings_of_each_record():
     expected = network(in0.take(rows0), in1.take(rows1))
     torch.testing.assert_close(found, expected, **CLOSE)
     assert len(torch.unique(found[:, 0])) == 5
-
-
-@pytest.mark.parametrize(
-    ("rows", "inputs", "outputs"), [(1, 1, 1), (7, 5, 3), (64, 256, 1), (33, 300, 512), (0, 4, 2)]
-)
-@pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize("is_transposed", [True, False])
-@pytest.mark.parametrize("activation", ["linear", "tanh", "relu"])
-def test_linear_is_the_product_and_its_gradients(
-    rows, inputs, outputs, has_bias, is_transposed, activation
-):
-    generator = np.random.default_rng(0)
-    x, g = generator.normal(size=(rows, inputs)), generator.normal(size=(rows, outputs))
-    w, b = generator.normal(size=(outputs, inputs)), generator.normal(size=outputs) * has_bias
-    tensors = [torch.from_numpy(a).float() for a in (x.T if is_transposed else x, w, b)]
-    tx, tw, tb = (tensor.requires_grad_() for tensor in tensors)
-    y = linear(tx.T if is_transposed else tx, tw, tb if has_bias else None, activation)
-    y.backward(torch.from_numpy(g).float())
-    scale = EPS * 20 * (1 + max(rows, inputs, outputs))
-    gx = tx.grad.T if is_transposed else tx.grad
-    z = x @ w.T + b
-    outputs = {"linear": z, "tanh": np.tanh(z), "relu": np.maximum(z, 0)}[activation]
-    g = g * {"linear": 1, "tanh": 1 - np.tanh(z) ** 2, "relu": z > 0}[activation]
-    for ours, theirs in ((y, outputs), (gx, g @ w), (tw.grad, g.T @ x)):
-        np.testing.assert_allclose(ours.detach().numpy(), theirs, rtol=0, atol=scale)
-    if has_bias:
-        np.testing.assert_allclose(tb.grad.numpy(), g.sum(0), rtol=0, atol=scale)
-
-
-def test_linear_without_onednn_is_that_of_pytorch(monkeypatch):
-    x, w = torch.randn(5, 4), torch.randn(3, 4)
-    monkeypatch.setattr("object2vec.network.linear._onednn", None)
-    assert torch.equal(linear(x, w), torch.nn.functional.linear(x, w))
 
 
 @pytest.mark.parametrize("lengths", [[1], [3, 1, 7, 2, 2, 9, 1, 4, 5, 6, 3], [2] * 40])

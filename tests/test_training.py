@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from object2vec import ArtifactError, ConfigError, Interrupted, Object2Vec, StorageError
+from object2vec.kernels.compiled import CompiledKernel
+from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import RULES
 from object2vec.training import loop
 from object2vec.training.events import (
@@ -291,8 +293,9 @@ def test_resume_with_other_data_is_refused(channels, tmp_path):
 
 
 @pytest.mark.usefixtures("every_batch")
-def test_resume_may_go_on_longer_and_elsewhere(tmp_path):
-    sgd = {"optimizer": "sgd"}  # the rule that both kernels round alike
+def test_resume_may_go_on_longer_and_elsewhere(tmp_path, monkeypatch):
+    sgd = {"optimizer": "sgd"}  # the rule that both kernels round alike, given the same products
+    monkeypatch.setattr(ReferenceKernel, "linear", CompiledKernel.linear)
     interrupted(tmp_path / "run", **sgd)
     channels = {"train": data(), "validation": data(5)}
     other = {"epochs": 5, "kernel": "reference", "threads": 2}

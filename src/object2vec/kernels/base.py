@@ -1,9 +1,10 @@
-"""What a kernel is: the only two places where a token table is read and written.
+"""What a kernel is: all that is computed in another way on each device.
 
-A lookup means rows of a table over ragged sequences. While a network trains, each lookup is
-recorded; its backward pass only hands over the gradient of its output. The kernel then reduces the
-gradients of each distinct token and applies the optimizer to that token's row, in one pass and
-without ever forming a gradient as large as the table.
+It is the only place where a token table is read and written. A lookup means rows of a table over
+ragged sequences. While a network trains, each lookup is recorded; its backward pass only hands over
+the gradient of its output. The kernel then reduces the gradients of each distinct token and applies
+the optimizer to that token's row, in one pass and without ever forming a gradient as large as the
+table.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Lookup:
 
 
 class Kernel(Protocol):
-    """Reads token tables and updates parameters."""
+    """Reads token tables, updates parameters and computes what stands between them."""
 
     name: str
 
@@ -53,6 +54,38 @@ class Kernel(Protocol):
         offsets : Tensor of shape (B + 1,), int64
             Segment i is ``x[offsets[i]:offsets[i + 1]]``; none is empty, and rows of `x` may follow
             the last one. Of equal rows the first gets the gradient.
+        """
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+        """Return ``activation(x @ weight.T + bias)``, differentiable in all three, (N, O).
+
+        Parameters
+        ----------
+        x : Tensor of shape (N, I)
+        weight : Tensor of shape (O, I)
+        bias : Tensor of shape (O,), or None
+        activation : {"linear", "tanh", "relu"}
+
+        Returns
+        -------
+        Tensor of shape (N, O)
+            float32, or bfloat16 where autocast is on.
+        """
+
+    def compare(
+        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
+    ) -> Tensor:
+        """Return what the comparator makes of pairs of encodings, differentiable in both, (B, C).
+
+        Parameters
+        ----------
+        a, b : Tensor of shape (P, D), float32
+            Encodings of in0 and in1.
+        rows0, rows1 : Tensor of shape (B,), int64
+            Record i compares ``a[rows0[i]]`` with ``b[rows1[i]]``.
+        comparator_list : sequence of {"hadamard", "concat", "abs_diff"}
+            The parts of a comparator vector, side by side in this order; C is D for each, and 2 D
+            for concat.
         """
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:

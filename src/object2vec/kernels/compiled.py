@@ -9,7 +9,6 @@ number of threads cannot change a bit of the result.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,10 @@ from numba import njit, prange
 from numpy.typing import NDArray
 from torch import Tensor
 
+from object2vec.kernels import lock
 from object2vec.kernels.base import Lookup
+from object2vec.kernels.dense import onednn_linear
+from object2vec.kernels.pairing import compare_pairs
 from object2vec.kernels.prefetch import prefetch_row
 from object2vec.kernels.rules import RULES, TINY, Rule, settings
 
@@ -29,7 +31,6 @@ Integers = NDArray[np.int64]
 Places = NDArray[np.int32]
 
 _SGD, _ADAM, _ADAGRAD, _RMSPROP, _ADADELTA = range(5)
-_numba = threading.Lock()  # not each of its threading layers may be entered by two threads at once
 _CODES = dict(zip(("sgd", "adam", "adagrad", "rmsprop", "adadelta"), range(5), strict=True))
 _CHUNKS = 64  # units of work are cut into this many parts of equal size, whatever the threads
 _TINY = np.float32(TINY)
@@ -51,7 +52,7 @@ class CompiledKernel:
     def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
         """Return the mean row of each sequence, (B, E); zeros for an empty one."""
         pooled = weight.new_empty(len(offsets) - 1, weight.shape[1])  # (B, E)
-        with _numba:
+        with lock.compiled:
             _pool(weight.numpy(), ids.numpy(), offsets.numpy(), pooled.numpy())
         return pooled
 
@@ -59,6 +60,16 @@ class CompiledKernel:
         """Return the maximum over the rows of each segment, (B, F)."""
         maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
         return maxima
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+        """Return ``activation(x @ weight.T + bias)``, (N, O)."""
+        return onednn_linear(x, weight, bias, activation)
+
+    def compare(
+        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
+    ) -> Tensor:
+        """Return what the comparator makes of pairs of encodings, (B, C)."""
+        return compare_pairs(a, b, rows0, rows1, comparator_list)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
         """Return what a convolution over time makes of its products, (N, F)."""
@@ -69,7 +80,7 @@ class CompiledKernel:
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
         """Update the rows that were read."""
-        with _numba:
+        with lock.compiled:
             places = self._places_of(len(weight))
             tokens, starts, owners, gradient, scales = _occurrences(tape, places)
             _update_rows(*_settings(rule, step), *_arrays(weight, state),
@@ -80,7 +91,7 @@ class CompiledKernel:
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
     ) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
-        with _numba:
+        with lock.compiled:
             places = self._places_of(len(weight))
             tokens, starts, owners, gradient, scales = _occurrences(tape, places)
             _update_table(*_settings(rule, step), *_arrays(weight, state),
@@ -100,7 +111,7 @@ class CompiledKernel:
         flat = [tensor.view(-1) for tensor in state]  # every axis, the rule works number by number
         weight, gradient = weight.view(-1), gradient.reshape(-1)  # every axis, likewise
         update = _update_flat if len(weight) > _SERIAL else _update_flat_serial
-        with _numba:
+        with lock.compiled:
             update(*_settings(rule, step, decay), *_arrays(weight, flat), gradient.numpy())
 
     def _places_of(self, vocab_size: int) -> Places:
@@ -118,7 +129,7 @@ class _SegmentMax(torch.autograd.Function):
         maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
         places = torch.empty(maxima.shape, dtype=torch.int32)  # (B, F)
         rows = x.detach().contiguous().numpy()  # (n, F)
-        with _numba:
+        with lock.compiled:
             _segment_max(rows, offsets.numpy(), maxima.numpy(), places.numpy())
         ctx.places, ctx.n_rows = places, len(x)
         return maxima
@@ -137,7 +148,7 @@ class _TapSum(torch.autograd.Function):
     def forward(ctx, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
         outputs = products.new_empty(len(products), products.shape[2])  # (N, F)
         summands = products.detach().contiguous().numpy()  # (N, w, F)
-        with _numba:
+        with lock.compiled:
             _sum_taps(summands, bias.detach().numpy(), mask.numpy(), outputs.numpy())
         ctx.save_for_backward(outputs)
         ctx.shape = products.shape
@@ -148,7 +159,7 @@ class _TapSum(torch.autograd.Function):
         (outputs,) = ctx.saved_tensors
         passed = torch.ops.aten.threshold_backward(gradient, outputs, 0)  # (N, F)
         shares = gradient.new_empty(ctx.shape)  # (N, w, F)
-        with _numba:
+        with lock.compiled:
             _share_taps(passed.numpy(), shares.numpy())
         return shares, passed.sum(0), None
 

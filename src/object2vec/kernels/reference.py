@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from object2vec.kernels.base import Lookup
+from object2vec.kernels.comparator import compare
 from object2vec.kernels.rules import Rule
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
 
 
 class ReferenceKernel:
@@ -36,6 +43,16 @@ class ReferenceKernel:
             places = rows.new_full(maxima.shape, len(x))  # (B, F)
             places.scatter_reduce_(0, owners[:, None].expand_as(rows), rows, "amin")
         return x.gather(0, places)
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+        """Return ``activation(x @ weight.T + bias)``, (N, O)."""
+        return linear(x, weight, bias, activation)
+
+    def compare(
+        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
+    ) -> Tensor:
+        """Return what the comparator makes of pairs of encodings, (B, C)."""
+        return compare(a.index_select(0, rows0), b.index_select(0, rows1), comparator_list)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
         """Return what a convolution over time makes of its products, (N, F)."""
@@ -73,6 +90,11 @@ class ReferenceKernel:
     ) -> None:
         """Apply the rule to the whole parameter."""
         rule.update(weight, gradient, state, step, decay)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+    """Return ``activation(x @ weight.T + bias)``, (N, O)."""
+    return ACTIVATIONS[activation](torch.nn.functional.linear(x, weight, bias))
 
 
 def sum_taps(products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:

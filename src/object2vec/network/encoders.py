@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from object2vec.config import EncoderConfig
+from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
-from object2vec.network.linear import linear
 from object2vec.network.tokens import TokenTable
 from object2vec.pairs.ragged import Ragged
 
@@ -123,7 +123,7 @@ class HCNN(Encoder):
         maxima = []
         for depth, convolution in enumerate(self.convolutions):
             assert isinstance(convolution, Convolution)
-            products = convolution(self.dropout(x) if depth else x)  # (N, w, F)
+            products = convolution(self.dropout(x) if depth else x, table.kernel)  # (N, w, F)
             x = table.kernel.sum_taps(products.float(), convolution.bias, mask)  # (N, F)
             maxima.append(table.kernel.segment_max(x[self.gap :], bounds - self.gap))  # (B, F)
         return torch.cat(maxima, dim=1)  # (B, D)
@@ -155,11 +155,12 @@ class Convolution(nn.Module):
         self.weight = nn.Parameter(torch.empty(filters, inputs, width))
         self.bias = nn.Parameter(torch.zeros(filters))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, kernel: Kernel) -> Tensor:
         """Return what each place of the filters says of each row (N, E), (N, w, F), not summed."""
         filters, inputs, width = self.weight.shape
         taps = self.weight.permute(2, 0, 1).reshape(width * filters, inputs)  # (w F, E)
-        return linear(x, taps).view(len(x), width, filters)  # (N, w, F): axis 0 stays
+        products = kernel.linear(x, taps, None, "linear")  # (N, w F)
+        return products.view(len(x), width, filters)  # (N, w, F): axis 0 stays
 
 
 class BiLSTM(Encoder):

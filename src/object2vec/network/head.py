@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from object2vec.config import Config
+from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
 from object2vec.network.linear import Linear
 
@@ -18,13 +19,13 @@ class Head(nn.Module):
     neither, as AWS's graph shows.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, kernel: Kernel) -> None:
         super().__init__()
         widths = [config.comparator_width] + config.mlp_layers * [config.mlp_dim]
         self.hidden = nn.ModuleList(
-            Linear(wide, narrow, config.mlp_activation) for wide, narrow in pairwise(widths)
+            Linear(wide, narrow, kernel, config.mlp_activation) for wide, narrow in pairwise(widths)
         )
-        self.output = Linear(widths[-1], config.output_width)
+        self.output = Linear(widths[-1], config.output_width, kernel)
         self.is_linear = config.mlp_activation == "linear"
         self.dropout = Dropout(config.dropout)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from object2vec.config import Config
 from object2vec.kernels.base import Kernel
+from object2vec.kernels.comparator import compare
 from object2vec.kernels.memory import large_zeros
-from object2vec.network.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
 from object2vec.network.head import Head
@@ -43,7 +43,7 @@ class Network(nn.Module):
             for encoder in config.encoders
         )
         self.dropout = Dropout(config.dropout)
-        self.head = Head(config)
+        self.head = Head(config, kernel)
 
     def forward(self, in0: Ragged, in1: Ragged, pairing: Pairing | None = None) -> Tensor:
         """Return the logits (B, K), or the predictions (B, 1), of pairs.
@@ -56,15 +56,22 @@ class Network(nn.Module):
             Which encodings make each of the B records; row i with row i by default.
         """
         a, b = self.encode(0, in0), self.encode(1, in1)  # (P, D), (P, D)
-        if pairing is not None:
-            # Indexing with [] is the same, but its backward pass sorts and takes 100 times as long.
-            rows0, rows1 = torch.from_numpy(pairing.rows0), torch.from_numpy(pairing.rows1)
-            a = a.index_select(0, rows0.to(a.device))  # (B, D)
-            b = b.index_select(0, rows1.to(b.device))  # (B, D)
-        a, b = self._drop(0, a), self._drop(1, b)  # (B, D)
         with self._precision():
-            logits: Tensor = self.head(compare(a, b, self.config.comparator_list))  # (B, K)
+            logits: Tensor = self.head(self._compare(a, b, pairing))  # (B, K)
         return logits.float()
+
+    def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
+        """Return the comparator's vectors (B, C) of encodings (P, D), which get their dropout."""
+        parts = self.config.comparator_list
+        if pairing is None:
+            return compare(self._drop(0, a), self._drop(1, b), parts)  # (B, C)
+        rows0 = torch.from_numpy(pairing.rows0).to(a.device)  # (B,)
+        rows1 = torch.from_numpy(pairing.rows1).to(b.device)  # (B,)
+        if not (self.training and self.config.dropout):
+            return self.table(0).kernel.compare(a, b, rows0, rows1, parts)  # (B, C)
+        # Indexing with [] is the same, but its backward pass sorts and takes 100 times as long.
+        a, b = a.index_select(0, rows0), b.index_select(0, rows1)  # (B, D), (B, D)
+        return compare(self._drop(0, a), self._drop(1, b), parts)  # (B, C)
 
     def _precision(self) -> torch.autocast:
         """Return the context in which matrix products have the configured precision."""

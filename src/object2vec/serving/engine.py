@@ -19,8 +19,8 @@ from torch import Tensor
 
 from object2vec.errors import RequestError
 from object2vec.kernels import set_threads
+from object2vec.kernels.comparator import compare
 from object2vec.model import Object2Vec
-from object2vec.network.comparator import compare
 from object2vec.pairs.ragged import Ragged, offsets_of
 from object2vec.serving.wire import Group, Rows
 
