@@ -21,6 +21,7 @@ LAYERS = (
     ("pairs", "kernels"),
     ("network",),
     ("artifact",),
+    ("pooled",),
     ("training",),
     ("model",),
     ("evaluation",),

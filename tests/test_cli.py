@@ -27,6 +27,7 @@ from object2vec.cli.commands import _repeat_options
 from object2vec.cli.output import json_lines
 from object2vec.errors import Interrupted
 from object2vec.hyperparameters import HYPERPARAMETERS, markdown
+from object2vec.pooled import PooledEncoder
 from object2vec.training.checkpoint import CheckpointFolder
 from object2vec.training.loop import Training
 
@@ -736,7 +737,7 @@ def test_a_full_standard_output_is_said(command, message, place, capsys, monkeyp
 
 def test_a_model_that_has_diverged_answers_nothing(place, capsys, monkeypatch):
     bad = np.array([[1, np.nan]], np.float32)
-    monkeypatch.setattr(Object2Vec, "encode", lambda self, **sides: bad)
+    monkeypatch.setattr(PooledEncoder, "encode", lambda self, column: bad)
     assert main(["encode", "model", "--side", "in0", "train.jsonl"]) == 1
     assert capsys.readouterr().err == (
         "Error: embeddings: must be finite numbers; got 'nan or inf'. The model has diverged: "
@@ -784,19 +785,19 @@ def test_predict_writes_what_the_model_answers(place, capsys, monkeypatch):
 def test_answers_come_in_pieces(place, capsys, monkeypatch):
     """More rows than one piece: each is asked for when the one before is written."""
     sizes = []
-    encode = Object2Vec.encode
+    encode = PooledEncoder.encode
     monkeypatch.setattr("object2vec.cli.answers._NUMBERS", 6 * 16)
 
-    def counting(self, **sides):
-        answer = encode(self, **sides)
+    def counting(self, column):
+        answer = encode(self, column)
         sizes.append(len(answer))
         return answer
 
-    monkeypatch.setattr(Object2Vec, "encode", counting)
+    monkeypatch.setattr(PooledEncoder, "encode", counting)
     found = embeddings_of(out_of(capsys, "encode", "model", "--side", "in1", "train.jsonl"))
     assert sizes == [16, 16, 8]
     column = [record["in1"] for record in make_records(40)]
-    assert np.array_equal(found, encode(Object2Vec.load("model"), in1=column))
+    assert np.array_equal(found, Object2Vec.load("model").encode(in1=column))
 
 
 MEMORY = """

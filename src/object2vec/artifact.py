@@ -19,21 +19,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from object2vec.config import Config
 from object2vec.errors import ArtifactError, ConfigError, problem
 from object2vec.kernels import kernel_for, place
-from object2vec.network.network import Network, materialize, parameter_count
 from object2vec.remote import PathLike, local_model, model_target
 from object2vec.storage import read_tensors, whole_folder, write_tensors
 from object2vec.version import VERSION
 
+if TYPE_CHECKING:
+    from object2vec.network.network import Network
+
 SCHEMA_VERSION = 1
 _MAX_JSON_BYTES = 1 << 30
-_CONFIG, _WEIGHTS, _METRICS, _CARD = (
+CONFIG, WEIGHTS, _METRICS, _CARD = (
     "config.json", "model.safetensors", "metrics.jsonl", "README.md"
 )  # fmt: skip
 
@@ -107,8 +107,8 @@ def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
         model_target(path, replace=replace) as target,
         whole_folder(target, replace=replace) as folder,
     ):
-        write_tensors(folder / _WEIGHTS, artifact.network.state_dict())
-        _write(folder / _CONFIG, json.dumps(document, indent=2) + "\n")
+        write_tensors(folder / WEIGHTS, artifact.network.state_dict())
+        _write(folder / CONFIG, json.dumps(document, indent=2) + "\n")
         _write(folder / _METRICS, "".join(json.dumps(event) + "\n" for event in facts.history))
         _write(folder / _CARD, _card(artifact))
         for side, vocabulary in enumerate(artifact.vocabularies):
@@ -136,16 +136,27 @@ def load(path: PathLike, device: str | None = None) -> Artifact:
         return _load(folder, device)
 
 
-def _load(path: Path, device: str | None) -> Artifact:
-    """Read a model folder of this machine."""
+def read_config(path: Path) -> tuple[dict[str, Any], Config]:
+    """Return the document ``config.json`` of a model folder, and the configuration in it.
+
+    Raises
+    ------
+    ArtifactError
+        If there is no folder, or the file is missing, damaged or of a later version.
+    """
     if not path.is_dir():
         raise ArtifactError(
             problem(str(path), "must be a model folder", "a file" if path.exists() else "nothing",
                     "Name the folder that `object2vec train --out` wrote.")
         )  # fmt: skip
-    document = _read_json(path / _CONFIG)
-    config = _read_config(path / _CONFIG, document)
-    network = _read_network(path / _WEIGHTS, config, place(device or config.device))
+    document = _read_json(path / CONFIG)
+    return document, _read_config(path / CONFIG, document)
+
+
+def _load(path: Path, device: str | None) -> Artifact:
+    """Read a model folder of this machine."""
+    document, config = read_config(path)
+    network = _read_network(path / WEIGHTS, config, place(device or config.device))
     sides = [_read_vocabulary(path / f"vocab{side}.json") for side in (0, 1)]
     facts = ModelFacts(
         _facts(document, "data"), _facts(document, "metrics"), _read_history(path / _METRICS)
@@ -212,7 +223,7 @@ def _section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     section = document.get(name)
     if not isinstance(section, dict):
         raise ArtifactError(
-            problem(_CONFIG, f'must hold an object "{name}"', section, "Copy or train it again.")
+            problem(CONFIG, f'must hold an object "{name}"', section, "Copy or train it again.")
         )
     return section
 
@@ -223,7 +234,7 @@ def _facts(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     for channel, facts in section.items():
         if not isinstance(facts, dict):
             raise ArtifactError(
-                problem(f"{_CONFIG}: {name}", f'must hold an object "{channel}"', facts,
+                problem(f"{CONFIG}: {name}", f'must hold an object "{channel}"', facts,
                         "Copy or train it again.")
             )  # fmt: skip
     return section
@@ -231,6 +242,10 @@ def _facts(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _read_network(path: Path, config: Config, device: str) -> Network:
     """Return the network with the weights of a file, whose shapes are checked first."""
+    import torch
+
+    from object2vec.network.network import Network, materialize
+
     kernel = kernel_for(config.kernel, device)
     with torch.device("meta"):
         network = Network(config, kernel)
@@ -276,6 +291,8 @@ def _read_history(path: Path) -> tuple[dict[str, Any], ...]:
 
 def _card(artifact: Artifact) -> str:
     """Return the model card."""
+    from object2vec.network.network import parameter_count
+
     config, facts = artifact.config, artifact.facts
     settings = config.to_dict()
     lines = [

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from object2vec.errors import ArtifactError, StorageError, problem
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 TEMPORARY_PREFIX = ".incomplete-"
@@ -172,6 +174,45 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
             _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
             for name, tensor in into.items():
                 _copy(path, name, file.get_slice(name), tensor)
+    except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
+        raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+
+
+def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return one matrix of a safetensors file, without PyTorch.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+    shape : pair of int
+        What it must have; nothing is allocated from what the file claims.
+
+    Returns
+    -------
+    float32 array of this shape
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged or holds something else there.
+    """
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            _check_shapes(path, {name: found.get(name, "none")}, {name: shape})
+            source = file.get_slice(name)
+            if source.get_dtype() != "F32":
+                raise ArtifactError(_damaged(path, f"{name} of type {source.get_dtype()}"))
+            array = np.empty(shape, np.float32)
+            step = max(1, _PART_BYTES // max(1, 4 * shape[1]))
+            for start in range(0, len(array), step):
+                stop = min(start + step, len(array))  # NumPy's slices are not cut at the end
+                array[start:stop] = source[start:stop]
+            return array
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
         raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
 

@@ -6,17 +6,21 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from object2vec.cli.output import Floats, RowFormat, write_rows
+from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
-from object2vec.model import Object2Vec
 from object2vec.pairs.jsonl import Chunk, Presence, read_columns
 from object2vec.pairs.ragged import Ragged
 from object2vec.pairs.sources import Source, list_sources, read_blocks
+from object2vec.pooled import open_pooled
+
+if TYPE_CHECKING:
+    from object2vec.model import Object2Vec
 
 _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one answer at the most; the rest of a chunk waits as ids
 _BARE_LIST = re.compile(rb"^[ \t]*(\[.*\])[ \t]*\r?$", re.MULTILINE)
@@ -38,17 +42,16 @@ def encode(
         If the model or the records are wrong, or the vectors cannot be written.
     """
     sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
-    model = Object2Vec.load(path, device=device)
-    width = model.config.enc_dim
+    config, vectors = _encoder(path, side, device)
+    width = config.enc_dim
     wanted: list[Presence] = ["required" if each == side else "ignored" for each in (0, 1)]
 
     def answers() -> Iterator[Floats]:
         for chunk in read_columns(sources, in0=wanted[0], in1=wanted[1], label="ignored"):
             column = cast(Ragged, (chunk.in0, chunk.in1)[side])
-            _check_ids(model, chunk)
+            _check_ids(config, chunk)
             for start, stop in _pieces(len(chunk), width):
-                piece = column.slice(start, stop)
-                yield model.encode(in1=piece) if side else model.encode(in0=piece)
+                yield vectors(column.slice(start, stop))
 
     write_rows(answers(), "embeddings", width, row_format, out)
 
@@ -62,12 +65,12 @@ def predict(path: str, files: Sequence[str], out: str | None, device: str | None
         If the model or the records are wrong, or the scores cannot be written.
     """
     sources = list_sources(files)
-    model = Object2Vec.load(path, device=device)
+    model = _load(path, device)
 
     def answers() -> Iterator[Floats]:
         for chunk in read_columns(sources, label="ignored"):
             in0, in1 = cast(Ragged, chunk.in0), cast(Ragged, chunk.in1)
-            _check_ids(model, chunk)
+            _check_ids(model.config, chunk)
             for start, stop in _pieces(len(chunk), model.config.output_width):
                 yield model.predict(in0=in0.slice(start, stop), in1=in1.slice(start, stop))
 
@@ -83,9 +86,26 @@ def evaluate(path: str, files: Sequence[str], compat: bool | None, device: str |
         If the model or the records are wrong.
     """
     list_sources(files)  # a file that is not there is told before torch and the model are loaded
-    model = Object2Vec.load(path, device=device)
+    model = _load(path, device)
     metrics = model.evaluate(list(files), compat_metrics=compat)
     return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})
+
+
+def _encoder(path: str, side: int, device: str | None) -> tuple[Config, Callable[[Ragged], Floats]]:
+    """Return a model's configuration, and what encodes one side: without PyTorch if that can be."""
+    if (pooled := open_pooled(path, side, device)) is not None:
+        return pooled.config, pooled.encode
+    model = _load(path, device)
+    if side:
+        return model.config, lambda column: model.encode(in1=column)
+    return model.config, lambda column: model.encode(in0=column)
+
+
+def _load(path: str, device: str | None) -> Object2Vec:
+    """Return a model; PyTorch comes with it."""
+    from object2vec.model import Object2Vec
+
+    return Object2Vec.load(path, device=device)
 
 
 def _pieces(rows: int, width: int) -> Iterator[tuple[int, int]]:
@@ -95,10 +115,10 @@ def _pieces(rows: int, width: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + step, rows)
 
 
-def _check_ids(model: Object2Vec, chunk: Chunk) -> None:
+def _check_ids(config: Config, chunk: Chunk) -> None:
     """Raise `DataError` with the file and line of ids that the model does not know."""
     problems: list[str] = []
-    for encoder, column in zip(model.config.encoders, (chunk.in0, chunk.in1), strict=True):
+    for encoder, column in zip(config.encoders, (chunk.in0, chunk.in1), strict=True):
         if column is None:
             continue
         cut = column.truncated(encoder.max_seq_len)

@@ -22,6 +22,7 @@ from torch import Tensor
 from object2vec.kernels import lock
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.dense import onednn_linear
+from object2vec.kernels.lookup import mean_rows
 from object2vec.kernels.pairing import compare_pairs
 from object2vec.kernels.prefetch import prefetch_row
 from object2vec.kernels.rules import RULES, TINY, Rule, settings
@@ -37,7 +38,6 @@ _TINY = np.float32(TINY)
 _GRADIENTS_AHEAD = 4  # gradients that a sum fetches before their turn
 _ROW_COST = 16  # gradients that can be summed in the time of updating a row, about
 _PLACES_AHEAD = 32  # tokens whose places are fetched before their turn
-_AHEAD = 8  # rows that a lookup fetches before their turn
 _SERIAL = 1 << 14  # numbers below which starting threads costs more than it saves
 
 
@@ -52,8 +52,7 @@ class CompiledKernel:
     def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
         """Return the mean row of each sequence, (B, E); zeros for an empty one."""
         pooled = weight.new_empty(len(offsets) - 1, weight.shape[1])  # (B, E)
-        with lock.compiled:
-            _pool(weight.numpy(), ids.numpy(), offsets.numpy(), pooled.numpy())
+        mean_rows(weight.numpy(), ids.numpy(), offsets.numpy(), pooled.numpy())
         return pooled
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
@@ -253,22 +252,6 @@ def _apply(code, c, w, g, s, u):  # type: ignore[no-untyped-def]  # noqa: ANN001
             d = np.sqrt(u[i] + epsilon) / np.sqrt(s[i] + epsilon) * g[i]
             u[i] = _decayed(u[i], k1, r1, d * d)
             w[i] -= d + wd * w[i]
-
-
-@njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _pool(weight, ids, offsets, pooled):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    width = weight.shape[1]
-    for i in prange(len(pooled)):
-        row = pooled[i]
-        row[:] = 0.0
-        for j in range(offsets[i], offsets[i + 1]):
-            if j + _AHEAD < len(ids):
-                prefetch_row(weight, ids[j + _AHEAD])
-            vector = weight[ids[j]]
-            for e in range(width):
-                row[e] += vector[e]
-        if offsets[i + 1] > offsets[i]:
-            row *= np.float32(1.0) / np.float32(offsets[i + 1] - offsets[i])
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
