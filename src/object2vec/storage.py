@@ -9,10 +9,12 @@ al. 2014, "All file systems are not created equal").
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
+import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+_AHEAD_BYTES = 64 << 20  # of a growing file that is set aside at once
+_KEEP_SIZE = 1  # a flag of fallocate(2)
 TEMPORARY_PREFIX = ".incomplete-"
 _PART_BYTES = 64 << 20  # of a tensor that is read at once
 
@@ -81,6 +85,41 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             work.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def space_ahead(stream: BinaryIO) -> Iterator[Callable[[int], None]]:
+    """Give a function that has the system set space aside for a file up to a position.
+
+    Linux finds room for a large file page by page while it is written, which can take longer than
+    to compute what is in it (benchmarks/LOG.md). The file becomes no longer by this, and what was
+    not used is given back at the end. Where the system or the file system has no such call nothing
+    happens; whether there is space at all is for the write to tell.
+    """
+    allocate = _fallocate()
+    end = 0
+
+    def reserve(position: int) -> None:
+        nonlocal allocate, end
+        while allocate is not None and end < position:
+            if allocate(stream.fileno(), _KEEP_SIZE, end, _AHEAD_BYTES) == 0:
+                end += _AHEAD_BYTES
+            else:
+                allocate = None
+
+    yield reserve
+    if end:
+        stream.truncate(stream.seek(0, os.SEEK_END))
+
+
+def _fallocate() -> Any:
+    """Return the C library's fallocate(2), or None where there is none."""
+    if sys.platform != "linux":
+        return None
+    call = getattr(ctypes.CDLL(None), "fallocate", None)
+    if call is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return call
 
 
 def check_free(target: Path, *, replace: bool = False) -> None:

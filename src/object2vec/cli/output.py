@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, StorageError, problem
 from object2vec.remote import is_url, write_object
-from object2vec.storage import storage_problem, whole_file
+from object2vec.storage import space_ahead, storage_problem, whole_file
 
 Floats = NDArray[np.float32]
 RowFormat = Literal["jsonl", "npy", "arrow"]
@@ -104,13 +104,16 @@ def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -
         return
     count = 0
     _write_npy_header(stream, count, width)
-    with ThreadPoolExecutor(1, "object2vec-output") as writer:  # while the next rows are computed
+    header = stream.tell()
+    # One thread writes while the next rows are computed.
+    with space_ahead(stream) as reserve, ThreadPoolExecutor(1, "object2vec-output") as writer:
         written: Future[int] | None = None
         for piece in rows:
             if written is not None:
                 written.result()
-            written = writer.submit(stream.write, np.ascontiguousarray(piece, "<f4").data)
             count += len(piece)
+            reserve(header + 4 * count * width)
+            written = writer.submit(stream.write, np.ascontiguousarray(piece, "<f4").data)
         if written is not None:
             written.result()
     stream.seek(0)
