@@ -88,24 +88,27 @@ def whole_file(target: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def space_ahead(stream: BinaryIO) -> Iterator[Callable[[int], None]]:
+def space_ahead(stream: BinaryIO) -> Iterator[Callable[[int], bool]]:
     """Give a function that has the system set space aside for a file up to a position.
 
-    Linux finds room for a large file page by page while it is written, which can take longer than
-    to compute what is in it (benchmarks/LOG.md). The file becomes no longer by this, and what was
-    not used is given back at the end. Where the system or the file system has no such call nothing
-    happens; whether there is space at all is for the write to tell.
+    It returns whether it had to set more aside: a good moment to flush what is there. Linux finds
+    room for a large file page by page while it is written, which can take longer than to compute
+    what is in it (benchmarks/LOG.md). The file becomes no longer by this, and what was not used is
+    given back at the end. Where the system or the file system has no such call nothing happens;
+    whether there is space at all is for the write to tell.
     """
     allocate = _fallocate()
     end = 0
 
-    def reserve(position: int) -> None:
+    def reserve(position: int) -> bool:
         nonlocal allocate, end
+        before = end
         while allocate is not None and end < position:
             if allocate(stream.fileno(), _KEEP_SIZE, end, _AHEAD_BYTES) == 0:
                 end += _AHEAD_BYTES
             else:
                 allocate = None
+        return end > before
 
     yield reserve
     if end:

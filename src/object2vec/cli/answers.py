@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from object2vec.model import Object2Vec
 
 _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one answer at the most; the rest of a chunk waits as ids
+_LINE_END = ord("\n")
+_LIST_BEGINS = (b"[", b" ", b"\t")
+_FIRST_OF_LIST = np.array([ord(character) for character in _LIST_BEGINS], np.uint8)
 _BARE_LIST = re.compile(rb"^[ \t]*(\[.*\])[ \t]*\r?$", re.MULTILINE)
 
 
@@ -140,9 +143,16 @@ def _with_keys(source: Source, key: str) -> Source:
 
     def blocks() -> Iterator[bytes]:
         for block in read_blocks(source):
-            yield _BARE_LIST.sub(record, block.data) if b"[" in block.data else block.data
+            yield _BARE_LIST.sub(record, block.data) if _has_bare_list(block.data) else block.data
 
     return Source(source.name, lambda: io.BufferedReader(_Stream(blocks())))
+
+
+def _has_bare_list(text: bytes) -> bool:
+    """Return whether a line may begin with a list; told without a pass of a pattern over it."""
+    after = np.frombuffer(text, np.uint8)[1:]  # (n - 1,) what follows each character
+    first = after[np.frombuffer(text, np.uint8)[:-1] == _LINE_END]  # of each line but the first
+    return text[:1] in _LIST_BEGINS or bool(np.isin(first, _FIRST_OF_LIST).any())
 
 
 class _Stream(io.RawIOBase):

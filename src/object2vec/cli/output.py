@@ -107,17 +107,25 @@ def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -
     header = stream.tell()
     # One thread writes while the next rows are computed.
     with space_ahead(stream) as reserve, ThreadPoolExecutor(1, "object2vec-output") as writer:
-        written: Future[int] | None = None
+        written: Future[None] | None = None
         for piece in rows:
             if written is not None:
                 written.result()
             count += len(piece)
-            reserve(header + 4 * count * width)
-            written = writer.submit(stream.write, np.ascontiguousarray(piece, "<f4").data)
+            is_due = reserve(header + 4 * count * width)
+            written = writer.submit(_write_piece, piece, stream, is_due)
         if written is not None:
             written.result()
     stream.seek(0)
     _write_npy_header(stream, count, width)
+
+
+def _write_piece(piece: Floats, stream: BinaryIO, is_flush_due: bool) -> None:
+    """Write some rows, and now and then wait for the disk: there is less to wait for at the end."""
+    stream.write(np.ascontiguousarray(piece, "<f4").data)
+    if is_flush_due:
+        stream.flush()
+        os.fdatasync(stream.fileno())
 
 
 def _write_npy_header(stream: BinaryIO, count: int, width: int) -> None:
