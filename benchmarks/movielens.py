@@ -103,7 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _rating(given: Any, folder: Path) -> None:
     """Answer the first part."""
     runs = _aws_runs(
-        given, folder, RATING, _read(given.data, "ua.base"), _read(given.data, "ua.test")
+        given,
+        folder,
+        RATING,
+        read_ratings(given.data, "ua.base"),
+        read_ratings(given.data, "ua.test"),
     )
     metric = "mean_squared_error"
     best = summary([min(epoch["validation"][metric] for epoch in run["curve"]) for run in runs])
@@ -118,7 +122,7 @@ def _rating(given: Any, folder: Path) -> None:
 
 def _like(given: Any, folder: Path) -> None:
     """Answer the second and third part."""
-    base, test = (_liked(_read(given.data, name)) for name in ("ua.base", "ua.test"))
+    base, test = (liked(read_ratings(given.data, name)) for name in ("ua.base", "ua.test"))
     settings = LIKE | {"precision": given.precision}
     runs = _aws_runs(given, folder, settings, base, test)
     # The model that is kept is that of the best epoch by cross-entropy.
@@ -141,7 +145,7 @@ def _like(given: Any, folder: Path) -> None:
 
 def _choose(given: Any, folder: Path) -> None:
     """Answer the third part."""
-    fit, held_out = _held_out(_read(given.data, "ua.base"))
+    fit, held_out = _held_out(read_ratings(given.data, "ua.base"))
     channels = _write_channels(folder, train=fit, validation=held_out)
     trials = []
     for name, settings in TRIALS.items():
@@ -165,7 +169,7 @@ def _choose(given: Any, folder: Path) -> None:
 
 def _ours(given: Any, folder: Path) -> None:
     """Answer the fourth part."""
-    base, test = _read(given.data, "ua.base"), _read(given.data, "ua.test")
+    base, test = read_ratings(given.data, "ua.base"), read_ratings(given.data, "ua.test")
     channels = _write_channels(folder, train=base, test=test)
     runs = []
     for seed in range(given.seeds):
@@ -259,7 +263,7 @@ def _nearest(folder: Path, movies: NDArray[np.int64], titles: Mapping[int, str])
     }
 
 
-def _read(folder: Path, name: str) -> Ratings:
+def read_ratings(folder: Path, name: str) -> Ratings:
     """Return user, movie and rating of each line of a file."""
     with _open(folder, name) as file:
         return np.loadtxt(file, dtype=np.int64, usecols=(0, 1, 2), ndmin=2)
@@ -280,7 +284,7 @@ def _open(folder: Path, name: str) -> Any:
     return gzip.open(folder / f"{name}.gz", "rt", encoding="latin-1")
 
 
-def _liked(ratings: Ratings) -> Ratings:
+def liked(ratings: Ratings) -> Ratings:
     """Return the records with 1 for a rating above 3, else 0."""
     return np.column_stack([ratings[:, :2], ratings[:, 2] > 3])
 

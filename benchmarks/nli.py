@@ -71,11 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__, "../shared/data")
     options.set_defaults(seeds=3)
     given = options.parse_args(arguments)
-    sets, dropped = _sets(given.data)
-    vocabulary = _vocabulary(sets.values())
-    columns = {name: _columns(pairs, vocabulary) for name, pairs in sets.items()}
+    sets, dropped = read_sets(given.data)
+    vocabulary = vocabulary_of(sets.values())
+    columns = {name: columns_of(pairs, vocabulary) for name, pairs in sets.items()}
     counts = {name: len(pairs) for name, pairs in sets.items()}
-    majority = {name: _majority(sets[name]) for name in ("counterfactual", "snli")}
+    majority = {name: majority_of(sets[name]) for name in ("counterfactual", "snli")}
     print(f"{counts}, {dropped} dropped, {len(vocabulary)} words, majority {majority}", flush=True)
     runs = []
     with tempfile.TemporaryDirectory() as auxiliary:
@@ -126,7 +126,7 @@ def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return results
 
 
-def _sets(folder: Path) -> tuple[dict[str, list[Pair]], int]:
+def read_sets(folder: Path) -> tuple[dict[str, list[Pair]], int]:
     """Return the pairs by set, and how many were dropped from training."""
     train, dev, test = (
         _read(folder / COUNTERFACTUAL.format(name)) for name in ("train", "dev", "test")
@@ -157,13 +157,13 @@ def _tokens(sentence: str) -> tuple[str, ...]:
     return tuple(TOKEN.findall(sentence.lower()))
 
 
-def _vocabulary(sets: Iterable[Iterable[Pair]]) -> dict[str, int]:
+def vocabulary_of(sets: Iterable[Iterable[Pair]]) -> dict[str, int]:
     """Return the id of every word, those of dev and test included, as in the notebook; 0 pads."""
     words = {word for pairs in sets for pair in pairs for word in (*pair.first, *pair.second)}
     return {word: index for index, word in enumerate(sorted(words), 1)}
 
 
-def _columns(pairs: Sequence[Pair], vocabulary: Mapping[str, int]) -> dict[str, Any]:
+def columns_of(pairs: Sequence[Pair], vocabulary: Mapping[str, int]) -> dict[str, Any]:
     return {
         "in0": [[vocabulary[word] for word in pair.first] for pair in pairs],
         "in1": [[vocabulary[word] for word in pair.second] for pair in pairs],
@@ -171,7 +171,7 @@ def _columns(pairs: Sequence[Pair], vocabulary: Mapping[str, int]) -> dict[str, 
     }
 
 
-def _majority(pairs: Sequence[Pair]) -> float:
+def majority_of(pairs: Sequence[Pair]) -> float:
     """Return the accuracy of always giving the most frequent label."""
     return Counter(pair.label for pair in pairs).most_common(1)[0][1] / len(pairs)
 

@@ -108,6 +108,21 @@ def table_memory() -> str:
                    "share of its time", "share, touched"), rows)  # fmt: skip
 
 
+def precision() -> str:
+    """Return the accuracy of both precisions."""
+    rows = [
+        (r["task"], r["precision"], f"{r['accuracy']['mean']:.3f}",
+         f"{r['accuracy']['min']:.3f} to {r['accuracy']['max']:.3f}", f"{r['seconds']['mean']:.0f}")
+        for r in _result("precision")["results"]
+    ]  # fmt: skip
+    return _table(("task", "precision", "accuracy", "of the seeds", "seconds"), rows)
+
+
+def sequences_bfloat16() -> str:
+    """Return pairs per second of hcnn and bilstm in bfloat16."""
+    return _race("sequences_bfloat16", "pairs/s", "encoder", "size")
+
+
 def movielens_speed() -> str:
     """Return pairs per second of MovieLens' steps."""
     return _race("movielens_speed", "pairs/s", "task")

@@ -200,17 +200,36 @@ def test_nli(run, nli_data):
     assert 1 / 3 <= found["majority_baseline"]["snli"] < 1
 
 
+def test_precision(run, movielens_data, nli_data, tmp_path):
+    from benchmarks import precision
+
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "movielens_100k").symlink_to(movielens_data)
+    for folder in nli_data.iterdir():
+        (data / folder.name).symlink_to(folder)
+    results = run(precision, data)["precision"]["results"]
+    assert [(r["task"], r["precision"], len(r["runs"])) for r in results] == [
+        (task, name, 2) for task in ("liked", "inference") for name in precision.PRECISIONS
+    ]
+    for result in results:
+        values = [run["accuracy"] for run in result["runs"]]
+        assert result["accuracy"]["values"] == values
+        assert {run["precision"] for run in result["runs"]} == {result["precision"]}
+        assert [run["seed"] for run in result["runs"]] == [0, 1]
+
+
 def test_nli_drops_pairs_of_training_that_share_a_sentence_with_a_reported_set(nli_data):
     from benchmarks import nli
 
     path = nli_data / "snli_counterfactual/all_combined_train.tsv.gz"
     leak = "test scene 3\tsomething new\tneutral\nsomething new\tNO  it is dev 4\tneutral\n"
     text = gzip.decompress(path.read_bytes()).decode()
-    before, _ = nli._sets(nli_data)
+    before, _ = nli.read_sets(nli_data)
     second = gzip.decompress((path.parent / "all_combined_dev.tsv.gz").read_bytes()).decode()
     leak = leak.replace("NO  it is dev 4", second.splitlines()[1].split("\t")[1].upper())
     path.write_bytes(gzip.compress((text + leak).encode()))
-    after, dropped = nli._sets(nli_data)
+    after, dropped = nli.read_sets(nli_data)
     assert dropped == 2
     assert after["train"] == before["train"]
 

@@ -1,0 +1,102 @@
+"""Does bfloat16 keep the quality, where it is offered?
+
+The same trainings in float32 and in bfloat16 (`precision`), seed by seed, so that both have the
+same order of records and the same initial weights:
+
+liked
+    MovieLens, is the rating above 3: the settings of AWS's notebook (benchmarks/movielens.py),
+    whose head is the widest here. Of its epochs three are run: the first two decide.
+inference
+    Natural language inference by hcnn with random vectors (benchmarks/nli.py), SNLI's pairs that
+    are kept apart.
+
+Reported is the accuracy of the epoch that was the best by the loss that training watches, and the
+seconds of training. `--data` names the folder of movielens_100k and of nli.py's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import movielens, nli
+from benchmarks.common import Recorder, ending, parser, save, summary, table
+from object2vec import Object2Vec
+
+PRECISIONS = ("float32", "bfloat16")
+EPOCHS = 3  # of liked
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train every task in both precisions with each seed."""
+    options = parser(__doc__, "../shared/data")
+    options.set_defaults(seeds=3, threads=2)
+    given = options.parse_args(arguments)
+    results = []
+    for name, prepare in {"liked": _liked, "inference": _inference}.items():
+        settings, channels, score = prepare(given.data)
+        if given.quick:
+            settings = settings | {"enc_dim": 16, "mlp_dim": 8, "epochs": 2}
+        runs = [
+            _run(settings | {"seed": seed, "threads": given.threads, "precision": precision},
+                 channels, score)
+            for seed in range(given.seeds) for precision in PRECISIONS
+        ]  # fmt: skip
+        results += [_result(name, precision, runs) for precision in PRECISIONS]
+    table(("task", "precision", "accuracy", "from", "to", "seconds"),
+          [(r["task"], r["precision"], r["accuracy"]["mean"], r["accuracy"]["min"],
+            r["accuracy"]["max"], r["seconds"]["mean"]) for r in results])  # fmt: skip
+    save("precision", {"results": results}, given)
+
+
+def _liked(data: Path) -> tuple[dict[str, Any], dict[str, Any], Callable[[Object2Vec], float]]:
+    """Return settings, channels and what measures a model."""
+    folder = data / "movielens_100k"
+    base, test = (
+        movielens.liked(movielens.read_ratings(folder, name)) for name in ("ua.base", "ua.test")
+    )
+    channels = {
+        name: {"in0": rows[:, :1], "in1": rows[:, 1:2], "label": rows[:, 2]}
+        for name, rows in {"train": base, "validation": test}.items()
+    }
+    settings = movielens.LIKE | {"epochs": EPOCHS}
+    return settings, channels, lambda model: model.evaluate(channels["validation"])["accuracy"]
+
+
+def _inference(data: Path) -> tuple[dict[str, Any], dict[str, Any], Callable[[Object2Vec], float]]:
+    """Return settings, channels and what measures a model."""
+    sets, _ = nli.read_sets(data)
+    vocabulary = nli.vocabulary_of(sets.values())
+    columns = {name: nli.columns_of(pairs, vocabulary) for name, pairs in sets.items()}
+    settings = nli.SETTINGS | {"enc0_network": "hcnn", "enc0_vocab_size": len(vocabulary) + 1}
+    channels = {"train": columns["train"], "validation": columns["dev"]}
+    return settings, channels, lambda model: model.evaluate(columns["snli"])["accuracy"]
+
+
+def _run(
+    settings: Mapping[str, Any], channels: Mapping[str, Any], score: Callable[[Object2Vec], float]
+) -> dict[str, Any]:
+    """Train once and measure."""
+    recorder, model = Recorder(), Object2Vec(**settings)
+    model.fit(**channels, reporters=[recorder])
+    run = {
+        "precision": settings["precision"], "seed": settings["seed"], "accuracy": score(model),
+        **ending(recorder.history),
+    }  # fmt: skip
+    print(run, flush=True)
+    return run
+
+
+def _result(task: str, precision: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the figures of one precision over the seeds."""
+    same = [run for run in runs if run["precision"] == precision]
+    return {
+        "task": task, "precision": precision, "runs": same,
+        "accuracy": summary([run["accuracy"] for run in same]),
+        "seconds": summary([run["total_s"] for run in same]),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
