@@ -102,13 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _rating(given: Any, folder: Path) -> None:
     """Answer the first part."""
-    runs = _aws_runs(
-        given,
-        folder,
-        RATING,
-        read_ratings(given.data, "ua.base"),
-        read_ratings(given.data, "ua.test"),
-    )
+    base, test = (read_ratings(given.data, name) for name in ("ua.base", "ua.test"))
+    runs = _aws_runs(given, folder, RATING, base, test)
     metric = "mean_squared_error"
     best = summary([min(epoch["validation"][metric] for epoch in run["curve"]) for run in runs])
     print(f"best validation MSE: mean {best['mean']:.4f}, {best['min']:.4f} to {best['max']:.4f}")

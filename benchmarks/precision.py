@@ -1,4 +1,4 @@
-"""Does bfloat16 keep the quality, where it is offered?
+"""Whether bfloat16 keeps the quality where it is offered.
 
 The same trainings in float32 and in bfloat16 (`precision`), seed by seed, so that both have the
 same order of records and the same initial weights:
