@@ -241,8 +241,8 @@ TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
-        table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory, encoding_files, reading, words,
-        documents_time, startup, memory, serving, overload, tutorial,
+        table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
+        encoding_files, reading, words, documents_time, startup, memory, serving, overload, tutorial,
     )
 }  # fmt: skip
 
