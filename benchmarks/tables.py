@@ -242,7 +242,8 @@ TABLES: dict[str, Callable[[], str]] = {
     for function in (
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
-        encoding_files, reading, words, documents_time, startup, memory, serving, overload, tutorial,
+        encoding_files, reading, words, documents_time, startup, memory, serving, overload,
+        tutorial,
     )
 }  # fmt: skip
 
