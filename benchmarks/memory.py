@@ -83,6 +83,7 @@ def _train(folder: Path, given: Any) -> dict[str, float]:
     environment = os.environ | {"OBJECT2VEC_CACHE": str(folder / "cache")}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if status:
         raise SystemExit(f"{' '.join(command)} failed with status {status}")
     shutil.rmtree(model)
