@@ -52,11 +52,21 @@ def draw_pairing(
         P positives, then P negatives `rate` times over; no negative has its own record's in1.
     """
     own = np.arange(positives)  # (P,)
-    _, first, inverse = np.unique(records, return_index=True, return_inverse=True)
-    first_place = first[inverse]  # (Q,) where each record stands for the first time
-    pool = np.unique(first_place)  # (U,) places of different records
-    number = np.searchsorted(pool, first_place[:positives])  # (P,)
+    pool, number = _different(records)  # (U,), (Q,)
     # A step of 1 to U - 1 from one's own number reaches every other record with equal chance.
     steps = generator.integers(1, len(pool), size=(rate, positives))  # (r, P)
-    others = pool[(number + steps) % len(pool)]  # (r, P)
+    others = pool[(number[:positives] + steps) % len(pool)]  # (r, P)
     return Pairing(np.tile(own, 1 + rate), np.concatenate([own, others.ravel()]))
+
+
+def _different(
+    records: NDArray[np.integer[Any]],
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
+    """Return the place of each different record, (U,), and which of them stands where, (Q,)."""
+    if (np.diff(np.sort(records)) > 0).all():  # nearly always, and told ten times as fast
+        places = np.arange(len(records))
+        return places, places
+    _, first, inverse = np.unique(records, return_index=True, return_inverse=True)
+    first_place = first[inverse]  # (Q,) where each record stands for the first time
+    pool = np.unique(first_place)
+    return pool, np.searchsorted(pool, first_place)
