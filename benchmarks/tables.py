@@ -111,11 +111,11 @@ def table_memory() -> str:
 def precision() -> str:
     """Return the accuracy of both precisions."""
     rows = [
-        (r["task"], r["precision"], f"{r['accuracy']['mean']:.3f}",
-         f"{r['accuracy']['min']:.3f} to {r['accuracy']['max']:.3f}", f"{r['seconds']['mean']:.0f}")
-        for r in _result("precision")["results"]
+        (r["task"], r["precision"], len(r["runs"]), f"{r['accuracy']['mean']:.3f}",
+         f"{r['accuracy']['min']:.3f} to {r['accuracy']['max']:.3f}")
+        for task in ("liked", "inference") for r in _result(f"precision_{task}")["results"]
     ]  # fmt: skip
-    return _table(("task", "precision", "accuracy", "of the seeds", "seconds"), rows)
+    return _table(("task", "precision", "seeds", "accuracy", "from to"), rows)
 
 
 def sequences_bfloat16() -> str:

@@ -208,9 +208,13 @@ def test_precision(run, movielens_data, nli_data, tmp_path):
     (data / "movielens_100k").symlink_to(movielens_data)
     for folder in nli_data.iterdir():
         (data / folder.name).symlink_to(folder)
-    results = run(precision, data)["precision"]["results"]
+    found = run(precision, data)
+    assert found.keys() == {f"precision_{task}" for task in precision.SEEDS}
+    results = [
+        result for task in precision.SEEDS for result in found[f"precision_{task}"]["results"]
+    ]
     assert [(r["task"], r["precision"], len(r["runs"])) for r in results] == [
-        (task, name, 2) for task in ("liked", "inference") for name in precision.PRECISIONS
+        (task, name, 2) for task in precision.SEEDS for name in precision.PRECISIONS
     ]
     for result in results:
         values = [run["accuracy"] for run in result["runs"]]
