@@ -211,3 +211,10 @@ def test_documents_time(run, text):
     runs = found["documents_time"]["runs"]
     assert [run["epochs"] for run in runs] == [1, 2]
     assert all(1 <= run["mean_rank"] <= 20 for run in runs)
+
+
+def test_the_tables_of_the_pages_are_those_of_the_results(monkeypatch):
+    from benchmarks import tables
+
+    monkeypatch.setattr(sys, "argv", ["tables", "--check"])
+    assert tables.main() == 0
