@@ -25,8 +25,7 @@ from torch import Tensor
 
 from object2vec.kernels import programs
 from object2vec.kernels.base import Lookup
-from object2vec.kernels.comparator import compare
-from object2vec.kernels.reference import linear, sum_taps
+from object2vec.kernels.reference import PlainLayers
 from object2vec.kernels.rules import Rule, settings
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
@@ -34,7 +33,7 @@ _COLUMNS = 128  # columns of one program: four numbers for each of a warp's 32 t
 _FLAT = 1024  # numbers of one program where there are no rows
 
 
-class TritonKernel:
+class TritonKernel(PlainLayers):
     """Pool, reduce and update with Triton, on the device of the tensors."""
 
     name = "triton"
@@ -49,20 +48,6 @@ class TritonKernel:
         """Return the maximum over the rows of each segment, (B, F)."""
         maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
         return maxima
-
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
-        """Return ``activation(x @ weight.T + bias)``, (N, O)."""
-        return linear(x, weight, bias, activation)
-
-    def compare(
-        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
-    ) -> Tensor:
-        """Return what the comparator makes of pairs of encodings, (B, C)."""
-        return compare(a.index_select(0, rows0), b.index_select(0, rows1), comparator_list)
-
-    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
-        """Return what a convolution over time makes of its products, (N, F)."""
-        return sum_taps(products, bias, mask)
 
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]

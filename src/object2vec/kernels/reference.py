@@ -18,7 +18,25 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class ReferenceKernel:
+class PlainLayers:
+    """What stands between the tables, computed by PyTorch's own operations on any device."""
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+        """Return ``activation(x @ weight.T + bias)``, (N, O)."""
+        return linear(x, weight, bias, activation)
+
+    def compare(
+        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
+    ) -> Tensor:
+        """Return what the comparator makes of pairs of encodings, (B, C)."""
+        return compare(a.index_select(0, rows0), b.index_select(0, rows1), comparator_list)
+
+    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
+        """Return what a convolution over time makes of its products, (N, F)."""
+        return sum_taps(products, bias, mask)
+
+
+class ReferenceKernel(PlainLayers):
     """Pool, reduce and update with PyTorch's own operations."""
 
     name = "reference"
@@ -43,20 +61,6 @@ class ReferenceKernel:
             places = rows.new_full(maxima.shape, len(x))  # (B, F)
             places.scatter_reduce_(0, owners[:, None].expand_as(rows), rows, "amin")
         return x.gather(0, places)
-
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
-        """Return ``activation(x @ weight.T + bias)``, (N, O)."""
-        return linear(x, weight, bias, activation)
-
-    def compare(
-        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
-    ) -> Tensor:
-        """Return what the comparator makes of pairs of encodings, (B, C)."""
-        return compare(a.index_select(0, rows0), b.index_select(0, rows1), comparator_list)
-
-    def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
-        """Return what a convolution over time makes of its products, (N, F)."""
-        return sum_taps(products, bias, mask)
 
     def update_rows(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
