@@ -147,6 +147,17 @@ def test_comparing_pairs_and_its_gradients_are_those_of_a_loop(
     assert np.array_equal(tb.grad.numpy(), to_b)
 
 
+@pytest.mark.parametrize("side", [0, 1])
+@each_kernel
+def test_a_side_that_learns_nothing_gets_no_gradient(kernel, side):
+    sides = tensors([[1.0, 2.0]], [[3.0, 5.0]])
+    sides[side].requires_grad_(False)
+    row = torch.tensor([0])
+    kernel().compare(*sides, row, row, ["hadamard"]).sum().backward()
+    assert sides[side].grad is None
+    assert torch.equal(sides[1 - side].grad, sides[side])
+
+
 @pytest.mark.parametrize("parts", LISTS, ids=",".join)
 def test_what_is_no_number_stays_so_on_its_way_through_a_comparator(parts):
     """A run that diverged should look like it, whichever kernel it had."""

@@ -53,16 +53,20 @@ class _Compare(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        a, b = ctx.saved_tensors
-        to_a, to_b = torch.empty_like(a), torch.empty_like(b)  # (P, D), (P, D)
-        parts, rows0, rows1 = ctx.pairing
-        one, two, handed = a.numpy(), b.numpy(), gradient.contiguous().numpy()
-        starts0, records0 = _records_of(rows0, len(a))
-        starts1, records1 = _records_of(rows1, len(b))
-        with lock.compiled:
-            _share(parts, 0, one, two, handed, starts0, records0, rows1, to_a.numpy())
-            _share(parts, 1, two, one, handed, starts1, records1, rows0, to_b.numpy())
-        return to_a, to_b, None, None, None
+        parts, *rows = ctx.pairing
+        shares: list[Tensor | None] = [None, None]
+        handed = gradient.contiguous().numpy()  # (B, C)
+        for side in (0, 1):
+            if not ctx.needs_input_grad[side]:  # the encodings of a frozen table
+                continue
+            own, other = ctx.saved_tensors[side], ctx.saved_tensors[1 - side]  # (P, D) both
+            starts, records = _records_of(rows[side], len(own))
+            share = torch.empty_like(own)  # (P, D)
+            with lock.compiled:
+                _share(parts, side, own.numpy(), other.numpy(), handed, starts, records,
+                       rows[1 - side], share.numpy())  # fmt: skip
+            shares[side] = share
+        return *shares, None, None, None
 
 
 @njit(parallel=True, nogil=True, cache=True, error_model="numpy")
