@@ -9,10 +9,11 @@ other records, and every sequence is encoded once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from object2vec.pairs.ragged import Rows
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Pairing:
 
 
 def draw_pairing(
-    positives: int, records: NDArray[np.integer[Any]], rate: int, generator: np.random.Generator
+    positives: int, records: Rows, rate: int, generator: np.random.Generator
 ) -> Pairing:
     """Return the pairing of `positives` records with `rate` negatives each.
 
@@ -59,9 +60,7 @@ def draw_pairing(
     return Pairing(np.tile(own, 1 + rate), np.concatenate([own, others.ravel()]))
 
 
-def _different(
-    records: NDArray[np.integer[Any]],
-) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
+def _different(records: Rows) -> tuple[Rows, Rows]:
     """Return the place of each different record, (U,), and which of them stands where, (Q,)."""
     if (np.diff(np.sort(records)) > 0).all():  # nearly always, and told ten times as fast
         places = np.arange(len(records))
