@@ -52,8 +52,8 @@ test-slow: $(installed)  ## the long tests: kills, whole trainings
 	$(bin)/pytest -m slow
 
 test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is installed
-	TRITON_INTERPRET=1 $(bin)/pytest tests/test_kernels.py tests/test_triton.py
-	$(bin)/pytest tests/test_triton.py
+	TRITON_INTERPRET=1 $(bin)/pytest tests/kernels
+	$(bin)/pytest tests/kernels/test_triton.py
 
 test-clients: $(installed) $(clients)  ## the real SageMaker clients, against a running server
 	@for python in $(clients:installed=bin/python); do \

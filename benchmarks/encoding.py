@@ -100,7 +100,7 @@ def _flat(rows: int) -> tuple[np.ndarray, np.ndarray]:
 def ours(path: Path, threads: int) -> Work:
     """Return a function that encodes ids in memory."""
     from object2vec import Object2Vec
-    from object2vec.kernels import set_threads
+    from object2vec.devices import set_threads
 
     model = Object2Vec.load(path)
     set_threads(threads)

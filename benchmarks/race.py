@@ -107,7 +107,7 @@ def _run(
     lane: Connection, function: Callable[..., Work], arguments: tuple[Any, ...], is_plain: bool
 ) -> None:
     """Be one rival: do a round of work whenever told to."""
-    from object2vec.kernels.memory import retain_freed_memory
+    from object2vec.devices import retain_freed_memory
 
     try:
         if not is_plain:

@@ -59,7 +59,7 @@ def fastapi():
     from pydantic import BaseModel, create_model
 
     from object2vec import Object2Vec
-    from object2vec.kernels import set_threads
+    from object2vec.devices import set_threads
 
     model = Object2Vec.load(os.environ[MODEL])
     set_threads(1)  # as our server does; with two it is slower

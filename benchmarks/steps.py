@@ -23,13 +23,14 @@ def training_steps(
     import torch
 
     from object2vec.config import Config
-    from object2vec.kernels import kernel_for, set_threads
+    from object2vec.devices import set_threads
+    from object2vec.kernels import kernel_for
     from object2vec.network.network import Network, materialize
     from object2vec.pairs.batches import TrainingBatches
     from object2vec.pairs.dataset import Pairs
     from object2vec.training.losses import loss
     from object2vec.training.metrics import Metrics
-    from object2vec.training.optimizers import Optimizer
+    from object2vec.training.optimizer import Optimizer
 
     set_threads(threads)
     config = Config.build(settings)

@@ -102,7 +102,8 @@ def ours(task: dict[str, Any], rule: str, threads: int) -> Work:
     """Return a function that looks up and updates a few batches."""
     import torch
 
-    from object2vec.kernels import kernel_for, set_threads
+    from object2vec.devices import set_threads
+    from object2vec.kernels import kernel_for
     from object2vec.kernels.rules import RULES as rules
     from object2vec.kernels.rules import new_state
     from object2vec.network.tokens import TokenTable

@@ -123,7 +123,7 @@ def _gensim(
 
 def _synonyms(ids: dict[str, int]) -> np.ndarray:
     """Return pairs of words of the vocabulary that share a synset, (n, 2)."""
-    from object2vec.demo import read_wordnet
+    from object2vec.examples.demo import read_wordnet
 
     groups = ({ids[term] for term in terms if term in ids} for terms in read_wordnet().terms)
     return np.array(sorted({pair for g in groups for pair in itertools.permutations(g, 2)}))

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from object2vec import ArtifactError, Config, ConfigError, Object2Vec
 from object2vec import artifact as module
 from object2vec.artifact import Artifact, ModelFacts
-from object2vec.hyperparameters import HYPERPARAMETERS
+from object2vec.config.table import HYPERPARAMETERS
 from object2vec.kernels import kernel_for
 from object2vec.network.network import Network
 
@@ -106,8 +106,7 @@ def test_a_folder_holds_what_is_promised_and_no_more(fitted, saved):
     events = [json.loads(line) for line in (saved / "metrics.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["run", "epoch", "test", "finished"]
     assert (
-        load_file(saved / "model.safetensors").keys()
-        == fitted._fitted().network.state_dict().keys()
+        load_file(saved / "model.safetensors").keys() == fitted.artifact.network.state_dict().keys()
     )
     assert {path.stat().st_mode & 0o777 for path in saved.iterdir()} == {0o644}
 

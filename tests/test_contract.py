@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(combination):
     weights = []
     for seed in (1, 1, 2):
         model = Object2Vec(**settings(*combination, seed=seed, epochs=2)).fit(TRAIN)
-        weights.append(safetensors.torch.save(model._fitted().network.state_dict()))
+        weights.append(safetensors.torch.save(model.artifact.network.state_dict()))
     assert weights[0] == weights[1] != weights[2]
 
 

@@ -18,7 +18,7 @@ from object2vec import (
     Pairs,
     StorageError,
 )
-from object2vec.training.events import ChannelOpened, CheckpointWritten, ModelSaved, RunStarted
+from object2vec.reporting.events import ChannelOpened, CheckpointWritten, ModelSaved, RunStarted
 from object2vec.training.stop import StopRequest
 
 RECORDS = [
@@ -37,7 +37,7 @@ def model(**given) -> Object2Vec:
 
 
 def weights(fitted: Object2Vec) -> dict:
-    return fitted._fitted().network.state_dict()
+    return fitted.artifact.network.state_dict()
 
 
 def same(one: Object2Vec, other: Object2Vec) -> bool:
@@ -77,7 +77,7 @@ def test_params_are_copies_and_a_clone_is_equal():
 
 def test_the_config_is_that_of_the_training_until_parameters_change():
     fitted = model().fit(RECORDS)
-    assert fitted.config == fitted._fitted().config
+    assert fitted.config == fitted.artifact.config
     assert fitted.set_params(seed=9).config.seed == 9
 
 
@@ -327,6 +327,6 @@ def test_a_model_without_a_gpu_says_so(tmp_path):
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigError, match="device: must be there; 0 CUDA devices are; got 'cuda"):
         model(device="cuda").fit(RECORDS)
-    assert model(device="auto").fit(RECORDS)._fitted().network.table(0).weight.device.type == "cpu"
+    assert model(device="auto").fit(RECORDS).artifact.network.table(0).weight.device.type == "cpu"
     with pytest.raises(ArtifactError, match="must be a model folder"):
         Object2Vec.load(Path(tmp_path) / "none")

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
         StorageError,
     )
     from object2vec.model import Object2Vec
+    from object2vec.objects.ragged import Ragged
     from object2vec.pairs.dataset import Pairs
-    from object2vec.pairs.ragged import Ragged
 
 __all__ = [
     "ArtifactError",
@@ -50,7 +50,7 @@ _HOMES = {
     "Config": "object2vec.config",
     "Object2Vec": "object2vec.model",
     "Pairs": "object2vec.pairs.dataset",
-    "Ragged": "object2vec.pairs.ragged",
+    "Ragged": "object2vec.objects.ragged",
 }
 
 

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.config import Config
+from object2vec.devices import place
 from object2vec.errors import ArtifactError, ConfigError, problem
-from object2vec.kernels import kernel_for, place
-from object2vec.remote import PathLike, local_model, model_target
-from object2vec.storage import read_tensors, whole_folder, write_tensors
+from object2vec.files.remote import PathLike, local_model, model_target
+from object2vec.files.tensors import read_tensors, write_tensors
+from object2vec.files.whole import whole_folder
+from object2vec.kernels import kernel_for
 from object2vec.version import VERSION
 
 if TYPE_CHECKING:

@@ -17,20 +17,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from object2vec import artifact
+from object2vec import artifact as artifacts
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
+from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, NotFittedError, problem
-from object2vec.hyperparameters import HYPERPARAMETERS
+from object2vec.files.remote import check_free, is_url
+from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.ragged import Ragged
 from object2vec.pairs.report import check_channel
-from object2vec.remote import check_free, is_url
+from object2vec.reporting.events import Reporter
+from object2vec.reporting.reporters import LogFormat, reporter
 from object2vec.training.checkpoint import CheckpointFolder, Interval
-from object2vec.training.events import Reporter
 from object2vec.training.loop import score
-from object2vec.training.progress import LogFormat, reporter
 from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
 
@@ -75,12 +75,12 @@ class Object2Vec:
     @property
     def facts(self) -> ModelFacts:
         """Data counts, metrics and the history of the training."""
-        return self._fitted().facts
+        return self.artifact.facts
 
     @property
     def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
         """Token to id for in0 and in1, where a vocabulary file was given."""
-        return self._fitted().vocabularies
+        return self.artifact.vocabularies
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the hyperparameters as given; scikit-learn's protocol."""
@@ -211,7 +211,7 @@ class Object2Vec:
                 problem("encode", "must be given in0= or in1=", got, "Encode one side at a time.")
             )
         side, column = (0, in0) if in1 is None else (1, in1)
-        network = self._fitted().network
+        network = self.artifact.network
         sequences = self._sequences(side, column, max_seq_lens)
         embeddings = np.empty((len(sequences), self.config.enc_dim), np.float32)  # (n, D)
         with torch.no_grad():
@@ -241,7 +241,7 @@ class Object2Vec:
         DataError
             If ids are wrong or the sides differ in length.
         """
-        network, config = self._fitted().network, self.config
+        network, config = self.artifact.network, self.config
         columns = [self._sequences(0, in0, max_seq_lens), self._sequences(1, in1, max_seq_lens)]
         pairs = Pairs.build(in0=columns[0], in1=columns[1])
         scores = np.empty((len(pairs), config.output_width), np.float32)  # (n, K)
@@ -268,7 +268,7 @@ class Object2Vec:
         DataError
             If records are wrong.
         """
-        network = self._fitted().network
+        network = self.artifact.network
         pairs = Pairs.read(source, name="evaluate")
         config = self.config
         if compat_metrics is not None:
@@ -293,7 +293,7 @@ class Object2Vec:
         StorageError
             If the folder exists already and `overwrite` is false, or cannot be written.
         """
-        artifact.save(self._fitted(), path, replace=overwrite)
+        artifacts.save(self.artifact, path, replace=overwrite)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Object2Vec:
@@ -312,12 +312,20 @@ class Object2Vec:
         ConfigError
             If the device is not there.
         """
-        loaded = artifact.load(path, device)
+        loaded = artifacts.load(path, device)
         model = cls(**loaded.config.to_dict())
         model._artifact = loaded
         return model
 
-    def _fitted(self) -> Artifact:
+    @property
+    def artifact(self) -> Artifact:
+        """The trained network with all that belongs to it.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was neither trained nor loaded.
+        """
         if self._artifact is None:
             raise NotFittedError(
                 problem("Object2Vec", "must be trained or loaded", "a new model",

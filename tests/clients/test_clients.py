@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from object2vec.serving.settings import JSON, JSON_LINES
-from servers import expected, fitted, instances, running
+from object2vec.inference.instances import JSON, JSON_LINES
+from support.servers import expected, fitted, instances, running
 
 pytestmark = pytest.mark.clients
 

@@ -14,10 +14,10 @@ import numpy as np
 from object2vec.cli.output import Floats, RowFormat, write_rows
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
-from object2vec.pairs.jsonl import Chunk, Presence, read_columns
-from object2vec.pairs.ragged import Ragged
-from object2vec.pairs.sources import Source, list_sources, read_blocks
-from object2vec.pooled import open_pooled
+from object2vec.files.sources import Source, list_sources, read_blocks
+from object2vec.inference.pooled import open_pooled
+from object2vec.objects.ragged import Ragged
+from object2vec.reading.jsonl import Chunk, Presence, read_columns
 
 if TYPE_CHECKING:
     from object2vec.model import Object2Vec

@@ -312,6 +312,6 @@ def demo(
     log_format: ChosenLogFormat = None,
 ) -> None:
     """Train on real data that come with the package."""
-    from object2vec.demo import run
+    from object2vec.examples.demo import run
 
     run(out, overwrite=overwrite, log_format=log_format)

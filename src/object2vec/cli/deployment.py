@@ -58,7 +58,7 @@ def serve(
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. The variable
     OBJECT2VEC_TOKEN sets a bearer token that every request must then carry.
     """
-    from object2vec.remote import local_model
+    from object2vec.files.remote import local_model
     from object2vec.serving.server import run
 
     with local_model(model) as place:
@@ -85,7 +85,7 @@ def transform(
     record fails its file, and the others go on.
     """
     from object2vec.errors import DataError
-    from object2vec.transform import Settings, transform
+    from object2vec.inference.transform import Settings, transform
 
     settings = Settings(
         content_type=content_type, accept=accept, split_type=split_type, strategy=strategy,

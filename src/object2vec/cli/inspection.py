@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from object2vec.cli.settings import read_hyperparameters
 from object2vec.config import Config
+from object2vec.config.table import GROUPS, HYPERPARAMETERS, describe
+from object2vec.config.table import markdown as markdown_page
 from object2vec.errors import ConfigError, DataError, problem
-from object2vec.hyperparameters import GROUPS, HYPERPARAMETERS, describe
-from object2vec.hyperparameters import markdown as markdown_page
-from object2vec.remote import local_model
+from object2vec.files.remote import local_model
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
-    from object2vec.pairs.statistics import LabelStatistics, SideStatistics
+    from object2vec.objects.statistics import LabelStatistics, SideStatistics
 
 _COLUMNS = 80
 
@@ -54,10 +54,10 @@ def _check_limits(files: Sequence[str], config: Config, channel: str) -> list[st
 
 def _find_limits(files: Sequence[str]) -> list[str]:
     """Return the facts about records, and the hyperparameters that a model for them needs."""
-    from object2vec.pairs.jsonl import read_columns
-    from object2vec.pairs.ragged import Ragged
-    from object2vec.pairs.sources import list_sources
-    from object2vec.pairs.statistics import LabelStatistics, SideStatistics
+    from object2vec.files.sources import list_sources
+    from object2vec.objects.ragged import Ragged
+    from object2vec.objects.statistics import LabelStatistics, SideStatistics
+    from object2vec.reading.jsonl import read_columns
 
     sides, label = [SideStatistics(), SideStatistics()], LabelStatistics()
     for chunk in read_columns(list_sources(files), label="optional"):
@@ -220,7 +220,7 @@ def _shown(value: Any) -> str:
 
 def cache(*, clear: bool) -> str:
     """Return where parsed records are kept and how much they take, and remove them if asked."""
-    from object2vec.pairs.cache import cache_root, cached_folders
+    from object2vec.reading.cache import cache_root, cached_folders
 
     root = cache_root()
     folders = cached_folders(root)

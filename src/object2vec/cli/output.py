@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, StorageError, problem
-from object2vec.remote import is_url, write_object
-from object2vec.storage import space_ahead, storage_problem, whole_file
+from object2vec.files.remote import is_url, write_object
+from object2vec.files.whole import space_ahead, storage_problem, whole_file
 
 Floats = NDArray[np.float32]
 RowFormat = Literal["jsonl", "npy", "arrow"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from object2vec.errors import ConfigError, problem
-from object2vec.remote import read_bytes
+from object2vec.files.remote import read_bytes
 
 
 def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[str, Any]:

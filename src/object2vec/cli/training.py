@@ -11,10 +11,10 @@ from typing import Any, TypedDict
 
 from object2vec.config import Config
 from object2vec.errors import ConfigError, Interrupted, problem
-from object2vec.pairs.sources import list_sources
-from object2vec.remote import exists, is_url, join
+from object2vec.files.remote import exists, is_url, join
+from object2vec.files.sources import list_sources
+from object2vec.reporting.reporters import LogFormat, reporter
 from object2vec.training.checkpoint import CheckpointFolder, Interval
-from object2vec.training.progress import LogFormat, reporter
 
 _log = logging.getLogger("object2vec.cli")
 

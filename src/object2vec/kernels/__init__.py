@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING
-
-from object2vec.errors import ConfigError, problem
 
 if TYPE_CHECKING:
     from object2vec.kernels.base import Kernel
@@ -35,7 +32,7 @@ def kernel_for(name: str, device: str) -> Kernel:
 def _cpu_kernel() -> Kernel | None:
     """Return Numba's kernel, or None if it is not installed."""
     try:
-        from object2vec.kernels.compiled import CompiledKernel
+        from object2vec.kernels.cpu.kernel import CompiledKernel
     except ImportError as err:
         _logger.warning("The compiled kernels need numba (%s); using plain PyTorch, slower.", err)
         return None
@@ -45,7 +42,7 @@ def _cpu_kernel() -> Kernel | None:
 def _gpu_kernel(device: str) -> Kernel | None:
     """Return Triton's kernel, or None if it is not installed or does not run on a device."""
     try:
-        from object2vec.kernels.cuda import TritonKernel, probe
+        from object2vec.kernels.cuda.kernel import TritonKernel, probe
 
         probe(device)
     # Triton compiles when it first runs. Then it may miss a C compiler, as small images do, find
@@ -55,47 +52,3 @@ def _gpu_kernel(device: str) -> Kernel | None:
         _logger.warning("The GPU's kernels need triton (%s); using plain PyTorch, slower.", why)
         return None
     return TritonKernel()
-
-
-def place(device: str) -> str:
-    """Return the device that a name stands for: ``cpu`` or ``cuda:N``.
-
-    Raises
-    ------
-    ConfigError
-        If it is a GPU that is not there.
-    """
-    import torch
-
-    has_gpu = torch.cuda.is_available()
-    if device == "auto":
-        return "cuda:0" if has_gpu else "cpu"
-    index = int(device.partition(":")[2] or 0)
-    if device != "cpu" and not (has_gpu and index < torch.cuda.device_count()):
-        count = torch.cuda.device_count() if has_gpu else 0
-        raise ConfigError(
-            problem("device", f"must be there; {count} CUDA devices are", device,
-                    "Choose cpu or auto.")
-        )  # fmt: skip
-    return device if device == "cpu" else f"cuda:{index}"
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def set_threads(count: int) -> int:
-    """Let PyTorch and the kernels use `count` CPU threads, all cores if 0; return the number."""
-    import torch
-
-    count = count or available_cores()
-    torch.set_num_threads(count)
-    try:
-        from object2vec.kernels.compiled import set_threads as set_compiled_threads
-    except ImportError:
-        return count
-    set_compiled_threads(count)
-    return count

@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from object2vec.kernels.memory import large_zeros
+from object2vec.devices import large_zeros
 
 # A moment that is not fed decays into subnormal numbers, which a CPU computes ten times slower.
 # Below this bound a moment is 0: whatever it could add lies far under the rounding of any weight.

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from object2vec.config import Config
+from object2vec.devices import large_zeros
 from object2vec.kernels.base import Kernel
 from object2vec.kernels.comparator import compare
-from object2vec.kernels.memory import large_zeros
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
 from object2vec.network.head import Head
 from object2vec.network.tokens import TokenTable
+from object2vec.objects.ragged import Ragged
 from object2vec.pairs.negatives import Pairing
-from object2vec.pairs.ragged import Ragged
 
 
 class Network(nn.Module):

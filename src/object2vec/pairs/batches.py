@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
+from object2vec.objects.ragged import Ragged, Rows
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
-from object2vec.pairs.ragged import Ragged, Rows
 
 _ORDER, _NEGATIVES, _FILL = range(3)
 _LISTED = 1 << 20  # records whose order is a list; that of more is computed as it is needed

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
-from object2vec.pairs.mapped import release_pages
-from object2vec.pairs.ragged import Ragged, Rows
-from object2vec.pairs.sources import list_sources
-from object2vec.pairs.statistics import LabelStatistics, SideStatistics, Statistics
+from object2vec.files.mapped import release_pages
+from object2vec.files.sources import list_sources
+from object2vec.objects.ragged import Ragged, Rows
+from object2vec.objects.statistics import LabelStatistics, SideStatistics, Statistics
 
 if TYPE_CHECKING:
-    from object2vec.pairs.cache import Cached
+    from object2vec.reading.cache import Cached
 
 _WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
 _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
@@ -136,7 +136,7 @@ class Pairs:
         if isinstance(source, Pairs):
             return source
         if isinstance(source, (str, os.PathLike)) or _are_paths(source):
-            from object2vec.pairs.cache import open_or_build
+            from object2vec.reading.cache import open_or_build
 
             cached = open_or_build(
                 list_sources(source), cache_dir=cache_dir, default_label=default_label

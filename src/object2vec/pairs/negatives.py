@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.pairs.ragged import Rows
+from object2vec.objects.ragged import Rows
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.files.mapped import release_pages
+from object2vec.objects.ragged import Ragged
+from object2vec.objects.statistics import SideStatistics
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.mapped import release_pages
-from object2vec.pairs.ragged import Ragged
-from object2vec.pairs.statistics import SideStatistics
 
 TRUNCATED = "One or more sequences have been truncated because they exceeded max_seq_len"
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from object2vec.errors import ConfigError, MissingExtraError, problem
+from object2vec.reporting.aws_log import METRIC_DEFINITIONS
 from object2vec.sagemaker.jobs import TrainingJob
-from object2vec.training.aws_log import METRIC_DEFINITIONS
 
 METRIC_NAMES = tuple(each["Name"] for each in METRIC_DEFINITIONS)
 

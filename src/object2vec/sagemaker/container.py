@@ -30,10 +30,10 @@ from object2vec.errors import (
     join_problems,
     problem,
 )
+from object2vec.files.whole import TEMPORARY_PREFIX, flush, storage_problem, whole_file
+from object2vec.reporting.events import ModelSaved, Reporter
+from object2vec.reporting.reporters import reporter
 from object2vec.sagemaker.paths import Layout
-from object2vec.storage import TEMPORARY_PREFIX, flush, storage_problem, whole_file
-from object2vec.training.events import ModelSaved, Reporter
-from object2vec.training.progress import reporter
 from object2vec.training.stop import StopRequest
 
 if TYPE_CHECKING:

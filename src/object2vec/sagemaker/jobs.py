@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 from object2vec.errors import ConfigError, problem
-from object2vec.remote import download, is_url, join, write_object
+from object2vec.files.remote import download, is_url, join, write_object
+from object2vec.files.whole import TEMPORARY_PREFIX
 from object2vec.sagemaker.exceptions import UnexpectedStatusException
 from object2vec.sagemaker.inputs import TrainingInput
 from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, Layout
-from object2vec.storage import TEMPORARY_PREFIX
 
 JOBS_VARIABLE = "OBJECT2VEC_JOBS"
 FAILURE_CHARACTERS = 1024  # of the failure file that SageMaker shows

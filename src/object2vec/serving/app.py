@@ -20,17 +20,18 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from object2vec.errors import ArtifactError, Object2VecError, RequestError, problem
+from object2vec.inference.instances import JSON, Reader, Request, negotiate, render
 from object2vec.serving.batcher import Batcher, Overloaded
 from object2vec.serving.guard import Guard
 from object2vec.serving.metrics import Metrics
 from object2vec.serving.page import page
 from object2vec.serving.refusals import Refusal, refuse, refuse_as_runtime
-from object2vec.serving.settings import JSON, MIB, Settings
-from object2vec.serving.wire import Reader, Request, negotiate, render
+from object2vec.serving.settings import MIB, Settings
 
 if TYPE_CHECKING:
+    from object2vec.artifact import Artifact
+    from object2vec.inference.engine import Engine
     from object2vec.model import Object2Vec
-    from object2vec.serving.engine import Engine
 
 _MAX_DRAINED_BYTES = 64 * MIB  # of a body that is too large, so that its client reads our answer
 _CHUNK_BYTES = 1 << 18
@@ -337,7 +338,7 @@ def create_app(
     if server.settings.token is not None:
         app.add_middleware(Guard, token=server.settings.token)
     if not isinstance(model, (str, os.PathLike)):
-        server.put(_engine(model, server.settings))
+        server.put(_engine(model.artifact, server.settings))
     return app
 
 
@@ -358,9 +359,9 @@ def _load(
         outcome: Engine | Object2VecError
         start = time.perf_counter()
         try:
-            from object2vec.model import Object2Vec
+            from object2vec.artifact import load as load_artifact
 
-            outcome = _engine(Object2Vec.load(path), server.settings)
+            outcome = _engine(load_artifact(path), server.settings)
             _logger.info("Model loaded in %.1f s.", time.perf_counter() - start)
         except Object2VecError as err:
             outcome = err
@@ -375,11 +376,11 @@ def _load(
     threading.Thread(target=load, name="load", daemon=True).start()
 
 
-def _engine(model: Object2Vec, settings: Settings) -> Engine:
+def _engine(artifact: Artifact, settings: Settings) -> Engine:
     """Return a warm engine that uses the cores that are there for one worker."""
-    from object2vec.serving.engine import Engine
+    from object2vec.inference.engine import Engine
 
-    engine = Engine(model)
+    engine = Engine(artifact)
     cores = os.cpu_count() or 1
     threads = engine.config.threads or max(1, cores // settings.workers)
     engine.warm_up(settings.preferred_mode, threads)

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import RequestError, problem
+from object2vec.inference.instances import Group
 from object2vec.serving.settings import Settings
-from object2vec.serving.wire import Group
 
 Floats = NDArray[np.float32]
 Outcome = Floats | RequestError

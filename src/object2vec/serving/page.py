@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from object2vec.version import VERSION
 
 if TYPE_CHECKING:
-    from object2vec.serving.engine import Engine
+    from object2vec.inference.engine import Engine
 
 _FACTS = "<!-- facts -->"
 _LOADING = "<p>The model is being loaded. Reload the page in a moment.</p>"

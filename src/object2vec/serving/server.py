@@ -31,10 +31,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from object2vec.errors import ConfigError, Object2VecError, problem
+from object2vec.files.archive import model_folder
 from object2vec.serving.app import create_app
 from object2vec.serving.metrics import SHARED_FOLDER
 from object2vec.serving.settings import Settings
-from object2vec.serving.unpack import model_folder
 from object2vec.training.stop import StopRequest
 
 GRACE_S = 20  # then what still runs is cut off; SageMaker kills 30 s after SIGTERM

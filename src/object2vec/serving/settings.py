@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from object2vec.errors import ConfigError, join_problems, problem
+from object2vec.inference.instances import JSON, JSON_LINES
 
 MIB = 1 << 20
-JSON, JSON_LINES = "application/json", "application/jsonlines"
 MODES = ("classification", "embedding")
 
 

@@ -19,13 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.errors import ArtifactError, ConfigError, StorageError, problem
-from object2vec.storage import (
-    TEMPORARY_PREFIX,
-    read_tensors,
-    storage_problem,
-    whole_folder,
-    write_tensors,
-)
+from object2vec.files.tensors import read_tensors, write_tensors
+from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,53 +11,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """What early stopping says about one epoch.
-
-    Parameters
-    ----------
-    epoch : int
-        Number of the epoch, from 0.
-    loss : float
-        Its loss; may be NaN or infinite.
-    is_best : bool
-        Whether no earlier loss is as small.
-    is_bad : bool
-        Whether the loss has not improved enough.
-    bad : int
-        Bad epochs in a row so far, this one included.
-    patience : int
-        Bad epochs in a row that are borne.
-    should_stop : bool
-        Whether there are more of them than that.
-    past_losses : tuple of float, or None
-        The previous `patience` losses, oldest first, those that were not finite as infinity; None
-        while there are fewer.
-    """
-
-    epoch: int
-    loss: float
-    is_best: bool
-    is_bad: bool
-    bad: int
-    patience: int
-    should_stop: bool
-    past_losses: tuple[float, ...] | None
-
-    @property
-    def minimum(self) -> float | None:
-        """The smallest of the past losses."""
-        return None if self.past_losses is None else min(self.past_losses)
-
-    @property
-    def difference(self) -> float | None:
-        """The distance between the loss and that minimum, without sign."""
-        return None if self.minimum is None else abs(self.minimum - self.loss)
+from object2vec.reporting.events import Verdict
 
 
 class EarlyStopping:

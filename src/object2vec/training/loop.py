@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from object2vec.config import Config
+from object2vec.devices import available_cores, release_freed_memory
 from object2vec.errors import ArtifactError, Interrupted, problem
-from object2vec.kernels import available_cores
-from object2vec.kernels.memory import release_freed_memory
+from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
 from object2vec.pairs.batches import (
@@ -36,10 +36,7 @@ from object2vec.pairs.batches import (
     random_generator,
 )
 from object2vec.pairs.dataset import Pairs
-from object2vec.storage import read_tensors, write_tensors
-from object2vec.training.checkpoint import BEST, CheckpointFolder, Interval, link
-from object2vec.training.early_stopping import EarlyStopping
-from object2vec.training.events import (
+from object2vec.reporting.events import (
     BatchesDone,
     BestRestored,
     CheckpointWritten,
@@ -49,9 +46,11 @@ from object2vec.training.events import (
     Resumed,
     Warned,
 )
+from object2vec.training.checkpoint import BEST, CheckpointFolder, Interval, link
+from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.losses import loss
 from object2vec.training.metrics import Metrics
-from object2vec.training.optimizers import Optimizer
+from object2vec.training.optimizer import Optimizer
 from object2vec.training.stop import StopRequest
 
 _DROPOUT = 3  # names the dropout masks among the random choices; 0 to 2 stand in pairs.batches

@@ -14,17 +14,22 @@ import torch
 from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config, EncoderConfig, Note
+from object2vec.devices import (
+    peak_memory_bytes,
+    place,
+    release_freed_memory,
+    retain_freed_memory,
+    set_threads,
+)
 from object2vec.errors import ConfigError, DataError, problem
-from object2vec.kernels import kernel_for, place, set_threads
-from object2vec.kernels.memory import release_freed_memory, retain_freed_memory
+from object2vec.files.remote import PathLike, join
+from object2vec.kernels import kernel_for
 from object2vec.network.network import Network, materialize, parameter_count
+from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
-from object2vec.pairs.vocabulary import read_vectors, read_vocabulary
-from object2vec.remote import PathLike, join
-from object2vec.training.checkpoint import METRICS, CheckpointFolder, Interval
-from object2vec.training.events import (
+from object2vec.reporting.events import (
     ChannelOpened,
     EpochDone,
     Event,
@@ -35,8 +40,9 @@ from object2vec.training.events import (
     RunStarted,
     Tested,
 )
+from object2vec.reporting.json import MetricsFile
+from object2vec.training.checkpoint import METRICS, CheckpointFolder, Interval
 from object2vec.training.loop import Outcome, Training, score
-from object2vec.training.progress import MetricsFile, peak_memory_bytes
 from object2vec.training.stop import StopRequest
 from object2vec.version import VERSION
 

@@ -1,0 +1,121 @@
+"""The machine: its devices, its cores, the threads that compute, and its memory.
+
+A step allocates and frees the same tensors of megabytes each time. By default glibc gives such
+memory back to the system at once, and the next step pays for every page again: a fifth of a step's
+time. And a batch reads rows all over a table: with pages of 4 KiB nearly each row is one that the
+CPU has to look up first. benchmarks/LOG.md has the figures.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from object2vec.errors import ConfigError, problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
+_KEPT_BYTES = 1 << 30
+# Larger blocks, such as token tables, still go back to the system when they are freed. The second
+# one is the most that older versions of glibc take.
+_SHARED_BYTES = (1 << 27, 1 << 25)
+_ALIGNMENT = 64  # bytes, a cache line, as PyTorch's own tensors have it
+_USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
+
+
+def place(device: str) -> str:
+    """Return the device that a name stands for: ``cpu`` or ``cuda:N``.
+
+    Raises
+    ------
+    ConfigError
+        If it is a GPU that is not there.
+    """
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda:0" if has_gpu else "cpu"
+    index = int(device.partition(":")[2] or 0)
+    if device != "cpu" and not (has_gpu and index < torch.cuda.device_count()):
+        count = torch.cuda.device_count() if has_gpu else 0
+        raise ConfigError(
+            problem("device", f"must be there; {count} CUDA devices are", device,
+                    "Choose cpu or auto.")
+        )  # fmt: skip
+    return device if device == "cpu" else f"cuda:{index}"
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_threads(count: int) -> int:
+    """Let PyTorch and the kernels use `count` CPU threads, all cores if 0; return the number."""
+    import torch
+
+    count = count or available_cores()
+    torch.set_num_threads(count)
+    try:
+        import numba
+    except ImportError:  # no compiled kernels either
+        return count
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    return count
+
+
+def retain_freed_memory() -> bool:
+    """Let this process keep up to 1 GiB of freed memory instead of giving it back at once.
+
+    Returns
+    -------
+    bool
+        Whether it does now: only with glibc, and not where the environment has settings for the
+        allocator, or another allocator, already.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _USERS_OWN):
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    is_shared = any(mallopt(_MMAP_THRESHOLD, size) for size in _SHARED_BYTES)
+    return bool(is_shared and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
+
+
+def release_freed_memory() -> None:
+    """Give the memory that is free now back to the system."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def large_zeros(shape: Sequence[int]) -> Tensor:
+    """Return float32 zeros on the CPU that cost no memory until they are touched.
+
+    NumPy asks Linux for pages of 2 MiB for its large arrays (unless NUMPY_MADVISE_HUGEPAGE=0) and
+    leaves it to the system to clear them; PyTorch does neither.
+    """
+    import numpy as np
+    import torch
+
+    size = 4 * math.prod(shape)
+    raw = np.zeros(size + _ALIGNMENT, np.uint8)
+    first = -raw.ctypes.data % _ALIGNMENT
+    return torch.from_numpy(raw[first : first + size].view(np.float32).reshape(shape))
+
+
+def peak_memory_bytes() -> int | None:
+    """Return the most memory that this process has held; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

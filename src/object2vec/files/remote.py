@@ -1,0 +1,307 @@
+"""Folders and files behind URLs: whatever fsspec can open, ``s3://bucket/prefix`` among them.
+
+fsspec is imported when a URL is met and not before, as it is slow to load.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from object2vec.errors import (
+    ArtifactError,
+    DataError,
+    MissingExtraError,
+    Object2VecError,
+    StorageError,
+    problem,
+)
+from object2vec.files import whole as storage
+
+MODEL_FILES = (
+    "model.safetensors", "vocab0.json", "vocab1.json", "metrics.jsonl", "README.md", "config.json",
+)  # fmt: skip
+"""Every file that a model may have; the last one is written last, for without it it is none."""
+
+PathLike = str | os.PathLike[str]
+
+_WITH_FOLDERS = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"}
+
+
+def is_url(name: PathLike) -> bool:
+    """Return whether `name` is a URL and not a local path.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/model"), is_url("model")
+    (True, False)
+    """
+    return "://" in os.fspath(name)
+
+
+def join(folder: PathLike, name: str) -> str:
+    """Return the path or URL of a file in a folder.
+
+    Examples
+    --------
+    >>> join("s3://bucket/aux/", "vocab.json")
+    's3://bucket/aux/vocab.json'
+    """
+    if is_url(folder):
+        return f"{os.fspath(folder).rstrip('/')}/{name}"
+    return str(Path(folder) / name)
+
+
+def exists(place: PathLike) -> bool:
+    """Return whether something is at a path, even a broken link, or behind a URL.
+
+    Raises
+    ------
+    DataError
+        If nobody can tell.
+    """
+    if not is_url(place):
+        return os.path.lexists(place)
+    url = os.fspath(place)
+    system, root = open_url(url)
+    with _reaching(url, DataError):
+        return bool(system.exists(root))
+
+
+def read_bytes(place: PathLike) -> bytes:
+    """Return the content of a file or object.
+
+    Raises
+    ------
+    DataError
+        If an object cannot be read; of a file, the system's own error.
+    """
+    if not is_url(place):
+        return Path(place).read_bytes()
+    url = os.fspath(place)
+    system, root = open_url(url)
+    with _reaching(url, DataError):
+        content: bytes = system.cat_file(root)
+        return content
+
+
+@contextlib.contextmanager
+def local_model(place: PathLike) -> Iterator[Path]:
+    """Give a model folder or archive as a local one, gone afterwards if it was downloaded.
+
+    Of a folder only the files that belong to a model are downloaded, each under its own name.
+
+    Parameters
+    ----------
+    place : path or URL
+
+    Raises
+    ------
+    ArtifactError
+        If there is no model behind the URL.
+    MissingExtraError
+        If no installed package can open it.
+    """
+    if not is_url(place):
+        yield Path(place)
+        return
+    url = os.fspath(place)
+    with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
+        folder = Path(temporary)
+        system, root = open_url(url)
+        with _reaching(url, ArtifactError):
+            is_archive = system.isfile(root)
+            if is_archive:
+                system.get_file(root, str(folder / "model"))
+            for name in () if is_archive else MODEL_FILES:
+                if system.exists(f"{root}/{name}"):
+                    system.get_file(f"{root}/{name}", str(folder / name))
+        if is_archive:
+            yield folder / "model"
+            return
+        if not (folder / MODEL_FILES[-1]).is_file():
+            raise ArtifactError(
+                problem(url, "must be a model folder", f"no {MODEL_FILES[-1]} there",
+                        "Name the folder that `object2vec train --out` wrote.")
+            )  # fmt: skip
+        yield folder
+
+
+@contextlib.contextmanager
+def model_target(place: PathLike, *, replace: bool = False) -> Iterator[Path]:
+    """Give a place to save a model to; it is uploaded when the block ends, if `place` is a URL.
+
+    Parameters
+    ----------
+    place : path or URL
+    replace : bool, default False
+        Whether a model that is there may be replaced.
+
+    Raises
+    ------
+    StorageError
+        If a model is there already, or the upload fails.
+
+    Notes
+    -----
+    An object store has no folders that could be renamed. ``config.json`` is removed first and
+    uploaded last, and nobody takes a folder without it for a model.
+    """
+    if not is_url(place):
+        yield Path(place)
+        return
+    url = os.fspath(place)
+    check_free(url, replace=replace)
+    with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
+        yield Path(temporary) / "model"
+        _upload_model(Path(temporary) / "model", url)
+
+
+def check_free(place: PathLike, *, replace: bool = False) -> None:
+    """Refuse a place for a model where something stands that may not be replaced.
+
+    Raises
+    ------
+    StorageError
+        If so, or if nobody can tell.
+    """
+    if not is_url(place):
+        storage.check_free(Path(place), replace=replace)
+        return
+    url = os.fspath(place)
+    system, root = open_url(url)
+    with _reaching(url, StorageError):
+        is_there = system.exists(f"{root}/{MODEL_FILES[-1]}")
+    if is_there and not replace:
+        raise StorageError(
+            problem(url, "must not exist yet", "a model",
+                    "Choose another place or allow overwriting (--overwrite).")
+        )  # fmt: skip
+
+
+def _upload_model(folder: Path, url: str) -> None:
+    system, root = open_url(url)
+    with _reaching(url, StorageError):
+        _make_folder(system, root)
+        for name in (MODEL_FILES[-1], *MODEL_FILES[:-1]):
+            if system.exists(f"{root}/{name}"):
+                system.rm_file(f"{root}/{name}")
+        for name in MODEL_FILES:
+            if (folder / name).is_file():
+                system.put_file(str(folder / name), f"{root}/{name}")
+
+
+def download(url: str, folder: Path) -> None:
+    """Copy an object, or all beneath a prefix, into a local folder.
+
+    Raises
+    ------
+    DataError
+        If nothing is there, or a name leads out of the folder.
+    MissingExtraError
+        If no installed package can open the URL.
+    """
+    system, root = open_url(url)
+    with _reaching(url, DataError):
+        for path in list_objects(system, root):
+            relative = path.removeprefix(root.rstrip("/")).lstrip("/") or PurePosixPath(root).name
+            target = folder / relative
+            if ".." in PurePosixPath(relative).parts or folder not in target.parents:
+                must, cure = "must not lead out of its folder", "Rename the object."
+                raise DataError(problem(url, must, relative, cure))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            system.get_file(path, str(target))
+
+
+def list_objects(system: Any, root: str) -> list[str]:
+    """Return an object, or all beneath a prefix, sorted, without hidden ones.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    if not system.isdir(root):
+        system.info(root)
+        return [root]
+    beneath = root.rstrip("/") + "/"
+    found = [path for path in sorted(system.find(root)) if not path.endswith("/")]
+    kept = [path for path in found if not _is_hidden(path.removeprefix(beneath))]
+    if not kept:
+        raise FileNotFoundError(2, "no object beneath it")
+    return kept
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") and part != ".." for part in path.split("/"))
+
+
+@contextlib.contextmanager
+def write_object(url: str) -> Iterator[BinaryIO]:
+    """Give a file whose content becomes one object when the block ends without an error.
+
+    Raises
+    ------
+    StorageError
+        If the upload fails.
+    """
+    with tempfile.TemporaryFile() as spool:
+        yield spool
+        spool.seek(0)
+        system, path = open_url(url)
+        with _reaching(url, StorageError):
+            _make_folder(system, path.rpartition("/")[0])
+            with system.open(path, "wb") as remote:
+                shutil.copyfileobj(spool, remote, 1 << 20)
+
+
+def open_url(url: str) -> tuple[Any, str]:
+    """Return fsspec's file system of a URL, and the path in it.
+
+    Raises
+    ------
+    DataError
+        If nobody knows such URLs.
+    MissingExtraError
+        If a package is missing.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        system, path = url_to_fs(url)
+    except ImportError as err:
+        cure = "Install the package that it names."
+        if url.startswith("s3"):
+            cure = "Run: pip install 'object2vec[sagemaker]'"
+        raise MissingExtraError(problem(url, "needs another package", str(err), cure)) from err
+    except ValueError as err:
+        cure = "Use s3://, file:// or another one that fsspec knows."
+        raise DataError(problem(url, "must be a known kind of URL", str(err), cure)) from err
+    return system, path.rstrip("/")
+
+
+def _make_folder(system: Any, path: str) -> None:
+    """Make a folder where there are such things; an object store would make a bucket instead."""
+    protocols = {system.protocol} if isinstance(system.protocol, str) else {*system.protocol}
+    if protocols & _WITH_FOLDERS:
+        system.makedirs(path, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _reaching(url: str, kind: type[Object2VecError]) -> Iterator[None]:
+    """Raise whatever a file system raises, each its own kind, as ours."""
+    try:
+        yield
+    except Object2VecError:
+        raise
+    except Exception as err:
+        got = (err.strerror if isinstance(err, OSError) else None) or str(err)
+        if isinstance(err, FileNotFoundError):
+            got = "nothing there"
+        cure = "Check the URL, your permissions and the network."
+        raise kind(problem(url, "must be reachable", got or type(err).__name__, cure)) from err

@@ -1,0 +1,130 @@
+"""Tensors in safetensors files: written from memory, read into what exists already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from object2vec.errors import ArtifactError, StorageError, problem
+from object2vec.files.whole import storage_problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_PART_BYTES = 64 << 20  # of a tensor that is read at once
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a safetensors file.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
+        path.chmod(0o644)  # safetensors makes it readable for its owner alone
+    except (OSError, SafetensorError) as err:
+        cause = err if isinstance(err, OSError) else OSError(0, str(err))
+        raise StorageError(storage_problem(path, cause)) from err
+
+
+def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
+    """Copy the tensors of a safetensors file into tensors that exist already.
+
+    Parameters
+    ----------
+    path : Path
+    into : mapping of str to Tensor
+        Every name and shape that the file must hold, no more and no less. Nothing is allocated from
+        what the file claims.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+            _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
+            for name, tensor in into.items():
+                _copy(path, name, file.get_slice(name), tensor)
+    except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
+        raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+
+
+def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return one matrix of a safetensors file, without PyTorch.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+    shape : pair of int
+        What it must have; nothing is allocated from what the file claims.
+
+    Returns
+    -------
+    float32 array of this shape
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, damaged or holds something else there.
+    """
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
+            _check_shapes(path, {name: found.get(name, "none")}, {name: shape})
+            source = file.get_slice(name)
+            if source.get_dtype() != "F32":
+                raise ArtifactError(_damaged(path, f"{name} of type {source.get_dtype()}"))
+            array = np.empty(shape, np.float32)
+            step = max(1, _PART_BYTES // max(1, 4 * shape[1]))
+            for start in range(0, len(array), step):
+                stop = min(start + step, len(array))  # NumPy's slices are not cut at the end
+                array[start:stop] = source[start:stop]
+            return array
+    except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
+        raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+
+
+def _copy(path: Path, name: str, source: Any, into: Tensor) -> None:
+    """Copy a tensor of a file, a few megabytes at a time: a table may be half of the memory."""
+    if into.ndim == 0:
+        into.copy_(source[...])
+        return
+    step = max(1, _PART_BYTES * len(into) // max(1, into.nbytes))
+    for start in range(0, len(into), step):
+        part = source[start : start + step]
+        if part.dtype != into.dtype:
+            raise ArtifactError(_damaged(path, f"{name} of type {part.dtype}"))
+        into[start : start + step].copy_(part)
+
+
+def _check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise ArtifactError(problem(
+                str(path), f"must hold {name} of shape {wanted.get(name, 'none')}",
+                found.get(name, "none"), "The file does not belong to this configuration.",
+            ))  # fmt: skip
+
+
+def _damaged(path: Path, what: str) -> str:
+    return problem(
+        str(path), "must be a whole safetensors file", what, "Copy or train the model again."
+    )

@@ -1,0 +1,341 @@
+"""Batch transform: a model's answers to whole files, ``<file>.out`` for each.
+
+Records are read and answered exactly as the server does it, in payloads of limited size, so that
+memory does not grow with the file. An answer file appears whole or not at all: after a failure the
+same call goes on with the files that have none yet.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import (
+    MAX_PROBLEMS,
+    ConfigError,
+    DataError,
+    RequestError,
+    StorageError,
+    join_problems,
+    problem,
+)
+from object2vec.files.remote import exists, is_url, join, local_model, open_url, write_object
+from object2vec.files.sources import Source, list_sources, read_blocks
+from object2vec.files.whole import storage_problem, whole_file
+from object2vec.inference.instances import JSON, JSON_LINES
+
+if TYPE_CHECKING:
+    from object2vec.inference.engine import Engine
+    from object2vec.inference.instances import Form, Group, Reader
+
+Floats = NDArray[np.float32]
+MIB = 1 << 20
+
+_ANSWER_NUMBERS = 1 << 22  # held at once
+_ANSWER_ROWS = 1 << 12
+_BATCH_TOKENS = 1 << 15  # encoded at once
+_REPORT_S = 10.0
+
+_log = logging.getLogger("object2vec.inference.transform")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How files are read and answered; SageMaker's names and meaning.
+
+    Parameters
+    ----------
+    content_type : str, default "application/jsonlines"
+        Or ``application/json``; ``; infer_max_seqlens=20,50`` may follow.
+    accept : str, default ""
+        Form of the answers; that of the records by default.
+    split_type : {"Line", "None"}, optional
+        Whether each line is a record or each file one request; by default ``Line`` for JSON Lines
+        and ``None`` for JSON.
+    strategy : {"MultiRecord", "SingleRecord"}, default "MultiRecord"
+        Whether a payload holds many records or one. The answers are the same.
+    max_payload_mb : int, default 6
+        Megabytes of a payload, 1 to 100. A record, or a file that is not split, must fit into one.
+    overwrite : bool, default False
+        Answer also the files that have an answer already.
+    device : str, optional
+        Where to compute; as in training by default.
+
+    Raises
+    ------
+    ConfigError
+        If settings are wrong; all of them together.
+    """
+
+    content_type: str = JSON_LINES
+    accept: str = ""
+    split_type: Literal["Line", "None"] | None = None
+    strategy: Literal["MultiRecord", "SingleRecord"] = "MultiRecord"
+    max_payload_mb: int = 6
+    overwrite: bool = False
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.split_type not in (None, "Line", "None"):
+            problems.append(problem("split_type", "must be Line or None", self.split_type,
+                                    "RecordIO and TFRecord are not read."))  # fmt: skip
+        if self.split_type == "Line" and self.media == JSON:
+            problems.append(problem("split_type", "must be None for application/json", "Line",
+                                    "Split JSON Lines instead."))  # fmt: skip
+        if self.strategy not in ("MultiRecord", "SingleRecord"):
+            problems.append(problem("strategy", "must be MultiRecord or SingleRecord",
+                                    self.strategy, "Choose one of them."))  # fmt: skip
+        if not 1 <= self.max_payload_mb <= 100:
+            problems.append(problem("max_payload", "must be in [1, 100] megabytes",
+                                    self.max_payload_mb, "Choose another size."))  # fmt: skip
+        if problems:
+            raise ConfigError(join_problems(problems))
+
+    @property
+    def media(self) -> str:
+        """The content type without its parameters."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+    @property
+    def splits_lines(self) -> bool:
+        """Whether each line is a record."""
+        if self.split_type is None:
+            return self.media == JSON_LINES
+        return self.split_type == "Line"
+
+
+@dataclass
+class Report:
+    """What became of the files.
+
+    Parameters
+    ----------
+    done : dict of str to int
+        Records answered, by file.
+    skipped : list of str
+        Files that had an answer already.
+    failed : dict of str to str
+        What is wrong, by file.
+    """
+
+    done: dict[str, int] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def transform(
+    model: str | os.PathLike[str],
+    inputs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    settings: Settings | None = None,
+) -> Report:
+    """Write a model's answers to files.
+
+    Parameters
+    ----------
+    model : path or URL
+        Model folder or ``model.tar.gz``.
+    inputs : sequence of path or URL
+        Files, or folders and prefixes: everything beneath them. Records with ``in0`` and ``in1``
+        are scored, records with one of them embedded; other keys, such as labels, are ignored.
+    out : path or URL
+        Folder for the answers. ``a/b.jsonl`` beneath an input folder becomes ``a/b.jsonl.out``.
+    settings : Settings, optional
+
+    Returns
+    -------
+    Report
+        A file with a wrong record fails, and the others go on.
+
+    Raises
+    ------
+    ArtifactError
+        If the model cannot be read.
+    ConfigError
+        If the settings are wrong, or two files would have the same answer file.
+    DataError
+        If there is no input.
+    StorageError
+        If an answer cannot be written.
+    """
+    from object2vec.artifact import load
+    from object2vec.files.archive import model_folder
+    from object2vec.inference.engine import Engine
+    from object2vec.inference.instances import Reader, negotiate
+
+    settings = settings or Settings()
+    try:
+        form = negotiate(settings.content_type, settings.accept)
+    except RequestError as err:
+        raise ConfigError(str(err)) from err
+    files, report = _name_answers(inputs, out), Report()
+    with local_model(model) as place, model_folder(place) as folder:
+        engine = Engine(load(folder, settings.device))
+    worker = _Worker(engine, Reader(engine.config), form, settings)
+    for target, source in files.items():
+        if not settings.overwrite and exists(target):
+            report.skipped.append(source.name)
+            _log.info("%s: %s is there already", source.name, target)
+            continue
+        try:
+            with _open_answer(target) as stream:
+                report.done[source.name] = worker.answer(source, stream)
+            _log.info("%s: %d records, in %s", source.name, report.done[source.name], target)
+        except DataError as err:
+            report.failed[source.name] = str(err)
+            _log.error("%s", err)
+    return report
+
+
+class _Worker:
+    """Answers files, one after another."""
+
+    def __init__(self, engine: Engine, reader: Reader, form: Form, settings: Settings) -> None:
+        self.engine, self.reader, self.form, self.settings = engine, reader, form, settings
+        self.max_bytes = settings.max_payload_mb * MIB
+        self.max_rows = max(1, min(_ANSWER_ROWS, _ANSWER_NUMBERS // engine.width))
+        if settings.strategy == "SingleRecord":
+            self.max_rows = 1
+
+    def answer(self, source: Source, stream: BinaryIO) -> int:
+        """Write the answers to a file's records and return how many there are."""
+        records, reported = 0, time.monotonic()
+        for line, payload in self._payloads(source):
+            records += self._answer_payload(source, line, payload, stream)
+            if time.monotonic() - reported > _REPORT_S:
+                reported = time.monotonic()
+                _log.info("%s: %d records so far", source.name, records)
+        return records
+
+    def _answer_payload(self, source: Source, line: int, payload: bytes, stream: BinaryIO) -> int:
+        """Write the answer to one payload, which begins on this line of its file."""
+        from object2vec.inference.instances import render
+
+        try:
+            request = self.reader.read(payload, self.form)
+            if request is None:
+                return 0
+            answers = [self._answer_group(group) for group in request.groups]
+            stream.writelines(render(request, answers, self.form.writes))
+        except RequestError as err:
+            raise DataError(self._explain(source, line, payload, err)) from err
+        return len(request)
+
+    def _answer_group(self, group: Group) -> Floats:
+        """Return the answers to records of one kind, (n, D) or (n, K)."""
+        pieces = [self.engine.answer([piece])[0] for piece in _pieces(group)]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _payloads(self, source: Source) -> Iterator[tuple[int, bytes]]:
+        """Yield the number of the first line, and the bytes, of each payload of a file."""
+        if not self.settings.splits_lines:
+            yield 1, self._read_whole(source)
+            return
+        for block in read_blocks(source):
+            lines = block.data.removesuffix(b"\n").split(b"\n")
+            first, size = 0, 0
+            for index, line in enumerate(lines):
+                if len(line) > self.max_bytes:
+                    where = f"{source.name}:{block.first_line + index}"
+                    raise self._too_large(where, "a record", len(line))
+                if size + len(line) > self.max_bytes or index - first == self.max_rows:
+                    yield block.first_line + first, b"\n".join(lines[first:index])
+                    first, size = index, 0
+                size += len(line) + 1
+            yield block.first_line + first, b"\n".join(lines[first:])
+
+    def _read_whole(self, source: Source) -> bytes:
+        blocks, size = [], 0
+        for block in read_blocks(source):
+            blocks.append(block.data)
+            size += len(block.data)
+            if size > self.max_bytes:
+                raise self._too_large(source.name, "a file that is not split", size)
+        return b"".join(blocks)
+
+    def _too_large(self, where: str, what: str, size: int) -> DataError:
+        must = f"must fit into a payload of {self.settings.max_payload_mb} MB, being {what}"
+        return DataError(problem(where, must, f"{size} bytes", "Raise --max-payload, or split it."))
+
+    def _explain(self, source: Source, line: int, payload: bytes, err: RequestError) -> str:
+        """Return the problems of a payload, each with its file and line."""
+        if not self.settings.splits_lines:
+            return f"{source.name}: {err}"
+        problems = []
+        for number, record in enumerate(payload.split(b"\n"), line):
+            try:
+                self.reader.read(record, self.form)
+            except RequestError as wrong:
+                text = str(wrong).removeprefix("instances[0]").lstrip(".: ")
+                problems.append(f"{source.name}:{number}: {text}")
+        return join_problems(problems[:MAX_PROBLEMS] or [f"{source.name}:{line}: {err}"])
+
+
+def _pieces(group: Group) -> Iterator[Group]:
+    """Yield a group cut into pieces that the network can hold at once."""
+    columns = [column for column in (group.in0, group.in1) if column is not None]
+    start, tokens = 0, 0
+    for index, row in enumerate(zip(*columns, strict=True)):
+        length = sum(map(len, row))
+        if index > start and tokens + length > _BATCH_TOKENS:
+            yield group.slice(start, index)
+            start, tokens = index, 0
+        tokens += length
+    yield group.slice(start, len(group)) if start else group
+
+
+def _name_answers(
+    inputs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]
+) -> dict[str, Source]:
+    """Return the source of each answer file, by its path or URL."""
+    answers: dict[str, Source] = {}
+    for given in inputs:
+        for source in list_sources(os.fspath(given)):
+            target = join(out, f"{_relative(source.name, os.fspath(given))}.out")
+            if target in answers:
+                cure = "Transform them into different folders."
+                must = f"must have an answer file of its own, not that of {answers[target].name}"
+                raise ConfigError(problem(source.name, must, target, cure))
+            answers[target] = source
+    return answers
+
+
+def _relative(name: str, given: str) -> str:
+    """Return a file's name beneath the folder that was given; of a file, its own name."""
+    if is_url(given):
+        system, root = open_url(given)
+        path = str(system._strip_protocol(name))
+        return path.removeprefix(root).strip("/") or PurePosixPath(path).name
+    if name == "<stdin>":
+        cure = "Name a file, or use `object2vec predict` or `encode`."
+        raise DataError(problem("input", "must be a file or folder", given, cure))
+    path_given = Path(given)
+    return Path(name).relative_to(path_given).as_posix() if path_given.is_dir() else Path(name).name
+
+
+@contextlib.contextmanager
+def _open_answer(target: str) -> Iterator[BinaryIO]:
+    """Give a file that becomes `target` when the block ends without an error."""
+    if is_url(target):
+        with write_object(target) as stream:
+            yield stream
+        return
+    path = Path(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise StorageError(storage_problem(path, err)) from err
+    with whole_file(path) as stream:
+        yield stream

@@ -1,0 +1,179 @@
+"""The kernel for CUDA devices, written in Triton: one pass per distinct token, with fixed sums.
+
+An update sorts the ids of the tape once, stably: a token's occurrences then stand side by side, in
+the order of the batch. One program per distinct token and block of columns sums its share of the
+gradients in that order, applies the rule to its row and state, and is done. Nothing is added
+atomically, so a batch fixes every bit of the result.
+
+A frequent token would keep its one program busy long after all others. So the sorted occurrences
+are cut at every multiple of `_CHUNK`. A chunk that holds one token only is summed first, by a
+program of its own; the token's program then adds such sums instead of their occurrences.
+
+Divisions and roots are the correctly rounded ones, and products and sums are not fused: tokens that
+fill no chunk come out as in plain PyTorch on a CPU. The kernels wait for memory more than for
+arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from object2vec.kernels.base import Lookup
+from object2vec.kernels.cuda import programs
+from object2vec.kernels.reference import PlainLayers
+from object2vec.kernels.rules import Rule, settings
+
+_CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
+_COLUMNS = 128  # columns of one program: four numbers for each of a warp's 32 threads
+_FLAT = 1024  # numbers of one program where there are no rows
+
+
+class TritonKernel(PlainLayers):
+    """Pool, reduce and update with Triton, on the device of the tensors."""
+
+    name = "triton"
+
+    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
+        """Return the mean row of each sequence, (B, E); zeros for an empty one."""
+        pooled = weight.new_empty(len(offsets) - 1, weight.shape[1])  # (B, E)
+        _launch_rows(programs.pool, pooled.shape, weight, ids, offsets, pooled)
+        return pooled
+
+    def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
+        """Return the maximum over the rows of each segment, (B, F)."""
+        maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
+        return maxima
+
+    def update_rows(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update the rows that were read."""
+        ids, *occurrences = _occurrences(tape)
+        tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
+        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
+        _launch_rows(
+            programs.update_rows, (len(tokens), weight.shape[1]), *_arrays(weight, state), tokens,
+            starts, *occurrences, settings(rule, step), RULE=rule.name, CHUNK=_CHUNK,
+            IS_TABLE=False,
+        )  # fmt: skip
+
+    def update_table(
+        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
+    ) -> None:
+        """Update every row, in one pass over the table and without its dense gradient."""
+        ids, *occurrences = _occurrences(tape)
+        bounds = torch.arange(len(weight) + 1, dtype=ids.dtype, device=ids.device)  # (V + 1,)
+        starts = torch.searchsorted(ids, bounds)  # (V + 1,)
+        _launch_rows(
+            programs.update_rows, weight.shape, *_arrays(weight, state), bounds,
+            starts, *occurrences, settings(rule, step), RULE=rule.name, CHUNK=_CHUNK,
+            IS_TABLE=True,
+        )  # fmt: skip
+
+    def update_dense(
+        self,
+        rule: Rule,
+        step: int,
+        weight: Tensor,
+        state: Sequence[Tensor],
+        gradient: Tensor,
+        decay: bool,
+    ) -> None:
+        """Update a parameter in one pass."""
+        size = weight.numel()
+        flat = [tensor.view(-1) for tensor in state]  # every axis, the rule works number by number
+        weight = weight.view(-1)  # every axis, likewise
+        gradient = gradient.contiguous().view(-1)  # every axis, likewise
+        _launch(
+            programs.update_flat, (triton.cdiv(size, _FLAT),), *_arrays(weight, flat), gradient,
+            size, settings(rule, step, decay), RULE=rule.name, BLOCK=_FLAT,
+        )  # fmt: skip
+
+
+def probe(device: str) -> None:
+    """Run one small kernel on a device; raise whatever Triton raises if it cannot."""
+    ids, offsets = torch.zeros(1, dtype=torch.int32), torch.arange(2)
+    TritonKernel().pool(torch.ones(1, 1, device=device), ids.to(device), offsets.to(device))
+    torch.cuda.synchronize(device)
+
+
+class _SegmentMax(torch.autograd.Function):
+    """The maximum of each segment; the gradient goes to the first row that has it."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, offsets: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
+        places = torch.empty_like(maxima, dtype=torch.int64)  # (B, F)
+        _launch_rows(programs.segment_max, maxima.shape, x.contiguous(), offsets, maxima, places)
+        ctx.places, ctx.n_rows = places, len(x)
+        return maxima
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
+        # Segments do not overlap, so no two maxima of a column share a row.
+        return shares.scatter_(0, ctx.places, gradient), None
+
+
+def _launch_rows(program: Any, shape: Sequence[int], *arguments: Any, **constants: Any) -> None:
+    """Run a program for every row and block of columns of `shape`; it takes the width last."""
+    n_rows, width = shape
+    block = min(triton.next_power_of_2(width), _COLUMNS)
+    grid = (n_rows, triton.cdiv(width, block))
+    _launch(program, grid, *arguments, width, BLOCK=block, num_warps=1, **constants)
+
+
+def _launch(program: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
+    """Run a program for every place of `grid`, with products and sums rounded one by one."""
+    if 0 in grid:  # CUDA takes no empty one
+        return
+    # Triton launches on the current device, which need not be the one of the tensors.
+    with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
+        program[grid](*arguments, **constants, enable_fp_fusion=False)
+
+
+def _arrays(weight: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weight and two states; an unused state is the weight, never touched."""
+    first, second = (*state, weight, weight)[:2]
+    return weight, first, second
+
+
+def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return each occurrence of a token in the order of the ids, and what it is summed from.
+
+    Returns
+    -------
+    ids : Tensor of shape (n,), int32, ascending
+    owners : Tensor of shape (n,), int64
+        The row of `gradient` that each of them gets its share of.
+    gradient : Tensor of shape (R, E)
+    scales : Tensor of shape (R,)
+        One over the length of each row's sequence.
+    partials : Tensor of shape (n // _CHUNK, E)
+        The sum of each chunk that holds one token only; the other rows are undefined.
+    """
+    owners, gradients, scales, row = [], [], [], 0
+    for lookup in tape:
+        assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
+        lengths = lookup.offsets.diff()  # (B,)
+        rows = torch.arange(row, row + len(lengths), device=lengths.device)  # (B,)
+        # With the size given, the device need not be waited for.
+        owners.append(torch.repeat_interleave(rows, lengths, output_size=len(lookup.ids)))
+        gradients.append(lookup.gradient)
+        scales.append(1.0 / lengths.clamp(min=1).to(torch.float32))
+        row += len(lengths)
+    ids, order = torch.sort(_joined([lookup.ids for lookup in tape]), stable=True)  # (n,), (n,)
+    parts = _joined(owners)[order], _joined(gradients), _joined(scales)
+    partials = parts[1].new_empty(len(ids) // _CHUNK, parts[1].shape[1])  # (C, E)
+    _launch_rows(programs.sum_chunks, partials.shape, partials, ids, *parts, CHUNK=_CHUNK)
+    return ids, *parts, partials
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """Return tensors one after another, without a copy if there is but one."""
+    return torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0].contiguous()

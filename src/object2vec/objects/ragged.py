@@ -1,0 +1,311 @@
+"""A column of sequences without padding: all tokens one after another, and where each row begins.
+
+Cost follows the tokens that are there. Every operation is a gather by index arithmetic, so it works
+as well on memory-mapped files as on arrays, and no row is ever touched in Python.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.files.mapped import release_pages
+
+Rows = NDArray[np.integer[Any]]  # numbers of rows
+
+MAX_ID = 2**31 - 1
+ID_LIST_RULE = f"must be a list of integers in [0, {MAX_ID}]"
+
+_LIST_CURE = "Pass a list of lists of ids, an integer array or a (values, offsets) pair."
+_SCALARS = (int, float, np.integer, np.floating)
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Sequences of ids of any length.
+
+    Parameters
+    ----------
+    values : int32 array (n_tokens,)
+        Ids of all rows, one row after another; may be a view of a memory-mapped file.
+    offsets : int64 array (n + 1,)
+        Row i is ``values[offsets[i]:offsets[i + 1]]``; the first offset is 0, the last n_tokens.
+
+    Notes
+    -----
+    The constructor trusts its arguments; `Ragged.build` checks them.
+
+    Examples
+    --------
+    >>> column = Ragged.build([[5, 6, 7], [], [8]])
+    >>> len(column), column.lengths.tolist()
+    (3, [3, 0, 1])
+    >>> column.take(np.array([2, 0])).padded().tolist()
+    [[8, 0, 0], [5, 6, 7]]
+    """
+
+    values: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row, shape (n,)."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        """Return the ids of one row, shape (length,)."""
+        return self.values[self.offsets[:-1][index] : self.offsets[1:][index]]
+
+    def take(self, rows: Rows) -> Ragged:
+        """Return these rows, in this order; a row may be asked for more than once.
+
+        Parameters
+        ----------
+        rows : int array (m,)
+        """
+        starts = self.offsets[:-1][rows]  # (m,)
+        return self._gather(starts, self.offsets[1:][rows] - starts)
+
+    def slice(self, start: int, stop: int) -> Ragged:
+        """Return the rows from `start` to before `stop`, without a copy of their ids."""
+        start, stop, _ = slice(start, stop).indices(len(self))
+        offsets = self.offsets[start : max(start, stop) + 1]  # (m + 1,)
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def pieces(self, tokens: int = 1 << 22) -> Iterator[tuple[int, Ragged]]:
+        """Yield the column in pieces of about `tokens` ids: the first row's number and the rows.
+
+        What looks at every id of a column larger than memory goes through its pieces.
+        """
+        cuts = np.searchsorted(self.offsets, np.arange(tokens, self.offsets[-1], tokens))
+        bounds = np.unique(np.concatenate([[0], cuts, [len(self)]])).tolist()
+        for start, stop in pairwise(bounds):
+            yield start, self.slice(start, stop)
+            release_pages(self.values, self.offsets)
+
+    def truncated(self, max_len: int) -> Ragged:
+        """Return the rows cut to their first `max_len` ids; self if none is longer."""
+        lengths = self.lengths  # (n,)
+        if not (lengths > max_len).any():
+            return self
+        return self._gather(self.offsets[:-1], np.minimum(lengths, max_len))
+
+    def without(self, token: int) -> Ragged:
+        """Return the rows without the id `token`; self if no row holds it."""
+        keep = self.values != token  # (n_tokens,)
+        if keep.all():
+            return self
+        kept_before = np.concatenate([[0], np.cumsum(keep)])  # (n_tokens + 1,)
+        return Ragged(self.values[keep], kept_before[self.offsets])
+
+    def trimmed(self, token: int) -> Ragged:
+        """Return the rows without the ids `token` at their ends; self if no row holds it."""
+        others = self.values != token  # (n_tokens,)
+        if others.all():
+            return self
+        places = np.where(others, np.arange(1, len(others) + 1), 0)  # (n_tokens,)
+        ends = np.concatenate([[0], np.maximum.accumulate(places)])[self.offsets[1:]]  # (n,)
+        return self._gather(self.offsets[:-1], np.maximum(ends - self.offsets[:-1], 0))
+
+    def padded(self, width: int | None = None) -> NDArray[np.int32]:
+        """Return the rows as one array, filled up on the right with 0.
+
+        Parameters
+        ----------
+        width : int, optional
+            Columns of the array, at least the longest row; that one's length by default.
+
+        Returns
+        -------
+        int32 array (n, width)
+
+        Raises
+        ------
+        DataError
+            If a row is longer than `width`.
+        """
+        lengths = self.lengths  # (n,)
+        longest = int(lengths.max(initial=0))
+        width = longest if width is None else width
+        if longest > width:
+            raise DataError(
+                problem("width", "must be at least the longest row", width, f"Use {longest}.")
+            )
+        table = np.zeros((len(self), width), np.int32)  # (n, T)
+        table[np.arange(width) < lengths[:, None]] = self.values
+        return table
+
+    def _gather(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ragged:
+        """Return the rows that begin at `starts`, both shapes (m,)."""
+        offsets = offsets_of(lengths)  # (m + 1,)
+        shifts = np.repeat(starts - offsets[:-1], lengths)  # (new n_tokens,)
+        return Ragged(self.values[np.arange(offsets[-1]) + shifts], offsets)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Ragged]) -> Ragged:
+        """Return the rows of all `parts`, one part after another."""
+        lengths = [part.lengths for part in parts]
+        values = [part.values for part in parts]
+        no_tokens, no_rows = np.zeros(0, np.int32), np.zeros(0, np.int64)
+        return Ragged(
+            np.concatenate([no_tokens, *values]), offsets_of(np.concatenate([no_rows, *lengths]))
+        )
+
+    @classmethod
+    def build(cls, rows: Any, where: str = "in0") -> Ragged:
+        """Return the column that `rows` describe.
+
+        Parameters
+        ----------
+        rows : Ragged, list, array, tuple of two arrays or pyarrow array
+            A list of sequences of int or an array of shape (n, T) holds a sequence per row; a list
+            of int or an array of shape (n,) one token per row; two arrays are (values, offsets).
+        where : str, default "in0"
+            What messages call the column.
+
+        Raises
+        ------
+        DataError
+            If something is not an integer in [0, 2**31 - 1], or the offsets do not fit the values.
+            Up to 20 problems are listed, each with its row and position.
+        """
+        if isinstance(rows, cls):
+            return rows
+        pyarrow = sys.modules.get("pyarrow")  # who holds an Arrow array has imported it
+        if pyarrow and isinstance(rows, (pyarrow.Array, pyarrow.ChunkedArray)):
+            return _from_arrow(rows, where)
+        if isinstance(rows, tuple) and len(rows) == 2 and all(map(_is_array, rows)):
+            return _from_columns(*rows, where)
+        if not isinstance(rows, (list, tuple)) and hasattr(rows, "__array__"):
+            rows = np.asarray(rows)
+            if rows.dtype != object:
+                return _from_array(rows, where)
+            rows = list(rows)
+        if not isinstance(rows, (list, tuple)):
+            raise DataError(problem(where, "must be a column of id sequences", rows, _LIST_CURE))
+        return _from_list(rows, where)
+
+
+def offsets_of(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Return where rows of these lengths begin and the last one ends, shape (n + 1,)."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 1
+
+
+def _is_row(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, dict, set))
+
+
+def _from_array(rows: NDArray[Any], where: str) -> Ragged:
+    """Read an array (n, T) of sequences or (n,) of single tokens."""
+    if rows.ndim not in (1, 2):
+        raise DataError(problem(where, "must have shape (n,) or (n, T)", rows.shape, _LIST_CURE))
+    width = rows.shape[1] if rows.ndim == 2 else 1
+    lengths = np.full(len(rows), width, np.int64)
+    return _checked(rows.ravel(), offsets_of(lengths), where)  # ravel: (n, T) -> (n * T,)
+
+
+def _from_columns(values: NDArray[Any], offsets: NDArray[Any], where: str) -> Ragged:
+    """Read a (values, offsets) pair."""
+    cure = "Pass a list, not a tuple, if these are two rows."
+    if offsets.dtype.kind not in "iu":
+        raise DataError(problem(f"{where} offsets", "must be integers", offsets.dtype.name, cure))
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(values):
+        ends = offsets[[0, -1]].tolist() if len(offsets) else []
+        must = f"must begin with 0 and end with the number of ids, {len(values)}"
+        raise DataError(problem(f"{where} offsets", must, ends, cure))
+    falls = np.flatnonzero(offsets[1:] < offsets[:-1])
+    if len(falls):
+        got = offsets[falls[0] : falls[0] + 2].tolist()
+        raise DataError(problem(f"{where}[{falls[0]}]", "must not end before it begins", got, cure))
+    return _checked(values, offsets.astype(np.int64, copy=False), where)
+
+
+def _from_list(rows: Sequence[Any], where: str) -> Ragged:
+    """Read a list of sequences, or a list of single tokens."""
+    are_rows = [*map(_is_row, rows)]
+    if not any(are_rows):
+        return _from_tokens(rows, np.arange(len(rows) + 1), where)
+    if not all(are_rows):
+        index = are_rows.index(False)
+        cure = f"Write [{rows[index]}]." if isinstance(rows[index], int) else "Write a list of ids."
+        raise DataError(problem(f"{where}[{index}]", ID_LIST_RULE, rows[index], cure))
+    offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))  # (n + 1,)
+    if rows and all(_is_array(row) and row.dtype.kind in "iu" for row in rows):
+        return _checked(np.concatenate(rows), offsets, where)
+    return _from_tokens(list(chain.from_iterable(rows)), offsets, where)
+
+
+def _from_tokens(tokens: Sequence[Any], offsets: NDArray[np.int64], where: str) -> Ragged:
+    """Read Python numbers; bool is a kind of int in Python, but no id."""
+    kinds = set(map(type, tokens))
+    strange = {kind for kind in kinds if kind is bool or not issubclass(kind, _SCALARS)}
+    if strange:
+        positions = (i for i, token in enumerate(tokens) if type(token) in strange)
+        _refuse(positions, tokens, offsets, where)
+    return _checked(np.array(tokens) if tokens else np.zeros(0, np.int32), offsets, where)
+
+
+def _from_arrow(rows: Any, where: str) -> Ragged:
+    """Read a pyarrow list array or integer array, chunked or not."""
+    import pyarrow as pa
+
+    if isinstance(rows, pa.ChunkedArray):
+        return Ragged.concatenate([_from_arrow(chunk, where) for chunk in rows.chunks])
+    for part in (rows, *([rows.flatten()] if _is_arrow_list(rows.type) else [])):
+        if part.null_count:
+            raise DataError(problem(where, "must hold no null", f"{part.null_count} of them",
+                                    "Fill or drop these rows."))  # fmt: skip
+    if not _is_arrow_list(rows.type):
+        return _from_array(rows.to_numpy(zero_copy_only=False), where)
+    lengths = rows.value_lengths().to_numpy(zero_copy_only=False)
+    return _checked(rows.flatten().to_numpy(zero_copy_only=False), offsets_of(lengths), where)
+
+
+def _is_arrow_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _checked(values: NDArray[Any], offsets: NDArray[np.int64], where: str) -> Ragged:
+    """Return the column if every value is an id."""
+    if values.dtype.kind not in "iufO":
+        cure = "Convert it to an integer array."
+        raise DataError(problem(where, "must be of an integer type", values.dtype.name, cure))
+    bad = (values < 0) | (values > MAX_ID)  # (n_tokens,)
+    if values.dtype.kind == "f":
+        bad |= values != np.floor(values)  # holds for NaN too
+    if bad.any():
+        _refuse(np.flatnonzero(bad).tolist(), values, offsets, where)
+    return Ragged(values.astype(np.int32, copy=False), offsets)
+
+
+def _refuse(
+    positions: Iterable[int], tokens: Sequence[Any] | NDArray[Any], offsets: NDArray[np.int64],
+    where: str,
+) -> None:  # fmt: skip
+    """Raise the error that names the first of these tokens."""
+    problems = []
+    for position, _ in zip(positions, range(MAX_PROBLEMS), strict=False):
+        row = int(np.searchsorted(offsets, position, side="right")) - 1
+        token = tokens[position]
+        got = token.item() if isinstance(token, np.generic) else token
+        cure = f"Fix the id at position {position - offsets[row]}."
+        problems.append(problem(f"{where}[{row}]", ID_LIST_RULE, got, cure))
+    raise DataError(join_problems(problems))

@@ -1,0 +1,104 @@
+"""What is in a column, in a few numbers that can be added up piece by piece."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.objects.ragged import Ragged
+
+
+@dataclass(frozen=True)
+class SideStatistics:
+    """Facts about the sequences of one side.
+
+    Parameters
+    ----------
+    rows, tokens : int
+        Sequences, and ids in all of them.
+    max_id : int
+        The largest id; -1 without any.
+    padding_tokens : int
+        Ids that are 0, which stands for padding.
+    longest, shortest, empty_rows : int
+        Lengths of the longest and the shortest sequence, and how many have none.
+    """
+
+    rows: int = 0
+    tokens: int = 0
+    max_id: int = -1
+    padding_tokens: int = 0
+    longest: int = 0
+    shortest: int = 0
+    empty_rows: int = 0
+
+    @classmethod
+    def of(cls, column: Ragged) -> SideStatistics:
+        """Return the statistics of a column in memory."""
+        values, lengths = column.values, column.lengths
+        if not len(lengths):
+            return cls()
+        return cls(
+            rows=len(column),
+            tokens=len(values),
+            max_id=int(values.max(initial=-1)),
+            padding_tokens=len(values) - int(np.count_nonzero(values)),
+            longest=int(lengths.max()),
+            shortest=int(lengths.min()),
+            empty_rows=len(lengths) - int(np.count_nonzero(lengths)),
+        )
+
+    def __add__(self, other: SideStatistics) -> SideStatistics:
+        if not (self.rows and other.rows):
+            return self if self.rows else other
+        return SideStatistics(
+            rows=self.rows + other.rows,
+            tokens=self.tokens + other.tokens,
+            max_id=max(self.max_id, other.max_id),
+            padding_tokens=self.padding_tokens + other.padding_tokens,
+            longest=max(self.longest, other.longest),
+            shortest=min(self.shortest, other.shortest),
+            empty_rows=self.empty_rows + other.empty_rows,
+        )
+
+
+@dataclass(frozen=True)
+class LabelStatistics:
+    """Smallest and largest label, their sum, and whether all are whole numbers."""
+
+    rows: int = 0
+    low: float = 0.0
+    high: float = 0.0
+    total: float = 0.0
+    is_integral: bool = True
+
+    @classmethod
+    def of(cls, label: NDArray[np.float32]) -> LabelStatistics:
+        """Return the statistics of labels (n,)."""
+        if not len(label):
+            return cls()
+        is_integral = bool((label == np.floor(label)).all())
+        total = float(label.sum(dtype=np.float64))
+        return cls(len(label), float(label.min()), float(label.max()), total, is_integral)
+
+    def __add__(self, other: LabelStatistics) -> LabelStatistics:
+        if not (self.rows and other.rows):
+            return self if self.rows else other
+        return LabelStatistics(
+            rows=self.rows + other.rows,
+            low=min(self.low, other.low),
+            high=max(self.high, other.high),
+            total=self.total + other.total,
+            is_integral=self.is_integral and other.is_integral,
+        )
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Facts about pairs; None for a column that is not there."""
+
+    in0: SideStatistics | None
+    in1: SideStatistics | None
+    label: LabelStatistics | None

@@ -1,0 +1,250 @@
+"""Names of tokens, and vectors that were trained elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem, shown
+from object2vec.files.sources import Block, PathLike, list_sources, read_blocks
+from object2vec.objects.ragged import MAX_ID
+
+
+@dataclass(frozen=True, eq=False)
+class PretrainedVectors:
+    """Vectors for some rows of a token table.
+
+    Parameters
+    ----------
+    rows : int64 array (k,)
+        Rows of the table, ascending.
+    vectors : float32 array (k, E)
+    missing : list of str
+        Words of the vocabulary without a vector; their rows keep their random start.
+    """
+
+    rows: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    missing: list[str]
+
+
+def read_vocabulary(
+    source: PathLike | Mapping[str, int], *, vocab_size: int | None = None
+) -> dict[str, int]:
+    """Return the id of each token.
+
+    Parameters
+    ----------
+    source : path or mapping of str to int
+        A file with one JSON object, ``{"the": 1, "of": 2}``.
+    vocab_size : int, optional
+        Ids must be below it.
+
+    Raises
+    ------
+    DataError
+        If it is no JSON object, an id is no integer from 0 to below `vocab_size`, or a token or an
+        id is there twice. Up to 20 problems are listed.
+    """
+    if isinstance(source, Mapping):
+        name, entries = "vocabulary", list(source.items())
+    else:
+        name, entries = str(source), _load_object(source)
+    limit = MAX_ID + 1 if vocab_size is None else vocab_size
+    problems = list(islice(_vocabulary_problems(name, entries, limit), MAX_PROBLEMS))
+    if problems:
+        raise DataError(join_problems(problems))
+    return dict(entries)
+
+
+def read_vectors(
+    source: PathLike, vocabulary: Mapping[str, int], dim: int, *, vocab_size: int
+) -> PretrainedVectors:
+    """Return the vectors of the words of `vocabulary`.
+
+    Parameters
+    ----------
+    source : path
+        Text with a word and its numbers on each line, set apart by single blanks, as GloVe has it;
+        packed with gzip or zstd or not. The ``count dim`` line of word2vec may come first.
+    vocabulary : mapping of str to int
+        Row of each word in the token table.
+    dim : int
+        E, the numbers of a vector.
+    vocab_size : int
+        Rows of the token table.
+
+    Raises
+    ------
+    DataError
+        If a line has too few numbers, is not UTF-8, or the vector of a wanted word holds what is
+        no finite number, or no id fits. Up to 20 problems are listed, each with file and line.
+
+    Notes
+    -----
+    Numbers are counted from the right, as some words of GloVe hold blanks. Of a word that is there
+    twice the first counts. The numbers of words that nobody wants are only counted, never parsed.
+    """
+    reader = _VectorReader(read_vocabulary(vocabulary, vocab_size=vocab_size), dim)
+    for file in list_sources(source):
+        for block in read_blocks(file):
+            reader.read(file.name, block)
+            if len(reader.problems) >= MAX_PROBLEMS:
+                raise DataError(join_problems(reader.problems))
+    if reader.problems:
+        raise DataError(join_problems(reader.problems))
+    rows = np.array(reader.rows, np.int64)  # (k,)
+    vectors = np.concatenate([np.zeros((0, dim), np.float32), *reader.vectors])  # (k, E)
+    order = np.argsort(rows)
+    missing = [word.decode("utf-8", "surrogatepass") for word in reader.wanted]
+    return PretrainedVectors(rows[order], vectors[order], missing)
+
+
+def _load_object(source: PathLike) -> list[tuple[str, Any]]:
+    """Return the entries of the JSON object in a file, also those given twice."""
+    (file, *others) = list_sources(source)
+    cure = 'Write one object, {"the": 1, "of": 2}.'
+    if others:
+        raise DataError(
+            problem(str(source), "must be one file", f"{len(others) + 1} of them", cure)
+        )
+    text = b"".join(block.data for block in read_blocks(file))
+    try:
+        entries = json.loads(text, object_pairs_hook=_Object)
+    except (ValueError, RecursionError) as err:
+        must = f"must be a JSON object ({err})"
+        raise DataError(problem(file.name, must, text[:100], cure)) from err
+    if not isinstance(entries, _Object):
+        raise DataError(problem(file.name, "must be a JSON object", entries, cure))
+    return entries
+
+
+class _Object(list[tuple[str, Any]]):
+    """A JSON object as it stands there."""
+
+
+def _vocabulary_problems(name: str, entries: list[tuple[str, Any]], limit: int) -> Iterator[str]:
+    """Yield what is wrong with a vocabulary."""
+    tokens: set[str] = set()
+    owner: dict[int, str] = {}
+    for token, index in entries:
+        where = f"{name}: token {shown(token)}"
+        is_integer = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
+        if not isinstance(token, str):
+            yield problem(where, "must be a text", token, "Write tokens as text.")
+        elif token in tokens:
+            yield problem(where, "must be there once", "it twice", "Remove one of them.")
+        elif not is_integer or not 0 <= index < limit:
+            cure = "Raise vocab_size or fix the id." if is_integer and index > 0 else "Fix the id."
+            yield problem(where, f"must have an integer id in [0, {limit})", index, cure)
+        elif index in owner:
+            must = f"must have an id of its own, not that of {shown(owner[index])}"
+            yield problem(where, must, index, "Give each token its own id.")
+        else:
+            tokens.add(token)
+            owner[index] = token
+
+
+class _VectorReader:
+    """Finds the lines of wanted words, block by block."""
+
+    def __init__(self, vocabulary: Mapping[str, int], dim: int) -> None:
+        # A text that is no UTF-8 itself (a lone surrogate) is in no file, but it is a token.
+        self.wanted = {w.encode("utf-8", "surrogatepass"): row for w, row in vocabulary.items()}
+        self.dim = dim
+        self.rows: list[int] = []
+        self.vectors: list[NDArray[np.float32]] = []
+        self.problems: list[str] = []
+
+    def read(self, name: str, block: Block) -> None:
+        """Take the vectors of a block, or note what is wrong."""
+        try:
+            block.data.decode()
+        except UnicodeDecodeError as err:
+            where = _where(name, block, err.start)
+            wrong = block.data[err.start : err.start + 10]
+            self.problems.append(problem(where, "must be UTF-8 text", wrong, "Convert the file."))
+            return
+        starts, ends = _find_lines(block.data)
+        if block.first_line == 1 and self._is_header(name, block.data[starts[0] : ends[0]]):
+            starts, ends = starts[1:], ends[1:]
+        blanks = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord(" "))
+        after = np.searchsorted(blanks, ends)  # (lines,) blanks up to the end of each line
+        is_whole = after - np.searchsorted(blanks, starts) >= self.dim
+        for index in np.flatnonzero(~is_whole & (ends > starts))[:MAX_PROBLEMS].tolist():
+            must = f"must be a word and {self.dim} numbers"
+            got = block.data[starts[index] : ends[index]].decode()
+            where = _where(name, block, starts[index])
+            self.problems.append(problem(where, must, got, "Complete or remove the line."))
+        word_ends = blanks[after[is_whole] - self.dim]
+        self._take(name, block, starts[is_whole], word_ends, ends[is_whole])
+
+    def _is_header(self, name: str, line: bytes) -> bool:
+        """Say whether the first line is word2vec's; refuse a file of another dimension."""
+        fields = line.split(b" ")
+        is_header = len(fields) == 2 and all(map(bytes.isdigit, fields)) and self.dim > 1
+        dim = int(fields[1]) if is_header else len(fields) - 1
+        is_vector = dim > 1 and _to_numbers(fields[1:]) is not None
+        if dim != self.dim and (is_header or is_vector):
+            cure = f"Use another file, or {dim} dimensions."
+            raise DataError(problem(f"{name}:1", f"must have {self.dim} numbers", dim, cure))
+        return is_header
+
+    def _take(
+        self, name: str, block: Block, starts: NDArray[np.int64], word_ends: NDArray[np.int64],
+        ends: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        """Parse the numbers of the lines whose word is wanted; all shapes (lines,)."""
+        found: list[int] = []
+        numbers: list[bytes] = []
+        bounds = np.stack([starts, word_ends, ends], axis=1).tolist()
+        for start, word_end, end in bounds:
+            row = self.wanted.pop(block.data[start:word_end], None)
+            if row is not None:
+                self.rows.append(row)
+                found.append(start)
+                numbers += block.data[word_end + 1 : end].split(b" ")
+        vectors = _to_numbers(numbers)  # (found * E,) or None
+        if vectors is not None:
+            self.vectors.append(vectors.reshape(len(found), self.dim))  # (found, E)
+            return
+        for index, start in enumerate(found):
+            fields = numbers[index * self.dim : (index + 1) * self.dim]
+            wrong = [field.decode() for field in fields if _to_numbers([field]) is None]
+            if wrong:
+                where, must = _where(name, block, start), f"must have {self.dim} finite numbers"
+                self.problems.append(problem(where, must, wrong[0], "Correct or remove the line."))
+
+
+def _where(name: str, block: Block, position: int) -> str:
+    """Return ``file:line`` of a byte."""
+    lines_before = block.data.count(b"\n", 0, position)
+    return f"{name}:{block.first_line + lines_before}"
+
+
+def _find_lines(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where lines begin and end, without a carriage return or a blank at the end."""
+    raw = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(raw == ord("\n"))  # (lines,)
+    if raw[-1] != ord("\n"):
+        ends = np.append(ends, len(raw))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    for trailing in (b"\r", b" "):  # the original word2vec ends its lines with a blank
+        ends = ends - ((ends > starts) & (raw[ends - 1] == ord(trailing)))
+    return starts, ends
+
+
+def _to_numbers(fields: list[bytes]) -> NDArray[np.float32] | None:
+    """Return the numbers that these texts are, or None if one is no finite number."""
+    try:
+        with np.errstate(over="ignore"):
+            numbers = np.array(fields, np.float32)
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None

@@ -1,0 +1,293 @@
+"""Bodies to instances and answers to bytes, held to a plain reading of the same JSON."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from object2vec.config import Config
+from object2vec.errors import RequestError
+from object2vec.inference.instances import (
+    JSON,
+    JSON_LINES,
+    Form,
+    Group,
+    Reader,
+    Request,
+    negotiate,
+    render,
+)
+
+V0, V1, T0, T1 = 10, 20, 4, 3
+AS_JSON, AS_LINES = Form(JSON, JSON), Form(JSON_LINES, JSON_LINES)
+
+
+def reader() -> Reader:
+    return Reader(
+        Config.build(
+            {"enc0_network": "pooled_embedding", "enc0_vocab_size": V0, "enc0_max_seq_len": T0,
+             "enc1_network": "pooled_embedding", "enc1_vocab_size": V1, "enc1_max_seq_len": T1,
+             "enc_dim": 4}
+        )
+    )  # fmt: skip
+
+
+READER = reader()
+
+
+def read(body, form=AS_JSON):
+    return READER.read(body if isinstance(body, bytes) else json.dumps(body).encode(), form)
+
+
+def text(request, answers, writes=JSON) -> bytes:
+    return b"".join(render(request, [np.array(a, np.float32) for a in answers], writes))
+
+
+PAIR = {"in0": [1, 2], "in1": [3]}
+
+
+@pytest.mark.parametrize(
+    "body", [{"instances": [PAIR]}, [PAIR], PAIR, {"instances": [PAIR | {"label": 1, "x": None}]}]
+)
+def test_one_pair_in_every_form(body):
+    assert read(body) == Request([Group([[1, 2]], [[3]])])
+
+
+def test_lines_with_and_without_a_last_newline():
+    pair, other = json.dumps(PAIR).encode(), b'{"in0": [4], "in1": []}'
+    expected = Request([Group([[1, 2], [4]], [[3], []])])
+    for body in (pair + b"\n" + other, pair + b"\r\n\n" + other + b"\n"):
+        assert read(body, AS_LINES) == expected
+
+
+def test_kinds_are_grouped_and_their_places_kept():
+    body = [{"in1": [5]}, PAIR, {"in0": [6]}, {"in1": [7, 8]}, PAIR]
+    request = read(body)
+    assert request == Request(
+        [Group([[6]], None), Group(None, [[5], [7, 8]]), Group([[1, 2], [1, 2]], [[3], [3]])],
+        [[2], [0, 3], [1, 4]],
+    )
+    assert len(request) == 5
+    assert [group.key for group in request.groups] == ["embeddings", "embeddings", "scores"]
+
+
+def test_sequences_are_cut_to_training_or_to_what_is_asked():
+    body = {"in0": [1] * 6, "in1": [2] * 6}
+    assert [*map(len, read(body).groups[0].in0)] == [T0]
+    assert read(body).groups[0].lengths() == [T0 + T1]
+    wide = read(body, negotiate("application/json; infer_max_seqlens=5,6", ""))
+    assert wide.groups[0] == Group([[1] * 5], [[2] * 6])
+    narrow = read(body, negotiate("application/json; infer_max_seqlens=1", ""))
+    assert narrow.groups[0] == Group([[1]], [[2]])
+
+
+@pytest.mark.parametrize("body", [b"", b" \n\t\r\n"])
+@pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
+def test_an_empty_body_holds_nothing(body, form):
+    assert read(body, form) is None
+
+
+def test_an_empty_list_holds_no_instance():
+    assert read({"instances": []}) == Request([])
+    assert text(Request([]), []) == b'{"predictions":[]}'
+    assert text(Request([]), [], JSON_LINES) == b""
+
+
+OF_IN0 = r"must be an integer in \[0, 10\); got "
+OF_INSTANCE = 'must be an object with a list of ids "in0", "in1" or both; got '
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([PAIR, {"in0": [1, 10]}], rf"^instances\[1\]\.in0\[1\]: {OF_IN0}10\. Use the ids of"),
+        ({"instances": [{"in0": [-1]}]}, rf"^instances\[0\]\.in0\[0\]: {OF_IN0}-1\."),
+        ({"in1": [20]}, r"^in1\[0\]: must be an integer in \[0, 20\); got 20\."),
+        ({"in0": [1.0]}, rf"^in0\[0\]: {OF_IN0}1\.0\."),
+        ({"in0": [True]}, rf"^in0\[0\]: {OF_IN0}True\."),
+        ({"in0": ["1"]}, rf"^in0\[0\]: {OF_IN0}'1'\."),
+        ({"in0": [10**400]}, rf"^in0\[0\]: {OF_IN0}|^body: must be well-formed JSON"),
+        ({"in0": [[1]]}, rf"^in0\[0\]: {OF_IN0}\[1\]\."),
+        ([{"in0": None}], r"^instances\[0\]\.in0: must be a list of ids; got None\. Write \[1, 2"),
+        ([{"in0": 5}], r"^instances\[0\]\.in0: must be a list of ids; got 5\."),
+        ([PAIR, {"label": 1}], rf"^instances\[1\]: {OF_INSTANCE}'neither key'\. Give both for"),
+        ([3], rf"^instances\[0\]: {OF_INSTANCE}3\."),
+        ([[1]], rf"^instances\[0\]: {OF_INSTANCE}\[1\]\."),
+        ({"instances": PAIR}, r"^instances: must be a list of instances; got {'in0'"),
+        ({"instances": None}, r"^instances: must be a list of instances; got None\."),
+        ({"data": [1]}, r'^body: must be {"instances": \[\.\.\.\]}, a list of instances or one'),
+        (5, r'^body: must be {"instances": \[\.\.\.\]}, .*; got 5\.'),
+        (None, r"^body: must be .*; got None\."),
+        (b'{"in0": [1]', r"^body: must be well-formed JSON; Input data was truncated\. Check how"),
+        (b'{"in0": [1]}  x', r"^body: must be well-formed JSON; .*trailing characters"),
+        (b"\xff\xfe", r"^body: must be well-formed JSON; "),
+        (b'{"in0": [NaN]}', r"^body: must be well-formed JSON; "),
+        (b'{"x": ' + b"[" * 100_000, r"^body: must not nest so deep\. "),
+        (b'{"in0": [1, 99], "in0": [1]}', rf"^in0\[1\]: {OF_IN0}'a key given twice'\."),
+        ([{"in0": ["x" * 1000]}], r"'x{76}\.\.\.\. Use the ids"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(body, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        read(body)
+    assert caught.value.status == 400
+    assert len(str(caught.value)) < 300
+
+
+def test_a_wrong_line_is_named_by_its_index():
+    with pytest.raises(RequestError, match=rf"^instances\[1\]\.in0\[0\]: {OF_IN0}99\."):
+        read(b'{"in0": [1]}\n{"in0": [99]}\n', AS_LINES)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "accept", "default", "reads", "writes"),
+    [
+        ("application/json", "", None, JSON, JSON),
+        ("application/jsonlines", "", None, JSON_LINES, JSON_LINES),
+        ("application/jsonlines", "*/*", None, JSON_LINES, JSON_LINES),
+        ("application/jsonlines", "application/json", None, JSON_LINES, JSON),
+        ("application/json", "application/jsonlines", None, JSON, JSON_LINES),
+        ("application/json; charset=UTF-8", "application/*", None, JSON, JSON),
+        ("", "", None, JSON, JSON),
+        ("*/*", "", None, JSON, JSON),
+        ("application/octet-stream", "*/*", None, JSON, JSON),
+        ("APPLICATION/JSON", "text/html, */*;q=0.8", None, JSON, JSON),
+        ("application/json", "application/json;q=0.5, application/jsonlines", None, JSON,
+         JSON_LINES),
+        ("application/json", "application/jsonlines;q=0, */*", None, JSON, JSON),
+        ("application/json", "application/jsonlines, */*", None, JSON, JSON),
+        ("application/json", "", JSON_LINES, JSON, JSON_LINES),
+        ("application/json", "*/*", JSON_LINES, JSON, JSON_LINES),
+        ("application/json", "application/json", JSON_LINES, JSON, JSON),
+    ],
+)  # fmt: skip
+def test_headers_decide_the_forms(content_type, accept, default, reads, writes):
+    assert negotiate(content_type, accept, default) == Form(reads, writes)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "lens"),
+    [
+        ("application/json;infer_max_seqlens=50,100", (50, 100)),
+        ('application/jsonlines; Infer_Max_Seqlens="1, 5000"', (1, 5000)),
+        ("application/json; infer_max_seqlens=7", (7, 7)),
+        ("application/json", None),
+    ],
+)
+def test_infer_max_seqlens(content_type, lens):
+    assert negotiate(content_type, "").max_seq_lens == lens
+
+
+@pytest.mark.parametrize(
+    "value", ["0,1", "1,5001", "1,2,3", "", "a", "1.5", "-1", "٣", "1,", "1e2"]
+)
+def test_wrong_infer_max_seqlens(value):
+    message = r"^infer_max_seqlens: must be one or two integers in \[1, 5000\]; got "
+    with pytest.raises(RequestError, match=message) as caught:
+        negotiate(f"application/json; infer_max_seqlens={value}", "")
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/csv", "application/x-recordio-protobuf", "application/json; charset=ebc"]
+)
+def test_other_content_types_are_refused(content_type):
+    message = "^Content-Type: must be application/json or application/jsonlines in UTF-8; got "
+    with pytest.raises(RequestError, match=message) as caught:
+        negotiate(content_type, "")
+    assert caught.value.status == 415
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/csv", "application/json;q=0", "application/json;q=x", ","]
+)
+def test_other_answers_are_refused(accept):
+    message = "^Accept: must allow application/json or application/jsonlines; got "
+    with pytest.raises(RequestError, match=message) as caught:
+        negotiate("application/json", accept)
+    assert caught.value.status == 406
+
+
+def test_answers_have_aws_form():
+    pairs = Request([Group([[1], [2]], [[1], [2]])])
+    answers = [[[0.25, 0.75], [1.0, 0.0]]]
+    assert text(pairs, answers) == (
+        b'{"predictions":[{"scores":[0.25,0.75]},{"scores":[1.0,0.0]}]}'
+    )
+    assert text(pairs, answers, JSON_LINES) == (b'{"scores":[0.25,0.75]}\n{"scores":[1.0,0.0]}\n')
+    one = Request([Group(None, [[1]])])
+    assert text(one, [[[3.5]]]) == b'{"predictions":[{"embeddings":[3.5]}]}'
+
+
+def test_mixed_answers_keep_the_order():
+    request = read([{"in1": [5]}, PAIR, {"in0": [6]}, {"in1": [7]}])
+    answers = [[[6.0, 6.5]], [[5.0, 5.5], [7.0, 7.5]], [[0.5]]]
+    expected = [{"embeddings": [5.0, 5.5]}, {"scores": [0.5]}, {"embeddings": [6.0, 6.5]},
+                {"embeddings": [7.0, 7.5]}]  # fmt: skip
+    assert json.loads(text(request, answers)) == {"predictions": expected}
+    lines = text(request, answers, JSON_LINES)
+    assert [json.loads(line) for line in lines.splitlines()] == expected
+    assert lines.endswith(b"}\n")
+
+
+def test_a_large_answer_comes_in_parts():
+    request = Request([Group([[1]] * 300, None)])
+    answers = np.arange(300_000, dtype=np.float32).reshape(300, 1000)  # (n, D)
+    parts = [*render(request, [answers], JSON)]
+    assert len(parts) > 3
+    predictions = json.loads(b"".join(parts))["predictions"]
+    assert np.array_equal([row["embeddings"] for row in predictions], answers)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_every_number_reads_back_as_the_same_float32(numbers):
+    request = Request([Group([[1]], None)])
+    sent = np.array([numbers], np.float32)
+    (answer,) = json.loads(text(request, [sent]))["predictions"]
+    assert np.array(answer["embeddings"], np.float32).tobytes() == sent[0].tobytes()
+    assert struct.pack("<f", answer["embeddings"][0]) == sent[0, :1].tobytes()
+
+
+IDS0, IDS1 = (st.lists(st.integers(0, size - 1), max_size=8) for size in (V0, V1))
+INSTANCES = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"in0": IDS0, "in1": IDS1}),
+        st.fixed_dictionaries({"in0": IDS0}, optional={"label": st.integers()}),
+        st.fixed_dictionaries({"in1": IDS1}, optional={"x": st.text()}),
+    ),
+    max_size=6,
+)
+
+
+@given(INSTANCES, st.booleans())
+def test_reading_agrees_with_a_plain_reading(instances, lines):
+    if lines:
+        request = read("\n".join(map(json.dumps, instances)).encode(), AS_LINES)
+    else:
+        request = read({"instances": instances})
+    if request is None:
+        assert instances == []
+        return
+    found = [None] * len(instances)
+    for group, places in zip(request.groups, request.places or [range(len(request))], strict=False):
+        for row, place in enumerate(places):
+            sides = {"in0": group.in0, "in1": group.in1}
+            found[place] = {name: rows[row] for name, rows in sides.items() if rows is not None}
+    cut = {"in0": T0, "in1": T1}
+    assert found == [{k: i[k][: cut[k]] for k in cut if k in i} for i in instances]
+
+
+@given(st.binary(max_size=60), st.booleans())
+def test_any_bytes_are_read_or_refused(body, lines):
+    try:
+        request = read(body, AS_LINES if lines else AS_JSON)
+    except RequestError as err:
+        refused = err
+        assert refused.status == 400
+    else:
+        assert request is None or [*map(len, request.groups)].count(0) == 0

@@ -1,0 +1,222 @@
+"""The same loop on a GPU: it learns, agrees with the CPU, resumes and changes place."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from object2vec import Interrupted, Object2Vec
+from object2vec.kernels import kernel_for
+from object2vec.kernels.base import Lookup
+from object2vec.kernels.cpu.kernel import CompiledKernel
+from object2vec.kernels.reference import ReferenceKernel
+from object2vec.kernels.rules import RULES, new_state
+from object2vec.objects.ragged import Ragged
+from object2vec.reporting.events import BatchesDone
+from object2vec.training import loop
+from object2vec.training.stop import StopRequest
+
+pytestmark = pytest.mark.gpu
+
+OBJECTS = range(1, 7)
+TRAIN = {
+    "in0": [[a, a + 1] if a in (1, 4) and b % 2 else [a] for a in OBJECTS for b in OBJECTS],
+    "in1": [[b, 0] if a == 2 else [b] * (1 + a % 2) for a in OBJECTS for b in OBJECTS],
+    "label": [float((a > 3) + (b > 3)) for a in OBJECTS for b in OBJECTS],
+}
+IN0 = [[1], [], [4, 5], [0], [6, 0, 0], [0, 2], [3, 3, 3, 3]]
+NETWORKS = ["pooled_embedding", "hcnn", "bilstm"]
+OPTIMIZERS = ["sgd", "adam", "adagrad", "rmsprop", "adadelta"]
+# Sums of some hundred float32 products in another order, through some tens of updates.
+CLOSE = {"rtol": 1e-3, "atol": 1e-3}
+
+
+def model(**given) -> Object2Vec:
+    values = {
+        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 9,
+        "enc0_token_embedding_dim": 6, "enc0_layers": 1, "enc_dim": 12, "mlp_layers": 1,
+        "mlp_dim": 8, "mlp_activation": "tanh", "num_classes": 3, "learning_rate": 0.03,
+        "mini_batch_size": 9, "epochs": 40, "early_stopping_patience": 5,
+        "early_stopping_tolerance": 1e-6, "seed": 3, "device": "cuda",
+    }  # fmt: skip
+    return Object2Vec(**(values | given))
+
+
+@pytest.mark.parametrize("storage", ["dense", "row_sparse"])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_it_learns_what_is_right(network, storage, tied):
+    fitted = model(
+        enc0_network=network, token_embedding_storage_type=storage,
+        tied_token_embedding_weight=tied,
+    ).fit(TRAIN)  # fmt: skip
+    assert fitted.artifact.network.table(0).weight.device.type == "cuda"
+    scores = fitted.predict(in0=TRAIN["in0"], in1=TRAIN["in1"])
+    assert scores.argmax(1).tolist() == TRAIN["label"]
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "reference"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_short_training_is_that_of_the_cpu(network, optimizer, kernel):
+    """The first epoch, before rounding can lead two runs apart."""
+    found = []
+    for device in ("cpu", "cuda"):
+        fitted = model(
+            enc0_network=network, optimizer=optimizer, device=device, epochs=1, weight_decay=0.01,
+            negative_sampling_rate=1, token_embedding_storage_type="row_sparse",
+            kernel=kernel, threads=1,
+        ).fit(TRAIN)  # fmt: skip
+        found.append(fitted.encode(in0=IN0))
+    np.testing.assert_allclose(*found, **CLOSE)
+    assert (found[0] != 0).any()
+
+
+@pytest.mark.parametrize(("trained", "used"), [("cpu", "cuda"), ("cuda", "cpu")])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_model_computes_where_it_is_told(network, trained, used, tmp_path):
+    fitted = model(enc0_network=network, device=trained, epochs=2).fit(TRAIN)
+    fitted.save(tmp_path / "model")
+    same = Object2Vec.load(tmp_path / "model")
+    other = Object2Vec.load(tmp_path / "model", device=used)
+    assert same.artifact.network.table(0).weight.device.type == trained
+    assert other.artifact.network.table(0).weight.device.type == used
+    assert same.encode(in0=IN0).tobytes() == fitted.encode(in0=IN0).tobytes()
+    np.testing.assert_allclose(other.encode(in0=IN0), fitted.encode(in0=IN0), **CLOSE)
+    scores = [m.predict(in0=IN0, in1=IN0) for m in (fitted, other)]
+    np.testing.assert_allclose(*scores, **CLOSE)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_stopped_run_goes_on(dropout, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_REPORT_BATCHES", 1)
+    stop = StopRequest()
+
+    class Stopper:
+        def __call__(self, event):
+            if isinstance(event, BatchesDone) and event.epoch == 1 and event.batches == 2:
+                stop.request(signal.SIGTERM)
+
+        def close(self):
+            pass
+
+    given = {"dropout": dropout, "epochs": 3}
+    whole = model(**given).fit(TRAIN)
+    with pytest.raises(Interrupted, match=r"Stopped by SIGTERM\. Go on from"):
+        model(**given).fit(TRAIN, checkpoints=tmp_path, stop=stop, reporters=[Stopper()])
+    resumed = model(**given).fit(TRAIN, checkpoints=tmp_path, resume=True)
+    # PyTorch's own sums on a GPU have no fixed order: equal up to rounding is what is promised.
+    np.testing.assert_allclose(resumed.encode(in0=IN0), whole.encode(in0=IN0), **CLOSE)
+
+
+# A frequent token's gradient is a sum of thousands of terms, here in three different orders.
+ROUNDED = {"rtol": 1e-4, "atol": 1e-5}
+
+
+@pytest.fixture
+def triton_kernel():
+    """The kernel that a GPU gets; if it is not Triton's, Triton's own error says why."""
+    pytest.importorskip("triton")
+    from object2vec.kernels.cuda.kernel import TritonKernel, probe
+
+    probe("cuda:0")
+    assert kernel_for("auto", "cuda:0").name == kernel_for("compiled", "cuda:0").name == "triton"
+    return TritonKernel()
+
+
+def zipf_tape(vocab: int, width: int, rows: int = 500) -> list[Lookup]:
+    """Two lookups, as tied encoders make them; one token is in most rows.
+
+    All gradients outweigh the decay and are positive: some rules turn the sign of a sum near zero,
+    that is its rounding, into a whole step.
+    """
+    generator, tape = np.random.default_rng(3), []
+    for _ in range(2):
+        lengths = generator.integers(0, 40, rows)
+        column = Ragged.build([generator.zipf(1.3, n) % vocab for n in lengths])
+        gradient = 2 + np.abs(generator.normal(size=(rows, width)).astype(np.float32))
+        tape.append(Lookup(*map(torch.from_numpy, (column.values, column.offsets, gradient))))
+    return tape
+
+
+def trained(kernel, update: str, optimizer: str, device: str, vocab: int, width: int) -> list:
+    """Pooled rows, weight and state after three steps, on the CPU."""
+    rule = RULES[optimizer](0.1, 0.01)
+    weight = np.random.default_rng(2).normal(size=(vocab, width)).astype(np.float32)
+    weight = torch.from_numpy(weight).to(device)
+    state = new_state(rule, weight)
+    tape = [Lookup(*(tensor.to(device) for tensor in (lookup.ids, lookup.offsets, lookup.gradient)))
+            for lookup in zipf_tape(vocab, width)]  # fmt: skip
+    for step in (1, 2, 3):
+        getattr(kernel, update)(rule, step, weight, state, tape)
+    pooled = kernel.pool(weight, tape[0].ids, tape[0].offsets)
+    return [tensor.cpu() for tensor in (pooled, weight, *state)]
+
+
+@pytest.mark.parametrize("width", [1, 3, 64, 300])
+@pytest.mark.parametrize("update", ["update_rows", "update_table"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_tritons_tables_are_those_of_the_reference_and_of_the_cpu(
+    triton_kernel, optimizer, update, width
+):
+    ours = trained(triton_kernel, update, optimizer, "cuda", 700, width)
+    for kernel, device in [(ReferenceKernel(), "cuda"), (CompiledKernel(), "cpu")]:
+        theirs = trained(kernel, update, optimizer, device, 700, width)
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, **ROUNDED)
+            assert (one != 0).any()
+
+
+@pytest.mark.parametrize("update", ["update_rows", "update_table"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_triton_gives_the_same_bytes_twice(triton_kernel, optimizer, update):
+    runs = [trained(triton_kernel, update, optimizer, "cuda", 700, 300) for _ in range(3)]
+    for other in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(runs[0], other, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_tritons_dense_updates_are_those_of_the_cpu(triton_kernel, optimizer):
+    rule, found = RULES[optimizer](0.1, 0.01), []
+    generator = np.random.default_rng(5)
+    start, gradient = generator.normal(size=(2, 130, 131)).astype(np.float32)
+    for kernel, device in [(triton_kernel, "cuda"), (CompiledKernel(), "cpu")]:
+        weight = torch.from_numpy(start.copy()).to(device)
+        state = new_state(rule, weight)
+        for step in (1, 2, 3):
+            there = torch.from_numpy(gradient).to(device)
+            kernel.update_dense(rule, step, weight, state, there, decay=True)
+        found.append([tensor.cpu() for tensor in (weight, *state)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, **ROUNDED)
+
+
+def test_tritons_maxima_and_their_gradients_are_those_of_the_cpu(triton_kernel):
+    generator, found = np.random.default_rng(6), []
+    values = generator.integers(-3, 4, (900, 130)).astype(np.float32)  # with many equals
+    offsets = torch.from_numpy(np.append(0, np.cumsum(generator.integers(1, 9, 100))))
+    for kernel, device in [(triton_kernel, "cuda"), (CompiledKernel(), "cpu")]:
+        x = torch.from_numpy(values).to(device).requires_grad_()
+        maxima = kernel.segment_max(x, offsets.to(device))
+        (maxima * torch.arange(130.0, device=device)).sum().backward()
+        found.append([maxima.detach().cpu(), x.grad.cpu()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_triton_finds_rows_beyond_two_to_the_31_numbers(triton_kernel):
+    vocab, width = 2**21 + 3, 1024
+    if torch.cuda.mem_get_info()[0] < 10 * 2**30:
+        pytest.skip("needs 10 GiB of the GPU's memory")
+    weight = torch.empty(vocab, width, device="cuda")
+    weight[0], weight[-1], weight[-2] = 1.0, 2.0, 3.0
+    ids = torch.tensor([vocab - 1, 0], dtype=torch.int32, device="cuda")
+    offsets = torch.tensor([0, 2], device="cuda")
+    assert (triton_kernel.pool(weight, ids, offsets) == 1.5).all()
+    tape = [Lookup(ids, offsets, torch.ones(1, width, device="cuda"))]
+    triton_kernel.update_rows(RULES["sgd"](1.0), 1, weight, (), tape)
+    assert (weight[-1] == 1.5).all()
+    assert (weight[-2] == 3.0).all()
+    assert (weight[0] == 0.5).all()

@@ -1,0 +1,268 @@
+"""The benchmarks in quick mode, on small data of the same form as the real ones."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+ROOT = Path(__file__).parents[2]
+MOVIES, USERS, RATINGS = 200, 8, 30
+
+
+@pytest.fixture(autouse=True)
+def _import_from_root(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(module, data, *words):
+        arguments = ["--quick", "--data", str(data), "--results", str(tmp_path), "--seeds", "2"]
+        module.main([*arguments, *words])
+        return {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+
+    return run
+
+
+@pytest.fixture
+def movielens_data(tmp_path):
+    """Ratings that a user and a movie decide together, in the files of MovieLens 100K."""
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "movielens"
+    folder.mkdir()
+    rows = [
+        (user, movie, 1 + (user + movie) % 5, 0)
+        for user in range(1, USERS + 1)
+        for movie in generator.permutation(np.arange(1, MOVIES + 1))[:RATINGS]
+    ]
+    rows += [(1, 195, 3, 0)]
+    for name, part in (("ua.base", rows[:-40] + rows[-1:]), ("ua.test", rows[-40:-1])):
+        text = "".join("\t".join(map(str, row)) + "\n" for row in part)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    titles = "".join(f"{movie}|Movié {movie} (1990)|rest\n" for movie in range(1, MOVIES + 1))
+    (folder / "u.item").write_text(titles, encoding="latin-1")
+    return folder
+
+
+@pytest.fixture
+def _in_process(monkeypatch, capsys):
+    """Run the command line without starting a process for each command."""
+    from benchmarks import movielens
+
+    from object2vec.cli import main
+
+    def run(*words):
+        capsys.readouterr()
+        assert main(words) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.setattr(movielens, "_object2vec", run)
+
+
+@pytest.mark.usefixtures("_in_process")
+def test_movielens(run, movielens_data):
+    from benchmarks import movielens
+
+    found = run(movielens, movielens_data)
+    assert found.keys() == {f"movielens_{n}" for n in ("rating", "like", "choose", "ours")}
+    rating = found["movielens_rating"]
+    assert [run["seed"] for run in rating["runs"]] == [0, 1]
+    best = [min(e["validation"]["mean_squared_error"] for e in r["curve"]) for r in rating["runs"]]
+    assert rating["best_validation_mse"]["values"] == best
+    assert rating["best_validation_mse"]["mean"] == pytest.approx(np.mean(best))
+    assert {"command", "date", "commit", "machine", "versions", "threads"} <= rating.keys()
+    trials = found["movielens_choose"]["trials"]
+    assert {trial["name"] for trial in trials} == movielens.TRIALS.keys()
+    assert [t["best_mse"] for t in trials] == sorted(t["best_mse"] for t in trials)
+    nearest = found["movielens_like"]["nearest"]
+    assert nearest["of"] == "Movié 195 (1990)"
+    distances = [movie["distance"] for movie in nearest["movies"]]
+    assert distances == sorted(distances)
+    assert 195 not in [movie["id"] for movie in nearest["movies"]]
+    ours = [run["test"]["mean_squared_error"] for run in found["movielens_ours"]["runs"]]
+    assert found["movielens_ours"]["test_mse"]["values"] == ours
+
+
+def test_movielens_runs_the_installed_command_line():
+    from benchmarks import movielens
+
+    assert "Usage: object2vec train" in movielens._object2vec("train", "--help")
+    with pytest.raises(SystemExit, match=r"(?s)object2vec nonsense failed:.*No such command"):
+        movielens._object2vec("nonsense")
+
+
+def test_movielens_holds_out_ten_ratings_of_each_user_and_half_at_most():
+    from benchmarks import movielens
+
+    ratings = np.array([(u, m, 3) for u, n in ((1, 50), (2, 8)) for m in range(n)])
+    fit, held_out = movielens._held_out(ratings)
+    assert np.bincount(held_out[:, 0]).tolist() == [0, 10, 4]
+    assert sorted(map(tuple, [*fit, *held_out])) == list(map(tuple, ratings))
+
+
+@pytest.fixture
+def documents_data(tmp_path):
+    """Articles that each keep to a few words of their own."""
+    generator = np.random.default_rng(0)
+    articles = [
+        "\t".join(" ".join(f"w{topic % 30}x{word}" for word in generator.integers(0, 6, 9))
+                  for _ in range(4))
+        for topic in range(300)
+    ]  # fmt: skip
+    path = tmp_path / "articles.txt.zst"
+    path.write_bytes(zstandard.compress("\n".join(articles).encode()))
+    return path
+
+
+def test_documents(run, documents_data):
+    from benchmarks import documents
+
+    found = run(documents, documents_data)
+    assert found.keys() == {"documents_one", "documents_eight"}
+    assert [run["pairs"] for run in found["documents_one"]["runs"]] == [180, 180]
+    assert [run["pairs"] for run in found["documents_eight"]["runs"]] == [720, 720]  # 4 sentences
+    for result in found.values():
+        retrieval = result["runs"][0]["retrieval"]
+        assert 1 <= retrieval["mean_rank"] <= 100
+        assert result["runs"][0]["retrieval_whole"] == retrieval  # no article has 50 tokens
+        assert result["tf_idf"]["retrieval_whole"] == result["tf_idf"]["retrieval"]
+
+
+@pytest.mark.parametrize(("quirk", "sentence", "rest"), [
+    (False, 0, [3, 4, 5, 6]), (True, 0, [3, 4, 5, 6]), (False, 2, [1, 2, 3, 4]),
+    (True, 2, [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]),
+])  # fmt: skip
+def test_documents_leave_the_sentence_out_unless_the_notebooks_leak_is_wanted(
+    quirk, sentence, rest
+):
+    from benchmarks import documents
+
+    article = documents.Article(np.arange(1, 7, dtype=np.int32), np.array([0, 2, 4, 6]))
+    in0, in1 = article.split(sentence, quirk=quirk)
+    assert in0.tolist() == [2 * sentence + 1, 2 * sentence + 2]
+    assert in1.tolist() == rest
+
+
+@pytest.mark.parametrize(("token", "normal"), [
+    ("Word", "word"), ("1905", "0000"), ("1,905.5", "0,000.0"), ("b2b", "b2b"), ("é1", "é1"),
+    ("_7", "_0"), (".", "."),
+])  # fmt: skip
+def test_documents_write_0_for_digits_of_tokens_without_letters(token, normal):
+    from benchmarks import documents
+
+    assert documents._normal(token) == normal
+
+
+@pytest.fixture
+def nli_data(tmp_path):
+    """Small sets whose label is a word of the second sentence."""
+    generator = np.random.default_rng(0)
+    sides = {"entailment": "yes", "neutral": "perhaps", "contradiction": "no"}
+
+    def rows(name, count):
+        for index in range(count):
+            label = list(sides)[generator.integers(3)]
+            yield {"sentence1": f"{name} scene {index}", "gold_label": label,
+                   "sentence2": f"{sides[label]} it is {name} {index}"}  # fmt: skip
+
+    def write(path, columns, records):
+        lines = [columns, *([record[column] for column in columns] for record in records)]
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress("".join("\t".join(x) + "\n" for x in lines).encode()))
+
+    folder = tmp_path / "nli"
+    folder.mkdir()
+    order = ["sentence1", "sentence2", "gold_label"]
+    for name, count in (("train", 90), ("dev", 20), ("test", 20)):
+        path = folder / f"snli_counterfactual/all_combined_{name}.tsv.gz"
+        write(path, order, rows(name, count))
+    write(folder / "snli_devtest/esnli_tok_dev.tsv.gz", order[::-1], rows("snli", 60))
+    vectors = "".join(f"{w} " + " ".join(["0.5"] * 50) + "\n" for w in ("yes", "no", "elsewhere"))
+    (folder / "glove_6b_50d").mkdir()
+    path = folder / "glove_6b_50d/glove.6B.50d.top50k.txt.gz"
+    path.write_bytes(gzip.compress(vectors.encode()))
+    return folder
+
+
+def test_nli(run, nli_data):
+    from benchmarks import nli
+
+    found = run(nli, nli_data)["nli"]
+    assert found["pairs"] == {"train": 144, "dev": 20, "counterfactual": 20, "snli": 6}
+    assert [r["of"] for r in found["results"]] == [
+        [e, v] for e in nli.ENCODERS for v in nli.VECTORS
+    ]
+    first = [run["snli"] for run in found["runs"][:2]]
+    assert found["results"][0]["snli"]["values"] == first
+    assert 1 / 3 <= found["majority_baseline"]["snli"] < 1
+
+
+def test_precision(run, movielens_data, nli_data, tmp_path):
+    from benchmarks import precision
+
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "movielens_100k").symlink_to(movielens_data)
+    for folder in nli_data.iterdir():
+        (data / folder.name).symlink_to(folder)
+    found = run(precision, data)
+    assert found.keys() == {f"precision_{task}" for task in precision.SEEDS}
+    results = [
+        result for task in precision.SEEDS for result in found[f"precision_{task}"]["results"]
+    ]
+    assert [(r["task"], r["precision"], len(r["runs"])) for r in results] == [
+        (task, name, 2) for task in precision.SEEDS for name in precision.PRECISIONS
+    ]
+    for result in results:
+        values = [run["accuracy"] for run in result["runs"]]
+        assert result["accuracy"]["values"] == values
+        assert {run["precision"] for run in result["runs"]} == {result["precision"]}
+        assert [run["seed"] for run in result["runs"]] == [0, 1]
+
+
+def test_nli_drops_pairs_of_training_that_share_a_sentence_with_a_reported_set(nli_data):
+    from benchmarks import nli
+
+    path = nli_data / "snli_counterfactual/all_combined_train.tsv.gz"
+    leak = "test scene 3\tsomething new\tneutral\nsomething new\tNO  it is dev 4\tneutral\n"
+    text = gzip.decompress(path.read_bytes()).decode()
+    before, _ = nli.read_sets(nli_data)
+    second = gzip.decompress((path.parent / "all_combined_dev.tsv.gz").read_bytes()).decode()
+    leak = leak.replace("NO  it is dev 4", second.splitlines()[1].split("\t")[1].upper())
+    path.write_bytes(gzip.compress((text + leak).encode()))
+    after, dropped = nli.read_sets(nli_data)
+    assert dropped == 2
+    assert after["train"] == before["train"]
+
+
+@pytest.mark.parametrize(("sentence", "tokens"), [
+    ("A man isn't asleep.", "a man is n't asleep ."),
+    ("The dog's bowl , here", "the dog 's bowl , here"),
+])  # fmt: skip
+def test_nli_cuts_words_as_glove_does(sentence, tokens):
+    from benchmarks import nli
+
+    assert nli._tokens(sentence) == tuple(tokens.split())
+
+
+def _counting(units):
+    return lambda: units
+
+
+def _broken():
+    raise RuntimeError("no work today")
+
+
+def test_a_race_measures_every_rival_and_ends_when_one_cannot_begin(capfd):
+    from benchmarks.race import race
+
+    figures = race({"ours": (_counting, (3.0,)), "theirs": (_counting, (1.0,))}, 2)
+    assert [len(rival["rounds"]) for rival in figures.values()] == [2, 2]
+    assert figures["ours"]["ours_is_times"] == 1.0
+    assert all(rival["peak_memory_mib"] > 1 for rival in figures.values())
+    with pytest.raises(SystemExit, match="theirs could not begin"):
+        race({"ours": (_counting, (3.0,)), "theirs": (_broken, ())}, 1)
+    assert "no work today" in capfd.readouterr().err

@@ -1,0 +1,220 @@
+"""The benchmarks of speed at the size of toys: they run, and all rivals do the same work.
+
+Rivals take turns in this process instead of each in its own; those whose library is not installed
+are left out.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _import_from_root(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def units():
+    """What each rival of each race said to have done."""
+    return []
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, units):
+    def race(rivals, rounds, plain=()):
+        done, figures = {}, {}
+        for name, (function, arguments) in rivals.items():
+            try:
+                work = function(*arguments)
+            except ImportError:
+                continue
+            first, second = work(), work()
+            assert first == second > 0
+            done[name] = first
+            figures[name] = {
+                "per_s": first, "rounds": [first] * rounds, "ours_is_times": 1.0,
+                "ratio_spread": [1.0, 1.0], "peak_memory_mib": 1.0,
+            }  # fmt: skip
+        assert set(plain) <= set(rivals)
+        units.append(done)
+        return figures
+
+    def run(module, *words, **constants):
+        for name, value in constants.items():
+            assert hasattr(module, name)
+            monkeypatch.setattr(module, name, value)
+        for name in ("race", "race_one_by_one"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, race)
+        results = tmp_path / "results"
+        monkeypatch.setattr(sys, "argv", ["benchmark", "--results", str(results), *words])
+        module.main()
+        return {path.stem: json.loads(path.read_text()) for path in results.glob("*.json")}
+
+    return run
+
+
+SMALL = {"BATCH": 8, "TOKENS": 3, "WIDTH": 4, "BATCHES": 2}
+
+
+def test_training(run, units, monkeypatch):
+    from benchmarks import training
+
+    found = run(training, "--vocabulary", "100", **SMALL, HIDDEN=4, FEW=50, MANY=200)
+    assert found.keys() == {f"training_{part}" for part in ("peers", "vocabulary", "threads")}
+    lanes = {"object2vec", "PyTorch, sparse", "PyTorch, dense"}
+    assert [lanes <= race.keys() for race in units[:4]] == [True] * 4
+    assert [set(race.values()) for race in units] == [{16.0}] * 7
+    peers = found["training_peers"]["results"]
+    assert [(r["negatives"], r["precision"]) for r in peers[::5]] == [
+        (0, "float32"), (3, "float32"), (0, "bfloat16"), (3, "bfloat16")
+    ]  # fmt: skip
+
+
+def test_table(run, units, monkeypatch):
+    from benchmarks import table, training
+
+    for name, value in SMALL.items():
+        monkeypatch.setattr(training, name, value)
+    small = SMALL | {"stream": lambda threads: lambda: 1e6}
+    found = run(table, "--vocabulary", "100", **small)
+    assert found.keys() == {"table_fbgemm", "table_memory"}
+    rows = found["table_memory"]["results"]
+    assert [row["rule"] for row in rows] == list(table.RULES)
+    distinct = rows[0]["distinct_tokens"]
+    assert 1 < distinct <= 24
+    # A lookup reads each distinct row; an update reads and writes it and, for adam, two states.
+    assert rows[0]["memory_bytes"] == distinct * 16 * 3
+    assert rows[2]["memory_bytes"] == distinct * 16 * 7
+    assert set(units[0].values()) == {16.0}
+
+
+def test_movielens_speed(run, units):
+    from benchmarks import movielens_speed as module
+
+    small = {"enc_dim": 8, "mlp_dim": 4, "mini_batch_size": 16}
+    tasks = {name: (settings | small, 2) for name, (settings, _) in module.TASKS.items()}
+    found = run(module, TASKS=tasks)
+    assert len(found["movielens_speed"]["results"]) == 4
+    assert [set(race.values()) for race in units] == [{32}] * 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sequences(run, units, precision):
+    from benchmarks import sequences
+
+    sizes = {"quick": (16, 8, 1), "wide": (8, 16, 2)}
+    found = run(sequences, "--precision", precision, VOCABULARY=50, WIDTH=4, HIDDEN=4, SIZES=sizes)
+    (result,) = found.values()
+    assert result["precision"] == precision
+    assert [(r["encoder"], r["size"]) for r in result["results"][::2]] == [
+        (encoder, size) for encoder in ("hcnn", "bilstm") for size in sizes
+    ]
+    assert [set(race.values()) for race in units] == [{16}] * 4
+
+
+def test_encoding(run, units):
+    from benchmarks import encoding
+
+    rows = {"memory": 40, "files": 30}
+    found = run(encoding, ROWS=rows, VOCABULARY=70, WIDTH=8, PEERS={})
+    assert found.keys() == {"encoding_memory", "encoding_files"}
+    assert units == [{"object2vec": 40, "EmbeddingBag": 40}, {"object2vec encode": 30}]
+
+
+def test_reading(run, units):
+    from benchmarks import reading
+
+    found = run(reading, "--rounds", "1", ROWS=20, VOCABULARY=30)
+    assert set(units[0].values()) == {20}
+    assert len(found["reading"]["open_cached_s"]) == 1
+
+
+def test_startup(run):
+    from benchmarks import startup
+
+    found = run(startup, "--rounds", "1", PEERS=("numpy",))
+    names = [result["of"] for result in found["startup"]["results"]]
+    assert names == ["import object2vec", "object2vec --help", "first step", "python -c pass",
+                     "import numpy"]  # fmt: skip
+
+
+def test_memory(run):
+    from benchmarks import memory
+
+    found = run(memory, ALLOWANCE_BYTES=1e5, ROWS=128, VOCABULARY=50, WIDTH=8)
+    small, large = found["memory"]["runs"]
+    assert small["pairs"] < large["pairs"]
+    assert large["data_bytes"] >= 1e6
+    assert large["of_allowance"] == large["peak_bytes"] / 1e5
+
+
+@pytest.fixture
+def text(tmp_path):
+    """Articles of sentences about one of a few things each."""
+    draw = np.random.default_rng(0)
+    words = np.array(["dog", "hound", "car", "auto", "person", "individual"] * 8)
+    words = np.where(np.arange(len(words)) < 6, words, [f"word{i}" for i in range(len(words))])
+    lines = ["\t".join(" ".join(draw.choice(words, 9)) for _ in range(6)) for _ in range(60)]
+    path = tmp_path / "articles.txt.zst"
+    path.write_bytes(zstandard.compress("\n".join(lines).encode()))
+    return path
+
+
+def test_words(run, text):
+    from benchmarks import words
+
+    def stand_in(sentences, vocabulary, counts, threads):  # for a library that is not installed
+        return np.random.default_rng(0).normal(size=(len(vocabulary), 4))
+
+    found = run(words, "--data", str(text), "--words", "3000", _gensim=stand_in)["words"]
+    assert [result["of"] for result in found["results"]] == ["object2vec", "gensim"]
+    assert found["synonym_pairs"] >= 2
+    assert all(0 <= result["hits@10"] <= 1 for result in found["results"])
+
+
+def test_the_windows_of_words_are_those_of_a_loop():
+    from collections import Counter
+
+    from benchmarks import words
+
+    sentences = [["a", "b", "c", "a"], ["b"], ["c", "rare", "a"]]
+    counts = Counter({"a": 3, "b": 2, "c": 2})
+    ids = {"a": 0, "b": 1, "c": 2}
+    centers, contexts = words._pairs(sentences, ids, dict.fromkeys(counts, 1e-9))
+    found = Counter(zip(centers.tolist(), contexts.tolist(), strict=True))
+    kept = [[0, 1, 2, 0], [1], [2, 0]]
+    reach = np.random.default_rng(0)
+    reach.random(8)  # what thinning draws
+    reach = iter(reach.integers(1, words.WINDOW + 1, 7).tolist())
+    expected = Counter()
+    for sentence in kept:
+        for place, center in enumerate(sentence):
+            size = next(reach)
+            near = [i for i in range(len(sentence)) if i != place and abs(i - place) <= size]
+            expected.update((center, sentence[i]) for i in near)
+    assert found == expected
+
+
+def test_documents_time(run, text):
+    from benchmarks import documents_time as module
+
+    small = module.OURS | {"enc_dim": 8, "mini_batch_size": 40, "enc0_token_embedding_dim": 8}
+    found = run(module, "--data", str(text), DEV=5, TEST=20, EPOCHS=(1, 2), OURS=small)
+    runs = found["documents_time"]["runs"]
+    assert [run["epochs"] for run in runs] == [1, 2]
+    assert all(1 <= run["mean_rank"] <= 20 for run in runs)
+
+
+def test_the_tables_of_the_pages_are_those_of_the_results(monkeypatch):
+    from benchmarks import tables
+
+    monkeypatch.setattr(sys, "argv", ["tables", "--check"])
+    assert tables.main() == 0

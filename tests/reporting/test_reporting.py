@@ -1,0 +1,732 @@
+"""One recorded run, told by every reporter; AWS's own lines reproduced to the character."""
+
+import io
+import itertools
+import json
+import math
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from rich.console import Console
+
+from object2vec.config import Config, Note
+from object2vec.devices import peak_memory_bytes
+from object2vec.errors import ConfigError, StorageError
+from object2vec.reporting import events
+from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
+from object2vec.reporting.json import JsonReporter, MetricsFile
+from object2vec.reporting.live import RichReporter
+from object2vec.reporting.plain import PlainReporter
+from object2vec.reporting.reporters import reporter
+from object2vec.training.early_stopping import EarlyStopping
+
+HYPERPARAMETERS = {
+    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 944,
+    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 1, "enc1_vocab_size": 1684,
+    "enc_dim": 1024, "mlp_layers": 1, "mlp_dim": 256, "mini_batch_size": 64, "epochs": 20,
+    "early_stopping_patience": 1,
+}  # fmt: skip
+
+
+VALIDATION_S = 90_624 / 15396.9553405 - 5.692699  # the throughput in AWS's log counts it
+
+
+def _mse(squared, absolute):
+    return {"mean_squared_error": squared, "mean_absolute_error": absolute}
+
+
+def _cross_entropy(perplexity, cross_entropy, accuracy):
+    return {"perplexity": perplexity, "cross_entropy": cross_entropy, "accuracy": accuracy}
+
+
+def _opening(output_layer):
+    config = Config.build(HYPERPARAMETERS | {"output_layer": output_layer})
+    layers = (
+        events.Layer("tokens0", (944, 1024), 966_656),
+        events.Layer("tokens1", (1684, 1024), 1_724_416),
+        events.Layer("head.0", (256, 4096), 1_048_832),
+        events.Layer("head.1", (1, 256), 257),
+    )
+    yield events.RunStarted(
+        config=config, notes=config.notes[:1], layers=layers, parameters=1_049_089,
+        token_parameters=2_691_072, device="cpu", threads=2, kernel="numba", version="0.1.0",
+    )  # fmt: skip
+    yield events.ChannelOpened(
+        channel="train", source="/opt/ml/input/data/train", records=90_570, tokens0=90_570,
+        tokens1=90_570, batches=1_416, batch_size=64, max_seq_lens=(1, 1), replicated_records=54,
+    )  # fmt: skip
+    yield events.ChannelOpened(
+        channel="validation", source="/opt/ml/input/data/validation", records=9_430,
+        tokens0=9_430, tokens1=9_430, batches=148, batch_size=64, max_seq_lens=(1, 1),
+        notes=(Note("warning", "3 sequences are empty."),),
+    )  # fmt: skip
+
+
+def _epochs(trained, validated):
+    """Three epochs of which the last two are bad: with patience 1 the run stops early."""
+    loss = "cross_entropy" if "cross_entropy" in trained[0] else "mean_squared_error"
+    stopping = EarlyStopping(patience=1, tolerance=0.01)
+    for epoch, (train, validation) in enumerate(zip(trained, validated, strict=True)):
+        for batches, epoch_s in ((100, 0.423628), (150, 0.6), (1_416, 5.692699)):
+            yield events.BatchesDone(
+                epoch=epoch, epochs=20, batches=batches, batches_total=1_416,
+                records=batches * 64, epoch_s=epoch_s, metrics=train,
+            )  # fmt: skip
+        yield events.EpochDone(
+            epoch=epoch, epochs=20, batches=1_416, records=90_624, train_s=5.692699,
+            validation_s=VALIDATION_S, train=train, validation=validation,
+            verdict=stopping.observe(epoch, validation[loss]),
+        )  # fmt: skip
+    yield events.CheckpointWritten(path="run/step-4248", epoch=3, batches=0, write_s=0.25)
+    yield events.BestRestored(epoch=stopping.best_epoch, loss=stopping.best_loss)
+
+
+def _end(test):
+    yield events.ModelSaved(path="/opt/ml/model", write_s=0.075)
+    if test:
+        yield events.Tested(metrics=test, records=60_416, batches=118, batch_size=512, test_s=3.08)
+    yield events.Finished(
+        epochs=3, best_epoch=2, best_loss=0.919, stopped_early=True, records=271_872,
+        pairs_per_s=15_919.4, total_s=61.2, peak_memory_bytes=812 * 2**20,
+    )  # fmt: skip
+
+
+REGRESSION = [
+    *_opening("mean_squared_error"),
+    *_epochs(
+        [_mse(1.021004436883, 0.7990), _mse(0.6612, 0.638), _mse(0.064908472, 0.195)],
+        [_mse(0.979866780139, 0.801), _mse(0.986, 0.792), _mse(0.98, 0.758)],
+    ),
+    *_end(None),
+]
+CLASSIFICATION = [
+    *_opening("softmax"),
+    *_epochs(
+        [_cross_entropy(1.349, 0.299207981495, 0.874840989823)] * 3,
+        [_cross_entropy(1.255, 0.227112250687, 0.914095603814)] * 3,
+    ),
+    *_end(_cross_entropy(1.209937594701743, 0.19064406154014296, 0.928760593220339)),
+]
+
+
+def _play(make, recorded):
+    """Hand the events to a reporter on a text stream and return what it wrote."""
+    stream = io.StringIO()
+    show = make(stream)
+    for event in recorded:
+        show(event)
+    show.close()
+    return stream.getvalue()
+
+
+# ---------------------------------------------------------------------------------- plain and json
+
+
+def test_plain_is_one_line_per_fact():
+    assert _play(PlainReporter, REGRESSION) == (
+        "object2vec 0.1.0: pooled_embedding and pooled_embedding, enc_dim 1024, "
+        "mean_squared_error; 1,049,089 parameters and 2,691,072 in token tables; "
+        "cpu, 2 threads, numba kernel\n"
+        "note: Inconsistent enc_dim and token_embedding_dim found for token-embedding-encoder: "
+        "1024 vs 300. Setting token embedding dim to be 1024\n"
+        "train: 90,570 records, 90,570 + 90,570 tokens, 1,416 batches of 64, "
+        "from /opt/ml/input/data/train\n"
+        "validation: 9,430 records, 9,430 + 9,430 tokens, 148 batches of 64, "
+        "from /opt/ml/input/data/validation\n"
+        "warning: 3 sequences are empty.\n"
+        "epoch 1/20: train mean_squared_error=1.021 mean_absolute_error=0.799, "
+        "validation mean_squared_error=0.979867 mean_absolute_error=0.801, "
+        "5.9 s, 15919 pairs/s, best\n"
+        "epoch 2/20: train mean_squared_error=0.6612 mean_absolute_error=0.638, "
+        "validation mean_squared_error=0.986 mean_absolute_error=0.792, "
+        "5.9 s, 15919 pairs/s, too little improvement (1 of 2)\n"
+        "epoch 3/20: train mean_squared_error=0.0649085 mean_absolute_error=0.195, "
+        "validation mean_squared_error=0.98 mean_absolute_error=0.758, "
+        "5.9 s, 15919 pairs/s, too little improvement, stopping early\n"
+        "checkpoint: epoch 4 after 0 batches, in run/step-4248, 0.2 s\n"
+        "best: epoch 1, loss 0.979867\n"
+        "model: /opt/ml/model\n"
+        "done: 3 epochs in 1:01, 271,872 pairs, 15,919 pairs/s, peak memory 812 MiB, "
+        "best epoch 3, stopped early\n"
+    )
+
+
+def test_plain_shows_batches_about_every_ten_seconds():
+    batches = [
+        events.BatchesDone(
+            epoch=1, epochs=3, batches=n, batches_total=100, records=n * 64, epoch_s=float(n),
+            metrics=_mse(0.5, 0.25),
+        )
+        for n in range(1, 36)
+    ]  # fmt: skip
+    lines = _play(PlainReporter, batches).splitlines()
+    assert [re.search(r"batch (\d+)/", line)[1] for line in lines] == ["10", "20", "30"]
+    assert lines[0] == (
+        "epoch 2/3: batch 10/100, mean_squared_error=0.5 mean_absolute_error=0.25, 64 pairs/s, "
+        "1:30 left, run 3:10 left"
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            events.Resumed(path="run/step-3", epoch=2, batches=7),
+            "resumed: epoch 3 after 7 batches, from run/step-3",
+        ),
+        (events.Warned("The data hold id 0."), "warning: The data hold id 0."),
+        (events.Interrupting(signal.SIGINT), "SIGINT: stopping after a checkpoint"),
+        (
+            events.Tested(
+                metrics={"accuracy": 0.5}, records=10, batches=1, batch_size=64, test_s=0.1
+            ),
+            "test: accuracy=0.5, 10 records",
+        ),
+        (
+            events.Finished(
+                epochs=1, best_epoch=None, best_loss=None, stopped_early=False, records=5,
+                pairs_per_s=2.5, total_s=3_725.0, peak_memory_bytes=None,
+            ),
+            "done: 1 epochs in 1:02:05, 5 pairs, 2 pairs/s, no best epoch",
+        ),
+    ],
+)  # fmt: skip
+def test_plain_lines_of_rare_events(event, line):
+    assert _play(PlainReporter, [event]) == line + "\n"
+
+
+def test_plain_names_the_negatives_of_a_channel():
+    event = events.ChannelOpened(
+        channel="train", source="memory", records=10, tokens0=20, tokens1=30, batches=4,
+        batch_size=10, max_seq_lens=(5, 5), negatives_per_record=3,
+    )  # fmt: skip
+    assert _play(PlainReporter, [event]) == (
+        "train: 10 records, 3 negatives for each, 20 + 30 tokens, 4 batches of 10, from memory\n"
+    )
+
+
+def test_json_is_one_object_per_event():
+    lines = [json.loads(line) for line in _play(JsonReporter, CLASSIFICATION).splitlines()]
+    assert [line["event"] for line in lines] == [
+        "run", "channel", "channel", *["batches", "batches", "batches", "epoch"] * 3,
+        "checkpoint", "best", "saved", "test", "finished",
+    ]  # fmt: skip
+    assert lines[0]["config"] == CLASSIFICATION[0].config.to_dict()
+    assert lines[0]["layers"][0] == {"name": "tokens0", "shape": [944, 1024], "parameters": 966_656}
+    assert lines[2]["notes"] == [{"level": "warning", "text": "3 sequences are empty."}]
+    assert lines[6] == {
+        "event": "epoch", "epoch": 0, "epochs": 20, "batches": 1_416, "records": 90_624,
+        "train_s": 5.692699, "validation_s": VALIDATION_S,
+        "train": {
+            "perplexity": 1.349, "cross_entropy": 0.299207981495, "accuracy": 0.874840989823
+        },
+        "validation": {
+            "perplexity": 1.255, "cross_entropy": 0.227112250687, "accuracy": 0.914095603814
+        },
+        "verdict": {
+            "epoch": 0, "loss": 0.227112250687, "is_best": True, "is_bad": False, "bad": 0,
+            "patience": 1, "should_stop": False, "past_losses": None,
+        },
+        "pairs_per_s": 90_624 / 5.692699,
+    }  # fmt: skip
+
+
+def test_json_has_no_number_that_json_lacks():
+    verdict = EarlyStopping(1, 0.01).observe(0, math.nan)
+    event = events.EpochDone(
+        epoch=0, epochs=1, batches=1, records=1, train_s=0.0, validation_s=0.0,
+        train={"mean_squared_error": math.inf}, validation=None, verdict=verdict,
+    )  # fmt: skip
+    line = json.loads(_play(JsonReporter, [event]))
+    assert (line["train"], line["validation"]) == ({"mean_squared_error": None}, None)
+    assert (line["verdict"]["loss"], line["pairs_per_s"]) == (None, 0.0)
+
+
+def test_json_names_the_signal(tmp_path):
+    lines = _play(JsonReporter, [
+        events.Interrupting(15), events.Resumed(path=tmp_path, epoch=0, batches=1)
+    ]).splitlines()  # fmt: skip
+    assert json.loads(lines[0]) == {
+        "event": "interrupting", "signal_number": 15, "signal_name": "SIGTERM"
+    }  # fmt: skip
+    assert json.loads(lines[1])["path"] == str(tmp_path)
+
+
+# --------------------------------------------------------------------------------------- SageMaker
+
+
+class _Clock:
+    """Thursday 2019-10-31 00:00:00 UTC, and a second more at each event."""
+
+    now = 1_572_480_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def _play_sagemaker(recorded, monkeypatch, **options):
+    monkeypatch.setattr(threading, "get_ident", lambda: 139714520221504)
+    stream, clock = io.StringIO(), _Clock()
+    show = SageMakerReporter(stream, "algo-1", clock=clock, **options)
+    for event in recorded:
+        clock.now += 1
+        show(event)
+    show.close()
+    return stream.getvalue()
+
+
+def _body(text):
+    """Return the lines without AWS's prefix."""
+    prefix = re.compile(r"\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d (INFO|WARNING) 139714520221504\] ")
+    return [prefix.sub("", line) for line in text.splitlines()]
+
+
+def test_sagemaker_epoch_reads_as_in_the_aws_log(monkeypatch):
+    """Figures of LOG-MR's epoch 0, and of the spec's example lines."""
+    text = _play_sagemaker(REGRESSION[:8], monkeypatch)
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if "Epoch: 0, batches: 100" in line)
+    prefix = "[10/31/2019 00:00:{} INFO 139714520221504] "
+    assert [line for line in lines[first:] if not line.startswith("#metrics ")] == [
+        prefix.format("04") + "Epoch: 0, batches: 100, num_examples: 6400, 15107.6 samples/sec, "
+        "epoch time so far: 0:00:00.423628",
+        prefix.format("04")
+        + "\tTraining metrics: mean_squared_error: 1.021 mean_absolute_error: 0.799 ",
+        prefix.format("07") + "**************",
+        prefix.format("07") + "Completed Epoch: 0, time taken: 0:00:05.692699",
+        prefix.format("07")
+        + "Epoch 0 Training metrics:   mean_squared_error: 1.021 mean_absolute_error: 0.799 ",
+        prefix.format("07")
+        + "#quality_metric: host=algo-1, epoch=0, train mean_squared_error <loss>=1.02100443688",
+        prefix.format("07")
+        + "Epoch 0 Validation metrics: mean_squared_error: 0.980 mean_absolute_error: 0.801 ",
+        prefix.format("07")
+        + "#quality_metric: host=algo-1, epoch=0, validation mean_squared_error "
+        "<loss>=0.979866780139",
+        prefix.format("07") + "**************",
+        prefix.format("07") + "#progress_metric: host=algo-1, completed 5 % of epochs",
+        prefix.format("07") + "#throughput_metric: host=algo-1, train throughput="
+        "15396.9553405 records/second",
+        prefix.format("08") + "Epoch: 1, batches: 100, num_examples: 6400, 15107.6 samples/sec, "
+        "epoch time so far: 0:00:00.423628",
+        prefix.format("08")
+        + "\tTraining metrics: mean_squared_error: 0.661 mean_absolute_error: 0.638 ",
+    ]
+
+
+def test_sagemaker_classification_lines_are_the_published_ones(monkeypatch):
+    lines = _body(_play_sagemaker(CLASSIFICATION, monkeypatch))
+    published = """\
+Epoch 0 Training metrics:   perplexity: 1.349 cross_entropy: 0.299 accuracy: 0.875 |
+#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>=0.299207981495|
+#quality_metric: host=algo-1, epoch=0, train accuracy <score>=0.874840989823|
+Epoch 0 Validation metrics: perplexity: 1.255 cross_entropy: 0.227 accuracy: 0.914 |
+#quality_metric: host=algo-1, epoch=0, validation cross_entropy <loss>=0.227112250687|
+#quality_metric: host=algo-1, epoch=0, validation accuracy <score>=0.914095603814|
+**************|
+#progress_metric: host=algo-1, completed 5 % of epochs|
+patience losses: [0.227112250687]|
+min patience losses: 0.227112250687|
+current loss: 0.227112250687|
+absolute loss difference: 0.0|
+Bad epoch: loss has not improved (enough). Bad count:2|
+Bad epochs exceeded patience. Stopping training early!|
+Early stopping criterion met! Stopping training at epoch: 2|
+Early stop condition met. Stopping training.|
+#progress_metric: host=algo-1, completed 100 % epochs|
+Best model based on epoch 0. Best loss: 0.227|
+Serializing model to /opt/ml/model|
+Finished scoring on 60416 examples from 118 batches, each of size 512.|
+Test Metrics:perplexity: 1.210 cross_entropy: 0.191 accuracy: 0.929 |
+#test_score (algo-1) : ('perplexity', 1.209937594701743)|
+#test_score (algo-1) : ('cross_entropy', 0.19064406154014296)|
+#test_score (algo-1) : ('accuracy', 0.928760593220339)|
+#quality_metric: host=algo-1, test cross_entropy <loss>=0.19064406154|
+#quality_metric: host=algo-1, test accuracy <score>=0.92876059322"""
+    rest = iter(lines)
+    missing = [line for line in published.split("|\n") if line not in rest]  # in this order
+    assert missing == []
+
+
+def test_sagemaker_opens_with_the_data_and_the_layer_table(monkeypatch):
+    text = _play_sagemaker(
+        REGRESSION[:4], monkeypatch, entrypoint="train", provided={"enc_dim": "1024"}
+    )
+    lines = text.splitlines()
+    assert lines[0] == "Docker entrypoint called with argument(s): train"
+    assert lines[1].startswith("[10/31/2019 00:00:01 INFO 139714520221504] Reading default conf")
+    body = [line for line in _body(text) if not line.startswith("#metrics ")]
+    assert body[2] == "Reading provided configuration: {'enc_dim': '1024'}"
+    assert "'enc_dim': 4096" in body[1]
+    assert "'enc_dim': 1024" in body[3]
+    table = body.index("_" * 120)
+    assert body[5:table] == [
+        "Inconsistent enc_dim and token_embedding_dim found for token-embedding-encoder: "
+        "1024 vs 300. Setting token embedding dim to be 1024",
+        "use bucketing: False",
+        "Creating data iterator for /opt/ml/input/data/train",
+        "Source words: 90570",
+        "Target words: 90570",
+        "Total: 90570 samples in 1 buckets",
+        "Bucket of (1, 1) : 90570 samples in 1415 batches of 64, approx 64.0 words/batch",
+        "0 sentence pairs discarded",
+        "Negative sampling not used",
+        "fill up mode: replicate",
+        "Replicating 54 random sentences from bucket (1, 1) to size it to multiple of 64",
+        "Creating data iterator for /opt/ml/input/data/validation",
+        "Source words: 9430",
+        "Target words: 9430",
+        "Total: 9430 samples in 1 buckets",
+        "Bucket of (1, 1) : 9430 samples in 147 batches of 64, approx 64.0 words/batch",
+        "0 sentence pairs discarded",
+        "Negative sampling not used",
+        "3 sequences are empty.",
+        "Number of GPUs being used: 0",
+        "context [cpu(0)]",
+        "Create Store: auto_gpu",
+    ]
+    assert "WARNING 139714520221504] 3 sequences are empty." in text
+    assert [line.split() for line in body[table + 3 : table + 7]] == [
+        ["tokens0", "944x1024", "966656"],
+        ["tokens1", "1684x1024", "1724416"],
+        ["head.0", "256x4096", "1048832"],
+        ["head.1", "1x256", "257"],
+    ]
+    assert "Total params: 1049089" in lines  # without a prefix
+    assert body.count("fixed_param_names: []") == 1
+
+
+def test_sagemaker_counts_document_words_like_the_aws_log(monkeypatch):
+    event = events.ChannelOpened(
+        channel="train", source="/opt/ml/input/data/train", records=250_000, tokens0=4_392_571,
+        tokens1=10_931_619, batches=1_956, batch_size=512, max_seq_lens=(50, 50),
+        negatives_per_record=3, replicated_records=368,
+    )  # fmt: skip
+    lines = _body(_play_sagemaker([event], monkeypatch))
+    assert (
+        "Bucket of (50, 50) : 250000 samples in 488 batches of 512, approx 22016.0 words/batch"
+        in lines
+    )
+    assert "Negative sampling enabled with sampling rate 3" in lines
+    assert (
+        "Replicating 368 random sentences from bucket (50, 50) to size it to multiple of 512"
+        in lines
+    )
+
+
+@pytest.mark.parametrize("recorded", [REGRESSION, CLASSIFICATION], ids=["regression", "softmax"])
+def test_each_regex_matches_once_per_epoch_and_once_per_test(recorded, monkeypatch):
+    text = _play_sagemaker(recorded, monkeypatch, entrypoint="train")
+    found = {row["Name"]: re.findall(row["Regex"], text) for row in METRIC_DEFINITIONS}
+    assert found["train:progress"] == ["5", "10", "100"]
+    assert len(found["train:throughput"]) == 3
+    ours = {"mean_squared_error"} if recorded is REGRESSION else {"cross_entropy", "accuracy"}
+    for channel, times in (
+        ("train", 3),
+        ("validation", 3),
+        ("test", int(recorded is not REGRESSION)),
+    ):
+        for metric in ("mean_squared_error", "cross_entropy", "accuracy"):
+            values = found[f"{channel}:{metric}"]
+            assert len(values) == (times if metric in ours else 0), f"{channel}:{metric}"
+            assert all(math.isfinite(float(value)) for value in values)
+    assert ("Test data is not provided." in text) == (recorded is REGRESSION)
+
+
+def test_metric_definitions_are_the_eleven_of_the_console():
+    definitions = {row["Name"]: row["Regex"] for row in METRIC_DEFINITIONS}
+    assert len(definitions) == 11
+    assert definitions["train:progress"] == r"#progress_metric: host=\S+, completed (\S+) %"
+    assert definitions["train:throughput"] == (
+        r"#throughput_metric: host=\S+, train throughput=(\S+) records/second"
+    )
+    assert definitions["test:accuracy"] == r"#quality_metric: host=\S+, test accuracy <score>=(\S+)"
+    assert definitions["validation:mean_squared_error"] == (
+        r"#quality_metric: host=\S+, epoch=\S+, validation mean_squared_error <loss>=(\S+)"
+    )
+    assert definitions["train:cross_entropy"] == (
+        r"#quality_metric: host=\S+, epoch=\S+, train cross_entropy <loss>=(\S+)"
+    )
+
+
+def test_metrics_lines_are_json_with_the_containers_keys(monkeypatch):
+    text = _play_sagemaker(CLASSIFICATION, monkeypatch)
+    blocks = [json.loads(line[9:]) for line in text.splitlines() if line.startswith("#metrics ")]
+    names = [sorted(block["Metrics"]) for block in blocks]
+    iterator = [
+        "Max Batches Seen Between Resets", "Max Records Seen Between Resets",
+        "Number of Batches Since Last Reset", "Number of Records Since Last Reset",
+        "Reset Count", "Total Batches Seen", "Total Records Seen",
+    ]  # fmt: skip
+    assert names == [
+        ["initialize.time"], iterator, ["epochs", "update.time"], iterator, ["update.time"],
+        iterator, ["update.time"], iterator, ["finalize.time"], iterator,
+        ["model.score.time", "model.serialize.time", "setuptime", "totaltime"],
+    ]  # fmt: skip
+    counters = [block for block in blocks if "Reset Count" in block["Metrics"]]
+    assert [block["Dimensions"]["Meta"] for block in counters] == [
+        "init_train_data_iter", *["training_data_iter"] * 3, "test_data_iter"
+    ]  # fmt: skip
+    third = blocks[7]
+    assert third["Dimensions"] == {
+        "Algorithm": "ObjectToVec", "Host": "algo-1", "Operation": "training",
+        "Meta": "training_data_iter", "epoch": 2,
+    }  # fmt: skip
+    seen = {name: value["max"] for name, value in third["Metrics"].items()}
+    assert seen["Total Records Seen"] == 271_872
+    assert seen["Number of Records Since Last Reset"] == 90_624
+    assert (seen["Total Batches Seen"], seen["Reset Count"]) == (4_248, 3)
+    assert blocks[2]["Metrics"]["epochs"] == {"count": 1, "max": 20, "sum": 20.0, "min": 20}
+    assert all(a["EndTime"] == b["StartTime"] for a, b in itertools.pairwise(blocks))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "1.0"), (0.0, "0.0"), (-3.0, "-3.0"), (1e-5, "1e-05"), (1e12, "1e+12"),
+     (1.0210044368812345, "1.02100443688"), (math.nan, "nan"), (math.inf, "inf")],
+)  # fmt: skip
+def test_numbers_print_as_in_python_2(value, text, monkeypatch):
+    event = events.Tested(
+        metrics={"cross_entropy": value}, records=1, batches=1, batch_size=1, test_s=0.0
+    )
+    log = _play_sagemaker([event], monkeypatch)
+    regex = next(row["Regex"] for row in METRIC_DEFINITIONS if row["Name"] == "test:cross_entropy")
+    assert re.findall(regex, log) == [text]
+
+
+def test_sagemaker_says_what_aws_never_had_to(monkeypatch):
+    lines = _play_sagemaker(
+        [
+            events.Resumed(path="ckpt", epoch=1, batches=3),
+            events.Warned("Slow disk."),
+            events.Interrupting(signal.SIGTERM),
+            events.CheckpointWritten(path="ckpt/step-9", epoch=1, batches=4, write_s=0.1),
+        ],
+        monkeypatch,
+    ).splitlines()
+    assert [line.split(" ", 2)[2] for line in lines] == [
+        'INFO 139714520221504] Resuming training from "ckpt", epoch: 1, batches: 3',
+        "WARNING 139714520221504] Slow disk.",
+        "WARNING 139714520221504] Received SIGTERM. Stopping after a checkpoint.",
+        'INFO 139714520221504] Saved checkpoint to "ckpt/step-9"',
+    ]
+
+
+# -------------------------------------------------------------------------------------------- rich
+
+
+def _play_rich(recorded, width, terminal=True):
+    console_options = {"width": width, "height": 24, "highlight": False, "color_system": None}
+    return _play(
+        lambda stream: RichReporter(
+            Console(file=stream, force_terminal=terminal, legacy_windows=False, **console_options)
+        ),
+        recorded,
+    )
+
+
+class _Screen:
+    """As much of a terminal as rich's live display asks for: what stands on it in the end."""
+
+    def __init__(self, text):
+        self.lines, self.row, self.is_cursor_shown = [""], 0, True
+        for part in re.split(r"(\x1b\[[?0-9;]*[A-Za-z]|\n|\r)", text):
+            self._take(part)
+
+    def _take(self, part):
+        if part == "\n":
+            self.row += 1
+            if self.row == len(self.lines):
+                self.lines.append("")
+        elif part == "\r":
+            pass
+        elif part == "\x1b[2K":
+            self.lines[self.row] = ""
+        elif part == "\x1b[1A":
+            self.row -= 1
+        elif part in ("\x1b[?25l", "\x1b[?25h"):
+            self.is_cursor_shown = part.endswith("h")
+        else:
+            assert not part.startswith("\x1b"), part
+            self.lines[self.row] += part
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.lines).rstrip()
+
+
+def test_rich_leaves_a_row_for_each_epoch_and_no_bar():
+    screen = _Screen(_play_rich(REGRESSION[5:], 100))
+    assert screen.is_cursor_shown
+    assert (
+        screen.text()
+        == """\
+                      train          validation
+  epoch       MSE       MAE       MSE       MAE
+   1/20    1.0210    0.7990    0.9799    0.8010  5.9 s, best
+   2/20    0.6612    0.6380    0.9860    0.7920  5.9 s, too little improvement (1 of 2)
+   3/20    0.0649    0.1950    0.9800    0.7580  5.9 s, too little improvement, stopping early
+checkpoint: epoch 4 after 0 batches, in run/step-4248, 0.2 s
+best: epoch 1, loss 0.979867
+model: /opt/ml/model
+done: 3 epochs in 1:01, 271,872 pairs, 15,919 pairs/s, peak memory 812 MiB, best epoch 3, stopped
+early"""
+    )
+
+
+@pytest.mark.parametrize("width", [100, 80, 60, 40])
+def test_rich_live_lines_fit_the_terminal(width):
+    screen = _Screen(_play_rich([], width))
+    assert screen.text() == ""
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=width, height=24, force_terminal=True, color_system=None,
+        legacy_windows=False,
+    )  # fmt: skip
+    show = RichReporter(console)
+    show(CLASSIFICATION[3])
+    live = _Screen(stream.getvalue())
+    assert not live.is_cursor_shown
+    bar, figures = live.text().splitlines()
+    assert bar.startswith("epoch 1/20 ")
+    assert ("━" in bar) == (width > 40)
+    assert bar.rstrip().endswith("7%  0:06 left, run 2:00")
+    assert figures.startswith("15,108 pairs/s  perplexity 1.3490  ")
+    assert max(len(bar), len(figures)) <= width
+    assert figures.endswith("…") == (width < 76)
+    show.close()
+    assert _Screen(stream.getvalue()).text() == ""
+    assert _Screen(stream.getvalue()).is_cursor_shown
+
+
+@pytest.mark.parametrize("width", [80, 60])
+@pytest.mark.parametrize("recorded", [REGRESSION, CLASSIFICATION], ids=["regression", "softmax"])
+def test_rich_keeps_every_figure_on_a_narrow_terminal(recorded, width):
+    lines = _Screen(_play_rich(recorded, width)).text().splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(" ".join(lines).split())
+    assert words.count("too little improvement") == 2
+    for fact in ("5.9 s, best", "peak memory 812 MiB", "model: /opt/ml/model", "15,919 pairs/s"):
+        assert fact in words
+    if recorded is CLASSIFICATION:
+        assert "1/20 0.2992 0.8748 0.2271 0.9141" in words
+        assert "cross-entropy accuracy cross-entropy accuracy" in words
+
+
+def test_rich_gives_the_cursor_back_when_training_is_interrupted():
+    recorded = [REGRESSION[3], events.Interrupting(signal.SIGINT)]
+    stream = io.StringIO()
+    show = RichReporter(Console(file=stream, force_terminal=True, width=80, color_system=None))
+    for event in recorded:
+        show(event)
+    screen = _Screen(stream.getvalue())  # not closed yet
+    assert screen.is_cursor_shown
+    assert screen.text() == "SIGINT: stopping after a checkpoint"
+
+
+def test_rich_without_a_terminal_draws_no_bar():
+    text = _play_rich(REGRESSION, 100, terminal=False)
+    assert "\x1b" not in text
+    assert "━" not in text
+    assert "   1/20    1.0210" in text
+
+
+def test_rich_row_without_validation_shows_training_alone():
+    event = events.EpochDone(
+        epoch=0, epochs=2, batches=1, records=8, train_s=1.0, validation_s=0.0,
+        train=_mse(0.00123, 0.02), validation=None, verdict=EarlyStopping(3, 0.01).observe(0, 0.1),
+    )  # fmt: skip
+    assert (
+        _Screen(_play_rich([event], 80)).text()
+        == """\
+                      train
+  epoch       MSE       MAE
+    1/2  1.23e-03    0.0200  1.0 s, best"""
+    )
+
+
+# ----------------------------------------------------------------------------- choice and the file
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("log_format", "stream", "term", "kind"),
+    [
+        (None, _Terminal(), "xterm", RichReporter),
+        (None, _Terminal(), "dumb", PlainReporter),
+        (None, io.StringIO(), "xterm", PlainReporter),
+        ("plain", _Terminal(), "xterm", PlainReporter),
+        ("rich", io.StringIO(), "xterm", RichReporter),
+        ("json", _Terminal(), "xterm", JsonReporter),
+        ("sagemaker", _Terminal(), "xterm", SageMakerReporter),
+    ],
+)
+def test_the_format_follows_the_stream_unless_told(log_format, stream, term, kind, monkeypatch):
+    monkeypatch.setenv("TERM", term)
+    assert type(reporter(log_format, stream)) is kind
+
+
+@pytest.mark.parametrize(
+    ("log_format", "where"),
+    [("sagemaker", "out"), ("plain", "err"), ("json", "err"), (None, "err")],
+)
+def test_logs_go_to_standard_error_except_for_cloudwatch(log_format, where, capsys):
+    reporter(log_format)(events.Warned("Look here."))
+    written = capsys.readouterr()
+    assert "Look here." in getattr(written, where)
+    assert getattr(written, "out" if where == "err" else "err") == ""
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(ConfigError, match=r"log_format: must be one of .*'plain'.*; got 'xml'\."):
+        reporter("xml")
+
+
+def test_metrics_file_can_be_read_while_the_run_goes_on(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("from an earlier run\n")
+    before = [CLASSIFICATION[0].to_dict(), CLASSIFICATION[6].to_dict()]
+    file = MetricsFile(path, before)
+    for event in (CLASSIFICATION[10], CLASSIFICATION[-1]):
+        before.append(event.to_dict())
+        file.append(before[-1])
+        assert [json.loads(line) for line in path.read_text().splitlines()] == before  # flushed
+    file.close()
+    assert [row["event"] for row in before] == ["run", "epoch", "epoch", "finished"]
+
+
+def test_a_metrics_file_that_cannot_be_written_is_an_error_of_ours(tmp_path):
+    with pytest.raises(StorageError, match="must be writable; got 'Is a directory'"):
+        MetricsFile(tmp_path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/dev/full is Linux")
+def test_a_full_disk_is_an_error_of_ours():
+    file = MetricsFile("/dev/full")
+    with pytest.raises(StorageError, match="/dev/full: must be writable; got 'No space left"):
+        file.append(REGRESSION[0].to_dict())
+    file.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say")
+def test_peak_memory_is_at_least_what_is_held():
+    before = peak_memory_bytes()
+    held = bytearray(b"x" * 2**26)
+    assert peak_memory_bytes() >= max(before, len(held))
+    assert peak_memory_bytes() < 2**40
+
+
+def test_the_reporters_import_neither_torch_nor_rich():
+    code = (
+        "import sys, object2vec.reporting.plain, object2vec.reporting.aws_log;"
+        "print({'torch', 'rich', 'numpy', 'pyarrow', 'numba'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,1 @@
+"""What several rooms of tests stand on: oracles, kernels to compare, servers to ask."""

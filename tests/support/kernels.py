@@ -1,0 +1,98 @@
+"""Every kernel that can run here, as one that takes and gives tensors of the CPU.
+
+Triton's kernel needs a CUDA device, or Triton's interpreter, which runs the same programs with
+NumPy: `TRITON_INTERPRET=1 pytest tests/test_kernels.py tests/test_triton.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from object2vec.kernels.base import Lookup
+from object2vec.kernels.cpu.kernel import CompiledKernel
+from object2vec.kernels.reference import ReferenceKernel
+
+EPS = float(np.finfo(np.float32).eps)
+HAS_TRITON = importlib.util.find_spec("triton") is not None
+IS_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+needs_triton = pytest.mark.skipif(
+    not (HAS_TRITON and (IS_INTERPRETED or torch.cuda.is_available())),
+    reason="needs triton, and a CUDA device or TRITON_INTERPRET=1",
+)
+
+
+class OnGPU:
+    """A kernel of the GPU for tensors of the CPU: they go there and come back."""
+
+    def __init__(self, kernel) -> None:
+        self.kernel = kernel
+        self.name = kernel.name
+
+    def pool(self, weight, ids, offsets):
+        return self.kernel.pool(weight.cuda(), ids.cuda(), offsets.cuda()).cpu()
+
+    def segment_max(self, x, offsets):
+        return self.kernel.segment_max(x.cuda(), offsets.cuda()).cpu()
+
+    def linear(self, x, weight, bias, activation):
+        there = None if bias is None else bias.cuda()
+        return self.kernel.linear(x.cuda(), weight.cuda(), there, activation).cpu()
+
+    def compare(self, a, b, rows0, rows1, comparator_list):
+        there = [tensor.cuda() for tensor in (a, b, rows0, rows1)]
+        return self.kernel.compare(*there, comparator_list).cpu()
+
+    def sum_taps(self, products, bias, mask):
+        return self.kernel.sum_taps(products.cuda(), bias.cuda(), mask.cuda()).cpu()
+
+    def update_rows(self, rule, step, weight, state, tape):
+        self._update(self.kernel.update_rows, rule, step, weight, state, tape)
+
+    def update_table(self, rule, step, weight, state, tape):
+        self._update(self.kernel.update_table, rule, step, weight, state, tape)
+
+    def _update(self, update, rule, step, weight, state, tape):
+        there = [tensor.cuda() for tensor in (weight, *state)]
+        tape = [Lookup(t.ids.cuda(), t.offsets.cuda(), t.gradient.cuda()) for t in tape]
+        update(rule, step, there[0], there[1:], tape)
+        for here, changed in zip((weight, *state), there, strict=True):
+            here.copy_(changed)
+
+    def update_dense(self, rule, step, weight, state, gradient, decay):
+        there = [tensor.cuda() for tensor in (weight, *state)]
+        self.kernel.update_dense(rule, step, there[0], there[1:], gradient.cuda(), decay)
+        for here, changed in zip((weight, *state), there, strict=True):
+            here.copy_(changed)
+
+
+def triton_kernel():
+    """Triton's kernel, interpreted on the CPU if that was asked for."""
+    from object2vec.kernels.cuda.kernel import TritonKernel
+
+    return TritonKernel() if IS_INTERPRETED else OnGPU(TritonKernel())
+
+
+FAST = {"compiled": CompiledKernel, "triton": triton_kernel}
+KERNELS = FAST | {"reference": ReferenceKernel}
+
+
+def _parameters(made: dict) -> list:
+    marks = {"triton": needs_triton}
+    return [pytest.param(make, id=name, marks=marks.get(name, ())) for name, make in made.items()]
+
+
+each_kernel = pytest.mark.parametrize("kernel", _parameters(KERNELS))
+each_fast_kernel = pytest.mark.parametrize("kernel", _parameters(FAST))
+
+
+def agree(kernel, one, other) -> bool:
+    """Whether two tensors are equal: to the bit, or up to rounding if a GPU computed one."""
+    if isinstance(kernel, OnGPU):
+        return torch.allclose(one, other, rtol=100 * EPS, atol=100 * EPS)
+    return torch.equal(one, other)

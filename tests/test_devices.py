@@ -1,0 +1,69 @@
+"""Memory: what is freed stays with the process, unless the user says otherwise; large zeros."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from object2vec.devices import large_zeros
+
+# Frees 24 MB many times and counts the pages that the system had to map again.
+PROGRAM = """
+import resource
+import numpy as np
+from object2vec.devices import release_freed_memory, retain_freed_memory
+
+print(int(retain_freed_memory()))
+for i in range(60):
+    parts = [np.ones(2**20) for _ in range(3)]
+    if i == 9:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    del parts
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+release_freed_memory()
+"""
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+
+
+def run(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={"NUMPY_MADVISE_HUGEPAGE": "0"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kept, faults = map(int, done.stdout.split())
+    return bool(kept), faults
+
+
+@GLIBC
+def test_freed_memory_is_used_again_without_new_pages():
+    kept, faults = run()
+    assert kept
+    assert faults < 24 * 2**20 / 4096  # fewer than one round of fresh pages in fifty rounds
+
+
+@GLIBC
+def test_settings_of_the_user_stay():
+    kept, faults = run(MALLOC_TRIM_THRESHOLD_="0", MALLOC_MMAP_THRESHOLD_="100000")
+    assert not kept
+    assert faults > 40 * 24 * 2**20 / 4096  # every round maps its pages again
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 300), (1_000_000, 50)])
+def test_large_zeros_are_aligned_zeros_that_cost_nothing_yet(shape):
+    pages = Path("/proc/self/statm")
+    before = int(pages.read_text().split()[1]) if pages.exists() else 0
+    zeros = large_zeros(shape)
+    after = int(pages.read_text().split()[1]) if pages.exists() else 0
+    assert (after - before) * 4096 < 10 * 2**20
+    assert zeros.shape == shape
+    assert zeros.dtype == torch.float32
+    assert zeros.data_ptr() % 64 == 0 or not zeros.numel()
+    assert not zeros.any()
+    zeros += 1
+    assert zeros.sum() == zeros.numel()

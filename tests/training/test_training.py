@@ -1,0 +1,505 @@
+"""Training runs: what is learned, when they stop, and that a resumed run is the same run."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from object2vec import ArtifactError, ConfigError, Interrupted, Object2Vec, StorageError
+from object2vec.kernels.cpu.kernel import CompiledKernel
+from object2vec.kernels.reference import ReferenceKernel
+from object2vec.kernels.rules import RULES
+from object2vec.reporting.events import (
+    BatchesDone,
+    BestRestored,
+    CheckpointWritten,
+    EpochDone,
+    Event,
+    Finished,
+    Interrupting,
+    Resumed,
+    Warned,
+)
+from object2vec.training import loop
+from object2vec.training.metrics import Metrics
+from object2vec.training.stop import StopRequest
+
+# The validation losses of AWS's published logs (spec 9.6).
+REGRESSION = [0.980, 0.986, 0.959, 0.952, 0.934, 0.932, 0.931, 0.928, 0.919]
+CLASSIFICATION = [0.579, 0.571, 0.589, 0.727, 0.885, 1.022, 1.086]
+WIKIPEDIA = [0.2271, 0.1995, 0.1787, 0.1879, 0.1925, 0.1823]
+
+
+class Recorder:
+    """Keeps every event, and asks to stop after so many batches."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.events: list[Event] = []
+        self.stop = StopRequest()
+        self.stop_after = stop_after
+        self.is_closed = False
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        if len(self.of(BatchesDone)) == self.stop_after:
+            self.stop.request(signal.SIGTERM)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if type(event) is kind]
+
+
+def data(n: int = 10, seed: int = 0) -> dict:
+    """Records of some lengths, with two classes."""
+    generator = np.random.default_rng(seed)
+    return {
+        "in0": [generator.integers(1, 12, 1 + i % 4).tolist() for i in range(n)],
+        "in1": [generator.integers(0, 12, 1 + i % 3).tolist() for i in range(n)],
+        "label": generator.integers(0, 2, n),
+    }
+
+
+def settings(**given) -> dict:
+    values = {
+        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 12,
+        "enc0_token_embedding_dim": 3, "enc_dim": 4, "mlp_dim": 4, "mlp_layers": 1,
+        "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 3, "learning_rate": 0.05,
+        "early_stopping_patience": 5, "threads": 1, "device": "cpu",
+    }  # fmt: skip
+    return values | given
+
+
+def model(**given) -> Object2Vec:
+    return Object2Vec(**settings(**given))
+
+
+def result(fitted: Object2Vec, folder: Path) -> tuple[bytes, list]:
+    """Bytes of the saved weights, and the history without what a clock says."""
+    fitted.save(folder)
+    return (folder / "model.safetensors").read_bytes(), without_times(fitted.facts.history)
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if not k.endswith("_s")}
+    return [without_times(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.fixture
+def every_batch(monkeypatch):
+    """Report every batch."""
+    monkeypatch.setattr(loop, "_REPORT_BATCHES", 1)
+
+
+# Nothing hides: every value of every axis meets every value of every other one, see below.
+AXES = {
+    "optimizer": list(RULES),
+    "token_embedding_storage_type": ["dense", "row_sparse"],
+    "dropout": [0.0, 0.4],
+    "negative_sampling_rate": [0, 1],
+    "bucket_width": [0, 2],
+    "enc0_network": ["pooled_embedding", "hcnn", "bilstm"],
+    "kernel": ["compiled", "reference"],
+    "tied_token_embedding_weight": [False, True],
+}
+DESIGN = [
+    dict(zip(AXES, row, strict=True))
+    for row in [
+        ("sgd", "dense", 0.0, 0, 0, "pooled_embedding", "compiled", False),
+        ("sgd", "row_sparse", 0.4, 1, 0, "hcnn", "reference", True),
+        ("sgd", "dense", 0.4, 0, 2, "bilstm", "reference", False),
+        ("adam", "row_sparse", 0.0, 0, 0, "bilstm", "compiled", True),
+        ("adam", "dense", 0.4, 1, 2, "pooled_embedding", "reference", True),
+        ("adam", "dense", 0.0, 1, 2, "hcnn", "compiled", False),
+        ("adagrad", "dense", 0.0, 1, 2, "bilstm", "compiled", True),
+        ("adagrad", "row_sparse", 0.4, 0, 0, "pooled_embedding", "reference", False),
+        ("adagrad", "dense", 0.4, 0, 2, "hcnn", "compiled", True),
+        ("rmsprop", "row_sparse", 0.0, 1, 0, "pooled_embedding", "compiled", False),
+        ("rmsprop", "dense", 0.4, 0, 2, "hcnn", "reference", True),
+        ("rmsprop", "dense", 0.0, 1, 0, "bilstm", "reference", False),
+        ("adadelta", "dense", 0.4, 1, 2, "pooled_embedding", "compiled", True),
+        ("adadelta", "row_sparse", 0.0, 0, 0, "hcnn", "reference", False),
+        ("adadelta", "dense", 0.0, 1, 0, "bilstm", "reference", True),
+    ]
+]
+
+
+def test_the_design_covers_every_pair_of_values():
+    wanted = {
+        frozenset([(a, x), (b, y)])
+        for a, b in itertools.combinations(AXES, 2)
+        for x in AXES[a]
+        for y in AXES[b]
+    }
+    # row_sparse switches bucketing off (spec, hyperparameter 25): there is no such pair.
+    wanted.remove(frozenset([("token_embedding_storage_type", "row_sparse"), ("bucket_width", 2)]))
+    covered = {frozenset(pair) for row in DESIGN for pair in itertools.combinations(row.items(), 2)}
+    assert wanted - covered == set()
+
+
+def id_of(row: dict) -> str:
+    return "-".join(str(value) for value in row.values())
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize("row", DESIGN, ids=id_of)
+def test_a_run_stopped_at_any_batch_and_resumed_is_the_uninterrupted_run(row, tmp_path):
+    train, validation, test = data(7), data(5, seed=1), data(3, seed=2)
+    channels = {"train": train, "validation": validation, "test": test}
+    whole = Recorder()
+    expected = result(model(**row).fit(**channels, reporters=[whole]), tmp_path / "whole")
+    steps = len(whole.of(BatchesDone))
+    assert steps >= 6
+    for step in range(1, steps + 1):
+        folder, recorder = tmp_path / str(step), Recorder(stop_after=step)
+        with pytest.raises(Interrupted, match=r"Stopped by SIGTERM\. Go on from .*with resume"):
+            model(**row).fit(
+                **channels, checkpoints=folder, reporters=[recorder], stop=recorder.stop
+            )
+        assert recorder.is_closed
+        assert recorder.of(Finished) == []
+        assert len(recorder.of(Interrupting)) == len(recorder.of(CheckpointWritten)) == 1
+        rest = Recorder()
+        resumed = model(**row).fit(**channels, checkpoints=folder, resume=True, reporters=[rest])
+        assert len(rest.of(Resumed)) == 1
+        assert len(rest.of(BatchesDone)) == steps - step
+        assert result(resumed, tmp_path / f"{step}-model") == expected
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize("row", [DESIGN[4], DESIGN[10], DESIGN[3]], ids=id_of)
+def test_a_run_stopped_after_every_batch_gets_there(row, tmp_path):
+    channels = {"train": data(10), "validation": data(5, seed=1)}
+    expected = result(model(**row).fit(**channels), tmp_path / "whole")
+    fitted, legs = None, 0
+    while fitted is None:
+        recorder = Recorder(stop_after=1)
+        with contextlib.suppress(Interrupted):
+            fitted = model(**row).fit(
+                **channels, checkpoints=tmp_path / "run", resume=True, checkpoint_every=1,
+                reporters=[recorder], stop=recorder.stop,
+            )  # fmt: skip
+        legs += 1
+    assert legs >= 10
+    assert result(fitted, tmp_path / "model") == expected
+
+
+def test_checkpoints_at_every_step_change_nothing_and_only_the_newest_stays(tmp_path):
+    recorder = Recorder()
+    plain = result(model().fit(data(), validation=data(5)), tmp_path / "plain")
+    fitted = model().fit(
+        data(), validation=data(5), checkpoints=tmp_path / "run", checkpoint_every=1,
+        reporters=[recorder],
+    )  # fmt: skip
+    assert result(fitted, tmp_path / "model") == plain
+    written = [Path(event.path).name for event in recorder.of(CheckpointWritten)]
+    assert written == [f"step-{step:09d}" for step in range(1, 10)]
+    assert [path.name for path in (tmp_path / "run").glob("step-*")] == written[-1:]
+    again = model().fit(data(), validation=data(5), checkpoints=tmp_path / "run", resume=True)
+    assert result(again, tmp_path / "again") == plain
+
+
+def test_a_time_between_checkpoints_is_kept(tmp_path, monkeypatch):
+    clock = itertools.count(0.0, 10.0)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
+    recorder = Recorder()
+    model().fit(data(), checkpoints=tmp_path, checkpoint_every="30s", reporters=[recorder])
+    steps = [int(Path(event.path).name[5:]) for event in recorder.of(CheckpointWritten)]
+    assert 0 < len(steps) < 9
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "1.5", "10d", ""])
+def test_a_wrong_interval_is_refused(text, tmp_path):
+    with pytest.raises(ConfigError, match="must be a number of steps or a time; got"):
+        model().fit(data(), checkpoints=tmp_path / "run", checkpoint_every=text)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("given", [{"resume": True}, {"checkpoint_every": 3}], ids=str)
+def test_what_needs_a_folder_for_checkpoints_is_refused_without_one(given):
+    with pytest.raises(ConfigError, match="checkpoints: must be given with"):
+        model().fit(data(), **given)
+
+
+def interrupted(folder: Path, **given) -> None:
+    recorder = Recorder(stop_after=1)
+    with pytest.raises(Interrupted):
+        model(**given).fit(
+            data(), validation=data(5), checkpoints=folder, reporters=[recorder],
+            stop=recorder.stop,
+        )  # fmt: skip
+
+
+def test_resume_without_a_checkpoint_starts_afresh(tmp_path):
+    recorder = Recorder()
+    fitted = model().fit(
+        data(), validation=data(5), checkpoints=tmp_path / "new", resume=True, reporters=[recorder]
+    )
+    assert recorder.of(Resumed) == []
+    expected = result(model().fit(data(), validation=data(5)), tmp_path / "a")
+    assert result(fitted, tmp_path / "b") == expected
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"learning_rate": 0.06}, "other learning_rate"),
+        ({"seed": 1, "dropout": 0.5}, "other dropout, seed"),
+        ({"optimizer": "sgd"}, "other optimizer"),
+        ({"enc_dim": 6}, "other enc0_token_embedding_dim, enc1_token_embedding_dim, enc_dim"),
+    ],
+)
+def test_resume_into_other_settings_is_refused(changed, named, tmp_path):
+    interrupted(tmp_path / "run")
+    with pytest.raises(ArtifactError, match=rf"must belong to this run; got '{named}'.*Resume"):
+        model(**changed).fit(data(), validation=data(5), checkpoints=tmp_path / "run", resume=True)
+    model().fit(data(), validation=data(5), checkpoints=tmp_path / "run", resume=True)
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize(
+    "channels",
+    [
+        {"train": data(11), "validation": data(5)},
+        {"train": data(10, seed=7), "validation": data(5)},  # as many records, other tokens
+        {"train": data(10) | {"label": [1] * 10}, "validation": data(5)},
+        {"train": data(10) | {"label": data(10)["label"][::-1]}, "validation": data(5)},
+        {"train": data(10), "validation": data(5, seed=8)},
+        {"train": data(10)},
+    ],
+    ids=[
+        "more",
+        "other tokens",
+        "other labels",
+        "other order",
+        "other validation",
+        "no validation",
+    ],
+)
+def test_resume_with_other_data_is_refused(channels, tmp_path):
+    interrupted(tmp_path / "run")
+    with pytest.raises(ArtifactError, match="must belong to this run; got 'other data'"):
+        model().fit(**channels, checkpoints=tmp_path / "run", resume=True)
+
+
+@pytest.mark.usefixtures("every_batch")
+def test_resume_may_go_on_longer_and_elsewhere(tmp_path, monkeypatch):
+    sgd = {"optimizer": "sgd"}  # the rule that both kernels round alike, given the same products
+    monkeypatch.setattr(ReferenceKernel, "linear", CompiledKernel.linear)
+    interrupted(tmp_path / "run", **sgd)
+    channels = {"train": data(), "validation": data(5)}
+    other = {"epochs": 5, "kernel": "reference", "threads": 2}
+    resumed = model(**sgd, **other).fit(**channels, checkpoints=tmp_path / "run", resume=True)
+    expected = result(model(**sgd, epochs=5).fit(**channels), tmp_path / "a")
+    assert result(resumed, tmp_path / "b")[1][1:] == expected[1][1:]
+    assert len(expected[1]) > 5
+
+
+@pytest.mark.usefixtures("every_batch")
+def test_a_disk_without_links_can_resume(tmp_path, monkeypatch):
+    expected = result(model().fit(data(), validation=data(5)), tmp_path / "whole")
+
+    def refuse(source, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    recorder = Recorder(stop_after=7)  # in the last epoch: there are best weights to keep
+    folder = {"checkpoints": tmp_path / "run", "validation": data(5)}
+    with pytest.raises(Interrupted):
+        model().fit(data(), **folder, reporters=[recorder], stop=recorder.stop)
+    assert result(model().fit(data(), **folder, resume=True), tmp_path / "model") == expected
+
+
+@pytest.mark.usefixtures("every_batch")
+def test_a_stop_without_a_folder_says_what_is_lost_and_keeps_the_best_weights():
+    recorder, fitted = Recorder(stop_after=5), model()
+    with pytest.raises(Interrupted, match=r"Stopped by SIGTERM\. No folder for checkpoints") as err:
+        fitted.fit(data(), validation=data(5), reporters=[recorder], stop=recorder.stop)
+    assert err.value.signal_number == signal.SIGTERM
+    one_epoch = model(epochs=1).fit(data(), validation=data(5))
+    assert np.array_equal(fitted.encode(in0=data()["in0"]), one_epoch.encode(in0=data()["in0"]))
+    assert len(recorder.of(BestRestored)) == 1
+
+
+@pytest.mark.usefixtures("every_batch")
+def test_checkpoints_of_an_earlier_run_are_not_overwritten_unasked(tmp_path):
+    interrupted(tmp_path)
+    before = sorted(tmp_path.glob("step-*"))
+    with pytest.raises(
+        StorageError, match=r"must hold no checkpoint of an earlier run; got .*step"
+    ):
+        model().fit(data(), checkpoints=tmp_path)
+    assert sorted(tmp_path.glob("step-*")) == before
+    model(seed=3).fit(data(), checkpoints=tmp_path, overwrite=True)
+    assert list(tmp_path.glob("step-*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_with_a_checkpoint(number, tmp_path):
+    class Killer(Recorder):
+        def __call__(self, event):
+            super().__call__(event)
+            if isinstance(event, EpochDone):
+                signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    name = signal.Signals(number).name
+    with pytest.raises(Interrupted, match=f"Stopped by {name}. Go on from") as err:
+        model().fit(data(), checkpoints=tmp_path / "run", reporters=[Killer()])
+    assert err.value.signal_number == number
+    assert signal.getsignal(number) is before
+    resumed = model().fit(data(), checkpoints=tmp_path / "run", resume=True)
+    assert result(resumed, tmp_path / "a") == result(model().fit(data()), tmp_path / "b")
+
+
+@pytest.fixture
+def python_takes_sigint():
+    """Python's own handler: a shell starts what runs in the background with SIGINT ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.mark.usefixtures("python_takes_sigint")
+def test_a_second_signal_finds_the_handlers_that_were_there_before():
+    stop, before = StopRequest(), signal.getsignal(signal.SIGINT)
+    assert stop.name == "nobody"
+    with stop.on_signals():
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
+        assert signal.getsignal(signal.SIGINT) is before
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class Script:
+    """A validation whose losses are given; it remembers the weights of every epoch."""
+
+    def __init__(self, losses: list[float]) -> None:
+        self.losses, self.weights = list(losses), []
+
+    def __call__(self, network, batches, **_):
+        self.weights.append({k: v.clone() for k, v in network.state_dict().items()})
+        metrics = Metrics(classifier=False)
+        error = np.sqrt(self.losses[len(self.weights) - 1])
+        metrics.update(np.array([[error]], np.float64), np.zeros(1))
+        return metrics
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "stops", "best"),
+    [(REGRESSION, 3, 8, 8), (CLASSIFICATION, 3, 6, 1), (WIKIPEDIA, 2, 5, 2)],
+    ids=["regression", "classification", "wikipedia"],
+)
+def test_a_whole_run_stops_and_keeps_what_the_container_did(
+    losses, patience, stops, best, monkeypatch
+):
+    script, recorder = Script(losses + [9.0] * 5), Recorder()
+    monkeypatch.setattr(loop, "score", script)
+    fitted = model(
+        output_layer="mean_squared_error", epochs=14, early_stopping_patience=patience
+    ).fit(data(), validation=data(5), reporters=[recorder])
+    assert [event.epoch for event in recorder.of(EpochDone)] == list(range(stops + 1))
+    assert [event.epoch for event in recorder.of(BestRestored)] == [best]
+    (finished,) = recorder.of(Finished)
+    assert (finished.epochs, finished.best_epoch, finished.stopped_early) == (stops + 1, best, True)
+    assert finished.best_loss == pytest.approx(losses[best])
+    kept = fitted.artifact.network.state_dict()
+    for name, weight in script.weights[best].items():
+        assert torch.equal(kept[name], weight), name
+    assert not all(torch.equal(script.weights[0][n], script.weights[-1][n]) for n in kept)
+    assert fitted.facts.metrics["validation"]["mean_squared_error"] == pytest.approx(losses[best])
+
+
+def test_without_validation_the_training_loss_decides():
+    recorder = Recorder()
+    model(epochs=6, learning_rate=1.0, early_stopping_patience=1).fit(data(), reporters=[recorder])
+    epochs = recorder.of(EpochDone)
+    assert all(event.validation is None for event in epochs)
+    watched = [event.verdict.loss for event in epochs]
+    assert watched == [event.train["cross_entropy"] for event in epochs]
+    (finished,) = recorder.of(Finished)
+    assert finished.best_epoch == int(np.argmin(watched))
+    assert finished.best_loss == min(watched)
+
+
+def test_a_loss_that_is_no_number_warns_and_ends_early():
+    recorder = Recorder()
+    fitted = model(
+        output_layer="mean_squared_error", optimizer="sgd", learning_rate=1.0, epochs=30,
+        early_stopping_patience=1,
+    ).fit(data() | {"label": [1e30] * 10}, reporters=[recorder])  # fmt: skip
+    assert [event.text for event in recorder.of(Warned)] == [
+        f"The loss of epoch {epoch} is not finite: the run has diverged. Lower learning_rate."
+        for epoch in (0, 1)
+    ]
+    (finished,) = recorder.of(Finished)
+    assert (finished.best_epoch, finished.best_loss, finished.stopped_early) == (None, None, True)
+    assert recorder.of(BestRestored) == []
+    for event in fitted.facts.history:
+        json.dumps(event, allow_nan=False)
+
+
+def test_history_tells_the_run_and_metrics_are_those_of_the_best_epoch():
+    fitted = model(epochs=4).fit(data(), validation=data(5, 1), test=data(3, 2))
+    names = [event["event"] for event in fitted.facts.history]
+    assert names == ["run", "epoch", "epoch", "epoch", "epoch", "test", "finished"]
+    epochs = [event for event in fitted.facts.history if event["event"] == "epoch"]
+    best = min(epochs, key=lambda event: event["validation"]["cross_entropy"])
+    assert fitted.facts.metrics["validation"] == best["validation"]
+    assert fitted.facts.metrics["train"] == best["train"]
+    assert fitted.evaluate(data(5, 1)) == best["validation"]
+    assert fitted.evaluate(data(3, 2)) == fitted.facts.metrics["test"]
+
+
+def test_records_and_batches_are_counted_with_negatives():
+    recorder = Recorder()
+    model(negative_sampling_rate=3, epochs=2).fit(data(), reporters=[recorder])
+    assert [(e.batches, e.records) for e in recorder.of(EpochDone)] == [(10, 40), (10, 40)]
+    assert recorder.of(Finished)[0].records == 80
+
+
+@pytest.mark.parametrize("network", ["pooled_embedding", "hcnn", "bilstm"])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_the_seed_is_the_run_and_global_randomness_is_not(network, dropout, tmp_path):
+    given = {"enc0_network": network, "dropout": dropout, "negative_sampling_rate": 1}
+    found = []
+    for i, seed in enumerate([5, 5, 6]):
+        torch.manual_seed(i)
+        np.random.seed(i)  # noqa: NPY002 - the global state is what is shown not to matter
+        before = torch.get_rng_state()
+        found.append(result(model(seed=seed, **given).fit(data()), tmp_path / str(i)))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert found[0] == found[1]
+    assert found[0][0] != found[2][0]
+
+
+def test_a_pooled_training_is_the_same_bytes_on_one_and_two_threads(tmp_path):
+    given = {"enc_dim": 64, "mlp_dim": 64, "mini_batch_size": 100, "dropout": 0.2, "epochs": 2,
+             "negative_sampling_rate": 1, "tied_token_embedding_weight": True}  # fmt: skip
+    found = []
+    for threads in (1, 2):
+        fitted = model(**given, threads=threads).fit(data(200), validation=data(50, 1))
+        found.append(result(fitted, tmp_path / str(threads))[0])
+    model(threads=1).fit(data())
+    assert found[0] == found[1]
+
+
+def test_dropout_and_negatives_take_part(tmp_path):
+    """The tests of resuming and seeds above would pass if neither did anything."""
+    results = [
+        result(model(**given).fit(data()), tmp_path / str(i))[0]
+        for i, given in enumerate([{}, {"dropout": 0.5}, {"negative_sampling_rate": 1}])
+    ]
+    assert len(set(results)) == 3
