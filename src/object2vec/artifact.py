@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from object2vec.config import Config
 from object2vec.devices import place
-from object2vec.errors import ArtifactError, ConfigError, problem
+from object2vec.errors import ArtifactError, ConfigError
 from object2vec.files.remote import PathLike, local_model, model_target
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.files.whole import whole_folder
@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 _MAX_JSON_BYTES = 1 << 30
 CONFIG, WEIGHTS, _METRICS, _CARD = (
-    "config.json", "model.safetensors", "metrics.jsonl", "README.md"
-)  # fmt: skip
+    "config.json",
+    "model.safetensors",
+    "metrics.jsonl",
+    "README.md",
+)
 
 
 @dataclass(frozen=True)
@@ -147,10 +150,12 @@ def read_config(path: Path) -> tuple[dict[str, Any], Config]:
         If there is no folder, or the file is missing, damaged or of a later version.
     """
     if not path.is_dir():
-        raise ArtifactError(
-            problem(str(path), "must be a model folder", "a file" if path.exists() else "nothing",
-                    "Name the folder that `object2vec train --out` wrote.")
-        )  # fmt: skip
+        raise ArtifactError.at(
+            str(path),
+            "must be a model folder",
+            "a file" if path.exists() else "nothing",
+            "Name the folder that `object2vec train --out` wrote.",
+        )
     document = _read_json(path / CONFIG)
     return document, _read_config(path / CONFIG, document)
 
@@ -178,8 +183,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         return _parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as err:
         got = "nothing" if isinstance(err, FileNotFoundError) else str(err) or type(err).__name__
-        raise ArtifactError(
-            problem(str(path), "must be a JSON object", got, "Copy or train the model again.")
+        raise ArtifactError.at(
+            str(path), "must be a JSON object", got, "Copy or train the model again."
         ) from err
 
 
@@ -210,11 +215,12 @@ def _finite(text: str) -> float:
 def _read_config(path: Path, document: Mapping[str, Any]) -> Config:
     version = document.get("schema_version")
     if document.get("format") != "object2vec" or version != SCHEMA_VERSION:
-        raise ArtifactError(
-            problem(str(path), f"must be an object2vec model of schema version {SCHEMA_VERSION}",
-                    f"{document.get('format')} {version}",
-                    "Load it with the version of object2vec that wrote it.")
-        )  # fmt: skip
+        raise ArtifactError.at(
+            str(path),
+            f"must be an object2vec model of schema version {SCHEMA_VERSION}",
+            f"{document.get('format')} {version}",
+            "Load it with the version of object2vec that wrote it.",
+        )
     try:
         return Config.build(_section(document, "hyperparameters"))
     except ConfigError as err:
@@ -224,8 +230,8 @@ def _read_config(path: Path, document: Mapping[str, Any]) -> Config:
 def _section(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     section = document.get(name)
     if not isinstance(section, dict):
-        raise ArtifactError(
-            problem(CONFIG, f'must hold an object "{name}"', section, "Copy or train it again.")
+        raise ArtifactError.at(
+            CONFIG, f'must hold an object "{name}"', section, "Copy or train it again."
         )
     return section
 
@@ -235,10 +241,12 @@ def _facts(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     section = _section(document, name)
     for channel, facts in section.items():
         if not isinstance(facts, dict):
-            raise ArtifactError(
-                problem(f"{CONFIG}: {name}", f'must hold an object "{channel}"', facts,
-                        "Copy or train it again.")
-            )  # fmt: skip
+            raise ArtifactError.at(
+                f"{CONFIG}: {name}",
+                f'must hold an object "{channel}"',
+                facts,
+                "Copy or train it again.",
+            )
     return section
 
 
@@ -252,16 +260,18 @@ def _read_network(path: Path, config: Config, device: str) -> Network:
     with torch.device("meta"):
         network = Network(config, kernel)
     if not path.is_file():
-        raise ArtifactError(
-            problem(str(path), "must be a safetensors file", "nothing", "Copy the model again.")
+        raise ArtifactError.at(
+            str(path), "must be a safetensors file", "nothing", "Copy the model again."
         )
     # A float32 takes four bytes: a file smaller than that cannot hold what its header may claim.
     needed = 4 * sum(tensor.numel() for tensor in network.state_dict().values())
     if path.stat().st_size < needed:
-        raise ArtifactError(
-            problem(str(path), f"must hold at least {needed} bytes", path.stat().st_size,
-                    "The file is truncated: copy the model again.")
-        )  # fmt: skip
+        raise ArtifactError.at(
+            str(path),
+            f"must hold at least {needed} bytes",
+            path.stat().st_size,
+            "The file is truncated: copy the model again.",
+        )
     materialize(network)
     read_tensors(path, network.state_dict())
     return network.to(device).eval()
@@ -273,10 +283,12 @@ def _read_vocabulary(path: Path) -> Vocabulary | None:
     document = _read_json(path)
     for token, number in document.items():
         if type(number) is not int or number < 0:
-            raise ArtifactError(
-                problem(f"{path}: {token}", "must be an id, an integer >= 0", number,
-                        "Copy the model again.")
-            )  # fmt: skip
+            raise ArtifactError.at(
+                f"{path}: {token}",
+                "must be an id, an integer >= 0",
+                number,
+                "Copy the model again.",
+            )
     return document
 
 
@@ -286,8 +298,8 @@ def _read_history(path: Path) -> tuple[dict[str, Any], ...]:
     try:
         return tuple(_parse(line) for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError, RecursionError) as err:
-        raise ArtifactError(
-            problem(str(path), "must be JSON Lines", str(err), "Copy or train the model again.")
+        raise ArtifactError.at(
+            str(path), "must be JSON Lines", str(err), "Copy or train the model again."
         ) from err
 
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,10 +46,9 @@ def place(device: str) -> str:
     index = int(device.partition(":")[2] or 0)
     if device != "cpu" and not (has_gpu and index < torch.cuda.device_count()):
         count = torch.cuda.device_count() if has_gpu else 0
-        raise ConfigError(
-            problem("device", f"must be there; {count} CUDA devices are", device,
-                    "Choose cpu or auto.")
-        )  # fmt: skip
+        raise ConfigError.at(
+            "device", f"must be there; {count} CUDA devices are", device, "Choose cpu or auto."
+        )
     return device if device == "cpu" else f"cuda:{index}"
 
 

@@ -8,6 +8,10 @@ act on it without reading our code. Problems of one kind are collected and raise
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MAX_PROBLEMS = 20
 _SHOWN_CHARACTERS = 80
@@ -15,6 +19,24 @@ _SHOWN_CHARACTERS = 80
 
 class Object2VecError(Exception):
     """Base of everything that object2vec raises on purpose."""
+
+    @classmethod
+    def at(cls, where: str, must: str, got: object, cure: str, **details: Any) -> Self:
+        """Return the error of one problem, in the form that every message has.
+
+        Parameters
+        ----------
+        where, must, got, cure
+            As in `problem`.
+        **details
+            What else this kind of error holds, such as an HTTP status.
+
+        Examples
+        --------
+        >>> str(ConfigError.at("enc_dim", "must be even for bilstm", 5, "Choose 6."))
+        'enc_dim: must be even for bilstm; got 5. Choose 6.'
+        """
+        return cls(problem(where, must, got, cure), **details)
 
 
 class ConfigError(Object2VecError, ValueError):

@@ -21,7 +21,7 @@ from object2vec import artifact as artifacts
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
-from object2vec.errors import ConfigError, DataError, NotFittedError, problem
+from object2vec.errors import ConfigError, DataError, NotFittedError
 from object2vec.files.remote import check_free, is_url
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
@@ -207,8 +207,8 @@ class Object2Vec:
         """
         if (in0 is None) == (in1 is None):
             got = "neither" if in0 is None else "both"
-            raise DataError(
-                problem("encode", "must be given in0= or in1=", got, "Encode one side at a time.")
+            raise DataError.at(
+                "encode", "must be given in0= or in1=", got, "Encode one side at a time."
             )
         side, column = (0, in0) if in1 is None else (1, in1)
         network = self.artifact.network
@@ -327,10 +327,12 @@ class Object2Vec:
             If the model was neither trained nor loaded.
         """
         if self._artifact is None:
-            raise NotFittedError(
-                problem("Object2Vec", "must be trained or loaded", "a new model",
-                        "Call fit, or Object2Vec.load.")
-            )  # fmt: skip
+            raise NotFittedError.at(
+                "Object2Vec",
+                "must be trained or loaded",
+                "a new model",
+                "Call fit, or Object2Vec.load.",
+            )
         return self._artifact
 
     def _sequences(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
@@ -355,10 +357,12 @@ def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
     try:
         first, second = map(kind.parse, max_seq_lens)
     except (TypeError, ValueError) as err:
-        raise DataError(
-            problem("max_seq_lens", f"must be a pair, each of which {kind.rule}", max_seq_lens,
-                    "Give one number for in0 and one for in1.")
-        ) from err  # fmt: skip
+        raise DataError.at(
+            "max_seq_lens",
+            f"must be a pair, each of which {kind.rule}",
+            max_seq_lens,
+            "Give one number for in0 and one for in1.",
+        ) from err
     return first, second
 
 
@@ -366,15 +370,19 @@ def _checkpoint_folder(
     path: str | os.PathLike[str] | None, *, is_needed: bool
 ) -> CheckpointFolder | None:
     if path is None and is_needed:
-        raise ConfigError(
-            problem("checkpoints", "must be given with resume or checkpoint_every", None,
-                    "Name a folder for them.")
-        )  # fmt: skip
+        raise ConfigError.at(
+            "checkpoints",
+            "must be given with resume or checkpoint_every",
+            None,
+            "Name a folder for them.",
+        )
     if path is not None and is_url(path):
-        raise ConfigError(
-            problem("checkpoints", "must be a folder of this machine", os.fspath(path),
-                    "Copy it to and from the object store yourself.")
-        )  # fmt: skip
+        raise ConfigError.at(
+            "checkpoints",
+            "must be a folder of this machine",
+            os.fspath(path),
+            "Copy it to and from the object store yourself.",
+        )
     return None if path is None else CheckpointFolder(Path(path))
 
 

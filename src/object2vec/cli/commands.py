@@ -42,10 +42,12 @@ ConfigFile = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="A hyperparameter; goes before --config.",
+        "--set",
+        metavar="NAME=VALUE",
+        help="A hyperparameter; goes before --config.",
         show_default=False,
     ),
-]  # fmt: skip
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LogFormat = Literal["rich", "plain", "sagemaker", "json"]
 Side = Literal["in0", "in1"]
@@ -180,9 +182,12 @@ def train(
         read_hyperparameters(config, settings or []),
         Channels(train=train, validation=validation or None, test=test or None),
         Places(out, checkpoint_place(checkpoints, out), auxiliary),
-        resume=resume, overwrite=overwrite, checkpoint_every=checkpoint_every,
-        log_format=log_format, host=host,
-    )  # fmt: skip
+        resume=resume,
+        overwrite=overwrite,
+        checkpoint_every=checkpoint_every,
+        log_format=log_format,
+        host=host,
+    )
 
 
 @app.command(cls=_Command)

@@ -12,9 +12,10 @@ from object2vec.cli.commands import Device, _Command, app
 __all__ = ["app"]
 
 sagemaker = typer.Typer(
-    help="Do what a SageMaker container does.", no_args_is_help=True,
+    help="Do what a SageMaker container does.",
+    no_args_is_help=True,
     rich_markup_mode=None,
-)  # fmt: skip
+)
 app.add_typer(sagemaker, name="sagemaker")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
@@ -32,9 +33,11 @@ ContentType = Annotated[
     str, typer.Option(metavar="TYPE", help="application/jsonlines or application/json.")
 ]
 Accept = Annotated[
-    str, typer.Option(metavar="TYPE", help="Of the answers; like the records by default.",
-                      show_default=False)
-]  # fmt: skip
+    str,
+    typer.Option(
+        metavar="TYPE", help="Of the answers; like the records by default.", show_default=False
+    ),
+]
 SplitType = Annotated[
     Literal["Line", "None"] | None,
     typer.Option(metavar="Line|None", help="Whether each line is a record.  [default: of TYPE]"),
@@ -88,9 +91,14 @@ def transform(
     from object2vec.inference.transform import Settings, transform
 
     settings = Settings(
-        content_type=content_type, accept=accept, split_type=split_type, strategy=strategy,
-        max_payload_mb=max_payload, overwrite=overwrite, device=device,
-    )  # fmt: skip
+        content_type=content_type,
+        accept=accept,
+        split_type=split_type,
+        strategy=strategy,
+        max_payload_mb=max_payload,
+        overwrite=overwrite,
+        device=device,
+    )
     report = transform(model, files, out, settings)
     if report.failed:
         count = len(report.failed) + len(report.done) + len(report.skipped)

@@ -17,7 +17,7 @@ from object2vec.cli.settings import read_hyperparameters
 from object2vec.config import Config
 from object2vec.config.table import GROUPS, HYPERPARAMETERS, describe
 from object2vec.config.table import markdown as markdown_page
-from object2vec.errors import ConfigError, DataError, problem
+from object2vec.errors import ConfigError, DataError
 from object2vec.files.remote import local_model
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _find_limits(files: Sequence[str]) -> list[str]:
             label += LabelStatistics.of(chunk.label)
     if not sides[0].rows:
         cure = "Check that this is the right input."
-        raise DataError(problem(", ".join(files), "must hold at least one record", "none", cure))
+        raise DataError.at(", ".join(files), "must hold at least one record", "none", cure)
     limits = [limit for side in (0, 1) for limit in _limits(side, sides[side])]
     if label.is_integral and label.low >= 0 and label.high > 1:
         limits.append(f"num_classes={label.high + 1:g}")
@@ -121,7 +121,7 @@ def hyperparameters(name: str | None, *, as_json: bool, as_markdown: bool) -> st
     if name is not None and name not in HYPERPARAMETERS:
         near = difflib.get_close_matches(name, HYPERPARAMETERS, n=1)
         cure = f"Did you mean {near[0]}?" if near else "Leave it out to list all."
-        raise ConfigError(problem("NAME", "must be a hyperparameter", name, cure))
+        raise ConfigError.at("NAME", "must be a hyperparameter", name, cure)
     if as_markdown:
         return markdown_page().removesuffix("\n")
     if as_json:

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import ArtifactError, StorageError, problem
+from object2vec.errors import ArtifactError, StorageError
 from object2vec.files.remote import is_url, write_object
 from object2vec.files.whole import space_ahead, storage_problem, whole_file
 
@@ -55,10 +55,12 @@ def write_rows(
 def _write_jsonl(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
     for piece in rows:
         if not np.isfinite(piece).all():
-            raise ArtifactError(
-                problem(key, "must be finite numbers", "nan or inf",
-                        "The model has diverged: train it again with a lower learning_rate.")
-            )  # fmt: skip
+            raise ArtifactError.at(
+                key,
+                "must be finite numbers",
+                "nan or inf",
+                "The model has diverged: train it again with a lower learning_rate.",
+            )
         stream.write(json_lines(piece, key))
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 from object2vec.files.remote import read_bytes
 
 
@@ -29,8 +29,8 @@ def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[st
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not (name.strip() and equals):
-            raise ConfigError(
-                problem("--set", "must be NAME=VALUE", setting, "Write for example enc_dim=64.")
+            raise ConfigError.at(
+                "--set", "must be NAME=VALUE", setting, "Write for example enc_dim=64."
             )
         values[name.strip()] = value
     return values
@@ -42,8 +42,8 @@ def _read_object(path: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as err:
         got = (err.strerror if isinstance(err, OSError) else None) or str(err)
         cure = 'Write for example {"enc_dim": 64}.'
-        raise ConfigError(problem(path, "must be a readable JSON file", got, cure)) from err
+        raise ConfigError.at(path, "must be a readable JSON file", got, cure) from err
     if not isinstance(values, dict):
         cure = 'Write for example {"enc_dim": 64}.'
-        raise ConfigError(problem(path, "must hold one JSON object", values, cure))
+        raise ConfigError.at(path, "must hold one JSON object", values, cure)
     return values

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from object2vec.config import Config
-from object2vec.errors import ConfigError, Interrupted, problem
+from object2vec.errors import ConfigError, Interrupted
 from object2vec.files.remote import exists, is_url, join
 from object2vec.files.sources import list_sources
 from object2vec.reporting.reporters import LogFormat, reporter
@@ -41,7 +41,7 @@ def checkpoint_place(given: str | None, model: str) -> Path:
         return Path(f"{name}.checkpoint")
     if is_url(given):
         cure = "Copy it to and from the object store yourself."
-        raise ConfigError(problem("--checkpoints", "must be a folder of this machine", given, cure))
+        raise ConfigError.at("--checkpoints", "must be a folder of this machine", given, cure)
     return Path(given)
 
 
@@ -89,10 +89,15 @@ def run(
     show = reporter(log_format, host=host, provided=hyperparameters)
     try:
         Object2Vec(**hyperparameters).fit(
-            **channels, auxiliary=places.auxiliary, checkpoints=places.checkpoints,
-            checkpoint_every=checkpoint_every, resume=resume, save_to=places.model,
-            overwrite=overwrite, reporters=[show],
-        )  # fmt: skip
+            **channels,
+            auxiliary=places.auxiliary,
+            checkpoints=places.checkpoints,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            save_to=places.model,
+            overwrite=overwrite,
+            reporters=[show],
+        )
     except Interrupted as err:
         text = f"{err}\nThe same command with --resume goes on from there."
         raise Interrupted(text, err.signal_number) from err
@@ -127,13 +132,12 @@ def _is_finished(places: Places, *, resume: bool, overwrite: bool) -> bool:
         cure = "Name another folder, or replace what is there with --overwrite."
         if resume and has_checkpoint:
             cure = "Finish that work and replace the model with --resume --overwrite."
-        raise ConfigError(
-            problem("--out", "must not exist yet", f"{places.model}{unfinished}", cure)
-        )
+        raise ConfigError.at("--out", "must not exist yet", f"{places.model}{unfinished}", cure)
     if has_checkpoint and not resume:
-        raise ConfigError(
-            problem("--checkpoints", "must hold no checkpoint of an earlier run",
-                    str(places.checkpoints),
-                    "Go on from it with --resume, or start afresh with --overwrite.")
-        )  # fmt: skip
+        raise ConfigError.at(
+            "--checkpoints",
+            "must hold no checkpoint of an earlier run",
+            str(places.checkpoints),
+            "Go on from it with --resume, or start afresh with --overwrite.",
+        )
     return False

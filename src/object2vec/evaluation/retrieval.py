@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import DataError, problem
+from object2vec.errors import DataError
 
 Similarity = Literal["cosine", "dot", "euclidean"]
 Floats = NDArray[np.float64]
@@ -124,7 +124,7 @@ def nearest(
     queries, candidates = _checked(queries, "queries"), _checked(candidates, "candidates")
     _check_width(queries, candidates, "candidates")
     if k < 1:
-        raise DataError(problem("k", "must be at least 1", k, "Ask for one neighbour or more."))
+        raise DataError.at("k", "must be at least 1", k, "Ask for one neighbour or more.")
     k = min(k, len(candidates))
     indices = np.empty((len(queries), k), np.int64)
     scores = np.empty((len(queries), k))
@@ -172,7 +172,7 @@ def retrieval_metrics(found: Any, at: Sequence[int] = (1, 5, 10, 20, 50)) -> dic
     """
     found = np.asarray(found)
     if not found.size:
-        raise DataError(problem("ranks", "must hold at least one rank", "none", "Add queries."))
+        raise DataError.at("ranks", "must hold at least one rank", "none", "Add queries.")
     percentiles = zip(_PERCENTILES, np.percentile(found, _PERCENTILES).tolist(), strict=True)
     return {
         **{f"hits@{k}": float(np.mean(found <= k)) for k in at},
@@ -188,9 +188,9 @@ def _checked(vectors: Any, where: str) -> NDArray[Any]:
     array = np.asarray(vectors)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         got = f"{array.dtype.name} of shape {array.shape}"
-        raise DataError(problem(where, "must be a number array (rows, D)", got, "Check the array."))
+        raise DataError.at(where, "must be a number array (rows, D)", got, "Check the array.")
     if where == "candidates" and not len(array):
-        raise DataError(problem(where, "must hold a row", array.shape, "Add candidates."))
+        raise DataError.at(where, "must hold a row", array.shape, "Add candidates.")
     return array
 
 
@@ -198,7 +198,7 @@ def _check_width(queries: NDArray[Any], vectors: NDArray[Any], where: str) -> No
     if vectors.shape[1] != queries.shape[1]:
         must = f"must have the width of queries, {queries.shape[1]}"
         cure = "Encode both with the same model."
-        raise DataError(problem(where, must, vectors.shape[1], cure))
+        raise DataError.at(where, must, vectors.shape[1], cure)
 
 
 def _right_vectors(
@@ -207,17 +207,17 @@ def _right_vectors(
     """Return the vector of each query's right candidate, (n, D)."""
     if (target is None) == (own is None):
         got = "neither" if target is None else "both"
-        raise DataError(problem("ranks", "must be given target or own", got, "Give one of them."))
+        raise DataError.at("ranks", "must be given target or own", got, "Give one of them.")
     right, where = (np.asarray(target), "target") if own is None else (_checked(own, "own"), "own")
     if len(right) != len(queries):
         must = f"must hold one row for each of {len(queries)} queries"
-        raise DataError(problem(where, must, len(right), "Match them row by row."))
+        raise DataError.at(where, must, len(right), "Match them row by row.")
     if own is not None:
         _check_width(queries, right, "own")
         return right
     if right.dtype.kind not in "iu" or (right < 0).any() or (right >= len(candidates)).any():
         must = f"must hold rows of candidates, integers in [0, {len(candidates)})"
-        raise DataError(problem(where, must, right, "Check the row numbers."))
+        raise DataError.at(where, must, right, "Check the row numbers.")
     vectors: NDArray[Any] = candidates[right]
     return vectors
 
@@ -234,7 +234,7 @@ def _lift(vectors: NDArray[Any], similarity: Similarity, role: str) -> Floats:
     """
     lifted = vectors.astype(np.float64)  # (m, D)
     if not np.isfinite(lifted).all():
-        raise DataError(problem(role, "must be finite", "inf or nan", "Has the training diverged?"))
+        raise DataError.at(role, "must be finite", "inf or nan", "Has the training diverged?")
     if similarity == "dot":
         return lifted
     squares = np.square(lifted).sum(axis=1, keepdims=True)  # (m, 1)
@@ -244,7 +244,7 @@ def _lift(vectors: NDArray[Any], similarity: Similarity, role: str) -> Floats:
         last = np.full_like(squares, -1) if role == "queries" else squares / 2  # (m, 1)
         return np.hstack([lifted, last])
     rule = f"must be one of {get_args(Similarity)}"
-    raise DataError(problem("similarity", rule, similarity, "Choose one of them."))
+    raise DataError.at("similarity", rule, similarity, "Choose one of them.")
 
 
 def _top(scores: Floats, indices: NDArray[np.int64], k: int) -> tuple[Floats, NDArray[np.int64]]:

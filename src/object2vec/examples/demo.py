@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import StorageError, problem
+from object2vec.errors import StorageError
 from object2vec.evaluation.retrieval import nearest, ranks, retrieval_metrics
 from object2vec.objects.ragged import Ragged, offsets_of
 from object2vec.pairs.dataset import Pairs
@@ -95,7 +95,7 @@ def run(
     """
     if out is not None and out.exists() and not overwrite:
         cure = "Choose another place or allow overwriting."
-        raise StorageError(problem(str(out), "must not exist yet", "a file or folder", cure))
+        raise StorageError.at(str(out), "must not exist yet", "a file or folder", cure)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="object2vec-demo-")) / "model"
     task = Task.draw(read_wordnet(), np.random.default_rng(0))
@@ -220,8 +220,12 @@ class Task:
         order = np.arange(len(rows))  # (n,) drawn at random, so the next ones are random partners
         partners = np.concatenate([np.roll(order, -step) for step in range(1 + rate)])
         label = np.repeat([1.0, 0.0], [len(rows), rate * len(rows)])
-        return Pairs.build(in0=in0.take(np.tile(order, 1 + rate)), in1=in1.take(partners),
-                           label=label, source="held-out")  # fmt: skip
+        return Pairs.build(
+            in0=in0.take(np.tile(order, 1 + rate)),
+            in1=in1.take(partners),
+            label=label,
+            source="held-out",
+        )
 
     def queries(self, rows: Sequence[int]) -> Ragged:
         """Return the definitions of these rows."""
@@ -368,15 +372,15 @@ def retrieval(model: Object2Vec, task: Task) -> list[str]:
         ("object2vec, word and definitions", _metrics(together)),
     ]
     return [
-        f"Which of {count:,} words does an unseen definition define? "
-        f"{len(target):,} definitions.",
+        f"Which of {count:,} words does an unseen definition define? {len(target):,} definitions.",
         f"{'':36}{'hits@1':>7}{'@10':>7}{'@100':>7}{'mean rank':>11}{'median':>8}",
         *(
-            f"  {name:34}" + "".join(f"{m[f'hits@{k}']:7.1%}" for k in _AT)
+            f"  {name:34}"
+            + "".join(f"{m[f'hits@{k}']:7.1%}" for k in _AT)
             + f"{m['mean_rank']:11,.0f}{m['median_rank']:8,.0f}"
             for name, m in table
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _metrics(found: Ids) -> dict[str, float]:
@@ -459,5 +463,5 @@ def farewell(model: Object2Vec, out: Path) -> list[str]:
         f"The model lies in {out}. Try:",
         f"  object2vec info {place}",
         f"  echo '{{\"in0\": [{vocabulary[word]}]}}' | object2vec encode {place} --side in0",
-        f"The second prints the vector of \"{word}\"; vocab0.json there has every word's id.",
-    ]  # fmt: skip
+        f'The second prints the vector of "{word}"; vocab0.json there has every word\'s id.',
+    ]

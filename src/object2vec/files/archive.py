@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from object2vec.errors import ArtifactError, problem
+from object2vec.errors import ArtifactError
 
 MAX_FILES = 1000
 MAX_BYTES = 1 << 36
@@ -52,10 +52,12 @@ def model_folder(model: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Path]:
             with tarfile.open(model, "r|*", tarinfo=_Member) as archive:
                 _unpack(archive, folder, max_bytes)
         except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as err:
-            raise ArtifactError(
-                problem(str(model), "must be a whole tar archive", str(err) or type(err).__name__,
-                        "Copy the model again.")
-            ) from err  # fmt: skip
+            raise ArtifactError.at(
+                str(model),
+                "must be a whole tar archive",
+                str(err) or type(err).__name__,
+                "Copy the model again.",
+            ) from err
         yield _top(folder, model)
 
 
@@ -97,18 +99,20 @@ def _unpack(archive: tarfile.TarFile, folder: Path, max_bytes: int) -> None:
 
 def _top(folder: Path, model: Path) -> Path:
     """Return where the model's files are: at the top or in the one folder that holds them."""
-    found = [path.parent for path in [folder / _CONFIG, *folder.glob(f"*/{_CONFIG}")]
-             if path.is_file()]  # fmt: skip
+    found = [
+        path.parent for path in [folder / _CONFIG, *folder.glob(f"*/{_CONFIG}")] if path.is_file()
+    ]
     if not found or (len(found) > 1 and found[0] != folder):
-        raise ArtifactError(
-            problem(str(model), "must hold one object2vec model", f"{len(found)} files {_CONFIG}",
-                    "Pack the folder that `object2vec train --out` wrote.")
-        )  # fmt: skip
+        raise ArtifactError.at(
+            str(model),
+            "must hold one object2vec model",
+            f"{len(found)} files {_CONFIG}",
+            "Pack the folder that `object2vec train --out` wrote.",
+        )
     return found[0]
 
 
 def _refused(name: str, what: str) -> ArtifactError:
-    return ArtifactError(
-        problem(name, "must be a plain file or folder inside the archive", what,
-                "Pack the model again.")
-    )  # fmt: skip
+    return ArtifactError.at(
+        name, "must be a plain file or folder inside the archive", what, "Pack the model again."
+    )

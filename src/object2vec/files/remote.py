@@ -24,8 +24,13 @@ from object2vec.errors import (
 from object2vec.files import whole as storage
 
 MODEL_FILES = (
-    "model.safetensors", "vocab0.json", "vocab1.json", "metrics.jsonl", "README.md", "config.json",
-)  # fmt: skip
+    "model.safetensors",
+    "vocab0.json",
+    "vocab1.json",
+    "metrics.jsonl",
+    "README.md",
+    "config.json",
+)
 """Every file that a model may have; the last one is written last, for without it it is none."""
 
 PathLike = str | os.PathLike[str]
@@ -125,10 +130,12 @@ def local_model(place: PathLike) -> Iterator[Path]:
             yield folder / "model"
             return
         if not (folder / MODEL_FILES[-1]).is_file():
-            raise ArtifactError(
-                problem(url, "must be a model folder", f"no {MODEL_FILES[-1]} there",
-                        "Name the folder that `object2vec train --out` wrote.")
-            )  # fmt: skip
+            raise ArtifactError.at(
+                url,
+                "must be a model folder",
+                f"no {MODEL_FILES[-1]} there",
+                "Name the folder that `object2vec train --out` wrote.",
+            )
         yield folder
 
 
@@ -178,10 +185,12 @@ def check_free(place: PathLike, *, replace: bool = False) -> None:
     with _reaching(url, StorageError):
         is_there = system.exists(f"{root}/{MODEL_FILES[-1]}")
     if is_there and not replace:
-        raise StorageError(
-            problem(url, "must not exist yet", "a model",
-                    "Choose another place or allow overwriting (--overwrite).")
-        )  # fmt: skip
+        raise StorageError.at(
+            url,
+            "must not exist yet",
+            "a model",
+            "Choose another place or allow overwriting (--overwrite).",
+        )
 
 
 def _upload_model(folder: Path, url: str) -> None:
@@ -213,7 +222,7 @@ def download(url: str, folder: Path) -> None:
             target = folder / relative
             if ".." in PurePosixPath(relative).parts or folder not in target.parents:
                 must, cure = "must not lead out of its folder", "Rename the object."
-                raise DataError(problem(url, must, relative, cure))
+                raise DataError.at(url, must, relative, cure)
             target.parent.mkdir(parents=True, exist_ok=True)
             system.get_file(path, str(target))
 
@@ -278,10 +287,10 @@ def open_url(url: str) -> tuple[Any, str]:
         cure = "Install the package that it names."
         if url.startswith("s3"):
             cure = "Run: pip install 'object2vec[sagemaker]'"
-        raise MissingExtraError(problem(url, "needs another package", str(err), cure)) from err
+        raise MissingExtraError.at(url, "needs another package", str(err), cure) from err
     except ValueError as err:
         cure = "Use s3://, file:// or another one that fsspec knows."
-        raise DataError(problem(url, "must be a known kind of URL", str(err), cure)) from err
+        raise DataError.at(url, "must be a known kind of URL", str(err), cure) from err
     return system, path.rstrip("/")
 
 

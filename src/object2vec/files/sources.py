@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from object2vec.errors import DataError, MissingExtraError, problem
+from object2vec.errors import DataError, MissingExtraError
 
 BLOCK_BYTES = 4 << 20  # measured: larger blocks parse slower on two cores, smaller ones too
 
@@ -70,7 +70,7 @@ def list_sources(named: PathLike | Sequence[PathLike]) -> list[Source]:
         return _one(os.fspath(named))
     if not named:
         cure = "Name a file, a folder or - for standard input."
-        raise DataError(problem("input", "must name at least one file", named, cure))
+        raise DataError.at("input", "must name at least one file", named, cure)
     return [source for each in named for source in _one(os.fspath(each))]
 
 
@@ -127,7 +127,7 @@ def unreadable(name: str, err: Exception) -> DataError:
     """Return the error for a source that cannot be read."""
     got = (err.strerror if isinstance(err, OSError) else None) or str(err) or type(err).__name__
     cure = "Check the name, your permissions and whether the file is whole."
-    return DataError(problem(name, "must be readable", got, cure))
+    return DataError.at(name, "must be readable", got, cure)
 
 
 def _one(name: str) -> list[Source]:
@@ -141,7 +141,7 @@ def _one(name: str) -> list[Source]:
         return _folder(path)
     if not path.exists():
         cure = "Check the name and the folder you are in."
-        raise DataError(problem(name, "must be a file or folder", "nothing there", cure))
+        raise DataError.at(name, "must be a file or folder", "nothing there", cure)
     return [_local(path)]
 
 
@@ -155,7 +155,7 @@ def _folder(folder: Path) -> list[Source]:
     files = [path for path in files if not _is_hidden(path.relative_to(folder).parts)]
     if not files:
         cure = "Put the records there or name another folder."
-        raise DataError(problem(str(folder), "must hold at least one file", "none", cure))
+        raise DataError.at(str(folder), "must hold at least one file", "none", cure)
     return [_local(path) for path in sorted(files)]
 
 
@@ -176,13 +176,13 @@ def _remote(url: str) -> list[Source]:
         found = sorted(system.find(path))
     except ImportError as err:
         cure = "Install the package that it names."
-        raise MissingExtraError(problem(url, "needs another package", str(err), cure)) from err
+        raise MissingExtraError.at(url, "needs another package", str(err), cure) from err
     except (OSError, ValueError) as err:
         raise unreadable(url, err) from err
     files = [file for file in found if not _is_hidden(file.removeprefix(beneath).split("/"))]
     if not files:
         cure = "Put the records there or name another prefix."
-        raise DataError(problem(url, "must hold at least one object", "none", cure))
+        raise DataError.at(url, "must hold at least one object", "none", cure)
     return [Source(system.unstrip_protocol(file), _opener(system, file)) for file in files]
 
 

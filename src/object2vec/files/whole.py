@@ -128,10 +128,12 @@ def check_free(target: Path, *, replace: bool = False) -> None:
         If so.
     """
     if target.exists() and not replace:
-        raise StorageError(
-            problem(str(target), "must not exist yet", "a file or folder",
-                    "Choose another place or allow overwriting (--overwrite).")
-        )  # fmt: skip
+        raise StorageError.at(
+            str(target),
+            "must not exist yet",
+            "a file or folder",
+            "Choose another place or allow overwriting (--overwrite).",
+        )
 
 
 def _put(work: Path, target: Path, replace: bool) -> None:
@@ -152,9 +154,11 @@ def _put(work: Path, target: Path, replace: bool) -> None:
 def storage_problem(target: Path, err: OSError) -> str:
     """Return the message for a failed write to `target`."""
     return problem(
-        str(target), "must be writable, with space left", err.strerror or str(err),
+        str(target),
+        "must be writable, with space left",
+        err.strerror or str(err),
         "Free space or choose another place; what stood there before is unchanged.",
-    )  # fmt: skip
+    )
 
 
 def flush(path: Path) -> None:

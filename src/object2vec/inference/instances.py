@@ -131,13 +131,19 @@ def negotiate(content_type: str, accept: str, default_accept: str | None = None)
     reads = JSON if media in _UNMARKED else media
     charset = parameters.get("charset", "utf-8").lower()
     if reads not in (JSON, JSON_LINES) or charset not in ("utf-8", "utf8", "us-ascii"):
-        raise RequestError(
-            problem("Content-Type", f"must be {JSON} or {JSON_LINES} in UTF-8", content_type,
-                    "Convert the body."), status=415
-        )  # fmt: skip
+        raise RequestError.at(
+            "Content-Type",
+            f"must be {JSON} or {JSON_LINES} in UTF-8",
+            content_type,
+            "Convert the body.",
+            status=415,
+        )
     lens = parameters.get("infer_max_seqlens")
-    return Form(reads, _accepted(accept, default_accept or reads),
-                None if lens is None else _max_seq_lens(lens))  # fmt: skip
+    return Form(
+        reads,
+        _accepted(accept, default_accept or reads),
+        None if lens is None else _max_seq_lens(lens),
+    )
 
 
 def _media(header: str) -> tuple[str, dict[str, str]]:
@@ -153,13 +159,17 @@ def _max_seq_lens(text: str) -> tuple[int, int]:
     """Parse ``<len0>,<len1>``; one number is both."""
     parts = [part.strip() for part in text.split(",")]
     numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) < 5]
-    if len(numbers) != len(parts) or len(parts) > 2 or not all(
-        1 <= number <= MAX_SEQ_LEN for number in numbers
-    ):  # fmt: skip
-        raise RequestError(
-            problem("infer_max_seqlens", f"must be one or two integers in [1, {MAX_SEQ_LEN}]", text,
-                    "Write infer_max_seqlens=<in0's>,<in1's>.")
-        )  # fmt: skip
+    if (
+        len(numbers) != len(parts)
+        or len(parts) > 2
+        or not all(1 <= number <= MAX_SEQ_LEN for number in numbers)
+    ):
+        raise RequestError.at(
+            "infer_max_seqlens",
+            f"must be one or two integers in [1, {MAX_SEQ_LEN}]",
+            text,
+            "Write infer_max_seqlens=<in0's>,<in1's>.",
+        )
     return numbers[0], numbers[-1]
 
 
@@ -179,8 +189,11 @@ def _accepted(accept: str, default: str) -> str:
             if name in (JSON, JSON_LINES) and quality > 0:
                 wanted[name] = max(quality, wanted.get(name, 0.0))
     if not wanted:
-        raise RequestError(
-            problem("Accept", f"must allow {JSON} or {JSON_LINES}", accept, "Accept one of them."),
+        raise RequestError.at(
+            "Accept",
+            f"must allow {JSON} or {JSON_LINES}",
+            accept,
+            "Accept one of them.",
             status=406,
         )
     return max(wanted, key=lambda name: (wanted[name], name == default))
@@ -243,7 +256,7 @@ class Reader:
         present = set(kinds)
         if _NEITHER in present:
             where = f"instances[{kinds.index(_NEITHER)}]"
-            raise RequestError(problem(where, _INSTANCE_RULE, "neither key", _INSTANCE_CURE))
+            raise RequestError.at(where, _INSTANCE_RULE, "neither key", _INSTANCE_CURE)
         if len(present) == 1:
             return Request([_group(instances, kinds[0], limits)])
         groups, places = [], []
@@ -269,8 +282,9 @@ class Reader:
         tail = re.search(r"in([01])(\[\d+\])?$", path)
         if tail and tail[2]:
             limit = self._vocab_sizes[int(tail[1])]
-            return problem(where, f"must be an integer in [0, {limit})", got,
-                           "Use the ids of training.")  # fmt: skip
+            return problem(
+                where, f"must be an integer in [0, {limit})", got, "Use the ids of training."
+            )
         if tail:
             return problem(where, "must be a list of ids", got, "Write [1, 2, 3].")
         if path and not path.endswith("instances"):
@@ -288,18 +302,22 @@ def _listed(document: Any) -> list[Any]:
         return list(document.instances)
     if document.in0 is not UNSET or document.in1 is not UNSET:
         return [document]
-    raise RequestError(problem("body", _BODY_RULE, "an object without them", _INSTANCE_CURE))
+    raise RequestError.at("body", _BODY_RULE, "an object without them", _INSTANCE_CURE)
 
 
 def _group(instances: Sequence[Any], kind: int, limits: Sequence[int]) -> Group:
     """Return instances of one kind with their sequences cut to `limits`."""
     in0, in1 = None, None
     if kind & _IN0:
-        in0 = [ids if len(ids) <= limits[0] else ids[: limits[0]] for ids in
-               [instance.in0 for instance in instances]]  # fmt: skip
+        in0 = [
+            ids if len(ids) <= limits[0] else ids[: limits[0]]
+            for ids in [instance.in0 for instance in instances]
+        ]
     if kind & _IN1:
-        in1 = [ids if len(ids) <= limits[1] else ids[: limits[1]] for ids in
-               [instance.in1 for instance in instances]]  # fmt: skip
+        in1 = [
+            ids if len(ids) <= limits[1] else ids[: limits[1]]
+            for ids in [instance.in1 for instance in instances]
+        ]
     return Group(in0, in1)
 
 
@@ -352,8 +370,11 @@ def render(request: Request, answers: Sequence[Floats], writes: str) -> Iterator
 def _in_order(request: Request, answers: Sequence[Floats]) -> list[dict[str, Floats]]:
     """Return what is said of each instance, in the order of the request."""
     if request.places is None:
-        return [{group.key: row} for group, rows in zip(request.groups, answers, strict=True)
-                for row in rows]  # fmt: skip
+        return [
+            {group.key: row}
+            for group, rows in zip(request.groups, answers, strict=True)
+            for row in rows
+        ]
     predictions: list[dict[str, Floats]] = [{}] * len(request)
     for group, places, rows in zip(request.groups, request.places, answers, strict=True):
         for place, row in zip(places, rows, strict=True):

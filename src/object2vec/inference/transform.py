@@ -89,17 +89,41 @@ class Settings:
     def __post_init__(self) -> None:
         problems = []
         if self.split_type not in (None, "Line", "None"):
-            problems.append(problem("split_type", "must be Line or None", self.split_type,
-                                    "RecordIO and TFRecord are not read."))  # fmt: skip
+            problems.append(
+                problem(
+                    "split_type",
+                    "must be Line or None",
+                    self.split_type,
+                    "RecordIO and TFRecord are not read.",
+                )
+            )
         if self.split_type == "Line" and self.media == JSON:
-            problems.append(problem("split_type", "must be None for application/json", "Line",
-                                    "Split JSON Lines instead."))  # fmt: skip
+            problems.append(
+                problem(
+                    "split_type",
+                    "must be None for application/json",
+                    "Line",
+                    "Split JSON Lines instead.",
+                )
+            )
         if self.strategy not in ("MultiRecord", "SingleRecord"):
-            problems.append(problem("strategy", "must be MultiRecord or SingleRecord",
-                                    self.strategy, "Choose one of them."))  # fmt: skip
+            problems.append(
+                problem(
+                    "strategy",
+                    "must be MultiRecord or SingleRecord",
+                    self.strategy,
+                    "Choose one of them.",
+                )
+            )
         if not 1 <= self.max_payload_mb <= 100:
-            problems.append(problem("max_payload", "must be in [1, 100] megabytes",
-                                    self.max_payload_mb, "Choose another size."))  # fmt: skip
+            problems.append(
+                problem(
+                    "max_payload",
+                    "must be in [1, 100] megabytes",
+                    self.max_payload_mb,
+                    "Choose another size.",
+                )
+            )
         if problems:
             raise ConfigError(join_problems(problems))
 
@@ -267,7 +291,7 @@ class _Worker:
 
     def _too_large(self, where: str, what: str, size: int) -> DataError:
         must = f"must fit into a payload of {self.settings.max_payload_mb} MB, being {what}"
-        return DataError(problem(where, must, f"{size} bytes", "Raise --max-payload, or split it."))
+        return DataError.at(where, must, f"{size} bytes", "Raise --max-payload, or split it.")
 
     def _explain(self, source: Source, line: int, payload: bytes, err: RequestError) -> str:
         """Return the problems of a payload, each with its file and line."""
@@ -307,7 +331,7 @@ def _name_answers(
             if target in answers:
                 cure = "Transform them into different folders."
                 must = f"must have an answer file of its own, not that of {answers[target].name}"
-                raise ConfigError(problem(source.name, must, target, cure))
+                raise ConfigError.at(source.name, must, target, cure)
             answers[target] = source
     return answers
 
@@ -320,7 +344,7 @@ def _relative(name: str, given: str) -> str:
         return path.removeprefix(root).strip("/") or PurePosixPath(path).name
     if name == "<stdin>":
         cure = "Name a file, or use `object2vec predict` or `encode`."
-        raise DataError(problem("input", "must be a file or folder", given, cure))
+        raise DataError.at("input", "must be a file or folder", given, cure)
     path_given = Path(given)
     return Path(name).relative_to(path_given).as_posix() if path_given.is_dir() else Path(name).name
 

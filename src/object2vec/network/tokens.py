@@ -93,8 +93,11 @@ class TokenTable(nn.Module):
     def _empty_lookup(self) -> Lookup:
         """Return a lookup of no sequence."""
         new = self.weight.new_empty
-        return Lookup(new(0, dtype=torch.int32), new(1, dtype=torch.int64).zero_(),
-                      new(0, self.weight.shape[1]))  # fmt: skip
+        return Lookup(
+            new(0, dtype=torch.int32),
+            new(1, dtype=torch.int64).zero_(),
+            new(0, self.weight.shape[1]),
+        )
 
 
 class _RecordedPool(torch.autograd.Function):

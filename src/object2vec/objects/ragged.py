@@ -138,8 +138,8 @@ class Ragged:
         longest = int(lengths.max(initial=0))
         width = longest if width is None else width
         if longest > width:
-            raise DataError(
-                problem("width", "must be at least the longest row", width, f"Use {longest}.")
+            raise DataError.at(
+                "width", "must be at least the longest row", width, f"Use {longest}."
             )
         table = np.zeros((len(self), width), np.int32)  # (n, T)
         table[np.arange(width) < lengths[:, None]] = self.values
@@ -192,7 +192,7 @@ class Ragged:
                 return _from_array(rows, where)
             rows = list(rows)
         if not isinstance(rows, (list, tuple)):
-            raise DataError(problem(where, "must be a column of id sequences", rows, _LIST_CURE))
+            raise DataError.at(where, "must be a column of id sequences", rows, _LIST_CURE)
         return _from_list(rows, where)
 
 
@@ -214,7 +214,7 @@ def _is_row(value: Any) -> bool:
 def _from_array(rows: NDArray[Any], where: str) -> Ragged:
     """Read an array (n, T) of sequences or (n,) of single tokens."""
     if rows.ndim not in (1, 2):
-        raise DataError(problem(where, "must have shape (n,) or (n, T)", rows.shape, _LIST_CURE))
+        raise DataError.at(where, "must have shape (n,) or (n, T)", rows.shape, _LIST_CURE)
     width = rows.shape[1] if rows.ndim == 2 else 1
     lengths = np.full(len(rows), width, np.int64)
     return _checked(rows.ravel(), offsets_of(lengths), where)  # ravel: (n, T) -> (n * T,)
@@ -224,15 +224,15 @@ def _from_columns(values: NDArray[Any], offsets: NDArray[Any], where: str) -> Ra
     """Read a (values, offsets) pair."""
     cure = "Pass a list, not a tuple, if these are two rows."
     if offsets.dtype.kind not in "iu":
-        raise DataError(problem(f"{where} offsets", "must be integers", offsets.dtype.name, cure))
+        raise DataError.at(f"{where} offsets", "must be integers", offsets.dtype.name, cure)
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(values):
         ends = offsets[[0, -1]].tolist() if len(offsets) else []
         must = f"must begin with 0 and end with the number of ids, {len(values)}"
-        raise DataError(problem(f"{where} offsets", must, ends, cure))
+        raise DataError.at(f"{where} offsets", must, ends, cure)
     falls = np.flatnonzero(offsets[1:] < offsets[:-1])
     if len(falls):
         got = offsets[falls[0] : falls[0] + 2].tolist()
-        raise DataError(problem(f"{where}[{falls[0]}]", "must not end before it begins", got, cure))
+        raise DataError.at(f"{where}[{falls[0]}]", "must not end before it begins", got, cure)
     return _checked(values, offsets.astype(np.int64, copy=False), where)
 
 
@@ -244,7 +244,7 @@ def _from_list(rows: Sequence[Any], where: str) -> Ragged:
     if not all(are_rows):
         index = are_rows.index(False)
         cure = f"Write [{rows[index]}]." if isinstance(rows[index], int) else "Write a list of ids."
-        raise DataError(problem(f"{where}[{index}]", ID_LIST_RULE, rows[index], cure))
+        raise DataError.at(f"{where}[{index}]", ID_LIST_RULE, rows[index], cure)
     offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))  # (n + 1,)
     if rows and all(_is_array(row) and row.dtype.kind in "iu" for row in rows):
         return _checked(np.concatenate(rows), offsets, where)
@@ -269,8 +269,9 @@ def _from_arrow(rows: Any, where: str) -> Ragged:
         return Ragged.concatenate([_from_arrow(chunk, where) for chunk in rows.chunks])
     for part in (rows, *([rows.flatten()] if _is_arrow_list(rows.type) else [])):
         if part.null_count:
-            raise DataError(problem(where, "must hold no null", f"{part.null_count} of them",
-                                    "Fill or drop these rows."))  # fmt: skip
+            raise DataError.at(
+                where, "must hold no null", f"{part.null_count} of them", "Fill or drop these rows."
+            )
     if not _is_arrow_list(rows.type):
         return _from_array(rows.to_numpy(zero_copy_only=False), where)
     lengths = rows.value_lengths().to_numpy(zero_copy_only=False)
@@ -287,7 +288,7 @@ def _checked(values: NDArray[Any], offsets: NDArray[np.int64], where: str) -> Ra
     """Return the column if every value is an id."""
     if values.dtype.kind not in "iufO":
         cure = "Convert it to an integer array."
-        raise DataError(problem(where, "must be of an integer type", values.dtype.name, cure))
+        raise DataError.at(where, "must be of an integer type", values.dtype.name, cure)
     bad = (values < 0) | (values > MAX_ID)  # (n_tokens,)
     if values.dtype.kind == "f":
         bad |= values != np.floor(values)  # holds for NaN too
@@ -297,9 +298,11 @@ def _checked(values: NDArray[Any], offsets: NDArray[np.int64], where: str) -> Ra
 
 
 def _refuse(
-    positions: Iterable[int], tokens: Sequence[Any] | NDArray[Any], offsets: NDArray[np.int64],
+    positions: Iterable[int],
+    tokens: Sequence[Any] | NDArray[Any],
+    offsets: NDArray[np.int64],
     where: str,
-) -> None:  # fmt: skip
+) -> None:
     """Raise the error that names the first of these tokens."""
     problems = []
     for position, _ in zip(positions, range(MAX_PROBLEMS), strict=False):

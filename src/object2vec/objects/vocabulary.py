@@ -111,17 +111,15 @@ def _load_object(source: PathLike) -> list[tuple[str, Any]]:
     (file, *others) = list_sources(source)
     cure = 'Write one object, {"the": 1, "of": 2}.'
     if others:
-        raise DataError(
-            problem(str(source), "must be one file", f"{len(others) + 1} of them", cure)
-        )
+        raise DataError.at(str(source), "must be one file", f"{len(others) + 1} of them", cure)
     text = b"".join(block.data for block in read_blocks(file))
     try:
         entries = json.loads(text, object_pairs_hook=_Object)
     except (ValueError, RecursionError) as err:
         must = f"must be a JSON object ({err})"
-        raise DataError(problem(file.name, must, text[:100], cure)) from err
+        raise DataError.at(file.name, must, text[:100], cure) from err
     if not isinstance(entries, _Object):
-        raise DataError(problem(file.name, "must be a JSON object", entries, cure))
+        raise DataError.at(file.name, "must be a JSON object", entries, cure)
     return entries
 
 
@@ -193,13 +191,17 @@ class _VectorReader:
         is_vector = dim > 1 and _to_numbers(fields[1:]) is not None
         if dim != self.dim and (is_header or is_vector):
             cure = f"Use another file, or {dim} dimensions."
-            raise DataError(problem(f"{name}:1", f"must have {self.dim} numbers", dim, cure))
+            raise DataError.at(f"{name}:1", f"must have {self.dim} numbers", dim, cure)
         return is_header
 
     def _take(
-        self, name: str, block: Block, starts: NDArray[np.int64], word_ends: NDArray[np.int64],
+        self,
+        name: str,
+        block: Block,
+        starts: NDArray[np.int64],
+        word_ends: NDArray[np.int64],
         ends: NDArray[np.int64],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Parse the numbers of the lines whose word is wanted; all shapes (lines,)."""
         found: list[int] = []
         numbers: list[bytes] = []

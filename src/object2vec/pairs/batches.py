@@ -95,10 +95,12 @@ class TrainingBatches:
         """Yield the batches of an epoch, from batch number `start` on."""
         generator = random_generator(self.config.seed, _ORDER, epoch)
         orders = [self._shuffled(bucket, generator) for bucket in self.buckets]
-        plan = np.concatenate([
-            np.stack(np.broadcast_arrays(i, np.arange(0, len(order), self.positives)), axis=1)
-            for i, order in enumerate(orders)
-        ])  # (batches, 2): bucket, place of the first record in its order  # fmt: skip
+        plan = np.concatenate(
+            [
+                np.stack(np.broadcast_arrays(i, np.arange(0, len(order), self.positives)), axis=1)
+                for i, order in enumerate(orders)
+            ]
+        )  # (batches, 2): bucket, place of the first record in its order
         if len(orders) > 1:
             plan = generator.permutation(plan)
         for index, (bucket, at) in enumerate(plan[start:].tolist(), start):

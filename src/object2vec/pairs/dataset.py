@@ -146,10 +146,10 @@ class Pairs:
         names = set(columns.keys()) | ({"label"} if default_label is not None else set())
         if missing := {"in0", "in1", "label"} - names:
             must = f'must have the column "{min(missing)}"'
-            raise DataError(problem(name, must, list(columns.keys()), "Add it."))
+            raise DataError.at(name, must, list(columns.keys()), "Add it.")
         in0 = Ragged.build(columns["in0"], "in0")
         if not len(in0):
-            raise DataError(problem(name, "must hold at least one record", "none", _RECORD_CURE))
+            raise DataError.at(name, "must hold at least one record", "none", _RECORD_CURE)
         has_label = "label" in set(columns.keys())
         label = columns["label"] if has_label else np.full(len(in0), default_label)
         return cls.build(in0=in0, in1=columns["in1"], label=label, source=name)
@@ -179,8 +179,8 @@ class Pairs:
         }
         lengths = {name: len(column) for name, column in columns.items() if column is not None}
         if len(set(lengths.values())) > 1:
-            raise DataError(
-                problem(source, "must have columns of one length", lengths, "Check the columns.")
+            raise DataError.at(
+                source, "must have columns of one length", lengths, "Check the columns."
             )
         return cls(**columns, source=source)  # type: ignore[arg-type]
 
@@ -201,7 +201,7 @@ def _are_paths(source: Any) -> bool:
 def _to_columns(records: Any, default_label: float | None, name: str) -> dict[str, list[Any]]:
     """Return the columns of a list of dicts."""
     if not isinstance(records, Sequence):
-        raise DataError(problem(name, "must be a path, records or columns", records, _RECORD_CURE))
+        raise DataError.at(name, "must be a path, records or columns", records, _RECORD_CURE)
     default = {} if default_label is None else {"label": default_label}
     columns: dict[str, list[Any]] = {"in0": [], "in1": [], "label": []}
     problems = []
@@ -227,13 +227,19 @@ def _labels(label: Any) -> NDArray[np.float32]:
     if array.dtype.kind not in "biuf" or array.ndim != 1:
         got = f"{array.dtype.name} of shape {array.shape}"
         cure = "Pass one number per record."
-        raise DataError(problem("label", "must be a one-dimensional array of numbers", got, cure))
+        raise DataError.at("label", "must be a one-dimensional array of numbers", got, cure)
     with np.errstate(over="ignore"):
         numbers = array.astype(np.float32, copy=False)  # (n,)
     bad = np.flatnonzero(~np.isfinite(numbers))[:MAX_PROBLEMS]
     if len(bad):
-        raise DataError(join_problems([
-            problem(f"label[{i}]", "must be a finite number", array[i].item(), "Fix the label.")
-            for i in bad
-        ]))  # fmt: skip
+        raise DataError(
+            join_problems(
+                [
+                    problem(
+                        f"label[{i}]", "must be a finite number", array[i].item(), "Fix the label."
+                    )
+                    for i in bad
+                ]
+            )
+        )
     return numbers

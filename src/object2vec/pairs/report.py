@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
-from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.mapped import release_pages
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.statistics import SideStatistics
@@ -152,8 +152,9 @@ def check(
     """
     if pairs.in0 is None or pairs.in1 is None or pairs.label is None or not len(pairs):
         cure = "Give each record in0, in1 and label."
-        raise DataError(problem(channel, "must hold records with both sides and labels",
-                                f"{len(pairs)} records", cure))  # fmt: skip
+        raise DataError.at(
+            channel, "must hold records with both sides and labels", f"{len(pairs)} records", cure
+        )
     problems: list[_Problem] = []
     sides = []
     facts = (pairs.statistics.in0, pairs.statistics.in1)
@@ -220,11 +221,14 @@ def _check_side(
             room = MAX_PROBLEMS - len(bad)
             bad += zip((rows[:room] + start).tolist(), ids[:room].tolist(), strict=True)
     problems = [
-        (row, f'Inconsistent vocab for in{side} found. Vocab id "{token}" is not less than '
-              f"vocab_size={vocab_size}. Raise enc{side}_vocab_size to at least {largest + 1} "
-              "or fix the id.")
+        (
+            row,
+            f'Inconsistent vocab for in{side} found. Vocab id "{token}" is not less than '
+            f"vocab_size={vocab_size}. Raise enc{side}_vocab_size to at least {largest + 1} "
+            "or fix the id.",
+        )
         for row, token in bad
-    ]  # fmt: skip
+    ]
     return SideReport(tokens, truncated_rows, facts.empty_rows, padding_rows), problems
 
 

@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import DataError, StorageError, problem
+from object2vec.errors import DataError, StorageError
 from object2vec.files.sources import Source, read_raw, unreadable
 from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
 from object2vec.objects.ragged import Ragged, Rows, offsets_of
@@ -41,10 +41,13 @@ from object2vec.reading.jsonl import Chunk, line_of, read_columns
 VERSION = 1
 
 _DTYPES: dict[str, np.dtype[Any]] = {
-    "in0.values": np.dtype(np.int32), "in0.offsets": np.dtype(np.int64),
-    "in1.values": np.dtype(np.int32), "in1.offsets": np.dtype(np.int64),
-    "label": np.dtype(np.float32), "blank_lines": np.dtype(np.int64),
-}  # fmt: skip
+    "in0.values": np.dtype(np.int32),
+    "in0.offsets": np.dtype(np.int64),
+    "in1.values": np.dtype(np.int32),
+    "in1.offsets": np.dtype(np.int64),
+    "label": np.dtype(np.float32),
+    "blank_lines": np.dtype(np.int64),
+}
 _META = "meta.json"
 _FOLDER_NAME = "[0-9a-f]{32}"
 _SAMPLE_BYTES = 64 << 10
@@ -124,9 +127,11 @@ class Cached:
 
 
 def open_or_build(
-    sources: Sequence[Source], *, cache_dir: str | os.PathLike[str] | None = None,
+    sources: Sequence[Source],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
     default_label: float | None = None,
-) -> Cached:  # fmt: skip
+) -> Cached:
     """Return the records of `sources`, from the cache if they were read before.
 
     Parameters
@@ -180,11 +185,11 @@ def _build(folder: Path, sources: Sequence[Source], default_label: float | None)
                 writer.append(chunk)
         if not writer.in0.rows:
             cure = "Check that this is the right input."
-            raise DataError(problem(names, "must hold at least one record", "none", cure))
+            raise DataError.at(names, "must hold at least one record", "none", cure)
         for path, stamp in zip(paths, stamps, strict=True):
             if _stamp(path) != stamp:
                 must, cure = "must not change while it is read", "Wait until it is written."
-                raise DataError(problem(str(path), must, "a new size or time", cure))
+                raise DataError.at(str(path), must, "a new size or time", cure)
         (work / _META).write_bytes(msgspec.json.encode(writer.meta()))
     _log.info("Read %d pairs in %.1f s", writer.in0.rows, time.perf_counter() - start)
 
@@ -364,8 +369,10 @@ def _writable_root(cache_dir: str | os.PathLike[str] | None) -> Path:
     temporary = _temporary_root()
     _log.warning(
         "%s cannot hold cached records (%s); they go to %s and are gone when this process ends.",
-        root, reason, temporary,
-    )  # fmt: skip
+        root,
+        reason,
+        temporary,
+    )
     return temporary
 
 

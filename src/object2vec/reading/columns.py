@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import StorageError, problem
+from object2vec.errors import StorageError
 
 
 class ColumnFile:
@@ -58,8 +58,10 @@ class ColumnFile:
         places = self._first + size * starts.astype(np.int64)  # (m,) bytes
         content = np.empty(int(lengths.sum()), self._dtype)
         if not read_runs(self._descriptor, places, size * lengths, content):
-            raise StorageError(
-                problem(str(self._path), "must stay readable", "an error or its end",
-                        "Check the disk, then start again: it is made anew if it is gone.")
-            )  # fmt: skip
+            raise StorageError.at(
+                str(self._path),
+                "must stay readable",
+                "an error or its end",
+                "Check the disk, then start again: it is made anew if it is gone.",
+            )
         return content

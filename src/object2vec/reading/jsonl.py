@@ -130,8 +130,12 @@ def read_columns(
             break
         if not reader.problems:
             columns = {name: found.columns.get(name) for name in presence}
-            yield Chunk(**columns, source=source.name, first_line=block.first_line,
-                        blank_lines=found.blank_lines)  # fmt: skip
+            yield Chunk(
+                **columns,
+                source=source.name,
+                first_line=block.first_line,
+                blank_lines=found.blank_lines,
+            )
     if reader.problems:
         raise DataError(join_problems(reader.problems))
 

@@ -86,9 +86,12 @@ def _key(data, i):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
         bit = _IN0 if data[i + 3] == 48 else (_IN1 if data[i + 3] == 49 else 0)
         i += 4
     elif (
-        data[i + 1] == 108 and data[i + 2] == 97 and data[i + 3] == 98 and data[i + 4] == 101
+        data[i + 1] == 108
+        and data[i + 2] == 97
+        and data[i + 3] == 98
+        and data[i + 4] == 101
         and data[i + 5] == 108
-    ):  # label  # fmt: skip
+    ):  # label
         bit = _LABEL
         i += 6
     if bit == 0 or data[i] != 34:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, TextIO
 
-from object2vec.errors import StorageError, problem
+from object2vec.errors import StorageError
 from object2vec.reporting.events import Event, write_line
 
 
@@ -74,4 +74,4 @@ class MetricsFile:
 
     def _unwritable(self, err: OSError) -> StorageError:
         cure = "Free some space, or choose a folder that can be written."
-        return StorageError(problem(str(self._path), "must be writable", err.strerror, cure))
+        return StorageError.at(str(self._path), "must be writable", err.strerror, cure)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Literal, TextIO
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 from object2vec.reporting.aws_log import SageMakerReporter
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.json import JsonReporter
@@ -63,6 +63,6 @@ def reporter(
         return SageMakerReporter(stream, host, entrypoint=entrypoint, provided=provided)
     if log_format == "json":
         return JsonReporter(stream)
-    raise ConfigError(
-        problem("log_format", f"must be one of {LOG_FORMATS}", log_format, "Choose one of them.")
+    raise ConfigError.at(
+        "log_format", f"must be one of {LOG_FORMATS}", log_format, "Choose one of them."
     )

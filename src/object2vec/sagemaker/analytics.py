@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from object2vec.errors import ConfigError, MissingExtraError, problem
+from object2vec.errors import ConfigError, MissingExtraError
 from object2vec.reporting.aws_log import METRIC_DEFINITIONS
 from object2vec.sagemaker.jobs import TrainingJob
 
@@ -41,7 +41,7 @@ class TrainingJobAnalytics:
         for name in self.metric_names:
             if name not in _METRICS:
                 cure = f"They are {', '.join(METRIC_NAMES)}."
-                raise ConfigError(problem("metric_names", "must be known metrics", name, cure))
+                raise ConfigError.at("metric_names", "must be known metrics", name, cure)
         self._job = TrainingJob(training_job_name)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ class TrainingJobAnalytics:
             import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as err:
             cure = "Run: pip install pandas, or call rows()."
-            raise MissingExtraError(problem("dataframe", "needs pandas", str(err), cure)) from err
+            raise MissingExtraError.at("dataframe", "needs pandas", str(err), cure) from err
         return pd.DataFrame(self.rows(), columns=["timestamp", "metric_name", "value"])
 
 

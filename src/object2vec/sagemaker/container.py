@@ -123,7 +123,7 @@ def _read_port(environ: Mapping[str, str]) -> int:
     text = environ.get(PORT_VARIABLE) or _DEFAULT_PORT
     if not (text.isascii() and text.isdigit() and int(text) < 1 << 16):
         cure = "Correct or unset the variable."
-        raise ConfigError(problem(PORT_VARIABLE, "must be a port", text, cure))
+        raise ConfigError.at(PORT_VARIABLE, "must be a port", text, cure)
     return int(text)
 
 
@@ -231,7 +231,7 @@ def _read_object(path: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError, RecursionError) as err:
         cure = "Write names and values, all strings."
-        raise ConfigError(problem(str(path), "must be a JSON object", str(err), cure)) from err
+        raise ConfigError.at(str(path), "must be a JSON object", str(err), cure) from err
     return document
 
 
@@ -240,10 +240,12 @@ def _read_host(layout: Layout) -> str:
     resources = _read_object(layout.resource_config) or {}
     hosts = resources.get("hosts", [])
     if len(hosts) > 1:
-        raise ConfigError(
-            problem(layout.resource_config.name, "must name one host: training uses one machine",
-                    hosts, "Set the instance count to 1 and, for speed, take a larger one.")
-        )  # fmt: skip
+        raise ConfigError.at(
+            layout.resource_config.name,
+            "must name one host: training uses one machine",
+            hosts,
+            "Set the instance count to 1 and, for speed, take a larger one.",
+        )
     return str(resources.get("current_host", _DEFAULT_HOST))
 
 
@@ -255,8 +257,11 @@ def _read_channels(layout: Layout) -> dict[str, Path]:
         described = {path.name: {} for path in found if not path.name.startswith(".")}
     problems = [text for item in sorted(described.items()) for text in _channel_problems(*item)]
     if "train" not in described:
-        problems.append(problem("channel train", "must be given", sorted(described),
-                                "Add a channel of this name."))  # fmt: skip
+        problems.append(
+            problem(
+                "channel train", "must be given", sorted(described), "Add a channel of this name."
+            )
+        )
     if problems:
         raise ConfigError(join_problems(problems))
     return {name: layout.channel(name) for name in CHANNELS if name in described}
@@ -265,21 +270,31 @@ def _read_channels(layout: Layout) -> dict[str, Path]:
 def _channel_problems(name: str, facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with a channel's description."""
     if name not in CHANNELS:
-        yield problem(f"channel {name}", f"must be one of {', '.join(CHANNELS)}", name,
-                      "Rename or remove it.")  # fmt: skip
+        yield problem(
+            f"channel {name}", f"must be one of {', '.join(CHANNELS)}", name, "Rename or remove it."
+        )
         return
     mode = facts.get("TrainingInputMode") or "File"
     if mode not in ("File", "FastFile"):
-        yield problem(f"channel {name}", "must have input mode File or FastFile", mode,
-                      "Pipe mode is not supported, as in AWS's Object2Vec.")  # fmt: skip
+        yield problem(
+            f"channel {name}",
+            "must have input mode File or FastFile",
+            mode,
+            "Pipe mode is not supported, as in AWS's Object2Vec.",
+        )
     wrapper = facts.get("RecordWrapperType") or "None"
     if wrapper != "None":
-        yield problem(f"channel {name}", "must have RecordWrapperType None", wrapper,
-                      "Use JSON Lines.")  # fmt: skip
+        yield problem(
+            f"channel {name}", "must have RecordWrapperType None", wrapper, "Use JSON Lines."
+        )
     content_type = str(facts.get("ContentType") or _CONTENT_TYPES[0])
     if name != "auxiliary" and content_type.partition(";")[0].strip() not in _CONTENT_TYPES:
-        yield problem(f"channel {name}", f"must have the content type {_CONTENT_TYPES[0]}",
-                      content_type, "Write one JSON object per line.")  # fmt: skip
+        yield problem(
+            f"channel {name}",
+            f"must have the content type {_CONTENT_TYPES[0]}",
+            content_type,
+            "Write one JSON object per line.",
+        )
 
 
 def _fail(layout: Layout, err: Exception) -> int:

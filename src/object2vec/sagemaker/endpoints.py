@@ -67,8 +67,10 @@ def invoke(name: str, body: bytes, content_type: str, accept: str) -> tuple[byte
     """
     request = urllib.request.Request(
         f"http://{_HOST}:{_port(name)}/invocations",
-        data=body, headers={"Content-Type": content_type, "Accept": accept}, method="POST",
-    )  # fmt: skip
+        data=body,
+        headers={"Content-Type": content_type, "Accept": accept},
+        method="POST",
+    )
     try:
         with urllib.request.urlopen(request, timeout=_REQUEST_S) as answer:
             return answer.read(), answer.headers.get("Content-Type", "")
@@ -102,7 +104,7 @@ def _port(name: str) -> int:
     facts = jobs.read_job(jobs.jobs_root() / name)
     if "port" not in facts:
         cure = "Use the name that deploy gave."
-        raise ConfigError(problem("endpoint name", "must be an endpoint", name, cure))
+        raise ConfigError.at("endpoint name", "must be an endpoint", name, cure)
     return int(facts["port"])
 
 

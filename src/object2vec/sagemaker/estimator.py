@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 from object2vec.sagemaker import image_uris, jobs
 from object2vec.sagemaker.analytics import TrainingJobAnalytics, final_metrics
 from object2vec.sagemaker.inputs import TrainingInput
@@ -138,14 +138,21 @@ class Estimator:
         channels = {name: TrainingInput.of(value) for name, value in given.items()}
         unused = ", ".join(f"{name}={value!r}" for name, value in self.aws_only.items())
         facts = {
-            "image_uri": self.image_uri, "output_path": self.output_path,
-            "base_job_name": self.base_job_name, "instance_count": self.instance_count,
+            "image_uri": self.image_uri,
+            "output_path": self.output_path,
+            "base_job_name": self.base_job_name,
+            "instance_count": self.instance_count,
             "note": f"A local job has no use for {unused}.\n" if unused else "",
-        }  # fmt: skip
+        }
         self.latest_training_job = TrainingJob.start(
-            job_name or jobs.new_name(self.base_job_name), self._hyperparameters, channels,
-            self.instance_count, self.environment, facts, self.checkpoint_s3_uri,
-        )  # fmt: skip
+            job_name or jobs.new_name(self.base_job_name),
+            self._hyperparameters,
+            channels,
+            self.instance_count,
+            self.environment,
+            facts,
+            self.checkpoint_s3_uri,
+        )
         if wait:
             self.latest_training_job.wait(logs=bool(logs) and logs != "None")
 
@@ -202,10 +209,12 @@ class Estimator:
         """
         job = TrainingJob(training_job_name)
         estimator = cls(
-            job.facts["image_uri"], instance_count=job.facts["instance_count"],
-            output_path=job.facts["output_path"], base_job_name=job.facts["base_job_name"],
+            job.facts["image_uri"],
+            instance_count=job.facts["instance_count"],
+            output_path=job.facts["output_path"],
+            base_job_name=job.facts["base_job_name"],
             hyperparameters=job.hyperparameters,
-        )  # fmt: skip
+        )
         estimator.latest_training_job = job
         return estimator
 
@@ -213,7 +222,7 @@ class Estimator:
     def _job(self) -> TrainingJob:
         if self.latest_training_job is None:
             cure = "Call fit, or Estimator.attach."
-            raise ConfigError(problem("Estimator", "must have run a job", None, cure))
+            raise ConfigError.at("Estimator", "must have run a job", None, cure)
         return self.latest_training_job
 
 
@@ -247,4 +256,4 @@ def _check_names(given: Mapping[str, Any]) -> None:
         if name not in _AWS_ONLY:
             near = difflib.get_close_matches(name, _AWS_ONLY | _OWN, n=1, cutoff=0.0)[0]
             cure = f"Did you mean {near}?"
-            raise ConfigError(problem(name, "must be an argument of the SDK", given[name], cure))
+            raise ConfigError.at(name, "must be an argument of the SDK", given[name], cure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 from object2vec.version import VERSION
 
 
@@ -30,7 +30,7 @@ def retrieve(framework: str, region: str | None = None, *args: Any, **kwargs: An
     """
     if framework != "object2vec":
         cure = "Only Object2Vec is here."
-        raise ConfigError(problem("framework", "must be object2vec", framework, cure))
+        raise ConfigError.at("framework", "must be object2vec", framework, cure)
     return f"object2vec:{VERSION}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 
 PathLike = str | os.PathLike[str]
 
@@ -47,7 +47,7 @@ class TrainingInput:
     ) -> None:
         if s3_data_type != "S3Prefix":
             cure = "Name the file, folder or prefix itself."
-            raise ConfigError(problem("s3_data_type", "must be S3Prefix", s3_data_type, cure))
+            raise ConfigError.at("s3_data_type", "must be S3Prefix", s3_data_type, cure)
         self.s3_data = os.fspath(s3_data)
         self.facts: dict[str, Any] = {
             "ContentType": content_type,
@@ -72,7 +72,7 @@ class TrainingInput:
         if isinstance(value, (str, os.PathLike)):
             return cls(value)
         cure = "Pass {'train': 'train.jsonl'} or TrainingInput('train.jsonl')."
-        raise ConfigError(problem("inputs", "must be paths, URLs or TrainingInput", value, cure))
+        raise ConfigError.at("inputs", "must be paths, URLs or TrainingInput", value, cure)
 
 
 s3_input = TrainingInput  # its name in the SDK's first version, which AWS's notebooks use

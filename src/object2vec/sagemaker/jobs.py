@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 from object2vec.files.remote import download, is_url, join, write_object
 from object2vec.files.whole import TEMPORARY_PREFIX
 from object2vec.sagemaker.exceptions import UnexpectedStatusException
@@ -66,13 +66,13 @@ def new_folder(name: str) -> Path:
     """
     if not _NAME.fullmatch(name):
         must = "must be 1 to 63 letters, digits and hyphens"
-        raise ConfigError(problem("job name", must, name, "Choose another name."))
+        raise ConfigError.at("job name", must, name, "Choose another name.")
     folder = jobs_root() / name
     try:
         folder.mkdir(parents=True)
     except FileExistsError as err:
         must = "must be new"
-        raise ConfigError(problem("job name", must, name, "Choose another name.")) from err
+        raise ConfigError.at("job name", must, name, "Choose another name.") from err
     return folder
 
 
@@ -95,9 +95,12 @@ def start_process(
     with (folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "object2vec", *arguments],
-            env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     _processes[folder] = process
     document = {**facts, "pid": process.pid, "started": time.time()}
     fresh = folder / f"{TEMPORARY_PREFIX}job.json"
@@ -116,10 +119,12 @@ def read_job(folder: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
-        raise ConfigError(
-            problem("job name", f"must be a job in {folder.parent}", folder.name,
-                    f"Check the name, and the folder ({JOBS_VARIABLE}).")
-        ) from err  # fmt: skip
+        raise ConfigError.at(
+            "job name",
+            f"must be a job in {folder.parent}",
+            folder.name,
+            f"Check the name, and the folder ({JOBS_VARIABLE}).",
+        ) from err
     return document
 
 
@@ -254,8 +259,9 @@ class TrainingJob:
         (folder / "log.txt").write_text(facts["note"], encoding="utf-8")
         own = {BASE_DIR_VARIABLE: str(folder), "TRAINING_JOB_NAME": name}
         sources = {channel: given.s3_data for channel, given in channels.items()}
-        start_process(folder, ["sagemaker", "train"], {**environment, **own},
-                      {**facts, "channels": sources})  # fmt: skip
+        start_process(
+            folder, ["sagemaker", "train"], {**environment, **own}, {**facts, "channels": sources}
+        )
         return cls(name)
 
     @property
@@ -349,7 +355,7 @@ def _link_checkpoints(folder: str, target: Path) -> None:
     if is_url(folder):
         cure = "Copy checkpoints to and from the object store yourself."
         must = "must be a folder of this machine for a local job"
-        raise ConfigError(problem("checkpoint_s3_uri", must, folder, cure))
+        raise ConfigError.at("checkpoint_s3_uri", must, folder, cure)
     path = Path(folder).absolute()
     path.mkdir(parents=True, exist_ok=True)
     target.symlink_to(path, target_is_directory=True)
@@ -368,7 +374,7 @@ def _fetch(source: str, target: Path) -> None:
     path = Path(source).absolute()
     if not path.exists():
         cure = "Check the name and the folder you are in."
-        raise ConfigError(problem(source, "must be a file or folder", "nothing there", cure))
+        raise ConfigError.at(source, "must be a file or folder", "nothing there", cure)
     target.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         _link(path, target)

@@ -82,6 +82,8 @@ class Model:
     ) -> Transformer:
         """Return what answers whole files; `options` are those of `Transformer`."""
         return Transformer(
-            self.model_data, instance_count, instance_type,
+            self.model_data,
+            instance_count,
+            instance_type,
             **{"env": self.env, "base_transform_job_name": self.base_name, **options},
-        )  # fmt: skip
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from object2vec.errors import ConfigError, problem
+from object2vec.errors import ConfigError
 from object2vec.sagemaker import jobs
 from object2vec.sagemaker.exceptions import UnexpectedStatusException
 
@@ -53,9 +53,10 @@ class Transformer:
         self.output_path = None if output_path is None else os.fspath(output_path)
         self.base_transform_job_name = base_transform_job_name
         self._options = {
-            "--strategy": strategy, "--accept": accept,
+            "--strategy": strategy,
+            "--accept": accept,
             "--max-payload": None if max_payload is None else str(max_payload),
-        }  # fmt: skip
+        }
         self.latest_transform_job: str | None = None
         self._shown: str | None = None  # the job whose log was printed
 
@@ -94,7 +95,7 @@ class Transformer:
         """
         if data_type != "S3Prefix":
             cure = "Name the file, folder or prefix itself."
-            raise ConfigError(problem("data_type", "must be S3Prefix", data_type, cure))
+            raise ConfigError.at("data_type", "must be S3Prefix", data_type, cure)
         name = job_name or jobs.new_name(self.base_transform_job_name)
         folder = jobs.new_folder(name)
         self.output_path = self.output_path or str(folder / "output")
@@ -117,7 +118,7 @@ class Transformer:
             If a file has failed.
         """
         if self.latest_transform_job is None:
-            raise ConfigError(problem("wait", "needs a job", None, "Call transform first."))
+            raise ConfigError.at("wait", "needs a job", None, "Call transform first.")
         folder = jobs.jobs_root() / self.latest_transform_job
         if logs and self._shown != folder.name:
             self._shown = folder.name

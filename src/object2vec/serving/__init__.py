@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from object2vec.errors import MissingExtraError, problem
+from object2vec.errors import MissingExtraError
 
 _missing = [
     name for name in ("starlette", "uvicorn", "orjson", "prometheus_client") if not find_spec(name)
 ]
 if _missing:
-    raise MissingExtraError(
-        problem("object2vec.serving", "must find the packages of the extra 'serve'",
-                f"no {', '.join(_missing)}", "Run: pip install 'object2vec[serve]'")
-    )  # fmt: skip
+    raise MissingExtraError.at(
+        "object2vec.serving",
+        "must find the packages of the extra 'serve'",
+        f"no {', '.join(_missing)}",
+        "Run: pip install 'object2vec[serve]'",
+    )

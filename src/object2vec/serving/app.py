@@ -92,10 +92,12 @@ class Server:
     def _hold(self, size: int) -> None:
         """Count bytes that will stay in memory; refuse what would be too many."""
         if self._held_bytes and self._held_bytes + size > self.settings.max_held_bytes:
-            raise Overloaded(
-                problem("the server", "must have memory for the request",
-                        f"{self._held_bytes} bytes in flight", "Send it again after 1 s.")
-            )  # fmt: skip
+            raise Overloaded.at(
+                "the server",
+                "must have memory for the request",
+                f"{self._held_bytes} bytes in flight",
+                "Send it again after 1 s.",
+            )
         self._held_bytes += size
 
     def keep(self, size: int) -> None:
@@ -118,14 +120,18 @@ class Server:
             state = "shutting down" if self.is_draining else "loading its model"
             raise RequestError(f"the server: is {state}. Send the request again soon.", status=503)
         form = negotiate(
-            headers.get(b"content-type", ""), headers.get(b"accept", ""),
+            headers.get(b"content-type", ""),
+            headers.get(b"accept", ""),
             self.settings.default_accept,
-        )  # fmt: skip
+        )
         if headers.get(b"content-encoding", "identity").lower() != "identity":
-            raise RequestError(
-                problem("Content-Encoding", "must be identity", headers[b"content-encoding"],
-                        "Send the body uncompressed."), status=415
-            )  # fmt: skip
+            raise RequestError.at(
+                "Content-Encoding",
+                "must be identity",
+                headers[b"content-encoding"],
+                "Send the body uncompressed.",
+                status=415,
+            )
         length = _content_length(headers)
         held = min(length or self.settings.max_payload_bytes, self.settings.max_payload_bytes)
         self._hold(held)
@@ -171,9 +177,8 @@ class Server:
 
     def _too_large(self, size: int) -> RequestError:
         limit = self.settings.max_payload_bytes
-        return RequestError(
-            problem("body", f"must have at most {limit} bytes", size, "Split the request."),
-            status=413,
+        return RequestError.at(
+            "body", f"must have at most {limit} bytes", size, "Split the request.", status=413
         )
 
     def _check_size(self, request: Request) -> None:
@@ -181,10 +186,13 @@ class Server:
         assert self.engine is not None
         limit = self.settings.max_answer_numbers // self.engine.width
         if len(request) > max(limit, 1):
-            raise RequestError(
-                problem("instances", f"must be at most {limit} for this model", len(request),
-                        "Split the request."), status=413
-            )  # fmt: skip
+            raise RequestError.at(
+                "instances",
+                f"must be at most {limit} for this model",
+                len(request),
+                "Split the request.",
+                status=413,
+            )
 
 
 class Invocations:
@@ -367,8 +375,8 @@ def _load(
             outcome = err
         except Exception as err:
             _logger.exception("The model could not be loaded.")
-            outcome = ArtifactError(
-                problem(str(path), "must be loaded", type(err).__name__, "The log tells more.")
+            outcome = ArtifactError.at(
+                str(path), "must be loaded", type(err).__name__, "The log tells more."
             )
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(done, outcome)
@@ -412,8 +420,8 @@ def _routes(server: Server, invocations: Invocations) -> list[Route]:
     async def execution_parameters(request: HttpRequest) -> Response:
         payload = min(max(server.settings.max_payload_bytes // MIB, 1), _MAX_TRANSFORM_MIB)
         concurrent = min(os.cpu_count() or 1, _MAX_TRANSFORM_MIB // payload)
-        return JSONResponse({"MaxConcurrentTransforms": concurrent, "BatchStrategy": "MULTI_RECORD",
-                             "MaxPayloadInMB": payload})  # fmt: skip
+        limits = {"MaxConcurrentTransforms": concurrent, "MaxPayloadInMB": payload}
+        return JSONResponse({"BatchStrategy": "MULTI_RECORD"} | limits)
 
     async def metrics(request: HttpRequest) -> Response:
         return Response(server.metrics.render(), media_type=server.metrics.media_type)
@@ -421,10 +429,15 @@ def _routes(server: Server, invocations: Invocations) -> list[Route]:
     async def people(request: HttpRequest) -> Response:
         is_open = request.scope.get("object2vec.authorized", True)
         html, policy = page(server.engine, is_open)
-        return HTMLResponse(html, headers={
-            "Content-Security-Policy": policy, "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-        })  # fmt: skip
+        return HTMLResponse(
+            html,
+            headers={
+                "Content-Security-Policy": policy,
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+            },
+        )
 
     runtime = Invocations(server, refuse_as_runtime)
     return [

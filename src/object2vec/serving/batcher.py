@@ -24,7 +24,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import RequestError, problem
+from object2vec.errors import RequestError
 from object2vec.inference.instances import Group
 from object2vec.serving.settings import Settings
 
@@ -186,11 +186,13 @@ class Batcher:
         fits = self.waiting_units + units <= self._settings.queue_units
         if self.waiting_units and not (fits and wait_s <= self._settings.timeout_s / 2):
             retry_after_s = min(max(math.ceil(wait_s), 1), 60)
-            raise Overloaded(
-                problem("the server", "must have room in its queue",
-                        f"{self.waiting_units} instances and tokens waiting",
-                        f"Send the request again after {retry_after_s} s."), retry_after_s
-            )  # fmt: skip
+            raise Overloaded.at(
+                "the server",
+                "must have room in its queue",
+                f"{self.waiting_units} instances and tokens waiting",
+                f"Send the request again after {retry_after_s} s.",
+                retry_after_s=retry_after_s,
+            )
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start a batch soon, unless one runs or is about to."""

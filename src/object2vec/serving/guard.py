@@ -28,8 +28,9 @@ class Guard:
             if not scope["object2vec.authorized"] and scope["path"] not in ("/ping", "/"):
                 response = JSONResponse(
                     {"error": "Authorization: must be Bearer and the server's token. Ask for it."},
-                    401, {"WWW-Authenticate": "Bearer"},
-                )  # fmt: skip
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)

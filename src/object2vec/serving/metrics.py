@@ -62,9 +62,11 @@ class Metrics:
             "object2vec_waiting_units", "Instances plus tokens in the queue.", registry=to
         )
         self.ready = Gauge(
-            "object2vec_ready_workers", "Workers whose model is loaded.",
-            multiprocess_mode="livesum", registry=to,
-        )  # fmt: skip
+            "object2vec_ready_workers",
+            "Workers whose model is loaded.",
+            multiprocess_mode="livesum",
+            registry=to,
+        )
 
     def render(self) -> bytes:
         """Return all values in Prometheus's text form; those of all workers if there are more."""

@@ -64,11 +64,13 @@ def _facts(engine: Engine) -> str:
     """Return what is known of the model as a definition list."""
     config = engine.config
     rows = [
-        (f"Encoder {encoder.side}",
-         f"{encoder.network}, {encoder.vocab_size:,} ids, "
-         f"at most {encoder.max_seq_len} in a sequence")
+        (
+            f"Encoder {encoder.side}",
+            f"{encoder.network}, {encoder.vocab_size:,} ids, "
+            f"at most {encoder.max_seq_len} in a sequence",
+        )
         for encoder in config.encoders
-    ]  # fmt: skip
+    ]
     output = (
         f"probabilities of {config.num_classes} classes" if config.is_classifier else "one number"
     )

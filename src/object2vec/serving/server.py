@@ -30,7 +30,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
-from object2vec.errors import ConfigError, Object2VecError, problem
+from object2vec.errors import ConfigError, Object2VecError
 from object2vec.files.archive import model_folder
 from object2vec.serving.app import create_app
 from object2vec.serving.metrics import SHARED_FOLDER
@@ -113,10 +113,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, OverflowError) as err:
         got = getattr(err, "strerror", None) or str(err)
-        raise ConfigError(
-            problem(f"{host}:{port}", "must be a free address of this machine", got,
-                    "Choose another --port or --host.")
-        ) from err  # fmt: skip
+        raise ConfigError.at(
+            f"{host}:{port}",
+            "must be a free address of this machine",
+            got,
+            "Choose another --port or --host.",
+        ) from err
     with listener:
         yield listener
 
@@ -168,10 +170,17 @@ def _serve(folder: Path, listener: socket.socket, settings: Settings, log_level:
 
     app = create_app(folder, settings, on_loaded)
     config = uvicorn.Config(
-        app, ws="none", lifespan="on", log_config=None, access_log=log_level == "debug",
-        server_header=False, proxy_headers=False, timeout_keep_alive=75, backlog=2048,
+        app,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=log_level == "debug",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        backlog=2048,
         timeout_graceful_shutdown=GRACE_S,
-    )  # fmt: skip
+    )
     process = _Process(config, app)
     process.run(sockets=[listener])
     failure = app.state.server.failure

@@ -124,23 +124,33 @@ def _token(text: str) -> str:
 
 _VARIABLES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "MAX_CONTENT_LENGTH": (
-        "max_payload_bytes", "must be bytes in [1, 1073741824]", _whole(1, 1 << 30),
+        "max_payload_bytes",
+        "must be bytes in [1, 1073741824]",
+        _whole(1, 1 << 30),
     ),
     "SAGEMAKER_MAX_PAYLOAD_IN_MB": (
-        "batch_payload_bytes", "must be an integer in [1, 100]", _whole(1, 100, MIB),
+        "batch_payload_bytes",
+        "must be an integer in [1, 100]",
+        _whole(1, 100, MIB),
     ),
     "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": (
-        "default_accept", f"must be {JSON} or {JSON_LINES}", _one_of(JSON, JSON_LINES),
+        "default_accept",
+        f"must be {JSON} or {JSON_LINES}",
+        _one_of(JSON, JSON_LINES),
     ),
     "INFERENCE_PREFERRED_MODE": (
-        "preferred_mode", f"must be {' or '.join(MODES)}", _one_of(*MODES),
+        "preferred_mode",
+        f"must be {' or '.join(MODES)}",
+        _one_of(*MODES),
     ),
     "SAGEMAKER_MODEL_SERVER_WORKERS": ("workers", "must be in [1, 64]", _whole(1, 64)),
     "SAGEMAKER_MODEL_SERVER_TIMEOUT": (
-        "timeout_s", "must be seconds in [0.001, 3600]", _real(0.001, 3600),
+        "timeout_s",
+        "must be seconds in [0.001, 3600]",
+        _real(0.001, 3600),
     ),
     "OBJECT2VEC_TOKEN": ("token", "must be printable ASCII without spaces", _token),
     "OBJECT2VEC_BATCH_INSTANCES": ("batch_instances", "must be in [1, 65536]", _whole(1, 65536)),
     "OBJECT2VEC_BATCH_WAIT_MS": ("batch_wait_ms", "must be in [0, 1000]", _real(0, 1000)),
     "OBJECT2VEC_QUEUE_UNITS": ("queue_units", "must be in [1, 2**30]", _whole(1, 1 << 30)),
-}  # fmt: skip
+}

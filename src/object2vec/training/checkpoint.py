@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from object2vec.errors import ArtifactError, ConfigError, StorageError, problem
+from object2vec.errors import ArtifactError, ConfigError, StorageError
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
 
@@ -54,10 +54,12 @@ class Interval:
         """
         match = re.fullmatch(r"(\d+)([smh]?)", str(text).strip())
         if match is None or int(match[1]) == 0:
-            raise ConfigError(
-                problem("checkpoint interval", "must be a number of steps or a time", text,
-                        "Write for example 500, 30s, 10m or 1h.")
-            )  # fmt: skip
+            raise ConfigError.at(
+                "checkpoint interval",
+                "must be a number of steps or a time",
+                text,
+                "Write for example 500, 30s, 10m or 1h.",
+            )
         number = int(match[1])
         if not match[2]:
             return cls(steps=number)
@@ -99,11 +101,12 @@ class CheckpointFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout as err:
-            raise StorageError(
-                problem(str(self.path), "must belong to one process",
-                        "another one that trains here",
-                        "Wait until it ends or choose another folder.")
-            ) from err  # fmt: skip
+            raise StorageError.at(
+                str(self.path),
+                "must belong to one process",
+                "another one that trains here",
+                "Wait until it ends or choose another folder.",
+            ) from err
         except OSError as err:
             raise StorageError(storage_problem(self.path, err)) from err
         try:
@@ -127,10 +130,12 @@ class CheckpointFolder:
         if resume or latest is None:
             return
         if not overwrite:
-            raise StorageError(
-                problem(str(self.path), "must hold no checkpoint of an earlier run",
-                        latest.name, "Resume, choose another folder or allow overwriting.")
-            )  # fmt: skip
+            raise StorageError.at(
+                str(self.path),
+                "must hold no checkpoint of an earlier run",
+                latest.name,
+                "Resume, choose another folder or allow overwriting.",
+            )
         self._remove_all()
 
     def latest(self) -> Path | None:
@@ -195,15 +200,17 @@ class CheckpointFolder:
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as err:
-            raise ArtifactError(
-                problem(str(file), "must be readable JSON", str(err), "Remove this checkpoint.")
+            raise ArtifactError.at(
+                str(file), "must be readable JSON", str(err), "Remove this checkpoint."
             ) from err
         version = state.get("schema_version") if isinstance(state, dict) else None
         if version != SCHEMA_VERSION:
-            raise ArtifactError(
-                problem(str(file), f"must have schema version {SCHEMA_VERSION}", version,
-                        "Resume with the version of object2vec that wrote it, or start afresh.")
-            )  # fmt: skip
+            raise ArtifactError.at(
+                str(file),
+                f"must have schema version {SCHEMA_VERSION}",
+                version,
+                "Resume with the version of object2vec that wrote it, or start afresh.",
+            )
         checked: dict[str, Any] = state
         return checked
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from object2vec.config import Config
 from object2vec.devices import available_cores, release_freed_memory
-from object2vec.errors import ArtifactError, Interrupted, problem
+from object2vec.errors import ArtifactError, Interrupted
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
@@ -157,9 +157,13 @@ class Training:
         self.network.eval()
         best = self.stopping
         return Outcome(
-            self.progress.epoch, best.best_epoch, _finite(best.best_loss), stopped_early,
-            self.progress.records, self.progress.train_s,
-        )  # fmt: skip
+            self.progress.epoch,
+            best.best_epoch,
+            _finite(best.best_loss),
+            stopped_early,
+            self.progress.records,
+            self.progress.train_s,
+        )
 
     def _train_epoch(self) -> None:
         """Train on what is left of the current epoch."""
@@ -175,11 +179,17 @@ class Training:
             is_round = progress.batches % _REPORT_BATCHES == 0 or progress.batches == total
             if is_round or now - reported > _REPORT_S:
                 reported = now
-                self.emit(BatchesDone(
-                    epoch=progress.epoch, epochs=self.config.epochs, batches=progress.batches,
-                    batches_total=total, records=progress.epoch_records, epoch_s=progress.epoch_s,
-                    metrics=self.metrics.values(),
-                ))  # fmt: skip
+                self.emit(
+                    BatchesDone(
+                        epoch=progress.epoch,
+                        epochs=self.config.epochs,
+                        batches=progress.batches,
+                        batches_total=total,
+                        records=progress.epoch_records,
+                        epoch_s=progress.epoch_s,
+                        metrics=self.metrics.values(),
+                    )
+                )
             self._obey_stop()
             if self._is_checkpoint_due():
                 self.save_checkpoint()
@@ -216,16 +226,28 @@ class Training:
             watched, validation = measured.loss, measured.values()
         validation_s = time.monotonic() - started
         if not math.isfinite(watched):
-            self.emit(Warned(f"The loss of epoch {progress.epoch} is not finite: the run has "
-                             "diverged. Lower learning_rate."))  # fmt: skip
+            self.emit(
+                Warned(
+                    f"The loss of epoch {progress.epoch} is not finite: the run has "
+                    "diverged. Lower learning_rate."
+                )
+            )
         verdict = self.stopping.observe(progress.epoch, watched)
         if verdict.is_best:
             self._keep_best()
-        self.emit(EpochDone(
-            epoch=progress.epoch, epochs=self.config.epochs, batches=progress.batches,
-            records=progress.epoch_records, train_s=progress.epoch_s, validation_s=validation_s,
-            train=train, validation=validation, verdict=verdict,
-        ))  # fmt: skip
+        self.emit(
+            EpochDone(
+                epoch=progress.epoch,
+                epochs=self.config.epochs,
+                batches=progress.batches,
+                records=progress.epoch_records,
+                train_s=progress.epoch_s,
+                validation_s=validation_s,
+                train=train,
+                validation=validation,
+                verdict=verdict,
+            )
+        )
         progress.records += progress.epoch_records
         progress.train_s += progress.epoch_s
         progress.epoch += 1
@@ -276,10 +298,14 @@ class Training:
         best = self._best if self.stopping.best_epoch is not None else None
         path = self.checkpoints.save(self.optimizer.steps, self._state(), self._tensors(), best)
         self._saved_step, self._saved_at = self.optimizer.steps, time.monotonic()
-        self.emit(CheckpointWritten(
-            path=path, epoch=self.progress.epoch, batches=self.progress.batches,
-            write_s=self._saved_at - started,
-        ))  # fmt: skip
+        self.emit(
+            CheckpointWritten(
+                path=path,
+                epoch=self.progress.epoch,
+                batches=self.progress.batches,
+                write_s=self._saved_at - started,
+            )
+        )
         return path
 
     def resume(self) -> bool:
@@ -303,10 +329,12 @@ class Training:
             self.stopping = EarlyStopping.restore(state["early_stopping"])
             self.history[:] = msgspec.convert(state["history"], list[dict[str, Any]])
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as err:
-            raise ArtifactError(
-                problem(f"{path}/state.json", "must be a whole state", str(err),
-                        "Remove this checkpoint to start afresh.")
-            ) from err  # fmt: skip
+            raise ArtifactError.at(
+                f"{path}/state.json",
+                "must be a whole state",
+                str(err),
+                "Remove this checkpoint to start afresh.",
+            ) from err
         if self.stopping.best_epoch is not None:
             read_tensors(path / BEST, self._copies())
             self._best.unlink(missing_ok=True)
@@ -351,10 +379,12 @@ class Training:
         if state.get("data") != self._data_facts():
             changed.append("data")
         if changed:
-            raise ArtifactError(
-                problem(str(path), "must belong to this run", "other " + ", ".join(changed),
-                        "Resume with the same settings and data, or choose another folder.")
-            )  # fmt: skip
+            raise ArtifactError.at(
+                str(path),
+                "must belong to this run",
+                "other " + ", ".join(changed),
+                "Resume with the same settings and data, or choose another folder.",
+            )
 
 
 def score(network: Network, batches: Iterable[Batch], *, compat: bool | None = None) -> Metrics:

@@ -53,9 +53,13 @@ class Optimizer:
             if gradient is None:  # a side without a token in the whole batch
                 gradient = parameter.detach().new_zeros(parameter.shape)  # shape of the parameter
             self.kernel.update_dense(
-                self.rule, self.steps, parameter.data, self.state[name], gradient,
+                self.rule,
+                self.steps,
+                parameter.data,
+                self.state[name],
+                gradient,
                 decay="bias" not in name,
-            )  # fmt: skip
+            )
             parameter.grad = None
 
     def tensors(self) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from object2vec.devices import (
     retain_freed_memory,
     set_threads,
 )
-from object2vec.errors import ConfigError, DataError, problem
+from object2vec.errors import ConfigError, DataError
 from object2vec.files.remote import PathLike, join
 from object2vec.kernels import kernel_for
 from object2vec.network.network import Network, materialize, parameter_count
@@ -89,12 +89,19 @@ class Run:
         self.network.initialize(torch.Generator().manual_seed(config.seed))
         self.vocabularies, notes = _load_auxiliary(self.network, config, auxiliary)
         self.network.to(device)
-        self.emit(RunStarted(
-            config=config, notes=(*config.notes, *notes), layers=_layers(self.network),
-            parameters=parameter_count(self.network),
-            token_parameters=sum(table.weight.numel() for table in self.network.tables()),
-            device=device, threads=threads, kernel=kernel.name, version=VERSION,
-        ))  # fmt: skip
+        self.emit(
+            RunStarted(
+                config=config,
+                notes=(*config.notes, *notes),
+                layers=_layers(self.network),
+                parameters=parameter_count(self.network),
+                token_parameters=sum(table.weight.numel() for table in self.network.tables()),
+                device=device,
+                threads=threads,
+                kernel=kernel.name,
+                version=VERSION,
+            )
+        )
 
     def emit(self, event: Event) -> None:
         """Tell every reporter, and remember what belongs to the model's history."""
@@ -126,8 +133,8 @@ class Run:
             self.reports[channel] = check_channel(pairs, self.config, channel)
             self.emit(_opened(_name(source), pairs, self.reports[channel], self.config))
         if rate and len(self.channels["train"]) < 2:
-            raise DataError(
-                problem("train", "must hold two records to make negatives", 1, "Add records.")
+            raise DataError.at(
+                "train", "must hold two records to make negatives", 1, "Add records."
             )
 
     def train(
@@ -143,10 +150,17 @@ class Run:
     ) -> None:
         """Train, score the test channel with the best weights, save, and report the end."""
         training = Training(
-            self.network, self.config, TrainingBatches(self.channels["train"], self.config),
-            self.channels.get("validation"), emit=self.emit, workspace=workspace,
-            checkpoints=checkpoints, interval=interval, stop=stop, history=self.history,
-        )  # fmt: skip
+            self.network,
+            self.config,
+            TrainingBatches(self.channels["train"], self.config),
+            self.channels.get("validation"),
+            emit=self.emit,
+            workspace=workspace,
+            checkpoints=checkpoints,
+            interval=interval,
+            stop=stop,
+            history=self.history,
+        )
         if resume:
             training.resume()
         release_freed_memory()  # what reading the channels has left
@@ -167,11 +181,15 @@ class Run:
     def _finish(self, outcome: Outcome) -> Finished:
         """Remember how the run ended, before the model is saved with what is remembered."""
         finished = Finished(
-            epochs=outcome.epochs, best_epoch=outcome.best_epoch, best_loss=outcome.best_loss,
-            stopped_early=outcome.stopped_early, records=outcome.records,
+            epochs=outcome.epochs,
+            best_epoch=outcome.best_epoch,
+            best_loss=outcome.best_loss,
+            stopped_early=outcome.stopped_early,
+            records=outcome.records,
             pairs_per_s=outcome.records / outcome.train_s if outcome.train_s else 0.0,
-            total_s=time.monotonic() - self.started, peak_memory_bytes=peak_memory_bytes(),
-        )  # fmt: skip
+            total_s=time.monotonic() - self.started,
+            peak_memory_bytes=peak_memory_bytes(),
+        )
         self._remember(finished)
         return finished
 
@@ -186,10 +204,15 @@ class Run:
             return
         started, size = time.monotonic(), self.config.mini_batch_size
         metrics = score(self.network, evaluation_batches(pairs, self.config))
-        self.emit(Tested(
-            metrics=metrics.values(), records=len(pairs), batches=-(-len(pairs) // size),
-            batch_size=size, test_s=time.monotonic() - started,
-        ))  # fmt: skip
+        self.emit(
+            Tested(
+                metrics=metrics.values(),
+                records=len(pairs),
+                batches=-(-len(pairs) // size),
+                batch_size=size,
+                test_s=time.monotonic() - started,
+            )
+        )
 
     def artifact(self) -> Artifact:
         """Return the model with all that the run knows about it."""
@@ -221,14 +244,19 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> Channe
     notes = [Note("info", line) for line in facts]
     notes += [Note("warning", line) for line in report.warnings()]
     return ChannelOpened(
-        channel=report.channel, source=source, records=len(pairs),
-        tokens0=report.in0.tokens, tokens1=report.in1.tokens, batches=count, batch_size=size,
+        channel=report.channel,
+        source=source,
+        records=len(pairs),
+        tokens0=report.in0.tokens,
+        tokens1=report.in1.tokens,
+        batches=count,
+        batch_size=size,
         max_seq_lens=(config.enc0_max_seq_len, config.enc1_max_seq_len),
         negatives_per_record=config.negative_sampling_rate if is_train else 0,
         buckets=len(batches.buckets) if batches else 1,
         replicated_records=batches.repeated_records if batches else repeated,
         notes=tuple(notes),
-    )  # fmt: skip
+    )
 
 
 def _load_auxiliary(
@@ -241,10 +269,12 @@ def _load_auxiliary(
         if not encoder.vocab_file:
             continue
         if folder is None:
-            raise ConfigError(
-                problem("auxiliary", f"must be given with enc{encoder.side}_vocab_file", None,
-                        "Name the folder that holds the files (--auxiliary).")
-            )  # fmt: skip
+            raise ConfigError.at(
+                "auxiliary",
+                f"must be given with enc{encoder.side}_vocab_file",
+                None,
+                "Name the folder that holds the files (--auxiliary).",
+            )
         file = join(folder, encoder.vocab_file)
         vocabulary = read_vocabulary(file, vocab_size=encoder.vocab_size)
         vocabularies[encoder.side] = vocabulary

@@ -81,8 +81,16 @@ class CompiledKernel:
         with lock.compiled:
             places = self._places_of(len(weight))
             tokens, starts, owners, gradient, scales = _occurrences(tape, places)
-            _update_rows(*_settings(rule, step), *_arrays(weight, state),
-                         tokens, starts, owners, gradient, scales, _bounds(starts))  # fmt: skip
+            _update_rows(
+                *_settings(rule, step),
+                *_arrays(weight, state),
+                tokens,
+                starts,
+                owners,
+                gradient,
+                scales,
+                _bounds(starts),
+            )
             _clear(places, tokens)
 
     def update_table(
@@ -92,8 +100,15 @@ class CompiledKernel:
         with lock.compiled:
             places = self._places_of(len(weight))
             tokens, starts, owners, gradient, scales = _occurrences(tape, places)
-            _update_table(*_settings(rule, step), *_arrays(weight, state),
-                          places, starts, owners, gradient, scales)  # fmt: skip
+            _update_table(
+                *_settings(rule, step),
+                *_arrays(weight, state),
+                places,
+                starts,
+                owners,
+                gradient,
+                scales,
+            )
             _clear(places, tokens)
 
     def update_dense(

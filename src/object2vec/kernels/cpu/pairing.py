@@ -63,8 +63,17 @@ class _Compare(torch.autograd.Function):
             starts, records = _records_of(rows[side], len(own))
             share = torch.empty_like(own)  # (P, D)
             with lock.compiled:
-                _share(parts, side, own.numpy(), other.numpy(), handed, starts, records,
-                       rows[1 - side], share.numpy())  # fmt: skip
+                _share(
+                    parts,
+                    side,
+                    own.numpy(),
+                    other.numpy(),
+                    handed,
+                    starts,
+                    records,
+                    rows[1 - side],
+                    share.numpy(),
+                )
             shares[side] = share
         return *shares, None, None, None
 

@@ -57,10 +57,17 @@ class TritonKernel(PlainLayers):
         tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
         starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
         _launch_rows(
-            programs.update_rows, (len(tokens), weight.shape[1]), *_arrays(weight, state), tokens,
-            starts, *occurrences, settings(rule, step), RULE=rule.name, CHUNK=_CHUNK,
+            programs.update_rows,
+            (len(tokens), weight.shape[1]),
+            *_arrays(weight, state),
+            tokens,
+            starts,
+            *occurrences,
+            settings(rule, step),
+            RULE=rule.name,
+            CHUNK=_CHUNK,
             IS_TABLE=False,
-        )  # fmt: skip
+        )
 
     def update_table(
         self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
@@ -70,10 +77,17 @@ class TritonKernel(PlainLayers):
         bounds = torch.arange(len(weight) + 1, dtype=ids.dtype, device=ids.device)  # (V + 1,)
         starts = torch.searchsorted(ids, bounds)  # (V + 1,)
         _launch_rows(
-            programs.update_rows, weight.shape, *_arrays(weight, state), bounds,
-            starts, *occurrences, settings(rule, step), RULE=rule.name, CHUNK=_CHUNK,
+            programs.update_rows,
+            weight.shape,
+            *_arrays(weight, state),
+            bounds,
+            starts,
+            *occurrences,
+            settings(rule, step),
+            RULE=rule.name,
+            CHUNK=_CHUNK,
             IS_TABLE=True,
-        )  # fmt: skip
+        )
 
     def update_dense(
         self,
@@ -90,9 +104,15 @@ class TritonKernel(PlainLayers):
         weight = weight.view(-1)  # every axis, likewise
         gradient = gradient.contiguous().view(-1)  # every axis, likewise
         _launch(
-            programs.update_flat, (triton.cdiv(size, _FLAT),), *_arrays(weight, flat), gradient,
-            size, settings(rule, step, decay), RULE=rule.name, BLOCK=_FLAT,
-        )  # fmt: skip
+            programs.update_flat,
+            (triton.cdiv(size, _FLAT),),
+            *_arrays(weight, flat),
+            gradient,
+            size,
+            settings(rule, step, decay),
+            RULE=rule.name,
+            BLOCK=_FLAT,
+        )
 
 
 def probe(device: str) -> None:

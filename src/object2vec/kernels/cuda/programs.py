@@ -61,7 +61,7 @@ def _add_shares(total, owners, gradient, scales, start, stop, columns, mask, wid
 @triton.jit
 def sum_chunks(
     partials, ids, owners, gradient, scales, width, CHUNK: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
+):
     """Sum one chunk, if all its occurrences are of one token."""
     chunk = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
@@ -75,9 +75,22 @@ def sum_chunks(
 
 @triton.jit
 def update_rows(
-    weights, firsts, seconds, tokens, starts, owners, gradient, scales, partials, c, width,
-    RULE: tl.constexpr, CHUNK: tl.constexpr, IS_TABLE: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    weights,
+    firsts,
+    seconds,
+    tokens,
+    starts,
+    owners,
+    gradient,
+    scales,
+    partials,
+    c,
+    width,
+    RULE: tl.constexpr,
+    CHUNK: tl.constexpr,
+    IS_TABLE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Reduce the gradient of one token and apply the rule to its row."""
     i = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
@@ -99,7 +112,7 @@ def update_rows(
 @triton.jit
 def update_flat(
     weights, firsts, seconds, gradient, size, c, RULE: tl.constexpr, BLOCK: tl.constexpr
-):  # fmt: skip
+):
     """Apply the rule to a part of a parameter, as one run of numbers."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
     g = tl.load(gradient + at, mask=at < size, other=0.0)
