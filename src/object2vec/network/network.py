@@ -55,7 +55,18 @@ class Network(nn.Module):
         pairing : Pairing, optional
             Which encodings make each of the B records; row i with row i by default.
         """
-        a, b = self.encode(0, in0), self.encode(1, in1)  # (P, D), (P, D)
+        return self.score(self.encode(0, in0), self.encode(1, in1), pairing)
+
+    def score(self, a: Tensor, b: Tensor, pairing: Pairing | None = None) -> Tensor:
+        """Return the logits (B, K), or the predictions (B, 1), of pairs of embeddings.
+
+        Parameters
+        ----------
+        a, b : Tensor of shape (P, D)
+            Embeddings of in0 and in1, from `encode`.
+        pairing : Pairing, optional
+            Which embeddings make each of the B records; row i with row i by default.
+        """
         with self._precision():
             logits: Tensor = self.head(self._compare(a, b, pairing))  # (B, K)
         return logits.float()
