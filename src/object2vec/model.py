@@ -22,7 +22,7 @@ from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, NotFittedError
-from object2vec.files.remote import check_free, is_url
+from object2vec.files.remote import is_url
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
@@ -157,7 +157,7 @@ class Object2Vec:
         interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
         told = [*reporters, *([reporter(log_format)] if log_format else [])]
         if save_to is not None:
-            check_free(save_to, replace=overwrite)
+            artifacts.check_target(save_to, replace=overwrite)
         with contextlib.ExitStack() as stack:
             for listener in told:
                 stack.callback(listener.close)
@@ -297,11 +297,12 @@ class Object2Vec:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str | None = None) -> Object2Vec:
-        """Return the model of a folder that `save` wrote.
+        """Return a model that `save` wrote.
 
         Parameters
         ----------
         path : path or URL
+            Of the folder, or of a ``model.tar.gz`` of it.
         device : str, optional
             Where to compute: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; as trained by default.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from object2vec.artifact import open_model
 from object2vec.cli import main as command_line
 from object2vec.devices import set_threads
-from object2vec.files.archive import model_folder
 from object2vec.inference.engine import Engine
 from object2vec.inference.instances import Reader, negotiate, render
 from object2vec.model import Object2Vec
@@ -54,7 +54,7 @@ def here(tmp_path, monkeypatch):
         jobs._write_json(folder / "job.json", document)
 
     def start_endpoint(name, model, environment):
-        with model_folder(Path(model)) as folder:
+        with open_model(Path(model)) as folder:
             engine = Engine(Object2Vec.load(folder).artifact)
         served[name] = engine, Reader(engine.config)
 

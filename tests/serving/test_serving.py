@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import object2vec.serving
 from object2vec import Object2Vec
+from object2vec.artifact import open_model
 from object2vec.errors import ArtifactError, ConfigError, MissingExtraError
-from object2vec.files.archive import model_folder
 from object2vec.inference.instances import JSON, JSON_LINES
 from object2vec.serving.app import create_app
 from object2vec.serving.settings import Settings
@@ -412,12 +412,12 @@ def pack(path, model_path, mode="w:gz", **names):
 @pytest.mark.parametrize("name", [".", "model"])
 def test_an_archive_is_unpacked_and_removed(model, tmp_path, mode, name):
     model.save(tmp_path / "model")
-    with model_folder(pack(tmp_path / "m.tar", tmp_path / "model", mode, name=name)) as folder:
+    with open_model(pack(tmp_path / "m.tar", tmp_path / "model", mode, name=name)) as folder:
         loaded = Object2Vec.load(folder)
         assert folder != tmp_path / "model"
     assert not folder.exists()
     assert np.array_equal(loaded.encode(in0=[[1]]), model.encode(in0=[[1]]))
-    with model_folder(tmp_path / "model") as folder:
+    with open_model(tmp_path / "model") as folder:
         assert folder == tmp_path / "model"
 
 
@@ -443,8 +443,8 @@ def entry(name="x", size=0, kind=tarfile.REGTYPE, link="", **more):
         ([entry("x", 1500), entry("y", 500)], "^y: .*; got 'more than 1999 bytes"),
         ([entry("x"), entry("x")], "must be a whole tar archive; got .*exists"),
         ([entry("x", comment="y" * 70_000)], "^an entry: .*; got 'a header of 7"),
-        ([entry("x")], "must hold one object2vec model; got '0 files config.json'"),
-        ([entry("a/config.json"), entry("b/config.json")], "got '2 files config.json'"),
+        ([entry("x")], "must hold one file config.json; got '0 of them'"),
+        ([entry("a/config.json"), entry("b/config.json")], "got '2 of them'"),
     ],
 )
 def test_an_archive_that_is_not_plain_is_refused(tmp_path, entries, message):
@@ -452,7 +452,7 @@ def test_an_archive_that_is_not_plain_is_refused(tmp_path, entries, message):
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
         for info in entries:
             archive.addfile(info, io.BytesIO(bytes(info.size)))
-    with pytest.raises(ArtifactError, match=message), model_folder(path, max_bytes=1999):
+    with pytest.raises(ArtifactError, match=message), open_model(path, max_bytes=1999):
         pytest.fail("was unpacked")
     assert [*tmp_path.iterdir()] == [path]
 
@@ -463,7 +463,7 @@ def test_a_damaged_archive_is_refused(model, tmp_path, damage):
     path = pack(tmp_path / "m.tar.gz", tmp_path / "model")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"x" * 1000)
-    with pytest.raises(ArtifactError, match="must be a whole tar archive"), model_folder(path):
+    with pytest.raises(ArtifactError, match="must be a whole tar archive"), open_model(path):
         pytest.fail("was unpacked")
 
 

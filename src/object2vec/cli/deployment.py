@@ -61,11 +61,9 @@ def serve(
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. The variable
     OBJECT2VEC_TOKEN sets a bearer token that every request must then carry.
     """
-    from object2vec.files.remote import local_model
     from object2vec.serving.server import run
 
-    with local_model(model) as place:
-        raise typer.Exit(run(place, host=host, port=port, log_level=log_level))
+    raise typer.Exit(run(model, host=host, port=port, log_level=log_level))
 
 
 @app.command(cls=_Command)

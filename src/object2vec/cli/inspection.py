@@ -18,7 +18,6 @@ from object2vec.config import Config
 from object2vec.config.table import GROUPS, HYPERPARAMETERS, describe
 from object2vec.config.table import markdown as markdown_page
 from object2vec.errors import ConfigError, DataError
-from object2vec.files.remote import local_model
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
@@ -154,9 +153,9 @@ def info(path: str, *, as_json: bool) -> str:
     ArtifactError
         If it is not.
     """
-    from object2vec.artifact import load
+    from object2vec.artifact import load, open_model
 
-    with local_model(path) as folder:
+    with open_model(path) as folder:
         facts = _facts(path, folder, load(folder))
     if as_json:
         return json.dumps(facts, indent=2)

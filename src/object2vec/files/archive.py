@@ -1,4 +1,4 @@
-"""A model as a folder, whether it is given as one or as a ``model.tar.gz``.
+"""What a tar archive holds, as a folder.
 
 An archive from elsewhere is not trusted: only plain files under plain names are written, within
 limits of count and size, and neither owner, mode nor time is taken from it.
@@ -19,46 +19,47 @@ from object2vec.errors import ArtifactError
 MAX_FILES = 1000
 MAX_BYTES = 1 << 36
 _MAX_HEADER_BYTES = 1 << 16
-_CONFIG = "config.json"
+_CURE = "Name another one, or copy or pack it again."
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
 _LONG_NAMES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
 
 
 @contextlib.contextmanager
-def model_folder(model: Path, *, max_bytes: int = MAX_BYTES) -> Iterator[Path]:
-    """Give the folder of a model while the block runs.
+def unpacked(
+    path: Path, mark: str, *, name: str | None = None, max_bytes: int = MAX_BYTES
+) -> Iterator[Path]:
+    """Give a temporary folder with the content of an archive while the block runs.
 
     Parameters
     ----------
-    model : Path
-        The folder itself, or an archive: ``tar``, plain or compressed by gzip, bzip2 or xz, with
-        the model's files at its top or in one folder.
+    path : Path
+        The archive: ``tar``, plain or compressed by gzip, bzip2 or xz.
+    mark : str
+        Name of a file in it. The folder given is the one that holds this file: the archive's top or
+        the one folder at it.
+    name : str, optional
+        What messages call the archive; its path by default.
     max_bytes : int
         What the archive's files may hold together.
 
     Raises
     ------
     ArtifactError
-        If the archive is damaged, holds no model, is too large, or holds anything but plain files
-        and folders under relative names without ``..``.
+        If the archive is damaged, has no file of this name or several, is too large, or holds
+        anything but plain files and folders under relative names without ``..``.
     """
-    if not model.is_file():
-        yield model
-        return
-    with tempfile.TemporaryDirectory(prefix="object2vec-") as name:
-        folder = Path(name)
+    name = name or str(path)
+    with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
+        folder = Path(temporary)
         try:
             # A stream is read once from its beginning to its end, whatever its headers claim.
-            with tarfile.open(model, "r|*", tarinfo=_Member) as archive:
+            with tarfile.open(path, "r|*", tarinfo=_Member) as archive:
                 _unpack(archive, folder, max_bytes)
         except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as err:
             raise ArtifactError.at(
-                str(model),
-                "must be a whole tar archive",
-                str(err) or type(err).__name__,
-                "Copy the model again.",
+                name, "must be a whole tar archive", str(err) or type(err).__name__, _CURE
             ) from err
-        yield _top(folder, model)
+        yield _top(folder, mark, name)
 
 
 class _Member(tarfile.TarInfo):
@@ -97,22 +98,15 @@ def _unpack(archive: tarfile.TarFile, folder: Path, max_bytes: int) -> None:
             shutil.copyfileobj(source, file, 1 << 20)
 
 
-def _top(folder: Path, model: Path) -> Path:
-    """Return where the model's files are: at the top or in the one folder that holds them."""
-    found = [
-        path.parent for path in [folder / _CONFIG, *folder.glob(f"*/{_CONFIG}")] if path.is_file()
-    ]
+def _top(folder: Path, mark: str, name: str) -> Path:
+    """Return the folder that holds the file `mark`: the top or the one folder in it."""
+    found = [path.parent for path in [folder / mark, *folder.glob(f"*/{mark}")] if path.is_file()]
     if not found or (len(found) > 1 and found[0] != folder):
         raise ArtifactError.at(
-            str(model),
-            "must hold one object2vec model",
-            f"{len(found)} files {_CONFIG}",
-            "Pack the folder that `object2vec train --out` wrote.",
+            name, f"must hold one file {mark}", f"{len(found)} of them", "Pack the folder again."
         )
     return found[0]
 
 
 def _refused(name: str, what: str) -> ArtifactError:
-    return ArtifactError.at(
-        name, "must be a plain file or folder inside the archive", what, "Pack the model again."
-    )
+    return ArtifactError.at(name, "must be a plain file or folder inside the archive", what, _CURE)

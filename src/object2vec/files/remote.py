@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -21,17 +21,6 @@ from object2vec.errors import (
     StorageError,
     problem,
 )
-from object2vec.files import whole as storage
-
-MODEL_FILES = (
-    "model.safetensors",
-    "vocab0.json",
-    "vocab1.json",
-    "metrics.jsonl",
-    "README.md",
-    "config.json",
-)
-"""Every file that a model may have; the last one is written last, for without it it is none."""
 
 PathLike = str | os.PathLike[str]
 
@@ -95,114 +84,57 @@ def read_bytes(place: PathLike) -> bytes:
         return content
 
 
-@contextlib.contextmanager
-def local_model(place: PathLike) -> Iterator[Path]:
-    """Give a model folder or archive as a local one, gone afterwards if it was downloaded.
+def fetch(url: str, folder: Path, names: Iterable[str]) -> Path:
+    """Copy an object, or of a folder the files of some names, into a local folder.
 
-    Of a folder only the files that belong to a model are downloaded, each under its own name.
-
-    Parameters
-    ----------
-    place : path or URL
+    Returns
+    -------
+    Path
+        Of the object's copy; `folder` if the URL names no object.
 
     Raises
     ------
     ArtifactError
-        If there is no model behind the URL.
+        If the URL cannot be reached.
     MissingExtraError
         If no installed package can open it.
     """
-    if not is_url(place):
-        yield Path(place)
-        return
-    url = os.fspath(place)
-    with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
-        folder = Path(temporary)
-        system, root = open_url(url)
-        with _reaching(url, ArtifactError):
-            is_archive = system.isfile(root)
-            if is_archive:
-                system.get_file(root, str(folder / "model"))
-            for name in () if is_archive else MODEL_FILES:
-                if system.exists(f"{root}/{name}"):
-                    system.get_file(f"{root}/{name}", str(folder / name))
-        if is_archive:
-            yield folder / "model"
-            return
-        if not (folder / MODEL_FILES[-1]).is_file():
-            raise ArtifactError.at(
-                url,
-                "must be a model folder",
-                f"no {MODEL_FILES[-1]} there",
-                "Name the folder that `object2vec train --out` wrote.",
-            )
-        yield folder
+    system, root = open_url(url)
+    with _reaching(url, ArtifactError):
+        if system.isfile(root):
+            system.get_file(root, str(folder / "object"))
+            return folder / "object"
+        for name in names:
+            if system.exists(f"{root}/{name}"):
+                system.get_file(f"{root}/{name}", str(folder / name))
+    return folder
 
 
-@contextlib.contextmanager
-def model_target(place: PathLike, *, replace: bool = False) -> Iterator[Path]:
-    """Give a place to save a model to; it is uploaded when the block ends, if `place` is a URL.
+def upload(folder: Path, url: str, replaced: Iterable[str], *, last: str) -> None:
+    """Copy the files of a local folder beneath a URL.
 
     Parameters
     ----------
-    place : path or URL
-    replace : bool, default False
-        Whether a model that is there may be replaced.
+    folder : Path
+    url : str
+    replaced : iterable of str
+        Names of files that are removed there, with or without a new one.
+    last : str
+        Name of the file that says that the others are whole: removed first and copied last.
 
     Raises
     ------
     StorageError
-        If a model is there already, or the upload fails.
-
-    Notes
-    -----
-    An object store has no folders that could be renamed. ``config.json`` is removed first and
-    uploaded last, and nobody takes a folder without it for a model.
+        If that fails.
     """
-    if not is_url(place):
-        yield Path(place)
-        return
-    url = os.fspath(place)
-    check_free(url, replace=replace)
-    with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
-        yield Path(temporary) / "model"
-        _upload_model(Path(temporary) / "model", url)
-
-
-def check_free(place: PathLike, *, replace: bool = False) -> None:
-    """Refuse a place for a model where something stands that may not be replaced.
-
-    Raises
-    ------
-    StorageError
-        If so, or if nobody can tell.
-    """
-    if not is_url(place):
-        storage.check_free(Path(place), replace=replace)
-        return
-    url = os.fspath(place)
-    system, root = open_url(url)
-    with _reaching(url, StorageError):
-        is_there = system.exists(f"{root}/{MODEL_FILES[-1]}")
-    if is_there and not replace:
-        raise StorageError.at(
-            url,
-            "must not exist yet",
-            "a model",
-            "Choose another place or allow overwriting (--overwrite).",
-        )
-
-
-def _upload_model(folder: Path, url: str) -> None:
     system, root = open_url(url)
     with _reaching(url, StorageError):
         _make_folder(system, root)
-        for name in (MODEL_FILES[-1], *MODEL_FILES[:-1]):
+        for name in sorted(replaced, key=lambda name: name != last):
             if system.exists(f"{root}/{name}"):
                 system.rm_file(f"{root}/{name}")
-        for name in MODEL_FILES:
-            if (folder / name).is_file():
-                system.put_file(str(folder / name), f"{root}/{name}")
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name == last, path.name)):
+            system.put_file(str(path), f"{root}/{path.name}")
 
 
 def download(url: str, folder: Path) -> None:

@@ -8,14 +8,13 @@ are those of `object2vec.model.Object2Vec.encode` on a CPU, to the bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.artifact import WEIGHTS, read_config
+from object2vec.artifact import WEIGHTS, open_model, read_config
 from object2vec.config import Config
-from object2vec.files.remote import PathLike, local_model
+from object2vec.files.remote import PathLike
 from object2vec.files.tensors import read_array
 from object2vec.objects.ragged import Ragged
 
@@ -62,6 +61,7 @@ def open_pooled(path: PathLike, side: int, device: str | None = None) -> PooledE
     Parameters
     ----------
     path : path or URL
+        Of a model folder or a ``model.tar.gz``.
     side : {0, 1}
     device : str, optional
         As in training by default. A lookup is not worth a way to a GPU: only who names one gets it.
@@ -76,7 +76,7 @@ def open_pooled(path: PathLike, side: int, device: str | None = None) -> PooledE
     ArtifactError
         If a file is missing, damaged or of a later version.
     """
-    with local_model(path) as folder:
+    with open_model(path) as folder:
         _, config = read_config(folder)
         encoder = config.encoders[side]
         is_elsewhere = (device or config.device) not in ("auto", "cpu")
@@ -85,7 +85,7 @@ def open_pooled(path: PathLike, side: int, device: str | None = None) -> PooledE
             return None
         table = 0 if config.tied_token_embedding_weight else side
         shape = (encoder.vocab_size, config.enc_dim)
-        weight = read_array(Path(folder) / WEIGHTS, f"tokens.{table}.weight", shape)
+        weight = read_array(folder / WEIGHTS, f"tokens.{table}.weight", shape)
     return PooledEncoder(config, side, weight)
 
 

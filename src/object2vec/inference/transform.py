@@ -30,7 +30,7 @@ from object2vec.errors import (
     join_problems,
     problem,
 )
-from object2vec.files.remote import exists, is_url, join, local_model, open_url, write_object
+from object2vec.files.remote import exists, is_url, join, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import storage_problem, whole_file
 from object2vec.inference.instances import JSON, JSON_LINES
@@ -195,7 +195,6 @@ def transform(
         If an answer cannot be written.
     """
     from object2vec.artifact import load
-    from object2vec.files.archive import model_folder
     from object2vec.inference.engine import Engine
     from object2vec.inference.instances import Reader, negotiate
 
@@ -205,8 +204,7 @@ def transform(
     except RequestError as err:
         raise ConfigError(str(err)) from err
     files, report = _name_answers(inputs, out), Report()
-    with local_model(model) as place, model_folder(place) as folder:
-        engine = Engine(load(folder, settings.device))
+    engine = Engine(load(model, settings.device))
     worker = _Worker(engine, Reader(engine.config), form, settings)
     for target, source in files.items():
         if not settings.overwrite and exists(target):

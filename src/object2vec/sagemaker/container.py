@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from object2vec.artifact import MARK, MODEL_FILES
 from object2vec.config import Config
 from object2vec.errors import (
     ArtifactError,
@@ -48,8 +49,6 @@ _CHECKPOINT_EVERY = "5m"
 _DEFAULT_HOST = "algo-1"
 _DEFAULT_PORT = "8080"
 _CONTENT_TYPES = ("application/jsonlines", "application/x-jsonlines", "application/json")
-_MODEL_FILES = ("vocab0.json", "vocab1.json")  # those that not every model has
-_MARK = "config.json"  # a folder without it is no model
 _CLIENT_ERRORS = (ConfigError, DataError, ArtifactError, MissingExtraError)
 _AWS_VOCABULARY = re.compile(
     r'Inconsistent vocab for in[01] found\. Vocab id "\d+" is not less than vocab_size=\d+'
@@ -113,7 +112,7 @@ def serve_container(base: Path, environ: Mapping[str, str]) -> int:
 
     model = Layout(base).model
     archive = model / "model.tar.gz"
-    if archive.is_file() and not (model / _MARK).exists():
+    if archive.is_file() and not (model / MARK).exists():
         model = archive
     settings = Settings.from_environ(environ)
     return run(model, host="0.0.0.0", port=_read_port(environ), settings=settings)
@@ -199,10 +198,11 @@ def publish(model: Object2Vec, target: Path) -> None:
         for left in target.glob(f"{TEMPORARY_PREFIX}*"):
             shutil.rmtree(left)
         model.save(staged)
-        (target / _MARK).unlink(missing_ok=True)
-        for name in _MODEL_FILES:
-            (target / name).unlink(missing_ok=True)
-        for path in sorted(staged.iterdir(), key=lambda path: path.name == _MARK):
+        (target / MARK).unlink(missing_ok=True)
+        for file in MODEL_FILES:
+            if not (staged / file.name).exists():
+                (target / file.name).unlink(missing_ok=True)
+        for path in sorted(staged.iterdir(), key=lambda path: path.name == MARK):
             os.replace(path, target / path.name)
         staged.rmdir()
         flush(target)

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -310,8 +309,8 @@ def create_app(
 
     Parameters
     ----------
-    model : path or Object2Vec
-        A model, or the folder of one. A folder is loaded in the background when the application
+    model : path, URL or Object2Vec
+        A model, or where one is saved, which is loaded in the background when the application
         starts; until then requests and ``/ping`` are answered with 503.
     settings : Settings, optional
     on_loaded : callable, optional
@@ -331,7 +330,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if isinstance(model, (str, os.PathLike)):
-            _load(server, Path(model), on_loaded)
+            _load(server, model, on_loaded)
         yield
         server.close()
 
@@ -351,7 +350,9 @@ def create_app(
 
 
 def _load(
-    server: Server, path: Path, on_loaded: Callable[[Object2VecError | None], object]
+    server: Server,
+    path: str | os.PathLike[str],
+    on_loaded: Callable[[Object2VecError | None], object],
 ) -> None:
     """Load a model folder in a thread that cannot keep the process alive."""
     loop = asyncio.get_running_loop()

@@ -30,8 +30,9 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from object2vec.artifact import open_model
 from object2vec.errors import ConfigError, Object2VecError
-from object2vec.files.archive import model_folder
+from object2vec.files.remote import PathLike
 from object2vec.serving.app import create_app
 from object2vec.serving.metrics import SHARED_FOLDER
 from object2vec.serving.settings import Settings
@@ -44,7 +45,7 @@ _logger = logging.getLogger(__name__)
 
 
 def run(
-    model: Path,
+    model: PathLike,
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
@@ -56,8 +57,8 @@ def run(
 
     Parameters
     ----------
-    model : Path
-        A model folder, or a ``model.tar.gz``.
+    model : path or URL
+        Of a model folder or a ``model.tar.gz``.
     host : str, default "127.0.0.1"
         Address to listen on. On any but a loopback address everybody who reaches it can ask the
         model, unless there is a token.
@@ -87,7 +88,7 @@ def run(
     if token is not None:
         settings = replace(settings, token=token)
     _log(log_level)
-    with model_folder(model) as folder, _listening(host, port) as listener:
+    with open_model(model) as folder, _listening(host, port) as listener:
         address = listener.getsockname()[:2]
         _logger.info("Serving %s at http://%s:%d", model, *address)
         if settings.token is None and not ipaddress.ip_address(address[0]).is_loopback:

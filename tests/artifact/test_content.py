@@ -147,11 +147,13 @@ def test_what_may_be_missing_may(fitted, saved):
     assert np.array_equal(loaded.encode(in0=[[1]]), fitted.encode(in0=[[1]]))
 
 
-@pytest.mark.parametrize("kind", ["nothing", "a file"])
-def test_what_is_no_folder_is_refused(kind, tmp_path):
-    if kind == "a file":
-        (tmp_path / "model").write_text("x")
-    with pytest.raises(ArtifactError, match=rf"must be a model folder; got '{kind}'\. Name the"):
+def test_what_is_no_folder_and_no_archive_is_rejected(tmp_path):
+    with pytest.raises(ArtifactError, match=r"must be a model folder; got 'nothing'\. Name the"):
+        Object2Vec.load(tmp_path / "model")
+    (tmp_path / "model").write_text("x")
+    with pytest.raises(
+        ArtifactError, match=r"model: must be a whole tar archive; got .*Name"
+    ):
         Object2Vec.load(tmp_path / "model")
 
 

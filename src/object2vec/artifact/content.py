@@ -1,32 +1,29 @@
-"""The saved model: a folder of safetensors and JSON that appears whole or not at all.
-
-=====================  ==========================================================
-``config.json``        schema version and every hyperparameter
-``model.safetensors``  the weights
-``vocab0.json``        optional: the id of each token of in0; ``vocab1.json`` likewise
-``metrics.jsonl``      what training reported, one JSON object per line
-``README.md``          the model card: data counts, hyperparameters, metrics
-=====================  ==========================================================
-
-Nothing is ever unpickled. Sizes and shapes are checked against the configuration before anything is
-allocated.
-"""
+"""What is in a saved model: written, and read with every size checked before it is allocated."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from object2vec.artifact.card import model_card
+from object2vec.artifact.location import (
+    CARD,
+    CONFIG,
+    METRICS,
+    VOCABULARIES,
+    WEIGHTS,
+    new_model,
+    open_model,
+)
 from object2vec.config import Config
 from object2vec.devices import place
 from object2vec.errors import ArtifactError, ConfigError
-from object2vec.files.remote import PathLike, local_model, model_target
+from object2vec.files.remote import PathLike
 from object2vec.files.tensors import read_tensors, write_tensors
-from object2vec.files.whole import whole_folder
 from object2vec.kernels import kernel_for
 from object2vec.version import VERSION
 
@@ -35,12 +32,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 _MAX_JSON_BYTES = 1 << 30
-CONFIG, WEIGHTS, _METRICS, _CARD = (
-    "config.json",
-    "model.safetensors",
-    "metrics.jsonl",
-    "README.md",
-)
 
 
 @dataclass(frozen=True)
@@ -108,25 +99,23 @@ def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
         "data": facts.data,
         "metrics": facts.metrics,
     }
-    with (
-        model_target(path, replace=replace) as target,
-        whole_folder(target, replace=replace) as folder,
-    ):
+    with new_model(path, replace=replace) as folder:
         write_tensors(folder / WEIGHTS, artifact.network.state_dict())
         _write(folder / CONFIG, json.dumps(document, indent=2) + "\n")
-        _write(folder / _METRICS, "".join(json.dumps(event) + "\n" for event in facts.history))
-        _write(folder / _CARD, _card(artifact))
-        for side, vocabulary in enumerate(artifact.vocabularies):
+        _write(folder / METRICS, "".join(json.dumps(event) + "\n" for event in facts.history))
+        _write(folder / CARD, model_card(artifact))
+        for name, vocabulary in zip(VOCABULARIES, artifact.vocabularies, strict=True):
             if vocabulary is not None:
-                _write(folder / f"vocab{side}.json", json.dumps(vocabulary, ensure_ascii=False))
+                _write(folder / name, json.dumps(vocabulary, ensure_ascii=False))
 
 
 def load(path: PathLike, device: str | None = None) -> Artifact:
-    """Read a model folder.
+    """Read a model.
 
     Parameters
     ----------
     path : path or URL
+        Of a model folder or a ``model.tar.gz``, see `open_model`.
     device : str, optional
         Where the network shall live; as in training by default.
 
@@ -137,7 +126,7 @@ def load(path: PathLike, device: str | None = None) -> Artifact:
     ConfigError
         If the device is not there.
     """
-    with local_model(path) as folder:
+    with open_model(path) as folder:
         return _load(folder, device)
 
 
@@ -147,15 +136,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], Config]:
     Raises
     ------
     ArtifactError
-        If there is no folder, or the file is missing, damaged or of a later version.
+        If the file is missing, damaged or of a later version.
     """
-    if not path.is_dir():
-        raise ArtifactError.at(
-            str(path),
-            "must be a model folder",
-            "a file" if path.exists() else "nothing",
-            "Name the folder that `object2vec train --out` wrote.",
-        )
     document = _read_json(path / CONFIG)
     return document, _read_config(path / CONFIG, document)
 
@@ -164,9 +146,9 @@ def _load(path: Path, device: str | None) -> Artifact:
     """Read a model folder of this machine."""
     document, config = read_config(path)
     network = _read_network(path / WEIGHTS, config, place(device or config.device))
-    sides = [_read_vocabulary(path / f"vocab{side}.json") for side in (0, 1)]
+    sides = [_read_vocabulary(path / name) for name in VOCABULARIES]
     facts = ModelFacts(
-        _facts(document, "data"), _facts(document, "metrics"), _read_history(path / _METRICS)
+        _facts(document, "data"), _facts(document, "metrics"), _read_history(path / METRICS)
     )
     return Artifact(config, network, (sides[0], sides[1]), facts)
 
@@ -301,66 +283,3 @@ def _read_history(path: Path) -> tuple[dict[str, Any], ...]:
         raise ArtifactError.at(
             str(path), "must be JSON Lines", str(err), "Copy or train the model again."
         ) from err
-
-
-def _card(artifact: Artifact) -> str:
-    """Return the model card."""
-    from object2vec.network.network import parameter_count
-
-    config, facts = artifact.config, artifact.facts
-    settings = config.to_dict()
-    lines = [
-        "# object2vec model",
-        "",
-        f"Encoder 0 ({config.enc0_network}) and encoder 1 ({config.enc1_network}) turn objects "
-        f"into vectors of {config.enc_dim} numbers; "
-        + (
-            f"the head gives probabilities of {config.num_classes} classes."
-            if config.is_classifier
-            else "the head predicts a number."
-        ),
-        "",
-        f"Made by object2vec {VERSION}; {parameter_count(artifact.network):,} trained numbers "
-        f"beside token tables of {_sizes(artifact.network)} rows x columns.",
-        "",
-        "## Use",
-        "",
-        "```python",
-        "from object2vec import Object2Vec",
-        "",
-        'model = Object2Vec.load("path/to/this/folder")',
-        "model.encode(in0=[[1, 2, 3]])",
-        "model.predict(in0=[[1, 2, 3]], in1=[[4]])",
-        "```",
-        "",
-        *_table("Data", ("channel", "fact", "value"), _flat(facts.data)),
-        *_table("Metrics", ("channel", "metric", "value"), _flat(facts.metrics)),
-        *_table(
-            "Hyperparameters", ("name", "value"), [(k, json.dumps(settings[k])) for k in settings]
-        ),
-    ]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _sizes(network: Network) -> str:
-    return " and ".join(f"{len(t.weight):,} x {t.weight.shape[1]}" for t in network.tables())
-
-
-def _flat(tree: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return the leaves of a tree of mappings as rows: first name, other names, value."""
-    rows = []
-    for group, leaves in tree.items():
-        for name, value in leaves.items():
-            if isinstance(value, dict):
-                rows += [(group, f"{name}.{part}", text) for _, part, text in _flat({"": value})]
-            else:
-                rows.append((group, name, json.dumps(value)))
-    return rows
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a section with a Markdown table; nothing without rows."""
-    if not rows:
-        return []
-    bars = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-    return [f"## {title}", "", *bars, ""]

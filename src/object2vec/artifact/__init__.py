@@ -1,0 +1,48 @@
+"""The saved model: a folder of safetensors and JSON that appears whole or not at all.
+
+=====================  ==========================================================
+``config.json``        schema version and every hyperparameter; written last, a folder without it
+                       is no model
+``model.safetensors``  the weights
+``vocab0.json``        optional: the id of each token of in0; ``vocab1.json`` likewise
+``metrics.jsonl``      optional: what training reported, one JSON object per line
+``README.md``          optional: the model card: data counts, hyperparameters, metrics
+=====================  ==========================================================
+
+Nothing is ever unpickled. Sizes and shapes are checked against the configuration before anything is
+allocated.
+"""
+
+from object2vec.artifact.content import (
+    SCHEMA_VERSION,
+    Artifact,
+    ModelFacts,
+    Vocabulary,
+    load,
+    read_config,
+    save,
+)
+from object2vec.artifact.location import (
+    MARK,
+    MODEL_FILES,
+    WEIGHTS,
+    ModelFile,
+    check_target,
+    open_model,
+)
+
+__all__ = [
+    "MARK",
+    "MODEL_FILES",
+    "SCHEMA_VERSION",
+    "WEIGHTS",
+    "Artifact",
+    "ModelFacts",
+    "ModelFile",
+    "Vocabulary",
+    "check_target",
+    "load",
+    "open_model",
+    "read_config",
+    "save",
+]

@@ -1,0 +1,76 @@
+"""The model card: ``README.md`` of a saved model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from object2vec.version import VERSION
+
+if TYPE_CHECKING:
+    from object2vec.artifact.content import Artifact
+    from object2vec.network.network import Network
+
+
+def model_card(artifact: Artifact) -> str:
+    """Return the model card, a Markdown page."""
+    from object2vec.network.network import parameter_count
+
+    config, facts = artifact.config, artifact.facts
+    settings = config.to_dict()
+    lines = [
+        "# object2vec model",
+        "",
+        f"Encoder 0 ({config.enc0_network}) and encoder 1 ({config.enc1_network}) turn objects "
+        f"into vectors of {config.enc_dim} numbers; "
+        + (
+            f"the head gives probabilities of {config.num_classes} classes."
+            if config.is_classifier
+            else "the head predicts a number."
+        ),
+        "",
+        f"Made by object2vec {VERSION}; {parameter_count(artifact.network):,} trained numbers "
+        f"beside token tables of {_sizes(artifact.network)} rows x columns.",
+        "",
+        "## Use",
+        "",
+        "```python",
+        "from object2vec import Object2Vec",
+        "",
+        'model = Object2Vec.load("path/to/this/folder")',
+        "model.encode(in0=[[1, 2, 3]])",
+        "model.predict(in0=[[1, 2, 3]], in1=[[4]])",
+        "```",
+        "",
+        *_table("Data", ("channel", "fact", "value"), _flat(facts.data)),
+        *_table("Metrics", ("channel", "metric", "value"), _flat(facts.metrics)),
+        *_table(
+            "Hyperparameters", ("name", "value"), [(k, json.dumps(settings[k])) for k in settings]
+        ),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _sizes(network: Network) -> str:
+    return " and ".join(f"{len(t.weight):,} x {t.weight.shape[1]}" for t in network.tables())
+
+
+def _flat(tree: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the leaves of a tree of mappings as rows: first name, other names, value."""
+    rows = []
+    for group, leaves in tree.items():
+        for name, value in leaves.items():
+            if isinstance(value, dict):
+                rows += [(group, f"{name}.{part}", text) for _, part, text in _flat({"": value})]
+            else:
+                rows.append((group, name, json.dumps(value)))
+    return rows
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a section with a Markdown table; nothing without rows."""
+    if not rows:
+        return []
+    bars = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return [f"## {title}", "", *bars, ""]
