@@ -7,7 +7,8 @@ act on it without reading our code. Problems of one kind are collected and raise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Interrupted(Object2VecError):
 
 
 def shown(value: object) -> str:
-    """Return `value` as it may appear in a message: its repr, cut to 80 characters.
+    """Return `value` as it may appear in a message: its repr, of 80 characters at the most.
 
     Examples
     --------
@@ -107,6 +108,22 @@ def shown(value: object) -> str:
     """
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """Return the question whether the known word that looks most like `word` was meant.
+
+    Examples
+    --------
+    >>> suggestion("Enc-Dmi", ["enc_dim", "epochs"])
+    'Did you mean enc_dim? '
+    >>> suggestion("x", ["enc_dim", "epochs"])
+    ''
+    """
+    # difflib's time grows with the square of the length
+    wanted = str(word)[:_SHOWN_CHARACTERS].lower().replace("-", "_")
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]}? " if near else ""
 
 
 def problem(where: str, must: str, got: object, cure: str) -> str:

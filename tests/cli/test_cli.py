@@ -25,7 +25,8 @@ from object2vec import Object2Vec
 from object2vec.cli import main
 from object2vec.cli.commands import _repeat_options
 from object2vec.cli.output import json_lines
-from object2vec.config.table import HYPERPARAMETERS, markdown
+from object2vec.config.page import markdown
+from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import Interrupted
 from object2vec.inference.pooled import PooledEncoder
 from object2vec.training.checkpoint import CheckpointFolder

@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 
 from object2vec.config import Config
-from object2vec.config.table import (
-    GROUPS,
-    HYPERPARAMETERS,
-    Anything,
-    Boolean,
-    Choice,
-    Comparators,
-    Float,
-    Integer,
-    default_text,
-    describe,
-    markdown,
-)
+from object2vec.config.kinds import Anything, Boolean, Choice, Comparators, Float, Integer
+from object2vec.config.page import default_text, describe, markdown
+from object2vec.config.rules import RULES
+from object2vec.config.table import GROUPS, HYPERPARAMETERS
 from object2vec.errors import ConfigError, shown
 
 PAGE = Path(__file__).parents[2] / "docs" / "hyperparameters.md"
@@ -122,6 +113,34 @@ def test_what_is_required():
     assert {row.name for row in ROWS if row.default is None} == required.keys()
 
 
+def test_what_may_change_when_a_run_goes_on():
+    assert {row.name for row in ROWS if row.may_change} == {
+        "epochs",
+        "device",
+        "threads",
+        "kernel",
+        "_kvstore",
+        "_num_gpus",
+        "_num_kv_servers",
+    }
+
+
+def test_every_rule_has_its_sentence_on_the_page():
+    page = " ".join(markdown().split())
+    assert len({rule.sentence for rule in RULES}) == len(RULES) > 10
+    for rule in RULES:
+        assert f"- {rule.sentence} " in page
+        assert set(re.findall(r"`(\w+)`", rule.sentence)) <= known_words()
+
+
+def known_words():
+    """Every name that a sentence may use: hyperparameters, settings of an encoder, and words."""
+    words = {"enc1_", "auto", "linear"} | {row.field for row in ROWS} | set(HYPERPARAMETERS)
+    for row in ROWS:
+        words |= set(getattr(row.kind, "values", ()))
+    return words
+
+
 def test_only_layers_and_gpus_take_a_word_for_a_number():
     words = {row.name: row.kind.words for row in ROWS if isinstance(row.kind, Integer)}
     with_words = {name for name, word in words.items() if word == ("auto",)}
@@ -184,10 +203,25 @@ def test_every_kind_but_anything_names_invalid_values():
     }
 
 
-@pytest.mark.parametrize("value", [
-    512, 512.0, np.int64(512), np.uint16(512), np.float32(512), np.array(512),
-    "512", "512.0", "+512", "0512", " 512 ", '"512"', "'512'", ' " 512"\n',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        512,
+        512.0,
+        np.int64(512),
+        np.uint16(512),
+        np.float32(512),
+        np.array(512),
+        "512",
+        "512.0",
+        "+512",
+        "0512",
+        " 512 ",
+        '"512"',
+        "'512'",
+        ' " 512"\n',
+    ],
+)
 def test_an_integer_may_be_written_in_many_ways(value):
     number = HYPERPARAMETERS["enc_dim"].kind.parse(value)
     assert (number, type(number)) == (512, int)
@@ -236,18 +270,39 @@ def test_an_integer_is_a_float():
     assert (number, type(number)) == (1.0, float)
 
 
-@pytest.mark.parametrize(("value", "truth"), [
-    (True, True), (np.True_, True), ("True", True), ("TRUE", True), (" true", True),
-    (False, False), (np.False_, False), ("False", False), ("fALSE", False), ('"false"', False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "truth"),
+    [
+        (True, True),
+        (np.True_, True),
+        ("True", True),
+        ("TRUE", True),
+        (" true", True),
+        (False, False),
+        (np.False_, False),
+        ("False", False),
+        ("fALSE", False),
+        ('"false"', False),
+    ],
+)
 def test_a_boolean_may_be_written_in_many_ways(value, truth):
     assert HYPERPARAMETERS["mask_padding"].kind.parse(value) is truth
 
 
-@pytest.mark.parametrize("value", [
-    ["abs_diff", "hadamard"], ("abs_diff", " hadamard"), "abs_diff,hadamard",
-    " abs_diff , hadamard ", '"abs_diff, hadamard"', "'abs_diff','hadamard'",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["abs_diff", "hadamard"],
+        ("abs_diff", " hadamard"),
+        "abs_diff,hadamard",
+        '["abs_diff", "hadamard"]',
+        "['abs_diff','hadamard']",
+        "[abs_diff, hadamard]",
+        " abs_diff , hadamard ",
+        '"abs_diff, hadamard"',
+        "'abs_diff','hadamard'",
+    ],
+)
 def test_comparators_keep_their_order(value):
     parse = HYPERPARAMETERS["comparator_list"].kind.parse
     assert parse(value) == ("abs_diff", "hadamard")

@@ -19,10 +19,11 @@ def model_card(artifact: Artifact) -> str:
 
     config, facts = artifact.config, artifact.facts
     settings = config.to_dict()
+    networks = [encoder.network for encoder in config.encoders]
     lines = [
         "# object2vec model",
         "",
-        f"Encoder 0 ({config.enc0_network}) and encoder 1 ({config.enc1_network}) turn objects "
+        f"Encoder 0 ({networks[0]}) and encoder 1 ({networks[1]}) turn objects "
         f"into vectors of {config.enc_dim} numbers; "
         + (
             f"the head gives probabilities of {config.num_classes} classes."

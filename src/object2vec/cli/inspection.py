@@ -5,7 +5,6 @@ Nothing here imports torch but `info`, which loads a model.
 
 from __future__ import annotations
 
-import difflib
 import json
 import shutil
 import textwrap
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from object2vec.cli.settings import read_hyperparameters
 from object2vec.config import Config
-from object2vec.config.table import GROUPS, HYPERPARAMETERS, describe
-from object2vec.config.table import markdown as markdown_page
-from object2vec.errors import ConfigError, DataError
+from object2vec.config.page import describe
+from object2vec.config.page import markdown as markdown_page
+from object2vec.config.table import GROUPS, HYPERPARAMETERS
+from object2vec.errors import ConfigError, DataError, suggestion
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
@@ -118,8 +118,7 @@ def hyperparameters(name: str | None, *, as_json: bool, as_markdown: bool) -> st
         If there is no hyperparameter of this name.
     """
     if name is not None and name not in HYPERPARAMETERS:
-        near = difflib.get_close_matches(name, HYPERPARAMETERS, n=1)
-        cure = f"Did you mean {near[0]}?" if near else "Leave it out to list all."
+        cure = suggestion(name, HYPERPARAMETERS).strip() or "Leave it out to list all."
         raise ConfigError.at("NAME", "must be a hyperparameter", name, cure)
     if as_markdown:
         return markdown_page().removesuffix("\n")

@@ -167,8 +167,8 @@ def _columns(
     assert part.in0 is not None
     assert part.in1 is not None
     assert part.label is not None
-    in0 = part.in0.truncated(config.enc0_max_seq_len)
-    return in0, part.in1.truncated(config.enc1_max_seq_len), part.label
+    limit0, limit1 = (encoder.max_seq_len for encoder in config.encoders)
+    return part.in0.truncated(limit0), part.in1.truncated(limit1), part.label
 
 
 def _filled(rows: Rows, bucket: Bucket, size: int, generator: np.random.Generator) -> Rows:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from object2vec.config import Config
+from object2vec.config.table import HYPERPARAMETERS
 from object2vec.devices import available_cores, release_freed_memory
 from object2vec.errors import ArtifactError, Interrupted
 from object2vec.files.tensors import read_tensors, write_tensors
@@ -370,9 +371,9 @@ class Training:
         }
 
     def _check_same_run(self, path: Path, state: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other settings or data; where to compute may change."""
-        free = {"device", "threads", "kernel", "_kvstore", "_num_gpus", "_num_kv_servers"}
-        ours = {k: v for k, v in self.config.to_dict().items() if k not in free | {"epochs"}}
+        """Reject a checkpoint of other settings or data; where to compute may change."""
+        values = self.config.to_dict()
+        ours = {name: values[name] for name in values if not HYPERPARAMETERS[name].may_change}
         theirs = state.get("hyperparameters")
         theirs = theirs if isinstance(theirs, dict) else {}
         changed = [name for name in ours if theirs.get(name) != ours[name]]

@@ -251,7 +251,7 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> Channe
         tokens1=report.in1.tokens,
         batches=count,
         batch_size=size,
-        max_seq_lens=(config.enc0_max_seq_len, config.enc1_max_seq_len),
+        max_seq_lens=(config.encoders[0].max_seq_len, config.encoders[1].max_seq_len),
         negatives_per_record=config.negative_sampling_rate if is_train else 0,
         buckets=len(batches.buckets) if batches else 1,
         replicated_records=batches.repeated_records if batches else repeated,

@@ -1,0 +1,280 @@
+"""What one hyperparameter says of another: each rule with its sentence for the documentation.
+
+A rule looks at a draft of the configuration and may change it. What it changes or ignores it says
+in a note, and values that cannot stand together are a contradiction. To add a rule is to add a
+function here; the documentation page and `Config.build` take it from `RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from object2vec.config.table import HYPERPARAMETERS
+from object2vec.errors import problem
+
+_AUTO_LAYERS = {"hcnn": 4, "bilstm": 1, "pooled_embedding": 1}
+_AWS_ROW_SPARSE_OPTIMIZERS = ("adam", "adagrad", "sgd")
+_CONSOLE_NEGATIVES = 100  # AWS's SDK and console stop at this rate, its documentation does not
+TIED = ("vocab_size", "token_embedding_dim", "pretrained_embedding_file")
+_PRETRAINED = ("pretrained_embedding_file", "vocab_file", "freeze_pretrained_embedding")
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that building the config changed or found: a log line with its level."""
+
+    level: Literal["info", "warning"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Values that cannot stand together: their names, and the problem as an error tells it."""
+
+    names: Set[str]
+    text: str
+
+
+Findings = Iterator[Note | Contradiction]
+
+
+@dataclass
+class Draft:
+    """Values by name on the way to a config.
+
+    Parameters
+    ----------
+    values : dict
+        Every hyperparameter; None for one without a value.
+    given : mapping
+        Those among them that the user gave.
+    malformed : set of str
+        Names whose value could not be parsed, which is a problem already.
+    """
+
+    values: dict[str, Any]
+    given: Mapping[str, Any]
+    malformed: Set[str]
+    inherits: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inherits = self.values["enc1_network"] == "enc0"
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def unusable(self) -> set[str]:
+        """Names that no contradiction can be blamed on: malformed or missing."""
+        return {*self.malformed, *(name for name, value in self.values.items() if value is None)}
+
+    def copy_from_encoder_0(self, names: Iterator[str]) -> list[str]:
+        """Give encoder 1 these settings of encoder 0; return what the user had set otherwise."""
+        ignored = []
+        for name in names:
+            ours, theirs = self.values[f"enc0_{name}"], f"enc1_{name}"
+            if theirs in self.given and theirs != "enc1_network" and self.given[theirs] != ours:
+                ignored.append(f"{theirs}={self.given[theirs]!r} (encoder 0 has {ours!r})")
+            self.values[theirs] = ours
+        return ignored
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: what the documentation says of it, and the function that applies it."""
+
+    sentence: str
+    apply: Callable[[Draft], Findings]
+
+
+RULES: list[Rule] = []
+"""Every rule, in the order in which they apply and are documented."""
+
+
+def _rule(sentence: str) -> Callable[[Callable[[Draft], Findings]], Callable[[Draft], Findings]]:
+    def add(apply: Callable[[Draft], Findings]) -> Callable[[Draft], Findings]:
+        RULES.append(Rule(sentence, apply))
+        return apply
+
+    return add
+
+
+def _ignored(name: str, where: str, value: str) -> None:
+    """Add the rule that the value of `where` has no use for `name`."""
+
+    @_rule(f"`{value}` ignores `{name}`, which the log says.")
+    def apply(draft: Draft) -> Findings:
+        if draft[where] == value and name in draft.given:
+            yield Note("info", f"{name} is ignored: {where} is {value}.")
+
+
+@_rule(
+    "While `enc1_network` is `enc0`, which is the default, encoder 1 takes *every* setting of "
+    "encoder 0, vocabulary size and sequence length included. Other `enc1_` values are then "
+    "ignored, with a warning that names them. Only settings are copied, never weights: the "
+    "encoders are trained apart, and `tied_token_embedding_weight` alone makes them share their "
+    "token table."
+)
+def _inherit(draft: Draft) -> Findings:
+    # AWS does so without a word (https://github.com/aws/sagemaker-python-sdk/issues/834)
+    if not draft.inherits:
+        return
+    settings = (row.field for row in HYPERPARAMETERS.values() if row.side == 1)
+    ignored = draft.copy_from_encoder_0(settings)
+    if ignored:
+        text = (
+            "enc1_network is enc0, so encoder 1 takes every setting of encoder 0 and these are "
+            f"ignored: {', '.join(ignored)}. Set enc1_network to a network of its own to use them."
+        )
+        yield Note("warning", text)
+
+
+@_rule("What has no default must be given; for encoder 1 only if it does not inherit it.")
+def _required(draft: Draft) -> Findings:
+    for name, row in HYPERPARAMETERS.items():
+        if draft.values.get(name, "") is not None or name in draft.malformed:
+            continue
+        if row.required == "yes":
+            cure = "It has no default: set it."
+        elif not draft.inherits:
+            cure = "Set it, or let enc1_network be enc0."
+        else:
+            continue  # encoder 0 has the same problem
+        must = f"is required and {row.kind.rule}"
+        yield Contradiction(frozenset(), problem(name, must, None, cure))
+
+
+@_rule(
+    "`pooled_embedding` has no projection: its `token_embedding_dim` becomes `enc_dim`, with a log "
+    "line."
+)
+def _pooled_width(draft: Draft) -> Findings:
+    enc_dim = draft["enc_dim"]
+    for side in (0, 1):
+        width = f"enc{side}_token_embedding_dim"
+        if draft[f"enc{side}_network"] == "pooled_embedding" and draft[width] != enc_dim:
+            text = (  # the container's own line
+                "Inconsistent enc_dim and token_embedding_dim found for token-embedding-encoder: "
+                f"{enc_dim} vs {draft[width]}. Setting token embedding dim to be {enc_dim}"
+            )
+            yield Note("info", text)
+            draft.values[width] = enc_dim
+
+
+@_rule("`auto` layers are {} for `hcnn` and {} for `bilstm`.".format(*_AUTO_LAYERS.values()))
+def _auto_layers(draft: Draft) -> Findings:
+    for side in (0, 1):
+        if draft[f"enc{side}_layers"] == "auto":
+            draft.values[f"enc{side}_layers"] = _AUTO_LAYERS[draft[f"enc{side}_network"]]
+    yield from ()
+
+
+@_rule(
+    "With tied tables, pretrained vectors, their vocabulary and whether they are frozen come from "
+    "encoder 0, with a warning for other values of encoder 1."
+)
+def _tied_vectors(draft: Draft) -> Findings:
+    file = draft["enc0_pretrained_embedding_file"]
+    is_tied = draft["tied_token_embedding_weight"]
+    if not is_tied or not file or draft["enc1_pretrained_embedding_file"] not in ("", file):
+        return  # nothing to load, or a contradiction
+    ignored = draft.copy_from_encoder_0(iter(_PRETRAINED))
+    if ignored:
+        text = (
+            "tied_token_embedding_weight takes the pretrained vectors of encoder 0 for both "
+            f"encoders and these are ignored: {', '.join(ignored)}."
+        )
+        yield Note("warning", text)
+
+
+@_rule("`row_sparse` sets `bucket_width` to 0, with a warning.")
+def _row_sparse_buckets(draft: Draft) -> Findings:
+    if draft["token_embedding_storage_type"] == "row_sparse" and draft["bucket_width"]:
+        text = (
+            f"bucket_width {draft['bucket_width']} is set to 0: token_embedding_storage_type "
+            "row_sparse works without buckets."
+        )
+        yield Note("warning", text)
+        draft.values["bucket_width"] = 0
+
+
+@_rule(
+    "AWS rejects `row_sparse` with optimizers other than {}; here all of them work.".format(
+        ", ".join(f"`{name}`" for name in _AWS_ROW_SPARSE_OPTIMIZERS)
+    )
+)
+def _row_sparse_optimizers(draft: Draft) -> Findings:
+    optimizer = draft["optimizer"]
+    is_row_sparse = draft["token_embedding_storage_type"] == "row_sparse"
+    if is_row_sparse and optimizer not in _AWS_ROW_SPARSE_OPTIMIZERS:
+        text = f"AWS rejects row_sparse with {optimizer}; its lazy form is used here."
+        yield Note("info", text)
+
+
+@_rule(
+    "`_num_gpus` 0 makes `device` the CPU where it is `auto`, and is ignored, with a warning, "
+    "where `device` names a GPU. Training uses one GPU, however many there are."
+)
+def _device(draft: Draft) -> Findings:
+    gpus, device = draft["_num_gpus"], draft["device"]
+    if gpus == 0 and device == "auto":
+        draft.values["device"] = "cpu"
+    elif gpus == 0 and device != "cpu":
+        yield Note("warning", f"_num_gpus 0 is ignored: device is {device}.")
+    elif gpus not in ("auto", 0, 1):
+        yield Note("warning", f"_num_gpus {gpus} is read as 1: training uses one device.")
+
+
+_ignored("num_classes", "output_layer", "mean_squared_error")
+_ignored("learning_rate", "optimizer", "adadelta")
+
+
+@_rule("`linear` hidden layers have no dropout, which the log says.")
+def _linear_dropout(draft: Draft) -> Findings:
+    if draft["mlp_activation"] == "linear" and draft["dropout"] and draft["mlp_layers"]:
+        yield Note("info", "mlp_activation is linear: the hidden layers get no dropout.")
+
+
+@_rule(f"A `negative_sampling_rate` above {_CONSOLE_NEGATIVES}, AWS's own limit, gets a warning.")
+def _many_negatives(draft: Draft) -> Findings:
+    rate = draft["negative_sampling_rate"]
+    if rate > _CONSOLE_NEGATIVES:
+        text = (
+            f"negative_sampling_rate {rate} is above {_CONSOLE_NEGATIVES}, the most that AWS's SDK "
+            "accepts; nearly every record will be a negative."
+        )
+        yield Note("warning", text)
+
+
+@_rule("`bilstm` needs an even `enc_dim`, one half for each direction.")
+def _odd_bilstm(draft: Draft) -> Findings:
+    width = draft["enc_dim"]
+    if width % 2 and "bilstm" in (draft["enc0_network"], draft["enc1_network"]):
+        must = "must be even for bilstm, half for each direction"
+        yield Contradiction({"enc_dim"}, problem("enc_dim", must, width, f"Choose {width + 1}."))
+
+
+@_rule("A pretrained file needs the vocabulary file of the same encoder.")
+def _missing_vocabulary(draft: Draft) -> Findings:
+    is_copied = draft.inherits or draft["tied_token_embedding_weight"]
+    for side in (0,) if is_copied else (0, 1):
+        file, vocabulary = f"enc{side}_pretrained_embedding_file", f"enc{side}_vocab_file"
+        if draft[file] and not draft[vocabulary]:
+            cure = "Name the JSON file that maps tokens to ids."
+            text = problem(vocabulary, f"must be given with {file}", draft[vocabulary], cure)
+            yield Contradiction({file, vocabulary}, text)
+
+
+@_rule("Tied tables need equal vocabulary sizes and widths, and the same pretrained file, if any.")
+def _untieable(draft: Draft) -> Findings:
+    for name in TIED if draft["tied_token_embedding_weight"] else ():
+        ours, theirs = f"enc0_{name}", f"enc1_{name}"
+        if draft[ours] != draft[theirs]:
+            names = {ours, theirs}
+            if name == "token_embedding_dim":  # pooled encoders take enc_dim for it
+                names |= {"enc_dim", "enc0_network", "enc1_network"}
+            must = f"must equal {ours} ({draft[ours]!r}) with tied_token_embedding_weight"
+            cure = "Make them equal, or untie the tables."
+            yield Contradiction(names, problem(theirs, must, draft[theirs], cure))
