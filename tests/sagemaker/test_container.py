@@ -396,7 +396,7 @@ def test_an_archive_that_nobody_has_unpacked_is_served(tmp_path, served):
     assert [model for model, _ in served] == [archive, tmp_path / "model"]
 
 
-@pytest.mark.parametrize("port", ["http", "-1", "65536", "8080.0"])
+@pytest.mark.parametrize("port", ["http", "-1", "0", "65536", "8080.0", "9" * 50])
 def test_a_port_that_is_none(tmp_path, served, port):
     with pytest.raises(ConfigError, match=f"SAGEMAKER_BIND_TO_PORT: must be a port; got '{port}'"):
         serve_container(tmp_path, {"SAGEMAKER_BIND_TO_PORT": port})

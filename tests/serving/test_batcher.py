@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from object2vec.errors import RequestError
 from object2vec.inference.instances import Group
-from object2vec.serving.batcher import Batcher, Overloaded
+from object2vec.serving.batcher import Batcher
+from object2vec.serving.limits import Overloaded
 from object2vec.serving.settings import Settings
+from object2vec.serving.thread import WorkThread
 
 
 def group(*rows: list[int]) -> Group:
@@ -48,8 +50,10 @@ def listed(answers) -> list[list[list[float]]]:
     return [a.tolist() for a in answers]
 
 
-def batcher(model, *, quick=True, observe=lambda n: None, **settings) -> Batcher:
-    return Batcher(model, lambda instances, tokens: quick, Settings(**settings), observe)
+def batcher(model, *, quick=True, observe=lambda *_: None, **settings) -> Batcher:
+    return Batcher(
+        model, lambda instances, tokens: quick, Settings(**settings), WorkThread(), observe
+    )
 
 
 @pytest.mark.parametrize("quick", [True, False])
@@ -57,18 +61,17 @@ def test_requests_that_arrive_together_make_one_batch(quick):
     model, sizes = Model(), []
 
     async def main():
-        b = batcher(model, quick=quick, observe=sizes.append)
+        b = batcher(model, quick=quick, observe=lambda *seen: sizes.append(seen))
         groups = [[group([1]), group([2], [3])], [group([4, 5])], []]
         futures = [b.submit(g) for g in groups]
         assert b.waiting_units == 4 + 5  # instances and tokens
         answers = await asyncio.gather(*futures)
         assert [listed(a) for a in answers] == [sums(*g) for g in groups]
         assert b.waiting_units == 0
-        b.close()
 
     asyncio.run(main())
     assert model.batches == [[[[1]], [[4, 5]], [[2], [3]]]]  # a piece of each request in turn
-    assert sizes == [4]
+    assert sizes == [(4, 0)]
     assert model.threads == {"MainThread" if quick else "model"}
 
 
@@ -228,7 +231,7 @@ def test_a_failure_spoils_no_neighbour_and_tells_nothing(quick, caplog):
         assert [listed(answers[0]), listed(answers[2])] == [[[[1.0]]], [[[3.0]]]]
         assert isinstance(answers[1], RequestError)
         assert answers[1].status == 500
-        assert str(answers[1]).startswith("the model: could not answer this request.")
+        assert str(answers[1]).startswith("the model: failed at this request.")
         assert "inside" not in str(answers[1])
         assert listed(await b.submit([group([4])])) == [[[4.0]]]
         assert b.waiting_units == 0

@@ -188,7 +188,7 @@ def test_the_runtimes_path_names_what_its_clients_send_again(model):
     assert (status, busy, sent["retry-after"]) == (200, 429, "1")
     assert sent["x-amzn-errortype"] == "ThrottlingException"
     assert json.loads(text)["Message"].startswith("the server: must have memory")
-    app.state.server.is_draining = True
+    app.state.endpoint.is_draining = True
     status, sent, text = ask(app, b"", path=path)
     assert (status, sent["x-amzn-errortype"]) == (503, "ServiceUnavailable")
     assert json.loads(text)["Message"].startswith("the server: is shutting down.")
@@ -220,7 +220,7 @@ def test_a_client_that_waits_for_100_continue_sends_nothing_too_large(model):
 
 
 def test_a_request_for_too_many_numbers_is_refused(model):
-    app = create_app(model, Settings(max_answer_numbers=16 * 3))
+    app = create_app(model, Settings(max_response_numbers=16 * 3))
     assert ask(app, instances(3))[0] == 200
     status, _, text = ask(app, instances(4))
     assert status == 413
@@ -258,7 +258,7 @@ def test_what_never_arrives_is_answered_in_time(model):
 
     asyncio.run(one())
     assert sent[0]["status"] == 504
-    assert b"the request: must be answered in time; got '0.05 s'" in sent[1]["body"]
+    assert b"the request: must be completed in time; got '0.05 s'" in sent[1]["body"]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -281,12 +281,12 @@ def test_what_is_not_finite_is_never_sent(bad):
 
 def test_a_failing_model_tells_nothing_of_its_insides(model, caplog):
     app = create_app(model)
-    app.state.server.engine.network = None
+    app.state.endpoint.model.engine.network = None
     status, _, text = ask(app, {"in0": [1]})
     assert status == 500
     assert json.loads(text) == {
-        "error": "the model: could not answer this request. Send it again, or tell who runs the "
-        "server."
+        "error": "the model: failed at this request. Send it again, or report it to whoever runs "
+        "the server."
     }
     assert "NoneType" in caplog.text
 
@@ -399,7 +399,7 @@ def test_a_folder_without_a_model_fails(tmp_path):
 
     asyncio.run(main())
     assert [*map(type, ended)] == [ArtifactError]
-    assert app.state.server.failure is ended[0]
+    assert app.state.endpoint.failure is ended[0]
 
 
 def pack(path, model_path, mode="w:gz", **names):

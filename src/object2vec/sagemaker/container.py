@@ -120,8 +120,8 @@ def serve_container(base: Path, environ: Mapping[str, str]) -> int:
 
 def _read_port(environ: Mapping[str, str]) -> int:
     text = environ.get(PORT_VARIABLE) or _DEFAULT_PORT
-    if not (text.isascii() and text.isdigit() and int(text) < 1 << 16):
-        cure = "Correct or unset the variable."
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 1 << 16):
+        cure = "Use a number from 1 to 65535, or unset the variable."
         raise ConfigError.at(PORT_VARIABLE, "must be a port", text, cure)
     return int(text)
 

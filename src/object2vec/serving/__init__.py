@@ -1,15 +1,21 @@
 """The server: SageMaker's endpoint contract on any machine.
 
-=================  ==========================================================
-``wire.py``        bytes of a request to instances, answers to bytes
-``engine.py``      instances to scores and embeddings
-``batcher.py``     requests in flight merged into one batch
-``app.py``         the HTTP surface
-``page.py``        the page for people at ``/``
-``server.py``      the process: socket, signals, workers
-``settings.py``    what SageMaker's environment variables switch
-``unpack.py``      a model folder out of a ``model.tar.gz``
-=================  ==========================================================
+======================  ==========================================================
+``server.py``           the process: socket, signals, workers
+``app.py``              routes, health, metrics
+``guard.py``            the bearer token
+``invocations.py``      one request for inference: its time limit and its response
+``error_responses.py``  errors as a container and as SageMaker's runtime send them
+``endpoint.py``         a model behind HTTP: loading, state, what is in flight
+``batcher.py``          requests in flight merged into one batch
+``limits.py``           what there is no room for
+``thread.py``           the thread for work that must not block the event loop
+``metrics.py``          what Prometheus reads
+``page.py``             the page for people at ``/``
+``settings.py``         settings, and SageMaker's environment variables for them
+======================  ==========================================================
+
+What does not know HTTP, from the bytes of a request to scores, is in `object2vec.inference`.
 """
 
 from __future__ import annotations

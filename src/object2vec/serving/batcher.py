@@ -4,8 +4,6 @@ An idle model starts at once; what arrives while it is busy makes the next batch
 with the load and nobody waits for a timer. Small work is done in the event loop itself, since
 handing it to a thread would take longer; all other work is done in one thread, and the loop never
 blocks. A request larger than a batch goes in pieces and takes turns with the others.
-
-Everything but the model's work runs in the event loop's thread.
 """
 
 from __future__ import annotations
@@ -14,40 +12,27 @@ import asyncio
 import contextlib
 import logging
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import RequestError
 from object2vec.inference.instances import Group
+from object2vec.serving.limits import Overloaded
 from object2vec.serving.settings import Settings
+from object2vec.serving.thread import WorkThread
 
 Floats = NDArray[np.float32]
 Outcome = Floats | RequestError
 
-_FAILED = "the model: could not answer this request. Send it again, or tell who runs the server."
+_FAILED = (
+    "the model: failed at this request. Send it again, or report it to whoever runs the server."
+)
 _logger = logging.getLogger(__name__)
-
-
-class Overloaded(RequestError):
-    """The queue is full.
-
-    Parameters
-    ----------
-    message : str
-    retry_after_s : int
-        Seconds after which there will probably be room.
-    """
-
-    def __init__(self, message: str, retry_after_s: int = 1) -> None:
-        super().__init__(message, status=429)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(slots=True, eq=False)
@@ -56,19 +41,19 @@ class _Ticket:
 
     future: asyncio.Future[list[Floats]]
     pieces: deque[_Piece]
-    answers: list[list[Floats]]  # of each group, the answers to its pieces
+    results: list[list[Floats]]  # of each group, those of its pieces
     open_pieces: int
     waiting_units: int
 
     def close(self, error: RequestError | None = None) -> None:
-        """Tell who waits for the answers, if somebody still does."""
+        """Give the results, or the error, to the one who waits, if somebody still does."""
         if self.future.done():
             return
         if error is not None:
             self.future.set_exception(error)
         else:
             self.future.set_result(
-                [a[0] if len(a) == 1 else np.concatenate(a) for a in self.answers]
+                [rows[0] if len(rows) == 1 else np.concatenate(rows) for rows in self.results]
             )
 
 
@@ -99,47 +84,51 @@ class _Batch:
 
 
 class Batcher:
-    """Answers groups of instances through a model that likes them many at a time.
+    """Computes groups of instances through a model that likes them many at a time.
+
+    Everything but the model's work runs in one event loop.
 
     Parameters
     ----------
-    answer : callable
+    compute : callable
         Takes groups; returns an array for each, with a row for each instance.
     is_quick : callable
         Takes numbers of instances and tokens; whether the event loop may wait for that much.
     settings : Settings
         Its ``batch_*``, ``queue_units`` and ``timeout_s``.
+    thread : WorkThread
+        Does what is not quick.
     observe : callable, optional
-        Is told the number of instances of every batch.
+        Called after every batch with its number of instances and with `waiting_units`.
+
+    Attributes
+    ----------
+    waiting_units : int
+        Instances plus tokens in the queue.
     """
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Group]], list[Floats]],
+        compute: Callable[[Sequence[Group]], list[Floats]],
         is_quick: Callable[[int, int], bool],
         settings: Settings,
-        observe: Callable[[int], object] = lambda instances: None,
+        thread: WorkThread,
+        observe: Callable[[int, int], object] = lambda instances, waiting_units: None,
     ) -> None:
-        self._answer, self._is_quick, self._observe = answer, is_quick, observe
-        self._settings = settings
+        self._compute, self._is_quick, self._observe = compute, is_quick, observe
+        self._settings, self._thread = settings, thread
         self._queue: deque[_Ticket] = deque()
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
         self._next: asyncio.Handle | None = None
         self._is_busy = False
         self._units_per_s = math.inf
         self.waiting_units = 0
-
-    def close(self) -> None:
-        """Let the thread end when its work is done."""
-        self._work.put(None)
 
     def wait_s(self) -> float:
         """Return about how long what waits now will take."""
         return self.waiting_units / self._units_per_s
 
     def submit(self, groups: Sequence[Group]) -> asyncio.Future[list[Floats]]:
-        """Return a future of the answers to `groups`, an array for each.
+        """Return a future of the results of `groups`, an array for each.
 
         Raises
         ------
@@ -149,8 +138,8 @@ class Batcher:
 
         Notes
         -----
-        The future raises `RequestError` if the model does, or with status 500 if it fails. Who does
-        not want to wait any longer cancels it.
+        The future raises `RequestError` if the model does, or with status 500 if it fails. To wait
+        no longer, cancel it.
         """
         pieces = deque(self._pieces(groups))
         units = sum(len(piece.group) + piece.tokens for piece in pieces)
@@ -166,7 +155,7 @@ class Batcher:
         return ticket.future
 
     def _pieces(self, groups: Sequence[Group]) -> Iterator[_Piece]:
-        """Cut groups into pieces that fit into a batch; an instance is never cut."""
+        """Split groups into pieces that fit into a batch; an instance is never split."""
         instances, tokens = self._settings.batch_instances, self._settings.batch_tokens
         for index, group in enumerate(groups):
             lengths = group.lengths()
@@ -181,7 +170,7 @@ class Batcher:
             yield _Piece(index, rest, sum(lengths[start:]))
 
     def _admit(self, units: int) -> None:
-        """Refuse what would make the queue too long."""
+        """Reject what would make the queue too long."""
         wait_s = self.wait_s()
         fits = self.waiting_units + units <= self._settings.queue_units
         if self.waiting_units and not (fits and wait_s <= self._settings.timeout_s / 2):
@@ -211,25 +200,17 @@ class Batcher:
         if not batch.pieces:
             return
         if self._is_quick(batch.instances, batch.tokens):
-            self._finish(batch, *self._compute(batch))
+            self._finish(batch, *self._run(batch))
             return
         self._is_busy = True
         loop = asyncio.get_running_loop()
 
         def work() -> None:
-            outcome = self._compute(batch)
+            outcome = self._run(batch)
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._finish, batch, *outcome)
 
-        if self._thread is None:  # it cannot keep a process alive that was told to end
-            self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-            self._thread.start()
-        self._work.put(work)
-
-    def _run(self) -> None:
-        """Be the model's thread."""
-        for work in iter(self._work.get, None):
-            work()
+        self._thread.run(work)
 
     def _take(self) -> _Batch:
         """Return the next batch, a piece of each request in turn."""
@@ -253,22 +234,22 @@ class Batcher:
         self.waiting_units -= batch.instances + batch.tokens
         return batch
 
-    def _compute(self, batch: _Batch) -> tuple[list[Outcome], float]:
-        """Return what the model says of each piece, and the seconds it took."""
+    def _run(self, batch: _Batch) -> tuple[list[Outcome], float]:
+        """Return the result or the error of each piece, and the seconds that it took."""
         start = time.perf_counter()
         groups = [piece.group for piece in batch.pieces]
         outcomes: list[Outcome] = []
         try:
-            outcomes += self._answer(groups)
+            outcomes += self._compute(groups)
         except Exception as err:
             _logger.warning("A batch failed, each request is tried alone: %s", type(err).__name__)
             outcomes += [self._alone(group) for group in groups]
         return outcomes, time.perf_counter() - start
 
     def _alone(self, group: Group) -> Outcome:
-        """Return the answer to one group, so that it cannot spoil those of its neighbours."""
+        """Return the result of one group, so that it cannot spoil those of its neighbours."""
         try:
-            return self._answer([group])[0]
+            return self._compute([group])[0]
         except RequestError as err:
             return err
         except Exception:
@@ -276,9 +257,9 @@ class Batcher:
             return RequestError(_FAILED, status=500)
 
     def _finish(self, batch: _Batch, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Give the answers to those who wait for them and go on."""
+        """Give the results to those who wait for them and go on."""
         self._is_busy = False
-        self._observe(batch.instances)
+        self._observe(batch.instances, self.waiting_units)
         rate = (batch.instances + batch.tokens) / max(seconds, 1e-6)
         known = self._units_per_s != math.inf
         self._units_per_s = 0.9 * self._units_per_s + 0.1 * rate if known else rate
@@ -286,7 +267,7 @@ class Batcher:
             if isinstance(outcome, RequestError):
                 ticket.close(outcome)  # `_take` forgets what still waits of it
                 continue
-            ticket.answers[piece.index].append(outcome)
+            ticket.results[piece.index].append(outcome)
             ticket.open_pieces -= 1
             if not ticket.open_pieces:
                 ticket.close()
@@ -294,10 +275,6 @@ class Batcher:
             self._schedule(asyncio.get_running_loop())
 
     def _forget(self, ticket: _Ticket) -> None:
-        """Drop what waits of a request that failed, or that nobody waits for any more."""
+        """Drop the rest of a request that failed, or that nobody waits for any more."""
         self.waiting_units -= ticket.waiting_units
         ticket.pieces.clear()
-
-
-def _joined(pieces: Sequence[Floats]) -> Floats:
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

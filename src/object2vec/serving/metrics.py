@@ -27,7 +27,7 @@ class Metrics:
     Attributes
     ----------
     seconds, batch_instances : Histogram
-        Time from the headers of a request to the end of its answer; instances of a batch.
+        Time from the headers of a request to the end of its response; instances of a batch.
     waiting, ready : Gauge
         Instances plus tokens in the queue; workers with a loaded model.
     requests, instances : callable
@@ -45,12 +45,15 @@ class Metrics:
             "object2vec_requests", "Requests for inference by status.", ["status"], registry=to
         )
         instances = Counter(
-            "object2vec_instances", "Instances answered by kind of answer.", ["kind"], registry=to
+            "object2vec_instances", "Instances by kind of result.", ["kind"], registry=to
         )
         self.requests: Callable[[int], Counter] = cache(requests.labels)
         self.instances: Callable[[str], Counter] = cache(instances.labels)
         self.seconds = Histogram(
-            "object2vec_request_seconds", "Time to answer a request.", buckets=_SECONDS, registry=to
+            "object2vec_request_seconds",
+            "Time to process a request.",
+            buckets=_SECONDS,
+            registry=to,
         )
         self.batch_instances = Histogram(
             "object2vec_batch_instances",

@@ -18,27 +18,31 @@ from object2vec.version import VERSION
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
+    from object2vec.serving.endpoint import Endpoint
 
 _FACTS = "<!-- facts -->"
 _LOADING = "<p>The model is being loaded. Reload the page in a moment.</p>"
+_FAILED = "<p>The model could not be loaded. The server's log names the cause.</p>"
 _LOCKED = '<p class="locked">This server asks for a token. Enter it below to see the model.</p>'
 
 
-def page(engine: Engine | None, is_authorized: bool) -> tuple[str, str]:
+def page(endpoint: Endpoint, is_authorized: bool) -> tuple[str, str]:
     """Return the page and its content security policy.
 
     Parameters
     ----------
-    engine : Engine or None
-        None while the model is being loaded.
+    endpoint : Endpoint
+        What the page shows the model of.
     is_authorized : bool
         Whether the reader may see the model's facts; else the page asks for the token.
     """
     template, policy = _template()
     if not is_authorized:
         facts = _LOCKED
+    elif endpoint.model is not None:
+        facts = _facts(endpoint.model.engine)
     else:
-        facts = _LOADING if engine is None else _facts(engine)
+        facts = _LOADING if endpoint.failure is None else _FAILED
     return template.replace(_FACTS, facts), policy
 
 

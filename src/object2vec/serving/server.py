@@ -1,8 +1,8 @@
 """The serving process: its socket, its signals and its workers.
 
-SIGTERM (or Ctrl-C) ends it politely. Requests that were accepted are finished; others are refused
-with 503 and ``Connection: close``, for long enough that every open connection hears it; then the
-process leaves, at the latest 25 s after the signal. A second signal ends it at once.
+SIGTERM (or Ctrl-C) ends it politely. Requests that were accepted are finished; others are rejected
+with 503 and ``Connection: close``, for long enough that every open connection gets it; then the
+process ends, at the latest 25 s after the signal. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ from object2vec.serving.settings import Settings
 from object2vec.training.stop import StopRequest
 
 GRACE_S = 20  # then what still runs is cut off; SageMaker kills 30 s after SIGTERM
-_REFUSING_S = 1.0  # how long open connections are still told that the server is leaving
+_REJECTING_S = 1.0  # how long requests on open connections are rejected before they are closed
+_MAX_PORT = (1 << 16) - 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _logger = logging.getLogger(__name__)
 
@@ -60,8 +61,8 @@ def run(
     model : path or URL
         Of a model folder or a ``model.tar.gz``.
     host : str, default "127.0.0.1"
-        Address to listen on. On any but a loopback address everybody who reaches it can ask the
-        model, unless there is a token.
+        Name or IP address to listen on. On any but a loopback address everybody who reaches it can
+        use the model, unless there is a token.
     port : int, default 8080
         0 for any free one, which the log names.
     token : str, optional
@@ -74,25 +75,27 @@ def run(
     Returns
     -------
     int
-        Exit code: 0 after SIGINT or SIGTERM, whatever was accepted being answered; 1 if a worker
-        process failed.
+        Exit code: 0 after SIGINT or SIGTERM, with a response to whatever was accepted; 1 if a
+        worker process failed.
 
     Raises
     ------
     ArtifactError
         If the model cannot be unpacked or loaded.
     ConfigError
-        If an environment variable is wrong, or the address is taken or not of this machine.
+        If an environment variable or the port is wrong, or the address is taken or not of this
+        machine.
     """
     settings = settings or Settings.from_environ(os.environ)
     if token is not None:
         settings = replace(settings, token=token)
     _log(log_level)
     with open_model(model) as folder, _listening(host, port) as listener:
-        address = listener.getsockname()[:2]
-        _logger.info("Serving %s at http://%s:%d", model, *address)
-        if settings.token is None and not ipaddress.ip_address(address[0]).is_loopback:
-            _logger.warning("No token is required, and others may reach %s:%d.", *address)
+        address, number, *_ = listener.getsockname()
+        shown = f"[{address}]:{number}" if ":" in address else f"{address}:{number}"
+        _logger.info("Serving %s at http://%s", model, shown)
+        if settings.token is None and not ipaddress.ip_address(address).is_loopback:
+            _logger.warning("No token is required, and others may reach %s.", shown)
         if settings.workers == 1:
             return _serve(folder, listener, settings, log_level)
         return _supervise(folder, listener, settings, log_level)
@@ -109,15 +112,25 @@ def _log(level: str) -> None:
 @contextlib.contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """Give a listening socket; connections wait in it from now on."""
+    if not 0 <= port <= _MAX_PORT:
+        cure = "Choose another one, or 0 for any free port."
+        raise ConfigError.at("port", f"must be in [0, {_MAX_PORT}]", port, cure)
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
-    except (OSError, OverflowError) as err:
-        got = getattr(err, "strerror", None) or str(err)
+        name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as err:  # ValueError: what is no name in any language
+        cure = "Give a name or an IP address alone: no URL, port, or path of a Unix socket."
+        raise ConfigError.at(
+            "host", "must be a name or address of this machine", host, cure
+        ) from err
+    try:
+        family, _, _, _, address = found[0]
+        listener = socket.create_server(address, family=family, backlog=2048)
+    except OSError as err:
         raise ConfigError.at(
             f"{host}:{port}",
             "must be a free address of this machine",
-            got,
+            err.strerror or str(err),
             "Choose another --port or --host.",
         ) from err
     with listener:
@@ -153,10 +166,10 @@ class _Process(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Refuse for a moment, so that no connection is closed under a request, then end."""
-        self._app.state.server.is_draining = True
+        """Reject requests for a moment, so that no connection is closed under one, then end."""
+        self._app.state.endpoint.is_draining = True
         if self.server_state.connections:
-            await asyncio.sleep(_REFUSING_S)
+            await asyncio.sleep(_REJECTING_S)
         await super().shutdown(sockets)
 
 
@@ -184,9 +197,8 @@ def _serve(folder: Path, listener: socket.socket, settings: Settings, log_level:
     )
     process = _Process(config, app)
     process.run(sockets=[listener])
-    failure = app.state.server.failure
-    if failure is not None:
-        raise failure
+    if app.state.endpoint.failure is not None:
+        raise app.state.endpoint.failure
     return 0
 
 
@@ -225,7 +237,7 @@ def _end(workers: Sequence[BaseProcess]) -> None:
     """Ask processes to end, and end those that do not."""
     for worker in workers:
         worker.terminate()
-    deadline = time.monotonic() + _REFUSING_S + GRACE_S + 2
+    deadline = time.monotonic() + _REJECTING_S + GRACE_S + 2
     for worker in workers:
         worker.join(max(deadline - time.monotonic(), 0.1))
         if worker.exitcode is None:

@@ -1,4 +1,4 @@
-"""What a server can be told, and SageMaker's environment variables that tell it."""
+"""Settings of a server, and SageMaker's environment variables that set them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Settings:
     Parameters
     ----------
     max_payload_bytes : int
-        Larger request bodies are refused with 413.
+        Larger request bodies are rejected with 413.
     default_accept : {"application/json", "application/jsonlines"} or None
-        Form of an answer to a request without ``Accept``; None for the form of the request.
+        Form of the response to a request without ``Accept``; None for the form of the request.
     preferred_mode : {"classification", "embedding"}
         What is computed first to warm up; both modes always work.
     workers : int
         Processes, each with its own copy of the model.
     timeout_s : float
-        Seconds after which a request is answered with 504.
+        Seconds after which a request gets 504.
     token : str or None
         Bearer token that every request must carry, but for ``/ping`` and the bare page.
     batch_instances, batch_tokens : int
@@ -37,11 +37,11 @@ class Settings:
         How long an idle model waits for more instances; 0 starts at once, and what arrives while
         the model is busy makes the next batch.
     queue_units : int
-        Instances plus tokens that may wait; further requests are refused with 429.
-    max_answer_numbers : int
-        Numbers that one answer may hold; a request for more is refused with 413.
+        Instances plus tokens that may wait; further requests are rejected with 429.
+    max_response_numbers : int
+        Numbers that one response may hold; a request for more is rejected with 413.
     max_held_bytes : int
-        Bodies of requests and large answers held at once; further requests are refused with 429.
+        Bodies of requests and large responses held at once; further requests are rejected with 429.
     """
 
     max_payload_bytes: int = 6 * MIB
@@ -54,7 +54,7 @@ class Settings:
     batch_tokens: int = 1 << 15
     batch_wait_ms: float = 0.0
     queue_units: int = 1 << 18
-    max_answer_numbers: int = 1 << 25
+    max_response_numbers: int = 1 << 25
     max_held_bytes: int = 512 * MIB
 
     @classmethod
@@ -100,7 +100,7 @@ def _whole(low: int, high: int, scale: int = 1) -> Callable[[str], int]:
 def _real(low: float, high: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         number = float(text)
-        if not low <= number <= high:  # refuses NaN too
+        if not low <= number <= high:  # rejects NaN too
             raise ValueError
         return number
 
