@@ -26,10 +26,9 @@ def training_steps(
     from object2vec.devices import set_threads
     from object2vec.kernels import kernel_for
     from object2vec.network.network import Network, materialize
+    from object2vec.objectives.metrics import Metrics
     from object2vec.pairs.batches import TrainingBatches
     from object2vec.pairs.dataset import Pairs
-    from object2vec.training.losses import loss
-    from object2vec.training.metrics import Metrics
     from object2vec.training.optimizer import Optimizer
 
     set_threads(threads)
@@ -43,12 +42,12 @@ def training_steps(
     optimizer = Optimizer(network, config, kernel)
 
     def epoch() -> float:
-        metrics = Metrics(classifier=config.is_classifier)
+        metrics = Metrics(network.objective)
         for batch in batches.epoch(0):
-            logits = network(batch.in0, batch.in1, batch.pairing)
-            loss(logits, torch.from_numpy(batch.label), config.is_classifier).backward()
+            encoded = network.encoded(batch)
+            network.objective.loss(encoded).backward()
             optimizer.step()
-            metrics.update(network.scores(logits.detach()).numpy(), batch.label)
+            metrics.update(encoded)
         return batches.records
 
     return epoch

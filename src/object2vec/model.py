@@ -23,6 +23,7 @@ from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, NotFittedError
 from object2vec.files.remote import is_url
+from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
@@ -241,10 +242,10 @@ class Object2Vec:
         DataError
             If ids are wrong or the sides differ in length.
         """
-        network, config = self.artifact.network, self.config
+        network = self.artifact.network
         columns = [self._sequences(0, in0, max_seq_lens), self._sequences(1, in1, max_seq_lens)]
         pairs = Pairs.build(in0=columns[0], in1=columns[1])
-        scores = np.empty((len(pairs), config.output_width), np.float32)  # (n, K)
+        scores = np.empty((len(pairs), network.objective.width), np.float32)  # (n, K)
         both = Ragged(np.zeros(0, np.int32), columns[0].offsets + columns[1].offsets)
         with torch.no_grad():
             for rows in _batches_by_length(both):
@@ -275,7 +276,7 @@ class Object2Vec:
             config = replace(config, compat_metrics=compat_metrics)
         check_channel(pairs, config, "evaluate")
         batches = evaluation_batches(pairs, config)
-        return score(network, batches, compat=config.compat_metrics).values()
+        return score(network, batches, objective_of(config)).values()
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a folder, whole or not at all.

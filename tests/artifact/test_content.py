@@ -151,9 +151,7 @@ def test_what_is_no_folder_and_no_archive_is_rejected(tmp_path):
     with pytest.raises(ArtifactError, match=r"must be a model folder; got 'nothing'\. Name the"):
         Object2Vec.load(tmp_path / "model")
     (tmp_path / "model").write_text("x")
-    with pytest.raises(
-        ArtifactError, match=r"model: must be a whole tar archive; got .*Name"
-    ):
+    with pytest.raises(ArtifactError, match=r"model: must be a whole tar archive; got .*Name"):
         Object2Vec.load(tmp_path / "model")
 
 

@@ -161,13 +161,6 @@ def test_comparator_width(comparators, enc_dim, width):
     assert config.comparator_width == width
 
 
-def test_output_width():
-    classifier = Config.build(SIZES | {"num_classes": 7})
-    assert (classifier.is_classifier, classifier.output_width) == (True, 7)
-    regressor = Config.build(SIZES | {"num_classes": 7, "output_layer": "mean_squared_error"})
-    assert (regressor.is_classifier, regressor.output_width) == (False, 1)
-
-
 @pytest.mark.parametrize(
     ("network", "layers"), [("hcnn", 4), ("bilstm", 1), ("pooled_embedding", 1)]
 )

@@ -32,7 +32,7 @@ from object2vec.kernels.rules import RULES, Rule, new_state
 from object2vec.network.network import Network
 from object2vec.network.tokens import TokenTable
 from object2vec.objects.ragged import Ragged
-from object2vec.training.losses import loss
+from object2vec.pairs.batches import Batch
 from object2vec.training.optimizer import Optimizer
 from support import oracles
 from support.kernels import EPS, KERNELS, OnGPU, agree, each_fast_kernel, each_kernel, needs_triton
@@ -457,8 +457,8 @@ def learn(optimizer: str, storage: str, kernel: str, steps: int = 6, **settings)
     generator = np.random.default_rng(7)
     for _ in range(steps):
         sides = [Ragged.build([generator.integers(0, 12, n) for n in (1, 3, 0, 6)])] * 2
-        label = torch.from_numpy(generator.integers(0, 2, 4).astype(np.float32))
-        loss(made(*sides), label, True).backward()
+        batch = Batch(*sides, generator.integers(0, 2, 4).astype(np.float32), None)
+        made.objective.loss(made.encoded(batch)).backward()
         optimizer.step()
     return {name: tensor.clone() for name, tensor in made.state_dict().items()}
 

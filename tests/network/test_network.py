@@ -16,9 +16,10 @@ from object2vec.kernels.rules import SGD, new_state
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import _grouped_states, _packed_states
 from object2vec.network.network import Network, parameter_count
+from object2vec.objectives import Encoded
 from object2vec.objects.ragged import Ragged
+from object2vec.pairs.batches import Batch
 from object2vec.pairs.negatives import Pairing
-from object2vec.training.losses import loss
 from support import oracles
 
 VOCAB = 11
@@ -70,6 +71,11 @@ def outputs(network: Network, in0=IN0, in1=IN1) -> torch.Tensor:
     return network(Ragged.build(in0), Ragged.build(in1, "in1"))
 
 
+def loss(network: Network, logits: torch.Tensor, label: list) -> torch.Tensor:
+    batch = Encoded(logits, logits, None, np.array(label, np.float32), lambda *_: logits)
+    return network.objective.loss(batch)
+
+
 def id_of(settings: dict) -> str:
     return "-".join(str(value) for value in settings.values())
 
@@ -118,7 +124,8 @@ def test_the_comparator_keeps_its_order_and_can_repeat_a_part():
 
 def gradients(network: Network, label: np.ndarray) -> dict[str, torch.Tensor]:
     """Every gradient by name; those of tables by what one step of SGD with rate 1 takes away."""
-    value = loss(outputs(network), torch.from_numpy(label), network.config.is_classifier)
+    batch = Batch(Ragged.build(IN0), Ragged.build(IN1, "in1"), label, None)
+    value = network.objective.loss(network.encoded(batch))
     value.backward()
     found = {name: p.grad for name, p in network.named_parameters()}
     for i, table in enumerate(network.tables()):
@@ -140,7 +147,7 @@ def test_loss_and_every_gradient_are_those_of_the_formula(encoder, tied, output,
     label = np.array([0, 1, 2, 0, 1, 2, 2, 1], np.float32)
     weights = oracles.double(network.state_dict())
     oracle = oracles.logits(weights, network.config, IN0, IN1)
-    expected = oracles.loss(oracle, label, network.config.is_classifier)
+    expected = oracles.loss(oracle, label, network.config.output_layer == "softmax")
     expected.backward()
     found = gradients(network, label)
     assert found.pop("loss").item() == pytest.approx(expected.item(), rel=1000 * EPS)
@@ -153,8 +160,9 @@ def test_loss_and_every_gradient_are_those_of_the_formula(encoder, tied, output,
 
 def test_the_loss_of_a_wrong_and_certain_answer_stays_finite():
     certain = torch.tensor([[200.0, -200.0]])
-    assert loss(certain, torch.tensor([1.0]), True).item() == 400.0
-    assert loss(torch.tensor([[3.0], [1.0]]), torch.tensor([1.0, 1.0]), False).item() == 1.0
+    classifier, regressor = build(), build(output_layer="mean_squared_error")
+    assert loss(classifier, certain, [1.0]).item() == 400.0
+    assert loss(regressor, torch.tensor([[3.0], [1.0]]), [1.0, 1.0]).item() == 1.0
 
 
 @pytest.mark.parametrize(
@@ -313,7 +321,7 @@ def test_dropout_of_everything_leaves_zeros_and_finite_gradients(encoder):
     found = outputs(network)
     bias = network.head.output.bias
     assert torch.equal(found, bias.expand(len(IN0), -1))  # every hidden number is dropped
-    loss(found, torch.zeros(len(IN0)), True).backward()
+    loss(network, found, [0.0] * len(IN0)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name

@@ -16,6 +16,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     ("errors", "version"),
     ("config",),
+    ("objectives",),
     ("files",),
     ("objects",),
     ("reading",),

@@ -16,6 +16,7 @@ from object2vec import ArtifactError, ConfigError, Interrupted, Object2Vec, Stor
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import RULES
+from object2vec.objectives.metrics import Metrics
 from object2vec.reporting.events import (
     BatchesDone,
     BestRestored,
@@ -28,7 +29,6 @@ from object2vec.reporting.events import (
     Warned,
 )
 from object2vec.training import loop
-from object2vec.training.metrics import Metrics
 from object2vec.training.stop import StopRequest
 
 # The validation losses of AWS's published logs (spec 9.6).
@@ -391,9 +391,8 @@ class Script:
 
     def __call__(self, network, batches, **_):
         self.weights.append({k: v.clone() for k, v in network.state_dict().items()})
-        metrics = Metrics(classifier=False)
-        error = np.sqrt(self.losses[len(self.weights) - 1])
-        metrics.update(np.array([[error]], np.float64), np.zeros(1))
+        metrics = Metrics(network.objective)
+        metrics.add((self.losses[len(self.weights) - 1], 0.0), records=1)
         return metrics
 
 

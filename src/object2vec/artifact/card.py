@@ -25,11 +25,7 @@ def model_card(artifact: Artifact) -> str:
         "",
         f"Encoder 0 ({networks[0]}) and encoder 1 ({networks[1]}) turn objects "
         f"into vectors of {config.enc_dim} numbers; "
-        + (
-            f"the head gives probabilities of {config.num_classes} classes."
-            if config.is_classifier
-            else "the head predicts a number."
-        ),
+        f"a pair gets {artifact.network.objective.output}.",
         "",
         f"Made by object2vec {VERSION}; {parameter_count(artifact.network):,} trained numbers "
         f"beside token tables of {_sizes(artifact.network)} rows x columns.",

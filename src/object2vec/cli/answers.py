@@ -74,10 +74,10 @@ def predict(path: str, files: Sequence[str], out: str | None, device: str | None
         for chunk in read_columns(sources, label="ignored"):
             in0, in1 = cast(Ragged, chunk.in0), cast(Ragged, chunk.in1)
             _check_ids(model.config, chunk)
-            for start, stop in _pieces(len(chunk), model.config.output_width):
+            for start, stop in _pieces(len(chunk), model.artifact.network.objective.width):
                 yield model.predict(in0=in0.slice(start, stop), in1=in1.slice(start, stop))
 
-    write_rows(answers(), "scores", model.config.output_width, "jsonl", out)
+    write_rows(answers(), "scores", model.artifact.network.objective.width, "jsonl", out)
 
 
 def evaluate(path: str, files: Sequence[str], compat: bool | None, device: str | None) -> str:

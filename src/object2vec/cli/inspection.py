@@ -183,7 +183,7 @@ def _facts(path: str, folder: Path, model: Artifact) -> dict[str, Any]:
             "enc_dim": config.enc_dim,
             "comparator_list": ", ".join(config.comparator_list),
             "output_layer": config.output_layer,
-            "output_width": config.output_width,
+            "output_width": model.network.objective.width,
         },
         "data": {
             channel: {name: _plain(report, name) for name in ("rows", "label_mean")}

@@ -70,16 +70,6 @@ class Config(Hyperparameters):
         )
 
     @property
-    def is_classifier(self) -> bool:
-        """Whether the output is a probability per class (else one number)."""
-        return self.output_layer == "softmax"
-
-    @property
-    def output_width(self) -> int:
-        """Numbers that the output layer gives for one pair."""
-        return self.num_classes if self.is_classifier else 1
-
-    @property
     def comparator_width(self) -> int:
         """Width of the comparator's output: enc_dim for each part, twice for concat."""
         return sum(COMPARATORS[name] for name in self.comparator_list) * self.enc_dim

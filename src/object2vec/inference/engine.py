@@ -47,7 +47,7 @@ class Engine:
     def __init__(self, artifact: Artifact) -> None:
         self.config, self.facts = artifact.config, artifact.facts
         self.network = artifact.network.eval()
-        self.width = max(self.config.enc_dim, self.config.output_width)
+        self.width = max(self.config.enc_dim, self.network.objective.width)
         self.device = self.network.tables()[0].weight.device
         self._head_products = sum(p.numel() for p in self.network.head.parameters())
         self._is_pooled = all(e.network == "pooled_embedding" for e in self.config.encoders)

@@ -17,20 +17,27 @@ class Head(nn.Module):
 
     Each hidden layer is followed by its activation and dropout; with ``mlp_activation=linear`` by
     neither, as AWS's graph shows.
+
+    Parameters
+    ----------
+    config : Config
+    width : int
+        Numbers for each pair, K.
+    kernel : Kernel
     """
 
-    def __init__(self, config: Config, kernel: Kernel) -> None:
+    def __init__(self, config: Config, width: int, kernel: Kernel) -> None:
         super().__init__()
         widths = [config.comparator_width] + config.mlp_layers * [config.mlp_dim]
         self.hidden = nn.ModuleList(
             Linear(wide, narrow, kernel, config.mlp_activation) for wide, narrow in pairwise(widths)
         )
-        self.output = Linear(widths[-1], config.output_width, kernel)
+        self.output = Linear(widths[-1], width, kernel)
         self.is_linear = config.mlp_activation == "linear"
         self.dropout = Dropout(config.dropout)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return the logits (B, K), or the predictions (B, 1), of comparator vectors (B, C)."""
+        """Return the logits (B, K) of comparator vectors (B, C)."""
         for layer in self.hidden:
             z = layer(z)  # (B, H)
             if not self.is_linear:

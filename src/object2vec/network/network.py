@@ -20,8 +20,9 @@ from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
 from object2vec.network.head import Head
 from object2vec.network.tokens import TokenTable
+from object2vec.objectives import Encoded, Pairing, objective_of
 from object2vec.objects.ragged import Ragged
-from object2vec.pairs.negatives import Pairing
+from object2vec.pairs.batches import Batch
 
 
 class Network(nn.Module):
@@ -43,10 +44,11 @@ class Network(nn.Module):
             for encoder in config.encoders
         )
         self.dropout = Dropout(config.dropout)
-        self.head = Head(config, kernel)
+        self.objective = objective_of(config)
+        self.head = Head(config, self.objective.width, kernel)
 
     def forward(self, in0: Ragged, in1: Ragged, pairing: Pairing | None = None) -> Tensor:
-        """Return the logits (B, K), or the predictions (B, 1), of pairs.
+        """Return the logits (B, K) of pairs.
 
         Parameters
         ----------
@@ -58,7 +60,7 @@ class Network(nn.Module):
         return self.score(self.encode(0, in0), self.encode(1, in1), pairing)
 
     def score(self, a: Tensor, b: Tensor, pairing: Pairing | None = None) -> Tensor:
-        """Return the logits (B, K), or the predictions (B, 1), of pairs of embeddings.
+        """Return the logits (B, K) of pairs of embeddings.
 
         Parameters
         ----------
@@ -70,6 +72,11 @@ class Network(nn.Module):
         with self._precision():
             logits: Tensor = self.head(self._compare(a, b, pairing))  # (B, K)
         return logits.float()
+
+    def encoded(self, batch: Batch) -> Encoded:
+        """Return a batch with the embeddings of both sides, as an objective sees it."""
+        a, b = self.encode(0, batch.in0), self.encode(1, batch.in1)  # (P, D), (P, D)
+        return Encoded(a, b, batch.pairing, batch.label, self.score)
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
         """Return the comparator's vectors (B, C) of encodings (P, D), which get their dropout."""
@@ -115,8 +122,8 @@ class Network(nn.Module):
         return self.tables()[-1 if side else 0]
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Return what a user sees: probabilities (B, K), or the predictions (B, 1) as they are."""
-        return torch.softmax(logits, dim=1) if self.config.is_classifier else logits
+        """Return what a user sees of logits, (B, K)."""
+        return self.objective.scores(logits)
 
     @torch.no_grad()
     def initialize(self, generator: torch.Generator) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.mapped import release_pages
+from object2vec.objectives import LabelRule, objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.statistics import SideStatistics
 from object2vec.pairs.dataset import Pairs
@@ -54,7 +55,7 @@ class Report:
         Records, and lines skipped because they are blank.
     in0, in1 : SideReport
     label_counts : dict of int to int, or None
-        Records of each class, for a classifier.
+        Records of each class, where the objective has classes.
     label_low, label_mean, label_high : float
     mask_padding : bool
         Whether the id 0 is padding and so not seen.
@@ -119,7 +120,7 @@ def check(
     *,
     vocab_sizes: tuple[int, int],
     max_seq_lens: tuple[int, int],
-    num_classes: int | None,
+    labels: LabelRule,
     mask_padding: bool = True,
     negative_sampling_rate: int = 0,
     channel: str = "train",
@@ -132,8 +133,8 @@ def check(
         Both sides and labels.
     vocab_sizes, max_seq_lens : tuple of int
         Limits of encoder 0 and encoder 1. Ids beyond max_seq_len are cut off, so they may be any.
-    num_classes : int or None
-        Labels must be classes below it; None if any number is right.
+    labels : LabelRule
+        Which labels the objective learns from.
     mask_padding : bool, default True
         Whether the id 0 is padding.
     negative_sampling_rate : int, default 0
@@ -144,7 +145,8 @@ def check(
     ------
     DataError
         If a column is missing or there is no record, an id is not below its vocab_size or a label
-        is no class. The first 20 problems are listed, each with its file and line.
+        is not one that the objective learns from. The first 20 problems are listed, each with its
+        file and line.
 
     Notes
     -----
@@ -163,20 +165,19 @@ def check(
         report, bad = _check_side(side, column, facts[side] or SideStatistics(), *limits)
         sides.append(report)
         problems += bad
-    if num_classes is not None:
-        problems += _check_classes(pairs.label, num_classes)
+    problems += _check_labels(pairs.label, labels)
     if problems:
         first = sorted(problems)[:MAX_PROBLEMS]
         raise DataError(
             join_problems([f"{pairs.where(row, channel)}: {text}" for row, text in first])
         )
-    labels = pairs.statistics.label
-    assert labels is not None
+    spread = pairs.statistics.label
+    assert spread is not None
     return Report(
         channel=channel, rows=len(pairs), blank_lines=pairs.blank_lines,
         in0=sides[0], in1=sides[1],
-        label_counts=None if num_classes is None else _count(pairs.label, num_classes),
-        label_low=labels.low, label_high=labels.high, label_mean=labels.total / labels.rows,
+        label_counts=_count(pairs.label, labels),
+        label_low=spread.low, label_high=spread.high, label_mean=spread.total / spread.rows,
         mask_padding=mask_padding, negative_sampling_rate=negative_sampling_rate,
     )  # fmt: skip
 
@@ -194,7 +195,7 @@ def check_channel(pairs: Pairs, config: Config, channel: str) -> Report:
         pairs,
         vocab_sizes=(side0.vocab_size, side1.vocab_size),
         max_seq_lens=(side0.max_seq_len, side1.max_seq_len),
-        num_classes=config.num_classes if config.is_classifier else None,
+        labels=objective_of(config).labels,
         mask_padding=config.mask_padding,
         negative_sampling_rate=config.negative_sampling_rate if channel == "train" else 0,
         channel=channel,
@@ -242,26 +243,20 @@ def _rows_with(
     return rows, column.values[positions[first]]
 
 
-def _check_classes(label: NDArray[np.float32], num_classes: int) -> Iterator[_Problem]:
-    """Yield the first labels that are no class."""
+def _check_labels(label: NDArray[np.float32], rule: LabelRule) -> Iterator[_Problem]:
+    """Yield the first labels that the objective rejects."""
     found = 0
     for start, piece in _pieces(label):
-        bad = (piece < 0) | (piece >= num_classes) | (piece != np.floor(piece))  # (m,)
-        for row in np.flatnonzero(bad)[: MAX_PROBLEMS - found].tolist():
+        for row in np.flatnonzero(rule.rejected(piece))[: MAX_PROBLEMS - found].tolist():
             found += 1
-            got = float(piece[row])
-            is_class = got >= num_classes and got.is_integer()
-            cure = "Raise num_classes or fix the label." if is_class else "Fix the label."
-            must = f"label must be an integer class in [0, {num_classes}); got {got:g}"
-            yield start + row, f"{must}. {cure}"
+            yield start + row, rule.problem(float(piece[row]))
 
 
-def _count(label: NDArray[np.float32], num_classes: int) -> dict[int, int]:
-    """Return the number of records of each class."""
-    counts = sum(
-        np.bincount(piece.astype(np.int64), minlength=num_classes) for _, piece in _pieces(label)
-    )
-    return dict(enumerate(np.asarray(counts).tolist()))
+def _count(label: NDArray[np.float32], rule: LabelRule) -> dict[int, int] | None:
+    """Return the number of records of each class, where there are classes."""
+    counts = [rule.counts(piece) for _, piece in _pieces(label)]
+    known = [count for count in counts if count is not None]
+    return dict(enumerate(np.sum(known, axis=0).tolist())) if known else None
 
 
 def _pieces(label: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:

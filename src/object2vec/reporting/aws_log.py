@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 from object2vec.config import Note
 from object2vec.config.table import HYPERPARAMETERS
+from object2vec.objectives import metrics_by_name
 from object2vec.reporting.events import (
     BatchesDone,
     BestRestored,
@@ -33,7 +34,7 @@ from object2vec.reporting.events import (
     Warned,
 )
 
-_KINDS = {"accuracy": "score", "cross_entropy": "loss", "mean_squared_error": "loss"}
+_QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric.is_quality}
 _RULE = "_" * 120
 
 METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
@@ -47,15 +48,15 @@ METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
     },
     *(
         {
-            "Name": f"{channel}:{metric}",
-            "Regex": rf"#quality_metric: host=\S+, {epoch}{channel} {metric} <{kind}>=(\S+)",
+            "Name": f"{channel}:{name}",
+            "Regex": rf"#quality_metric: host=\S+, {epoch}{channel} {name} <{metric.kind}>=(\S+)",
         }
         for channel, epoch in (
             ("train", r"epoch=\S+, "),
             ("validation", r"epoch=\S+, "),
             ("test", ""),
         )
-        for metric, kind in _KINDS.items()
+        for name, metric in _QUALITY.items()
     ),
 )
 """What SageMaker reads from the log: pass it as `metric_definitions` with a custom image."""
@@ -302,8 +303,8 @@ class SageMakerReporter:
     def _quality(self, where: str, metrics: Mapping[str, float]) -> None:
         """Write the lines that SageMaker reads metrics from."""
         for name, value in metrics.items():
-            if name in _KINDS:
-                figure = f"{name} <{_KINDS[name]}>={_aws_number(value)}"
+            if name in _QUALITY:
+                figure = f"{name} <{_QUALITY[name].kind}>={_aws_number(value)}"
                 self._line(f"#quality_metric: host={self._host}, {where} {figure}")
 
     def _write_test(self, event: Tested) -> None:

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from object2vec.objectives import metrics_by_name
 from object2vec.reporting.events import (
     BatchesDone,
     BestRestored,
@@ -23,11 +24,6 @@ from object2vec.reporting.events import (
 from object2vec.reporting.plain import opinions, plain_lines, times_left
 
 _SHOW_EVERY_S = 0.1
-_SHORT_NAMES = {
-    "cross_entropy": "cross-entropy",
-    "mean_squared_error": "MSE",
-    "mean_absolute_error": "MAE",
-}
 
 
 class RichReporter:
@@ -118,7 +114,7 @@ def _header(event: EpochDone) -> list[str]:
 
 
 def _row(event: EpochDone) -> str:
-    """Return the line of a finished epoch, without perplexity, which repeats the cross-entropy."""
+    """Return the line of a finished epoch."""
     groups = [event.train] if event.validation is None else [event.train, event.validation]
     cells = [
         f"{_cell(group[name]):>{width}}"
@@ -131,11 +127,12 @@ def _row(event: EpochDone) -> str:
 
 
 def _widths(event: EpochDone) -> dict[str, int]:
-    return {name: max(len(_short(name)), 8) for name in event.train if name != "perplexity"}
+    known = metrics_by_name()
+    return {name: max(len(_short(name)), 8) for name in event.train if known[name].is_tabled}
 
 
 def _short(name: str) -> str:
-    return _SHORT_NAMES.get(name, name)
+    return metrics_by_name()[name].short or name
 
 
 def _cell(value: float) -> str:

@@ -75,13 +75,10 @@ def _facts(engine: Engine) -> str:
         )
         for encoder in config.encoders
     ]
-    output = (
-        f"probabilities of {config.num_classes} classes" if config.is_classifier else "one number"
-    )
     rows += [
         ("Embedding", f"{config.enc_dim} numbers"),
         ("Comparator", ", ".join(config.comparator_list)),
-        ("Score", output),
+        ("Score", engine.network.objective.output),
         *(
             (f"{channel} {name}".replace("_", " "), _number(value))
             for channel, values in engine.facts.metrics.items()

@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from object2vec.config import Config
@@ -29,6 +27,8 @@ from object2vec.errors import ArtifactError, Interrupted
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
+from object2vec.objectives import Objective
+from object2vec.objectives.metrics import Metrics
 from object2vec.pairs.batches import (
     Batch,
     TrainingBatches,
@@ -49,8 +49,6 @@ from object2vec.reporting.events import (
 )
 from object2vec.training.checkpoint import BEST, CheckpointFolder, Interval, link
 from object2vec.training.early_stopping import EarlyStopping
-from object2vec.training.losses import loss
-from object2vec.training.metrics import Metrics
 from object2vec.training.optimizer import Optimizer
 from object2vec.training.stop import StopRequest
 
@@ -133,7 +131,7 @@ class Training:
             config.early_stopping_patience, config.early_stopping_tolerance
         )
         self.progress = Progress()
-        self.metrics = self._new_metrics()
+        self.metrics = Metrics(network.objective)
         self._best = workspace / BEST
         self._generator = torch.Generator(self.device)
         for module in network.modules():
@@ -209,11 +207,10 @@ class Training:
             key = (_DROPOUT, self.optimizer.steps)
             seed = random_generator(self.config.seed, *key).integers(2**63)
             self._generator.manual_seed(int(seed))
-        label = torch.from_numpy(batch.label).to(self.device)  # (B,)
-        logits = self.network(batch.in0, batch.in1, batch.pairing)  # (B, K)
-        loss(logits, label, self.config.is_classifier).backward()  # type: ignore[no-untyped-call]
+        encoded = self.network.encoded(batch)
+        torch.autograd.backward(self.network.objective.loss(encoded))
         self.optimizer.step()
-        self.metrics.update(_outputs(self.network, logits), batch.label)
+        self.metrics.update(encoded)
         if self.optimizer.steps.bit_count() == 1 or self.optimizer.steps % _TRIM_STEPS == 0:
             release_freed_memory()  # gaps too small for what a step asks for: 80 MB in time
 
@@ -221,10 +218,10 @@ class Training:
         """Validate, decide what early stopping says, report; return whether to stop."""
         progress, train = self.progress, self.metrics.values()
         started = time.monotonic()
-        watched, validation = self.metrics.loss, None
+        watched, validation = self.metrics.watched, None
         if self.validation is not None:
             measured = score(self.network, evaluation_batches(self.validation, self.config))
-            watched, validation = measured.loss, measured.values()
+            watched, validation = measured.watched, measured.values()
         validation_s = time.monotonic() - started
         if not math.isfinite(watched):
             self.emit(
@@ -253,11 +250,8 @@ class Training:
         progress.train_s += progress.epoch_s
         progress.epoch += 1
         progress.batches, progress.epoch_records, progress.epoch_s = 0, 0, 0.0
-        self.metrics = self._new_metrics()
+        self.metrics = Metrics(self.network.objective)
         return verdict.should_stop
-
-    def _new_metrics(self) -> Metrics:
-        return Metrics(self.config.is_classifier, compat=self.config.compat_metrics)
 
     def _keep_best(self) -> None:
         """Write the current weights as the best ones; a checkpoint may still link the old file."""
@@ -326,7 +320,7 @@ class Training:
         try:
             self.progress = msgspec.convert(state["progress"], Progress)
             self.optimizer.steps = self._saved_step = msgspec.convert(state["steps"], int)
-            self.metrics = Metrics.restore(state["metrics"])
+            self.metrics.restore(state["metrics"])
             self.stopping = EarlyStopping.restore(state["early_stopping"])
             self.history[:] = msgspec.convert(state["history"], list[dict[str, Any]])
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as err:
@@ -388,24 +382,17 @@ class Training:
             )
 
 
-def score(network: Network, batches: Iterable[Batch], *, compat: bool | None = None) -> Metrics:
-    """Return the metrics of a network over batches, dropout off; `compat` as trained if None."""
-    config, was_training = network.config, network.training
-    compat = config.compat_metrics if compat is None else compat
-    metrics = Metrics(config.is_classifier, compat=compat)
+def score(
+    network: Network, batches: Iterable[Batch], objective: Objective | None = None
+) -> Metrics:
+    """Return a network's metrics over batches, dropout off; its own objective's by default."""
+    metrics, was_training = Metrics(objective or network.objective), network.training
     network.eval()
     with torch.no_grad():
         for batch in batches:
-            logits = network(batch.in0, batch.in1, batch.pairing)  # (B, K)
-            metrics.update(_outputs(network, logits), batch.label)
+            metrics.update(network.encoded(batch))
     network.train(was_training)
     return metrics
-
-
-def _outputs(network: Network, logits: Tensor) -> NDArray[np.float32]:
-    """Return probabilities or predictions as an array, (B, K)."""
-    outputs: NDArray[np.float32] = network.scores(logits.detach()).cpu().numpy()
-    return outputs
 
 
 def _finite(value: float) -> float | None:

@@ -8,7 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from object2vec.training.metrics import Metrics
+from object2vec import Config
+from object2vec.objectives import Objective, objective_of
+from object2vec.objectives.mean_squared_error import error_sums
+from object2vec.objectives.metrics import Metrics
+from object2vec.objectives.softmax import class_sums
+
+
+def _objective(classes, compat=False) -> Objective:
+    """Softmax of so many classes; regression for 1."""
+    settings = {"enc0_max_seq_len": 1, "enc0_vocab_size": 9, "compat_metrics": compat}
+    settings |= {"num_classes": classes} if classes > 1 else {"output_layer": "mean_squared_error"}
+    return objective_of(Config.build(settings))
+
+
+def _add(metrics, outputs, label):
+    sums = class_sums if outputs.shape[1] > 1 else error_sums
+    metrics.add(sums(outputs, label), len(label))
 
 
 def _batches(rng, classes, sizes):
@@ -23,9 +39,9 @@ def _batches(rng, classes, sizes):
 
 
 def _run(batches, classes, **options):
-    metrics = Metrics(classes > 1, **options)
+    metrics = Metrics(_objective(classes, **options))
     for outputs, label in batches:
-        metrics.update(outputs, label)
+        _add(metrics, outputs, label)
     return metrics
 
 
@@ -92,29 +108,31 @@ def test_accuracy_is_a_count_of_rows():
 @pytest.mark.parametrize(("classes", "name"), [(2, "cross_entropy"), (1, "mean_squared_error")])
 def test_loss_is_the_watched_metric(classes, name):
     metrics = _run(_batches(np.random.default_rng(5), classes, [9]), classes)
-    assert metrics.loss == metrics.values()[name] > 0
+    assert metrics.watched == metrics.values()[name] > 0
 
 
 @pytest.mark.parametrize("classes", [2, 1])
 def test_no_batch_no_value(classes):
-    assert all(math.isnan(value) for value in Metrics(classes > 1).values().values())
+    assert all(math.isnan(value) for value in Metrics(_objective(classes)).values().values())
 
 
 def test_float64_accumulation_keeps_small_errors_beside_large_sums():
-    metrics = Metrics(classifier=False)
-    metrics.update(np.array([[2.0**14]], np.float32), np.zeros(1, np.float32))
+    metrics = Metrics(_objective(1))
+    _add(metrics, np.array([[2.0**14]], np.float32), np.zeros(1, np.float32))
     for _ in range(8):
-        metrics.update(np.array([[0.5]], np.float32), np.zeros(1, np.float32))
+        _add(metrics, np.array([[0.5]], np.float32), np.zeros(1, np.float32))
     assert metrics.values()["mean_squared_error"] == (2.0**28 + 8 * 0.25) / 9
 
 
 def test_predictions_that_are_not_finite_show():
-    metrics = Metrics(classifier=False)
-    metrics.update(np.array([[np.inf]], np.float32), np.zeros(1, np.float32))
-    assert metrics.loss == math.inf
-    metrics.update(np.array([[np.nan]], np.float32), np.zeros(1, np.float32))
-    assert math.isnan(metrics.loss)
-    assert math.isnan(Metrics.restore(json.loads(json.dumps(metrics.state()))).loss)
+    metrics = Metrics(_objective(1))
+    _add(metrics, np.array([[np.inf]], np.float32), np.zeros(1, np.float32))
+    assert metrics.watched == math.inf
+    _add(metrics, np.array([[np.nan]], np.float32), np.zeros(1, np.float32))
+    assert math.isnan(metrics.watched)
+    restored = Metrics(_objective(1))
+    restored.restore(json.loads(json.dumps(metrics.state())))
+    assert math.isnan(restored.watched)
 
 
 @given(
@@ -124,13 +142,13 @@ def test_restored_at_any_batch_gives_the_same_bytes(classes, sizes, compat, data
     batches = list(_batches(np.random.default_rng(sum(sizes)), classes, sizes))
     cut = data.draw(st.integers(0, len(batches)))
     first = _run(batches[:cut], classes, compat=compat)
-    resumed = Metrics.restore(json.loads(json.dumps(first.state(), allow_nan=False)))
+    resumed = Metrics(_objective(classes, compat=compat))
+    resumed.restore(json.loads(json.dumps(first.state(), allow_nan=False)))
     for outputs, label in batches[cut:]:
-        resumed.update(outputs, label)
+        _add(resumed, outputs, label)
     assert resumed.values() == _run(batches, classes, compat=compat).values()
 
 
 def test_a_state_of_another_kind_is_refused():
-    state = Metrics(classifier=True).state() | {"classifier": False}
-    with pytest.raises(ValueError, match="not a state of metrics: 3 totals"):
-        Metrics.restore(state)
+    with pytest.raises(ValueError, match="not a state of these metrics: 3 totals"):
+        Metrics(_objective(1)).restore(Metrics(_objective(2)).state())

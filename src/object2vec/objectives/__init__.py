@@ -1,0 +1,39 @@
+"""Objectives: what a network learns, one file each, by the name of their `output_layer`.
+
+To add one, write its file beside the others, name its class in `OBJECTIVES` and its `output_layer`
+in the table of hyperparameters. Nothing else of the library knows one objective from another.
+"""
+
+from __future__ import annotations
+
+from object2vec.config import Config
+from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective, Pairing
+from object2vec.objectives.mean_squared_error import MeanSquaredError
+from object2vec.objectives.softmax import Softmax
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "softmax": Softmax,
+    "mean_squared_error": MeanSquaredError,
+}
+
+
+def objective_of(config: Config) -> Objective:
+    """Return the objective that a configuration names."""
+    return OBJECTIVES[config.output_layer](config)
+
+
+def metrics_by_name() -> dict[str, Metric]:
+    """Return the metrics of all objectives."""
+    return {m.name: m for objective in OBJECTIVES.values() for m in objective.metrics}
+
+
+__all__ = [
+    "OBJECTIVES",
+    "Encoded",
+    "LabelRule",
+    "Metric",
+    "Objective",
+    "Pairing",
+    "metrics_by_name",
+    "objective_of",
+]
