@@ -22,6 +22,7 @@ from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, NotFittedError
+from object2vec.estimator import Estimator
 from object2vec.files.remote import is_url
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
@@ -40,7 +41,7 @@ _BATCH_TOKENS = 1 << 16  # sequences are encoded in batches of about so many tok
 _BATCH_ROWS = 1 << 12
 
 
-class Object2Vec:
+class Object2Vec(Estimator):
     """Learns vectors for objects that come in pairs.
 
     Parameters
@@ -57,10 +58,6 @@ class Object2Vec:
     >>> model.fit(records, validation=records).encode(in0=[[1], [1, 4]]).shape
     (2, 4)
     """
-
-    def __init__(self, **hyperparameters: Any) -> None:
-        self._hyperparameters = hyperparameters
-        self._artifact: Artifact | None = None
 
     @property
     def config(self) -> Config:
@@ -83,19 +80,10 @@ class Object2Vec:
         """Token to id for in0 and in1, where a vocabulary file was given."""
         return self.artifact.vocabularies
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the hyperparameters as given; scikit-learn's protocol."""
-        return dict(self._hyperparameters)
-
-    def set_params(self, **hyperparameters: Any) -> Object2Vec:
-        """Change hyperparameters of a model that is to be trained anew; scikit-learn's protocol."""
-        self._hyperparameters |= hyperparameters
-        self._artifact = None
-        return self
-
     def fit(
         self,
         train: Any,
+        y: Any = None,
         *,
         validation: Any = None,
         test: Any = None,
@@ -116,6 +104,8 @@ class Object2Vec:
         train, validation, test : anything that `Pairs.read` reads
             JSON Lines files, folders, records or columns. Validation drives early stopping and the
             choice of the best epoch; test is scored once at the end.
+        y : sequence of n numbers, optional
+            Labels of `train` in place of those that it holds, as scikit-learn passes them.
         auxiliary : path or URL, optional
             Folder of the pretrained vectors and vocabulary files that the hyperparameters name.
         checkpoints : path, optional
@@ -153,8 +143,7 @@ class Object2Vec:
             If something cannot be written, must not be replaced or belongs to another process.
         """
         config = Config.build(self._hyperparameters)
-        is_needed = resume or checkpoint_every is not None
-        folder = _checkpoint_folder(checkpoints, is_needed=is_needed)
+        folder = _checkpoint_folder(checkpoints, is_needed=resume or checkpoint_every is not None)
         interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
         told = [*reporters, *([reporter(log_format)] if log_format else [])]
         if save_to is not None:
@@ -168,7 +157,7 @@ class Object2Vec:
             workspace = _open_workspace(stack, folder, resume=resume, overwrite=overwrite)
             run = Run(config, told, auxiliary)
             stack.callback(self._keep, run)
-            run.open(train=train, validation=validation, test=test)
+            run.open(train=_with_labels(train, y), validation=validation, test=test)
             run.train(
                 workspace, folder, interval, stop,
                 resume=resume, save_to=save_to, overwrite=overwrite,
@@ -278,6 +267,30 @@ class Object2Vec:
         batches = evaluation_batches(pairs, config)
         return score(network, batches, objective_of(config)).values()
 
+    def score(self, source: Any, y: Any = None) -> float:
+        """Return one number that is the greater the better the model, as scikit-learn expects it.
+
+        Parameters
+        ----------
+        source : anything that `Pairs.read` reads
+        y : sequence of n numbers, optional
+            Labels in place of those that `source` holds.
+
+        Returns
+        -------
+        float
+            The accuracy of a classifier, else the mean squared error with its sign changed.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was neither trained nor loaded.
+        DataError
+            If records are wrong.
+        """
+        metrics = self.evaluate(_with_labels(source, y))
+        return metrics["accuracy"] if "accuracy" in metrics else -metrics["mean_squared_error"]
+
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a folder, whole or not at all.
 
@@ -351,6 +364,14 @@ class Object2Vec:
                 "Encode with the ids of training."
             )
         return sequences
+
+
+def _with_labels(source: Any, y: Any) -> Any:
+    """Return the records of `source`, with the labels `y` if there are any."""
+    if y is None:
+        return source
+    pairs = Pairs.read(source, default_label=0.0)
+    return Pairs.build(in0=pairs.in0, in1=pairs.in1, label=y)
 
 
 def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:

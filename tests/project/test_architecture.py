@@ -28,6 +28,7 @@ LAYERS = (
     ("reporting",),
     ("training",),
     ("inference",),
+    ("estimator",),
     ("model",),
     ("evaluation",),
     ("examples",),
