@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http.client
 import json
+import os
 import random
 import socket
 import subprocess
@@ -157,3 +160,32 @@ def test_a_port_in_use_and_a_folder_without_a_model_are_errors(folder, tmp_path)
     assert done.returncode in (1, 2)
     assert "config.json: must be a JSON object; got 'nothing'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_without_standard_streams_serves_and_ends_well(folder, workers):
+    port = free_port()
+    command = [sys.executable, "-m", "object2vec", "serve", str(folder), "--port", str(port)]
+    closed = 'exec "$@" <&- >&- 2>&-'
+    environ = os.environ | {"SAGEMAKER_MODEL_SERVER_WORKERS": workers}
+    with subprocess.Popen(["bash", "-c", closed, "bash", *command], env=environ) as process:
+        deadline = time.monotonic() + 60
+        while get(port, "/ping") != 200:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def get(port: int, path: str) -> int | None:
+    """Status of the response to a GET; None if there is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection), contextlib.suppress(OSError):
+        connection.request("GET", path)
+        return connection.getresponse().status

@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.remove("--debug")
         is_debugging = True
     command = typer.main.get_command(app)
+    _open_closed_streams()
     try:
         with _logging(), command.make_context("object2vec", arguments) as context:
             command.invoke(context)
@@ -56,6 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exception(err)
         return _explain(err)
     return 0
+
+
+def _open_closed_streams() -> None:
+    """Open standard streams that are closed, as under some daemons, the wrong way round.
+
+    Reading or writing fails as it must, and no file or socket gets their numbers: what a library
+    writes to standard error would go there, and the end of Python would close it.
+    """
+    streams = (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))
+    for name, flags in streams:  # in the order of their numbers, as the lowest free one is taken
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, flags)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
 
 
 def _explain(err: BaseException) -> int:
