@@ -279,7 +279,8 @@ class Object2Vec(Estimator):
         Returns
         -------
         float
-            The accuracy of a classifier, else the mean squared error with its sign changed.
+            The objective's first score, such as accuracy; of one that has only losses, such as the
+            mean squared error, the watched loss with its sign changed.
 
         Raises
         ------
@@ -288,8 +289,11 @@ class Object2Vec(Estimator):
         DataError
             If records are wrong.
         """
-        metrics = self.evaluate(_with_labels(source, y))
-        return metrics["accuracy"] if "accuracy" in metrics else -metrics["mean_squared_error"]
+        objective = objective_of(self.config)
+        scores = (metric for metric in objective.metrics if metric.kind == "score")
+        metric = next(scores, objective.watched)
+        value = self.evaluate(_with_labels(source, y))[metric.name]
+        return value if metric.kind == "score" else -value
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to a folder, whole or not at all.
