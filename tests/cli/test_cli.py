@@ -724,7 +724,10 @@ def test_an_output_that_cannot_be_written_is_said(out, got, place, capsys):
             "Error: standard output: must be writable, with space left; got 'No space left on",
         ),
         ("predict model train.jsonl", "Error: standard output: must be writable, with space"),
-        ("evaluate model train.jsonl", "Error: [Errno 28] No space left on device"),
+        (
+            "evaluate model train.jsonl",
+            "Error: standard output: must be writable; got 'No space left on device'. Send it to",
+        ),
     ],
 )
 def test_a_full_standard_output_is_said(command, message, place, capsys, monkeypatch):

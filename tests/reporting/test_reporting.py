@@ -21,7 +21,7 @@ from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
 from object2vec.reporting.json import JsonReporter, MetricsFile
 from object2vec.reporting.live import RichReporter
 from object2vec.reporting.plain import PlainReporter
-from object2vec.reporting.reporters import reporter
+from object2vec.reporting.reporters import LOG_FORMATS, reporter
 from object2vec.training.early_stopping import EarlyStopping
 
 HYPERPARAMETERS = {
@@ -687,6 +687,26 @@ def test_logs_go_to_standard_error_except_for_cloudwatch(log_format, where, caps
 def test_an_unknown_format_is_refused():
     with pytest.raises(ConfigError, match=r"log_format: must be one of .*'plain'.*; got 'xml'\."):
         reporter("xml")
+
+
+@pytest.mark.parametrize("log_format", [None, *LOG_FORMATS])
+def test_a_process_without_streams_reports_to_nobody(log_format, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    made = reporter(log_format)
+    made(events.Warned("Look here."))
+    made.close()
+
+
+@pytest.mark.parametrize("log_format", ["plain", "sagemaker", "json"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_names_that_a_stream_cannot_hold_are_escaped(log_format, encoding):
+    written = io.BytesIO()
+    made = reporter(log_format, io.TextIOWrapper(written, encoding))
+    made(events.Warned("モ and donn\udce9es"))
+    text = written.getvalue().decode(encoding)
+    assert r"donn\udce9es" in text
+    assert ("モ" in text) is (encoding == "utf-8" and log_format != "json")
 
 
 def test_metrics_file_can_be_read_while_the_run_goes_on(tmp_path):

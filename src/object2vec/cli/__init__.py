@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 import typer
 
 from object2vec.cli.deployment import app  # which adds its commands to those of commands.py
+from object2vec.cli.streams import settle_output, standard_streams
 from object2vec.errors import ConfigError, DataError, Interrupted, Object2VecError
 
 SIGNALLED = 128  # a process that signal n ended is reported as 128 + n by every shell
@@ -45,9 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.remove("--debug")
         is_debugging = True
     command = typer.main.get_command(app)
-    _open_closed_streams()
     try:
-        with _logging(), command.make_context("object2vec", arguments) as context:
+        with (
+            standard_streams(),
+            _logging(),
+            command.make_context("object2vec", arguments) as context,
+        ):
             command.invoke(context)
             sys.stdout.flush()  # while an error can still be told
     except typer.Exit as ended:
@@ -59,23 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _open_closed_streams() -> None:
-    """Open standard streams that are closed, as under some daemons, the wrong way round.
-
-    Reading or writing fails as it must, and no file or socket gets their numbers: what a library
-    writes to standard error would go there, and the end of Python would close it.
-    """
-    streams = (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))
-    for name, flags in streams:  # in the order of their numbers, as the lowest free one is taken
-        if getattr(sys, name) is None:
-            number = os.open(os.devnull, flags)
-            os.set_inheritable(number, True)
-            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
-
-
 def _explain(err: BaseException) -> int:
     """Say on standard error what went wrong, and return the exit code."""
-    _settle_output()
+    settle_output()
     if isinstance(err, BrokenPipeError):
         return _PIPE_CLOSED
     if isinstance(err, KeyboardInterrupt):
@@ -91,16 +81,6 @@ def _explain(err: BaseException) -> int:
     if isinstance(err, Interrupted):
         return SIGNALLED + err.signal_number
     return 2 if isinstance(err, ConfigError | DataError) else 1
-
-
-def _settle_output() -> None:
-    """Send output that cannot be written nowhere, or Python would complain when it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from object2vec.cli.streams import say
+
 app = typer.Typer(
     name="object2vec",
     add_completion=False,
@@ -131,7 +133,7 @@ def _print_version(is_asked: bool) -> None:
     if is_asked:
         from object2vec.version import VERSION
 
-        typer.echo(f"object2vec {VERSION}")
+        say(f"object2vec {VERSION}")
         raise typer.Exit
 
 
@@ -241,7 +243,7 @@ def evaluate(
     """
     from object2vec.cli.answers import evaluate
 
-    typer.echo(evaluate(model, files, compat_metrics or None, device))
+    say(evaluate(model, files, compat_metrics or None, device))
 
 
 @app.command(cls=_Command)
@@ -261,7 +263,7 @@ def check(
     """
     from object2vec.cli.inspection import check
 
-    typer.echo(check(files, config, settings or [], channel))
+    say(check(files, config, settings or [], channel))
 
 
 @app.command(cls=_Command)
@@ -281,7 +283,7 @@ def hyperparameters(
     """
     from object2vec.cli.inspection import hyperparameters
 
-    typer.echo(hyperparameters(name, as_json=as_json, as_markdown=markdown))
+    say(hyperparameters(name, as_json=as_json, as_markdown=markdown))
 
 
 @app.command(cls=_Command)
@@ -292,7 +294,7 @@ def info(model: Model, as_json: AsJson = False) -> None:
     """
     from object2vec.cli.inspection import info
 
-    typer.echo(info(model, as_json=as_json))
+    say(info(model, as_json=as_json))
 
 
 @app.command(cls=_Command)
@@ -302,7 +304,7 @@ def cache(
     """Show or clear the cache of parsed records."""
     from object2vec.cli.inspection import cache
 
-    typer.echo(cache(clear=clear))
+    say(cache(clear=clear))
 
 
 @app.command(cls=_Command)

@@ -32,6 +32,7 @@ from object2vec.reporting.events import (
     Tested,
     Verdict,
     Warned,
+    write_line,
 )
 
 _QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric.is_quality}
@@ -125,8 +126,7 @@ class SageMakerReporter:
         """Leave the stream open: it is not ours."""
 
     def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        write_line(self._stream, line)
 
     def _line(self, text: str, level: str = "INFO") -> None:
         """Write one line with AWS's prefix, in UTC."""

@@ -390,6 +390,12 @@ def _json_value(value: Any) -> Any:
 
 
 def write_line(stream: TextIO, line: str) -> None:
-    """Write a line at once, so that who watches the log sees it."""
-    stream.write(line + "\n")
+    """Write a line at once, so that who watches the log sees it.
+
+    Characters that the stream cannot hold, such as those of a file's name, are escaped.
+    """
+    try:
+        stream.write(line + "\n")
+    except UnicodeEncodeError as err:
+        stream.write(line.encode(err.encoding, "backslashreplace").decode(err.encoding) + "\n")
     stream.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Literal, TextIO
+from typing import TextIO
 
 from object2vec.config import Note
 from object2vec.reporting.events import (
@@ -24,9 +24,6 @@ from object2vec.reporting.events import (
     Warned,
     write_line,
 )
-
-LogFormat = Literal["rich", "plain", "sagemaker", "json"]
-LOG_FORMATS: tuple[LogFormat, ...] = ("rich", "plain", "sagemaker", "json")
 
 _PLAIN_EVERY_S = 10.0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, get_args
 
 from object2vec.errors import ConfigError
 from object2vec.reporting.aws_log import SageMakerReporter
@@ -14,7 +15,15 @@ from object2vec.reporting.json import JsonReporter
 from object2vec.reporting.plain import PlainReporter
 
 LogFormat = Literal["rich", "plain", "sagemaker", "json"]
-LOG_FORMATS: tuple[LogFormat, ...] = ("rich", "plain", "sagemaker", "json")
+LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
+
+
+class _Nowhere(io.StringIO):
+    """A stream that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        """Forget the text."""
+        return len(text)
 
 
 def reporter(
@@ -48,6 +57,7 @@ def reporter(
     """
     if stream is None:
         stream = sys.stdout if log_format == "sagemaker" else sys.stderr
+        stream = stream or _Nowhere()  # a process of a daemon may have closed it
     if log_format is None:
         is_live = stream.isatty() and os.environ.get("TERM") != "dumb"
         log_format = "rich" if is_live else "plain"
