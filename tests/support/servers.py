@@ -49,25 +49,31 @@ def instances(count: int, *, seed: int = 0, kinds: str = "p") -> list[dict[str, 
     ]  # fmt: skip
 
 
-async def call(app, body=b"", headers=(), method="POST", path="/invocations"):
-    """Status, headers and body of the app's answer to a request, whose body may be in chunks."""
+async def call(app, body=b"", headers=(), method="POST", path="/invocations", root_path="",
+               on_receive=lambda: None, on_send=None):  # fmt: skip
+    """Status, headers and body of the app's response to a request, whose body may be in chunks.
+
+    `on_receive` is called before each chunk, `on_send` awaited before each message is taken.
+    """
     sent: list[dict] = []
-    given = [
-        (name.lower().encode(), value.encode("latin-1")) for name, value in dict(headers).items()
-    ]
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    given = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
              "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
-             "root_path": "", "headers": given, "client": ("127.0.0.1", 1),
+             "root_path": root_path, "headers": given, "client": ("127.0.0.1", 1),
              "server": ("127.0.0.1", 2)}  # fmt: skip
     chunks = [body] if isinstance(body, bytes) else [*body]
 
     async def receive():
+        on_receive()
         if not chunks:
             return {"type": "http.disconnect"}
         chunk = chunks.pop(0)
         return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
 
     async def send(message):
+        if on_send is not None:
+            await on_send(message)
         sent.append(message)
 
     await app(scope, receive, send)
