@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import time
 from contextlib import suppress
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from object2vec.errors import RequestError
 from object2vec.inference.instances import Group
+from object2vec.serving import batcher as batchers
 from object2vec.serving.batcher import Batcher
 from object2vec.serving.limits import Overloaded
 from object2vec.serving.settings import Settings
@@ -238,3 +241,227 @@ def test_a_failure_spoils_no_neighbour_and_tells_nothing(quick, caplog):
 
     asyncio.run(main())
     assert "an inside" in caplog.text
+
+
+# ---- limits: time and room
+
+
+def waiting(b, *sizes):
+    """Submit requests of so many units each to a model that is held up, and let it begin."""
+    return [b.submit([group([1] * (size - 1))]) for size in sizes]
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_admitted"), [(2.1, True), (2.0, True), (1.9, False), (1.1, False), (0.5, False)]
+)
+def test_half_the_time_limit_may_be_waited(rate, is_admitted):
+    """The other half is for the work itself: what waits longer would end as a 504."""
+    model = Model()
+
+    async def main():
+        b = batcher(model, quick=False, timeout_s=10)
+        model.gate.clear()
+        futures = waiting(b, 2)
+        await asyncio.sleep(0.01)
+        futures += waiting(b, 10)
+        b._units_per_s = rate
+        assert b.wait_s() == 10 / rate
+        if is_admitted:
+            futures += waiting(b, 2)
+        else:
+            with pytest.raises(Overloaded):
+                waiting(b, 2)
+        model.gate.set()
+        await asyncio.gather(*futures)
+        assert b.waiting_units == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("rate", "retry_after_s"), [(0.001, 60), (0.1, 60), (0.2, 50), (3.9, 3), (1e9, 1)]
+)
+def test_the_time_to_come_back_is_that_of_the_queue_up_to_a_minute(rate, retry_after_s):
+    model = Model()
+
+    async def main():
+        b = batcher(model, quick=False, queue_units=10)
+        model.gate.clear()
+        futures = waiting(b, 2)
+        await asyncio.sleep(0.01)
+        futures += waiting(b, 10)
+        b._units_per_s = rate
+        message = f"10 instances and tokens waiting'. Send the request again after {retry_after_s} "
+        with pytest.raises(Overloaded, match=re.escape(message)) as caught:
+            waiting(b, 2)
+        assert (caught.value.status, caught.value.retry_after_s) == (429, retry_after_s)
+        model.gate.set()
+        await asyncio.gather(*futures)
+
+    asyncio.run(main())
+
+
+def test_the_queue_may_be_filled_to_its_last_unit():
+    model = Model()
+
+    async def main():
+        b = batcher(model, quick=False, queue_units=10)
+        model.gate.clear()
+        futures = waiting(b, 2)
+        await asyncio.sleep(0.01)
+        futures += waiting(b, 4, 6)
+        assert b.waiting_units == 10
+        with pytest.raises(Overloaded):
+            waiting(b, 1)
+        model.gate.set()
+        await asyncio.gather(*futures)
+
+    asyncio.run(main())
+
+
+def test_the_rate_is_a_mean_that_forgets(monkeypatch):
+    clock = iter([0, 2, 10, 11, 20, 20])
+    monkeypatch.setattr(batchers.time, "perf_counter", lambda: float(next(clock)))
+
+    async def main():
+        b = batcher(Model())
+        assert b.wait_s() == 0
+        await b.submit([group([1] * 9)])
+        assert b._units_per_s == 5  # 10 units in 2 s
+        await b.submit([group([1] * 14)])
+        assert b._units_per_s == pytest.approx(0.9 * 5 + 0.1 * 15)
+        await b.submit([group([1])])  # too quick for the clock
+        assert b._units_per_s == pytest.approx(0.9 * 6 + 0.1 * 2e6)
+
+    asyncio.run(main())
+
+
+def test_a_request_without_instances_is_done_at_once():
+    async def main():
+        model = Model()
+        b = batcher(model, queue_units=1)
+        future = b.submit([])
+        assert future.done()
+        assert await future == []
+        assert model.batches == []
+
+    asyncio.run(main())
+
+
+def test_a_batch_is_filled_to_its_last_instance_and_token():
+    def batches(rows, **limits):
+        model = Model()
+
+        async def main():
+            b = batcher(model, **limits)
+            await asyncio.gather(*(b.submit([group(row)]) for row in rows))
+
+        asyncio.run(main())
+        return [len(batch) for batch in model.batches]
+
+    assert batches([[1]] * 7, batch_instances=3) == [3, 3, 1]
+    assert batches([[1] * 3] * 7, batch_tokens=9) == [3, 3, 1]
+    assert batches([[1] * 3] * 7, batch_tokens=8) == [2, 2, 2, 1]
+
+
+def test_waiting_for_company_ends_when_there_is_enough(monkeypatch):
+    async def main():
+        model = Model()
+        b = batcher(model, batch_wait_ms=50, batch_instances=2)
+        loop = asyncio.get_running_loop()
+        later, soon = [], []
+        monkeypatch.setattr(loop, "call_later", lambda *given: later.append(given))
+        first = b.submit([group([1])])
+        assert [given[0] for given in later] == [0.05]
+        b._start()
+        assert listed(await first) == [[[1.0]]]
+        monkeypatch.setattr(loop, "call_soon", lambda f, *given, **k: soon.append(f))
+        b._queue.extend([None])  # one waits already
+        with suppress(AttributeError):
+            b.submit([group([1])])
+        assert soon == [b._start]
+        assert len(later) == 1
+        monkeypatch.undo()
+
+    asyncio.run(main())
+
+
+def test_one_batch_is_computed_at_a_time():
+    model, running, most = Model(), 0, 0
+
+    def compute(groups):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.005)
+        running -= 1
+        return model(groups)
+
+    async def main():
+        b = batcher(compute, quick=False, batch_instances=2)
+        futures = []
+        for i in range(6):
+            futures.append(b.submit([group([i])]))
+            await asyncio.sleep(0.002)
+        await asyncio.gather(*futures)
+
+    asyncio.run(main())
+    assert most == 1
+    assert len(model.batches) < 6
+
+
+def test_what_is_quick_is_asked_of_the_whole_batch():
+    asked = []
+
+    async def main():
+        b = Batcher(Model(), lambda *given: asked.append(given) or True, Settings(), WorkThread())
+        await asyncio.gather(b.submit([group([1, 2], [3])]), b.submit([group([], [4])]))
+
+    asyncio.run(main())
+    assert asked == [(4, 4)]
+
+
+def test_an_error_for_a_client_keeps_its_words_and_status():
+    def compute(groups):
+        raise RequestError("instances[0]: wrong", status=418)
+
+    async def main():
+        b = batcher(compute)
+        with pytest.raises(RequestError, match=r"^instances\[0\]: wrong$") as caught:
+            await b.submit([group([1])])
+        assert caught.value.status == 418
+        assert b.waiting_units == 0
+
+    asyncio.run(main())
+
+
+def test_a_request_that_failed_in_one_piece_is_not_computed_further():
+    model = Model(bad=3)
+
+    async def main():
+        b = batcher(model, batch_instances=1)
+        with pytest.raises(RequestError):
+            await b.submit([group([3], [4], [5])])
+        assert listed(await b.submit([group([6])])) == [[[6.0]]]
+        assert b.waiting_units == 0
+
+    asyncio.run(main())
+    assert [[4]] not in [batch[0] for batch in model.batches]
+
+
+def test_a_loop_that_has_ended_meanwhile_does_no_harm():
+    model = Model()
+    thread = WorkThread()
+    b = Batcher(model, lambda *_: False, Settings(), thread)
+    model.gate.clear()
+
+    async def main():
+        b.submit([group([1])])
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    model.gate.set()
+    done = threading.Event()
+    thread.run(done.set)
+    assert done.wait(10)
+    assert model.batches == [[[[1]]]]

@@ -443,6 +443,7 @@ def entry(name="x", size=0, kind=tarfile.REGTYPE, link="", **more):
         ([entry("x", 1500), entry("y", 500)], "^y: .*; got 'more than 1999 bytes"),
         ([entry("x"), entry("x")], "must be a whole tar archive; got .*exists"),
         ([entry("x", comment="y" * 70_000)], "^an entry: .*; got 'a header of 7"),
+        ([entry("x", 9, **{"GNU.sparse.map": "0,9", "GNU.sparse.size": "9"})], "^x: must be a pl"),
         ([entry("x")], "must hold one file config.json; got '0 of them'"),
         ([entry("a/config.json"), entry("b/config.json")], "got '2 of them'"),
     ],
