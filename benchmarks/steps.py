@@ -20,34 +20,24 @@ def training_steps(
     in0, in1, label : columns as `Pairs.build` reads them
     threads : int
     """
-    import torch
-
     from object2vec.config import Config
     from object2vec.devices import set_threads
     from object2vec.kernels import kernel_for
-    from object2vec.network.network import Network, materialize
+    from object2vec.network.network import new_network
     from object2vec.objectives.metrics import Metrics
     from object2vec.pairs.batches import TrainingBatches
     from object2vec.pairs.dataset import Pairs
-    from object2vec.training.optimizer import Optimizer
+    from object2vec.training.step import Step
 
     set_threads(threads)
-    config = Config.build(settings)
+    config = Config.build({"seed": 0, **settings})
     batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
-    kernel = kernel_for("auto", "cpu")
-    with torch.device("meta"):
-        network = Network(config, kernel)
-    materialize(network)
-    network.initialize(torch.Generator().manual_seed(0))
-    optimizer = Optimizer(network, config, kernel)
+    step = Step(new_network(config, kernel_for("auto", "cpu")).train())
 
     def epoch() -> float:
-        metrics = Metrics(network.objective)
+        metrics = Metrics(step.network.objective)
         for batch in batches.epoch(0):
-            encoded = network.encoded(batch)
-            network.objective.loss(encoded).backward()
-            optimizer.step()
-            metrics.update(encoded)
+            metrics.update(step(batch))
         return batches.records
 
     return epoch

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Object2VecError,
         RequestError,
         StorageError,
+        TrainingError,
     )
     from object2vec.model import Object2Vec
     from object2vec.objects.ragged import Ragged
@@ -43,6 +44,7 @@ __all__ = [
     "Ragged",
     "RequestError",
     "StorageError",
+    "TrainingError",
     "__version__",
 ]
 

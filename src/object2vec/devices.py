@@ -8,12 +8,13 @@ CPU has to look up first. benchmarks/LOG.md has the figures.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from object2vec.errors import ConfigError
@@ -71,6 +72,38 @@ def set_threads(count: int) -> int:
         return count
     numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     return count
+
+
+@contextlib.contextmanager
+def computing(threads: int) -> Iterator[int]:
+    """Compute with `threads` CPU threads, and as PyTorch does by default, while the block runs.
+
+    What the caller has set is set again afterwards: the number of threads, a default type or
+    device, a gradient mode, autocast, products of lower precision.
+
+    Yields
+    ------
+    int
+        The number of threads; all cores for 0.
+    """
+    import torch
+
+    before, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    precision = torch.get_float32_matmul_precision()
+    with contextlib.ExitStack() as stack:
+        stack.callback(set_threads, before)
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        stack.callback(torch.set_default_dtype, dtype)
+        torch.set_default_dtype(torch.float32)
+        stack.callback(torch.set_float32_matmul_precision, precision)
+        torch.set_float32_matmul_precision("highest")
+        yield set_threads(threads)
 
 
 def retain_freed_memory() -> bool:

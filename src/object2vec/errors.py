@@ -60,6 +60,10 @@ class StorageError(Object2VecError, OSError):
     """A file could not be written: full disk, no permission, or another process owns the folder."""
 
 
+class TrainingError(Object2VecError):
+    """No epoch of a training ended with finite numbers: there is no model to keep."""
+
+
 class MissingExtraError(Object2VecError, ImportError):
     """An optional dependency is not installed; the message names the line that installs it."""
 

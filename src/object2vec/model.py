@@ -5,12 +5,9 @@ Everything that a surface (command line, server, SageMaker container) does goes 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +18,8 @@ from object2vec import artifact as artifacts
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
-from object2vec.errors import ConfigError, DataError, NotFittedError
+from object2vec.errors import DataError, NotFittedError
 from object2vec.estimator import Estimator
-from object2vec.files.remote import is_url
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
@@ -31,8 +27,8 @@ from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import check_channel
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import LogFormat, reporter
-from object2vec.training.checkpoint import CheckpointFolder, Interval
 from object2vec.training.loop import score
+from object2vec.training.options import Channels, Habits, checkpoint_habits
 from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
 
@@ -125,7 +121,7 @@ class Object2Vec(Estimator):
         reporters : sequence of Reporter
             Take every event of the run, too.
         stop : StopRequest, optional
-            Lets the caller end the run; by default SIGINT and SIGTERM do.
+            Lets the caller end the run; by default SIGINT, SIGTERM and SIGHUP do.
 
         Returns
         -------
@@ -139,37 +135,26 @@ class Object2Vec(Estimator):
         Interrupted
             If the run was asked to stop; a checkpoint was written where there is a folder for it,
             and the model holds the best weights so far.
+        TrainingError
+            If no epoch ended with finite numbers; nothing is saved then.
         StorageError
-            If something cannot be written, must not be replaced or belongs to another process.
+            If something cannot be written, must not be replaced or belongs to another process. A
+            model that is trained and cannot be saved is in the last checkpoint, where there is a
+            folder for them: `resume` saves it without training again.
         """
         config = Config.build(self._hyperparameters)
-        folder = _checkpoint_folder(checkpoints, is_needed=resume or checkpoint_every is not None)
-        interval = Interval.parse(checkpoint_every) if checkpoint_every is not None else Interval()
-        told = [*reporters, *([reporter(log_format)] if log_format else [])]
-        if save_to is not None:
-            artifacts.check_target(save_to, replace=overwrite)
-        with contextlib.ExitStack() as stack:
-            for listener in told:
-                stack.callback(listener.close)
-            if stop is None:
-                stop = StopRequest()
-                stack.enter_context(stop.on_signals())
-            workspace = _open_workspace(stack, folder, resume=resume, overwrite=overwrite)
-            run = Run(config, told, auxiliary)
-            stack.callback(self._keep, run)
-            run.open(train=_with_labels(train, y), validation=validation, test=test)
-            run.train(
-                workspace, folder, interval, stop,
-                resume=resume, save_to=save_to, overwrite=overwrite,
-            )  # fmt: skip
-            if folder is not None and save_to is not None:
-                folder.clear()
+        folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
+        listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
+        run = Run(
+            config,
+            Channels(_with_labels(train, y), validation, test, auxiliary),
+            Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop),
+        )
+        try:
+            run()
+        finally:
+            self._artifact = run.artifact or self._artifact
         return self
-
-    def _keep(self, run: Run) -> None:
-        """Take over what a run has learned, also when it was interrupted."""
-        if run.has_learned:
-            self._artifact = run.artifact()
 
     def encode(
         self, *, in0: Any = None, in1: Any = None, max_seq_lens: Sequence[int] | None = None
@@ -391,37 +376,6 @@ def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
             "Give one number for in0 and one for in1.",
         ) from err
     return first, second
-
-
-def _checkpoint_folder(
-    path: str | os.PathLike[str] | None, *, is_needed: bool
-) -> CheckpointFolder | None:
-    if path is None and is_needed:
-        raise ConfigError.at(
-            "checkpoints",
-            "must be given with resume or checkpoint_every",
-            None,
-            "Name a folder for them.",
-        )
-    if path is not None and is_url(path):
-        raise ConfigError.at(
-            "checkpoints",
-            "must be a folder of this machine",
-            os.fspath(path),
-            "Copy it to and from the object store yourself.",
-        )
-    return None if path is None else CheckpointFolder(Path(path))
-
-
-def _open_workspace(
-    stack: contextlib.ExitStack, folder: CheckpointFolder | None, *, resume: bool, overwrite: bool
-) -> Path:
-    """Return where the run may put its files: the folder that it owns, or a temporary one."""
-    if folder is None:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    stack.enter_context(folder.locked())
-    folder.prepare(resume=resume, overwrite=overwrite)
-    return folder.path
 
 
 def _batches_by_length(sequences: Ragged) -> Iterator[NDArray[np.int64]]:

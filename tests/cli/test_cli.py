@@ -30,7 +30,8 @@ from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import Interrupted
 from object2vec.inference.pooled import PooledEncoder
 from object2vec.training.checkpoint import CheckpointFolder
-from object2vec.training.loop import Training
+from object2vec.training.loop import Loop
+from object2vec.training.step import Step
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = (
@@ -347,7 +348,7 @@ def test_json_logs_are_json_in_every_line(fresh, capsys):
 
 
 def test_a_model_that_is_there_is_refused_before_training(place, capsys, monkeypatch):
-    monkeypatch.setattr(Training, "run", None)
+    monkeypatch.setattr(Loop, "run", None)
     before = weights(place / "model")
     assert main(TRAIN) == 2
     assert capsys.readouterr().err == (
@@ -365,7 +366,7 @@ def test_overwrite_replaces_the_model(fresh, capsys):
 
 
 def test_a_finished_run_has_nothing_to_resume(place, capsys, monkeypatch):
-    monkeypatch.setattr(Training, "run", None)
+    monkeypatch.setattr(Loop, "run", None)
     assert main([*TRAIN, "--resume"]) == 0
     assert capsys.readouterr().err == "model is finished; there is nothing to do.\n"
 
@@ -379,18 +380,19 @@ def test_resume_without_a_checkpoint_starts_afresh(world, fresh, capsys):
 @pytest.fixture
 def stop_at(monkeypatch):
     """Send this process a signal in the middle of a step, as a terminal or a scheduler would."""
-    step = Training._step
+    call = Step.__call__
 
     def arm(number, at):
-        def stopping(training, batch):
-            step(training, batch)
-            if training.optimizer.steps == at:
+        def stopping(step, batch):
+            encoded = call(step, batch)
+            if step.count == at:
                 os.kill(os.getpid(), number)
+            return encoded
 
-        monkeypatch.setattr(Training, "_step", stopping)
+        monkeypatch.setattr(Step, "__call__", stopping)
 
     yield arm
-    monkeypatch.setattr(Training, "_step", step)
+    monkeypatch.setattr(Step, "__call__", call)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def here(tmp_path, monkeypatch):
         request = reader.read(body, form)
         return b"".join(render(request, engine.answer(request.groups), form.writes)), form.writes
 
-    monkeypatch.setattr("object2vec.training.run.set_threads", lambda count: set_threads(1))
+    monkeypatch.setattr("object2vec.devices.set_threads", lambda count: set_threads(1))
     monkeypatch.setattr(jobs, "start_process", start_process)
     monkeypatch.setattr(endpoints, "start_endpoint", start_endpoint)
     monkeypatch.setattr(endpoints, "invoke", invoke)

@@ -25,7 +25,7 @@ class Ranking(Objective):
     """Each object's partner against the other partners of the batch: no logit is asked for."""
 
     metrics = (Metric("rank_loss", "loss"), Metric("hits", "score", short="hits@1"))
-    watched = metrics[0]
+    watched = metrics[1]
     width = 1
     labels = NumberLabels()
     output = "a rank"
@@ -88,7 +88,7 @@ def test_a_third_objective_trains_saves_loads_and_predicts(tmp_path):
 
 @pytest.mark.usefixtures("ranking")
 def test_its_metrics_are_shown_by_their_short_names():
-    verdict = Verdict(0, 1.0, True, False, 0, 1, False, None)
+    verdict = Verdict(0, "hits", 1.0, True, False, 0, 1, False, None, None)
     event = EpochDone(
         epoch=0, epochs=1, batches=1, records=1, train_s=1.0, validation_s=0.0,
         train={"rank_loss": 1.5, "hits": 0.25}, validation=None, verdict=verdict,

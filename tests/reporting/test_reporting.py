@@ -16,6 +16,7 @@ from rich.console import Console
 from object2vec.config import Config, Note
 from object2vec.devices import peak_memory_bytes
 from object2vec.errors import ConfigError, StorageError
+from object2vec.objectives import metrics_by_name
 from object2vec.reporting import events
 from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
 from object2vec.reporting.json import JsonReporter, MetricsFile
@@ -24,6 +25,7 @@ from object2vec.reporting.plain import PlainReporter
 from object2vec.reporting.reporters import LOG_FORMATS, reporter
 from object2vec.training.early_stopping import EarlyStopping
 
+MSE = metrics_by_name()["mean_squared_error"]
 HYPERPARAMETERS = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 944,
     "enc1_network": "pooled_embedding", "enc1_max_seq_len": 1, "enc1_vocab_size": 1684,
@@ -69,7 +71,7 @@ def _opening(output_layer):
 def _epochs(trained, validated):
     """Three epochs of which the last two are bad: with patience 1 the run stops early."""
     loss = "cross_entropy" if "cross_entropy" in trained[0] else "mean_squared_error"
-    stopping = EarlyStopping(patience=1, tolerance=0.01)
+    stopping = EarlyStopping(metrics_by_name()[loss], patience=1, tolerance=0.01)
     for epoch, (train, validation) in enumerate(zip(trained, validated, strict=True)):
         for batches, epoch_s in ((100, 0.423628), (150, 0.6), (1_416, 5.692699)):
             yield events.BatchesDone(
@@ -82,7 +84,7 @@ def _epochs(trained, validated):
             verdict=stopping.observe(epoch, validation[loss]),
         )  # fmt: skip
     yield events.CheckpointWritten(path="run/step-4248", epoch=3, batches=0, write_s=0.25)
-    yield events.BestRestored(epoch=stopping.best_epoch, loss=stopping.best_loss)
+    yield events.BestRestored(epoch=stopping.best_epoch, metric=loss, value=stopping.best_value)
 
 
 def _end(test):
@@ -90,7 +92,7 @@ def _end(test):
     if test:
         yield events.Tested(metrics=test, records=60_416, batches=118, batch_size=512, test_s=3.08)
     yield events.Finished(
-        epochs=3, best_epoch=2, best_loss=0.919, stopped_early=True, records=271_872,
+        epochs=3, best_epoch=2, best_value=0.919, stopped_early=True, records=271_872,
         pairs_per_s=15_919.4, total_s=61.2, peak_memory_bytes=812 * 2**20,
     )  # fmt: skip
 
@@ -148,7 +150,7 @@ def test_plain_is_one_line_per_fact():
         "validation mean_squared_error=0.98 mean_absolute_error=0.758, "
         "5.9 s, 15919 pairs/s, too little improvement, stopping early\n"
         "checkpoint: epoch 4 after 0 batches, in run/step-4248, 0.2 s\n"
-        "best: epoch 1, loss 0.979867\n"
+        "best: epoch 1, mean_squared_error 0.979867\n"
         "model: /opt/ml/model\n"
         "done: 3 epochs in 1:01, 271,872 pairs, 15,919 pairs/s, peak memory 812 MiB, "
         "best epoch 3, stopped early\n"
@@ -179,6 +181,7 @@ def test_plain_shows_batches_about_every_ten_seconds():
             "resumed: epoch 3 after 7 batches, from run/step-3",
         ),
         (events.Warned("The data hold id 0."), "warning: The data hold id 0."),
+        (events.Noted("Compiling."), "note: Compiling."),
         (events.Interrupting(signal.SIGINT), "SIGINT: stopping after a checkpoint"),
         (
             events.Tested(
@@ -188,10 +191,10 @@ def test_plain_shows_batches_about_every_ten_seconds():
         ),
         (
             events.Finished(
-                epochs=1, best_epoch=None, best_loss=None, stopped_early=False, records=5,
+                epochs=1, best_epoch=0, best_value=0.5, stopped_early=False, records=5,
                 pairs_per_s=2.5, total_s=3_725.0, peak_memory_bytes=None,
             ),
-            "done: 1 epochs in 1:02:05, 5 pairs, 2 pairs/s, no best epoch",
+            "done: 1 epochs in 1:02:05, 5 pairs, 2 pairs/s, best epoch 1",
         ),
     ],
 )  # fmt: skip
@@ -228,22 +231,23 @@ def test_json_is_one_object_per_event():
             "perplexity": 1.255, "cross_entropy": 0.227112250687, "accuracy": 0.914095603814
         },
         "verdict": {
-            "epoch": 0, "loss": 0.227112250687, "is_best": True, "is_bad": False, "bad": 0,
-            "patience": 1, "should_stop": False, "past_losses": None,
+            "epoch": 0, "metric": "cross_entropy", "value": 0.227112250687, "is_best": True,
+            "is_bad": False, "bad": 0,
+            "patience": 1, "should_stop": False, "past_values": None, "best_past": None,
         },
         "pairs_per_s": 90_624 / 5.692699,
     }  # fmt: skip
 
 
 def test_json_has_no_number_that_json_lacks():
-    verdict = EarlyStopping(1, 0.01).observe(0, math.nan)
+    verdict = EarlyStopping(MSE, 1, 0.01).observe(0, math.nan)
     event = events.EpochDone(
         epoch=0, epochs=1, batches=1, records=1, train_s=0.0, validation_s=0.0,
         train={"mean_squared_error": math.inf}, validation=None, verdict=verdict,
     )  # fmt: skip
     line = json.loads(_play(JsonReporter, [event]))
     assert (line["train"], line["validation"]) == ({"mean_squared_error": None}, None)
-    assert (line["verdict"]["loss"], line["pairs_per_s"]) == (None, 0.0)
+    assert (line["verdict"]["value"], line["pairs_per_s"]) == (None, 0.0)
 
 
 def test_json_names_the_signal(tmp_path):
@@ -570,7 +574,7 @@ def test_rich_leaves_a_row_for_each_epoch_and_no_bar():
    2/20    0.6612    0.6380    0.9860    0.7920  5.9 s, too little improvement (1 of 2)
    3/20    0.0649    0.1950    0.9800    0.7580  5.9 s, too little improvement, stopping early
 checkpoint: epoch 4 after 0 batches, in run/step-4248, 0.2 s
-best: epoch 1, loss 0.979867
+best: epoch 1, mean_squared_error 0.979867
 model: /opt/ml/model
 done: 3 epochs in 1:01, 271,872 pairs, 15,919 pairs/s, peak memory 812 MiB, best epoch 3, stopped
 early"""
@@ -637,7 +641,8 @@ def test_rich_without_a_terminal_draws_no_bar():
 def test_rich_row_without_validation_shows_training_alone():
     event = events.EpochDone(
         epoch=0, epochs=2, batches=1, records=8, train_s=1.0, validation_s=0.0,
-        train=_mse(0.00123, 0.02), validation=None, verdict=EarlyStopping(3, 0.01).observe(0, 0.1),
+        train=_mse(0.00123, 0.02), validation=None,
+        verdict=EarlyStopping(MSE, 3, 0.01).observe(0, 0.1),
     )  # fmt: skip
     assert (
         _Screen(_play_rich([event], 80)).text()

@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from object2vec import ArtifactError, ConfigError, Interrupted, Object2Vec, StorageError
+from object2vec import (
+    ArtifactError,
+    ConfigError,
+    Interrupted,
+    NotFittedError,
+    Object2Vec,
+    StorageError,
+    TrainingError,
+    artifact,
+)
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import RULES
@@ -344,7 +353,8 @@ def test_checkpoints_of_an_earlier_run_are_not_overwritten_unasked(tmp_path):
     assert list(tmp_path.glob("step-*")) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("python_takes_signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_run_with_a_checkpoint(number, tmp_path):
     class Killer(Recorder):
         def __call__(self, event):
@@ -363,14 +373,32 @@ def test_a_signal_stops_the_run_with_a_checkpoint(number, tmp_path):
 
 
 @pytest.fixture
-def python_takes_sigint():
-    """Python's own handler: a shell starts what runs in the background with SIGINT ignored."""
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+def python_takes_signals():
+    """Python's own handlers: a shell starts what runs in the background with SIGINT ignored."""
+    own = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    inherited = {number: signal.signal(number, handler) for number, handler in own.items()}
     yield
-    signal.signal(signal.SIGINT, inherited)
+    for number, handler in inherited.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("python_takes_sigint")
+@pytest.mark.usefixtures("python_takes_signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_stays_ignored(number):
+    signal.signal(number, signal.SIG_IGN)
+    stop = StopRequest()
+    with stop.on_signals():
+        signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_IGN
+    assert stop.signal_number is None
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("python_takes_signals")
 def test_a_second_signal_finds_the_handlers_that_were_there_before():
     stop, before = StopRequest(), signal.getsignal(signal.SIGINT)
     assert stop.name == "nobody"
@@ -413,7 +441,7 @@ def test_a_whole_run_stops_and_keeps_what_the_container_did(
     assert [event.epoch for event in recorder.of(BestRestored)] == [best]
     (finished,) = recorder.of(Finished)
     assert (finished.epochs, finished.best_epoch, finished.stopped_early) == (stops + 1, best, True)
-    assert finished.best_loss == pytest.approx(losses[best])
+    assert finished.best_value == pytest.approx(losses[best])
     kept = fitted.artifact.network.state_dict()
     for name, weight in script.weights[best].items():
         assert torch.equal(kept[name], weight), name
@@ -426,28 +454,101 @@ def test_without_validation_the_training_loss_decides():
     model(epochs=6, learning_rate=1.0, early_stopping_patience=1).fit(data(), reporters=[recorder])
     epochs = recorder.of(EpochDone)
     assert all(event.validation is None for event in epochs)
-    watched = [event.verdict.loss for event in epochs]
+    watched = [event.verdict.value for event in epochs]
     assert watched == [event.train["cross_entropy"] for event in epochs]
     (finished,) = recorder.of(Finished)
     assert finished.best_epoch == int(np.argmin(watched))
-    assert finished.best_loss == min(watched)
+    assert finished.best_value == min(watched)
 
 
 def test_a_loss_that_is_no_number_warns_and_ends_early():
     recorder = Recorder()
-    fitted = model(
-        output_layer="mean_squared_error", optimizer="sgd", learning_rate=1.0, epochs=30,
-        early_stopping_patience=1,
-    ).fit(data() | {"label": [1e30] * 10}, reporters=[recorder])  # fmt: skip
+    with pytest.raises(TrainingError, match="must reach a finite mean_squared_error; got"):
+        diverging().fit(HUGE, reporters=[recorder])
     assert [event.text for event in recorder.of(Warned)] == [
-        f"The loss of epoch {epoch} is not finite: the run has diverged. Lower learning_rate."
+        f"The mean_squared_error of epoch {epoch} is not finite: the run has diverged. "
+        "Lower learning_rate."
         for epoch in (0, 1)
     ]
+    assert recorder.of(Finished) == recorder.of(BestRestored) == []
+    assert recorder.is_closed
+    for event in recorder.of(EpochDone):
+        json.dumps(event.to_dict(), allow_nan=False)
+
+
+HUGE = data() | {"label": [1e30] * 10}
+
+
+def diverging(**given) -> Object2Vec:
+    given = {"learning_rate": 1.0, "early_stopping_patience": 1, "epochs": 30} | given
+    return model(output_layer="mean_squared_error", optimizer="sgd", **given)
+
+
+def test_a_run_that_diverges_saves_nothing_and_leaves_what_is_there(tmp_path):
+    trained = model(output_layer="mean_squared_error").fit(data(), save_to=tmp_path / "model")
+    before = result(trained, tmp_path / "copy")
+    with pytest.raises(TrainingError):
+        diverging().fit(
+            HUGE, save_to=tmp_path / "model", overwrite=True,
+            checkpoints=tmp_path / "run", checkpoint_every=2,
+        )  # fmt: skip
+    kept = Object2Vec.load(tmp_path / "model")
+    assert result(kept, tmp_path / "again") == before
+    assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-000000006"]
+    failed = diverging()
+    with pytest.raises(TrainingError):
+        failed.fit(HUGE)
+    with pytest.raises(NotFittedError):
+        failed.encode(in0=[[1]])
+
+
+@pytest.mark.usefixtures("every_batch")
+def test_a_run_that_is_stopped_while_it_diverges_keeps_no_weights():
+    recorder, fitted = Recorder(stop_after=2), diverging()
+    with pytest.raises(Interrupted):
+        fitted.fit(HUGE | {"label": [1e38] * 10}, reporters=[recorder], stop=recorder.stop)
+    with pytest.raises(NotFittedError):
+        fitted.encode(in0=[[1]])
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize("best_is_last", [False, True])
+def test_a_model_that_cannot_be_saved_is_kept_and_saved_on_resume(
+    best_is_last, tmp_path, monkeypatch
+):
+    channels = {"train": data(), "test": data(3, 2)}
+    channels |= {} if best_is_last else {"validation": data(5, 1)}
+    given = {"learning_rate": 0.05}
+    recorder = Recorder()
+    expected = result(model(**given).fit(**channels, reporters=[recorder]), tmp_path / "whole")
     (finished,) = recorder.of(Finished)
-    assert (finished.best_epoch, finished.best_loss, finished.stopped_early) == (None, None, True)
-    assert recorder.of(BestRestored) == []
-    for event in fitted.facts.history:
-        json.dumps(event, allow_nan=False)
+    assert (finished.best_epoch == finished.epochs - 1) is best_is_last
+    target = {"checkpoints": tmp_path / "run", "save_to": tmp_path / "model", "resume": True}
+    recorder = Recorder()
+    with monkeypatch.context() as patch:
+        patch.setattr(artifact, "save", full_disk)
+        with pytest.raises(StorageError, match="disk is full"):
+            model(**given).fit(**channels, **target, reporters=[recorder])
+    assert "resume saves it without training" in recorder.of(Warned)[-1].text
+    if not best_is_last:
+        with pytest.raises(ArtifactError, match="got 'other epochs'"):
+            model(**given | {"epochs": 9}).fit(**channels, **target)
+    recorder = Recorder()
+    model(**given).fit(**channels, **target, reporters=[recorder])
+    assert recorder.of(BatchesDone) == recorder.of(EpochDone) == []
+    assert result(Object2Vec.load(tmp_path / "model"), tmp_path / "again") == expected
+    assert not (tmp_path / "run").exists()
+
+
+def full_disk(*_, **__):
+    raise StorageError("the disk is full")
+
+
+def test_a_target_that_must_stay_is_found_before_training(tmp_path):
+    recorder = Recorder()
+    with pytest.raises(StorageError):
+        model().fit(data(), save_to=tmp_path, reporters=[recorder])
+    assert recorder.events == []
 
 
 def test_history_tells_the_run_and_metrics_are_those_of_the_best_epoch():

@@ -169,9 +169,18 @@ def materialize(network: Network) -> None:
     )
 
 
+def new_network(config: Config, kernel: Kernel) -> Network:
+    """Return a network on the CPU with its initial weights, which follow the seed alone."""
+    with torch.device("meta"):  # PyTorch's own initial weights would draw from global state
+        network = Network(config, kernel)
+    materialize(network)
+    network.initialize(torch.Generator().manual_seed(config.seed))
+    return network
+
+
 def parameter_count(network: Network) -> int:
     """Return the number of trained numbers without the token tables, as AWS's log counts them."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["Encoder", "Network", "materialize", "parameter_count"]
+__all__ = ["Encoder", "Network", "materialize", "new_network", "parameter_count"]

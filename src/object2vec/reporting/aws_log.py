@@ -27,6 +27,7 @@ from object2vec.reporting.events import (
     Finished,
     Interrupting,
     ModelSaved,
+    Noted,
     Resumed,
     RunStarted,
     Tested,
@@ -104,7 +105,7 @@ class SageMakerReporter:
 
     def __call__(self, event: Event) -> None:
         """Write the event's lines."""
-        if not isinstance(event, RunStarted | ChannelOpened | Warned):
+        if not isinstance(event, RunStarted | ChannelOpened | Noted | Warned):
             self._begin()
         match event:
             case RunStarted():
@@ -286,13 +287,12 @@ class SageMakerReporter:
         self._most_records = max(self._most_records, event.records)
 
     def _write_verdict(self, verdict: Verdict) -> None:
-        if verdict.past_losses is not None:
-            assert verdict.minimum is not None
-            assert verdict.difference is not None
-            self._line(f"patience losses: {list(verdict.past_losses)}")
-            self._line(f"min patience losses: {_aws_number(verdict.minimum)}")
-            self._line(f"current loss: {_aws_number(verdict.loss)}")
-            self._line(f"absolute loss difference: {_aws_number(verdict.difference)}")
+        if verdict.past_values is not None and verdict.best_past is not None:
+            difference = abs(verdict.best_past - verdict.value)
+            self._line(f"patience losses: {list(verdict.past_values)}")
+            self._line(f"min patience losses: {_aws_number(verdict.best_past)}")
+            self._line(f"current loss: {_aws_number(verdict.value)}")
+            self._line(f"absolute loss difference: {_aws_number(difference)}")
         if verdict.is_bad:
             count = f"Bad count:{verdict.bad}"
             self._line(f"Bad epoch: loss has not improved (enough). {count}")
@@ -328,12 +328,14 @@ class SageMakerReporter:
             case CheckpointWritten():
                 self._line(f'Saved checkpoint to "{event.path}"')
             case BestRestored():
-                loss = f"Best loss: {event.loss:.3f}"
+                loss = f"Best loss: {event.value:.3f}"
                 self._line(f"Best model based on epoch {event.epoch}. {loss}")
                 self._metrics({"finalize.time": (self._clock() - self._mark) * 1000})
             case ModelSaved():
                 self._line(f"Serializing model to {event.path}")
                 self._times_ms["model.serialize.time"] = event.write_s * 1000
+            case Noted():
+                self._line(event.text)
             case Warned():
                 self._line(event.text, "WARNING")
             case Interrupting():

@@ -50,41 +50,37 @@ class Verdict:
     ----------
     epoch : int
         Number of the epoch, from 0.
-    loss : float
-        Its loss; may be NaN or infinite.
+    metric : str
+        Name of the metric that is watched.
+    value : float
+        Its value; may be NaN or infinite.
     is_best : bool
-        Whether no earlier loss is as small.
+        Whether no earlier value is as good.
     is_bad : bool
-        Whether the loss has not improved enough.
+        Whether the metric has not improved enough.
     bad : int
         Bad epochs in a row so far, this one included.
     patience : int
         Bad epochs in a row that are borne.
     should_stop : bool
         Whether there are more of them than that.
-    past_losses : tuple of float, or None
-        The previous `patience` losses, oldest first, those that were not finite as infinity; None
-        while there are fewer.
+    past_values : tuple of float, or None
+        The previous `patience` values, oldest first, those that were not finite as the worst
+        infinity; None while there are fewer.
+    best_past : float or None
+        The best of them.
     """
 
     epoch: int
-    loss: float
+    metric: str
+    value: float
     is_best: bool
     is_bad: bool
     bad: int
     patience: int
     should_stop: bool
-    past_losses: tuple[float, ...] | None
-
-    @property
-    def minimum(self) -> float | None:
-        """The smallest of the past losses."""
-        return None if self.past_losses is None else min(self.past_losses)
-
-    @property
-    def difference(self) -> float | None:
-        """The distance between the loss and that minimum, without sign."""
-        return None if self.minimum is None else abs(self.minimum - self.loss)
+    past_values: tuple[float, ...] | None
+    best_past: float | None
 
 
 @dataclass(frozen=True)
@@ -284,7 +280,8 @@ class BestRestored(Event):
     name: ClassVar[str] = "best"
 
     epoch: int
-    loss: float
+    metric: str
+    value: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,8 +316,8 @@ class Finished(Event):
     ----------
     epochs : int
         Epochs trained.
-    best_epoch, best_loss : int and float, or None
-        None where no loss was finite.
+    best_epoch, best_value : int and float
+        The epoch whose weights are kept, and its value of the watched metric.
     stopped_early : bool
         Whether early stopping ended the run.
     records : int
@@ -336,13 +333,22 @@ class Finished(Event):
     name: ClassVar[str] = "finished"
 
     epochs: int
-    best_epoch: int | None
-    best_loss: float | None
+    best_epoch: int
+    best_value: float
     stopped_early: bool
     records: int
     pairs_per_s: float
     total_s: float
     peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Noted(Event):
+    """Something that explains what the user sees."""
+
+    name: ClassVar[str] = "note"
+
+    text: str
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from object2vec.reporting.events import (
     Finished,
     Interrupting,
     ModelSaved,
+    Noted,
     Resumed,
     RunStarted,
     Tested,
@@ -76,13 +77,15 @@ def _short_line(event: Event) -> str:
             where = f"epoch {event.epoch + 1} after {event.batches} batches"
             return f"checkpoint: {where}, in {event.path}, {event.write_s:.1f} s"
         case BestRestored():
-            return f"best: epoch {event.epoch + 1}, loss {event.loss:.6g}"
+            return f"best: epoch {event.epoch + 1}, {event.metric} {event.value:.6g}"
         case ModelSaved():
             return f"model: {event.path}"
         case Tested():
             return f"test: {_named(event.metrics)}, {event.records} records"
         case Interrupting():
             return f"{event.signal_name}: stopping after a checkpoint"
+        case Noted():
+            return f"note: {event.text}"
         case Warned():
             return f"warning: {event.text}"
     return json.dumps(event.to_dict())
@@ -134,9 +137,7 @@ def _finished_line(event: Finished) -> str:
     parts += [f"{event.records:,} pairs", f"{event.pairs_per_s:,.0f} pairs/s"]
     if event.peak_memory_bytes is not None:
         parts.append(f"peak memory {event.peak_memory_bytes / 2**20:,.0f} MiB")
-    parts.append(
-        "no best epoch" if event.best_epoch is None else f"best epoch {event.best_epoch + 1}"
-    )
+    parts.append(f"best epoch {event.best_epoch + 1}")
     return f"done: {', '.join(parts)}{', stopped early' if event.stopped_early else ''}"
 
 

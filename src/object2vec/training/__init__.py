@@ -1,1 +1,1 @@
-"""Learning: losses, metrics, updates, early stopping, checkpoints and the one training loop."""
+"""Learning: a step makes one update, a loop counts epochs, a run opens and ends."""

@@ -1,4 +1,4 @@
-"""The training loop: one for every encoder, loss, storage type and device.
+"""The training loop: one for every encoder, objective, storage type and device.
 
 A run is a function of the configuration, the data and its position (epoch, batches of that epoch):
 the order of the records, the negatives and the dropout masks all derive from the seed and the
@@ -20,12 +20,10 @@ import msgspec
 import torch
 from torch import Tensor
 
-from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.devices import available_cores, release_freed_memory
-from object2vec.errors import ArtifactError, Interrupted
+from object2vec.errors import ArtifactError, Interrupted, TrainingError
 from object2vec.files.tensors import read_tensors, write_tensors
-from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
 from object2vec.objectives import Objective
 from object2vec.objectives.metrics import Metrics
@@ -34,7 +32,6 @@ from object2vec.pairs.batches import (
     TrainingBatches,
     evaluation_batches,
     prepared_ahead,
-    random_generator,
 )
 from object2vec.pairs.dataset import Pairs
 from object2vec.reporting.events import (
@@ -47,12 +44,12 @@ from object2vec.reporting.events import (
     Resumed,
     Warned,
 )
-from object2vec.training.checkpoint import BEST, CheckpointFolder, Interval, link
+from object2vec.training.checkpoint import BEST, link
 from object2vec.training.early_stopping import EarlyStopping
-from object2vec.training.optimizer import Optimizer
+from object2vec.training.options import Habits
+from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 
-_DROPOUT = 3  # names the dropout masks among the random choices; 0 to 2 stand in pairs.batches
 _REPORT_BATCHES = 100  # as often as AWS's log
 _REPORT_S = 1.0
 _TRIM_STEPS = 128  # and after steps 1, 2, 4, ...; each time costs about a thousandth of them
@@ -75,69 +72,68 @@ class Outcome:
     """How a run ended."""
 
     epochs: int
-    best_epoch: int | None
-    best_loss: float | None
+    best_epoch: int
+    best_value: float
     stopped_early: bool
     records: int
     train_s: float
 
 
-class Training:
-    """A run of training.
+class Loop:
+    """Counts epochs: which one is the best, when to stop, what to report, what to save.
 
     Parameters
     ----------
-    network : Network
-        Initialised; it is trained in place.
-    config : Config
+    step : Step
+        Makes the updates.
     train : TrainingBatches
     validation : Pairs or None
-        Drives early stopping and the choice of the best epoch; without it the training loss does.
-    emit : callable
-        Takes every event.
-    workspace : Path
-        Folder for the best weights while training goes on.
-    checkpoints : CheckpointFolder or None
-        Where to save the run; nowhere if None.
-    interval : Interval
-        How often.
+        Drives early stopping and the choice of the best epoch; without it the training metric does.
+    habits : Habits
     stop : StopRequest
         Asked after every batch.
+    workspace : Path
+        Folder for the best weights while training goes on.
+    emit : callable
+        Takes every event.
     history : list of dict
         What has been reported so far; saved with each checkpoint and restored on `resume`.
+    clock : callable, default time.monotonic
+        Returns the seconds that an epoch's time is measured in.
     """
 
     def __init__(
         self,
-        network: Network,
-        config: Config,
+        step: Step,
         train: TrainingBatches,
         validation: Pairs | None,
-        *,
-        emit: Callable[[Event], None],
-        workspace: Path,
-        checkpoints: CheckpointFolder | None,
-        interval: Interval,
+        habits: Habits,
         stop: StopRequest,
+        *,
+        workspace: Path,
+        emit: Callable[[Event], None],
         history: list[dict[str, Any]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.network, self.config = network, config
+        self.step, self.network, self.config = step, step.network, step.network.config
         self.train, self.validation = train, validation
-        self.emit, self.stop, self.history = emit, stop, history
-        self.checkpoints, self.interval = checkpoints, interval
-        self.device = network.table(0).weight.device
-        self.optimizer = Optimizer(network, config, network.table(0).kernel)
+        self.checkpoints, self.interval, self.stop = habits.checkpoints, habits.interval, stop
+        self.emit, self.history, self._clock = emit, history, clock
         self.stopping = EarlyStopping(
-            config.early_stopping_patience, config.early_stopping_tolerance
+            self.network.objective.watched,
+            self.config.early_stopping_patience,
+            self.config.early_stopping_tolerance,
         )
         self.progress = Progress()
-        self.metrics = Metrics(network.objective)
+        self.metrics = Metrics(self.network.objective)
+        self._is_finished = False
         self._best = workspace / BEST
-        self._generator = torch.Generator(self.device)
-        for module in network.modules():
-            if isinstance(module, Dropout):
-                module.generator = self._generator
         self._saved_step, self._saved_at = 0, time.monotonic()
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the network holds weights worth keeping: not those of a run that diverged."""
+        return self.stopping.best_epoch is not None or math.isfinite(self.metrics.watched)
 
     def run(self) -> Outcome:
         """Train to the end and leave the best epoch's weights in the network.
@@ -145,35 +141,46 @@ class Training:
         Raises
         ------
         Interrupted
-            If a signal asked to stop; a checkpoint was written where there is a place for it, and
+            If a signal asked to stop; a checkpoint was written where there is a folder for it, and
             the network holds the best weights so far.
+        TrainingError
+            If no epoch ended with a finite value of the watched metric.
         """
-        stopped_early = False
-        while self.progress.epoch < self.config.epochs and not stopped_early:
+        progress, stopping = self.progress, self.stopping
+        while progress.epoch < self.config.epochs and not stopping.should_stop:
             self._train_epoch()
-            stopped_early = self._finish_epoch()
+            self._finish_epoch()
+        if stopping.best_epoch is None or stopping.best_value is None:
+            raise TrainingError.at(
+                "training",
+                f"must reach a finite {stopping.metric.name}",
+                f"NaN or infinity in each of {progress.epoch} epochs",
+                "Nothing was saved. Lower learning_rate; labels of a regression should be small "
+                "numbers.",
+            )
         self._restore_best()
         self.network.eval()
-        best = self.stopping
         return Outcome(
-            self.progress.epoch,
-            best.best_epoch,
-            _finite(best.best_loss),
-            stopped_early,
-            self.progress.records,
-            self.progress.train_s,
+            progress.epoch,
+            stopping.best_epoch,
+            stopping.best_value,
+            stopping.should_stop,
+            progress.records,
+            progress.train_s,
         )
 
     def _train_epoch(self) -> None:
         """Train on what is left of the current epoch."""
         self.network.train()
         progress, total = self.progress, len(self.train)
-        started, reported = time.monotonic() - progress.epoch_s, time.monotonic()
+        started, reported = self._clock() - progress.epoch_s, self._clock()
         for batch in self._batches():
-            self._step(batch)
+            self.metrics.update(self.step(batch))
+            if self.step.count.bit_count() == 1 or self.step.count % _TRIM_STEPS == 0:
+                release_freed_memory()  # gaps too small for what a step asks for: 80 MB in time
             progress.batches += 1
             progress.epoch_records += len(batch)
-            now = time.monotonic()
+            now = self._clock()
             progress.epoch_s = now - started
             is_round = progress.batches % _REPORT_BATCHES == 0 or progress.batches == total
             if is_round or now - reported > _REPORT_S:
@@ -198,24 +205,13 @@ class Training:
         batches = self.train.epoch(self.progress.epoch, self.progress.batches)
         # Where all cores compute already, a thread that prepares batches takes time from them,
         # unless it waits for a disk.
-        is_idle = torch.get_num_threads() < available_cores() or self.device.type == "cuda"
+        is_idle = (
+            torch.get_num_threads() < available_cores() or self.network.table(0).weight.is_cuda
+        )
         return prepared_ahead(batches) if is_idle or self.train.pairs.are_on_disk else batches
 
-    def _step(self, batch: Batch) -> None:
-        """Make one update."""
-        if self.config.dropout:
-            key = (_DROPOUT, self.optimizer.steps)
-            seed = random_generator(self.config.seed, *key).integers(2**63)
-            self._generator.manual_seed(int(seed))
-        encoded = self.network.encoded(batch)
-        torch.autograd.backward(self.network.objective.loss(encoded))
-        self.optimizer.step()
-        self.metrics.update(encoded)
-        if self.optimizer.steps.bit_count() == 1 or self.optimizer.steps % _TRIM_STEPS == 0:
-            release_freed_memory()  # gaps too small for what a step asks for: 80 MB in time
-
-    def _finish_epoch(self) -> bool:
-        """Validate, decide what early stopping says, report; return whether to stop."""
+    def _finish_epoch(self) -> None:
+        """Validate, hear what early stopping says, and report."""
         progress, train = self.progress, self.metrics.values()
         started = time.monotonic()
         watched, validation = self.metrics.watched, None
@@ -226,8 +222,8 @@ class Training:
         if not math.isfinite(watched):
             self.emit(
                 Warned(
-                    f"The loss of epoch {progress.epoch} is not finite: the run has "
-                    "diverged. Lower learning_rate."
+                    f"The {self.stopping.metric.name} of epoch {progress.epoch} is not finite: "
+                    "the run has diverged. Lower learning_rate."
                 )
             )
         verdict = self.stopping.observe(progress.epoch, watched)
@@ -251,7 +247,6 @@ class Training:
         progress.epoch += 1
         progress.batches, progress.epoch_records, progress.epoch_s = 0, 0, 0.0
         self.metrics = Metrics(self.network.objective)
-        return verdict.should_stop
 
     def _keep_best(self) -> None:
         """Write the current weights as the best ones; a checkpoint may still link the old file."""
@@ -261,12 +256,12 @@ class Training:
 
     def _restore_best(self) -> None:
         """Give the network the best epoch's weights, unless it has them."""
-        best = self.stopping.best_epoch
-        if best is None:
+        best, value = self.stopping.best_epoch, self.stopping.best_value
+        if best is None or value is None:
             return
         if best != self.progress.epoch - 1 or self.progress.batches:
             read_tensors(self._best, self.network.state_dict())
-        self.emit(BestRestored(epoch=best, loss=self.stopping.best_loss))
+        self.emit(BestRestored(epoch=best, metric=self.stopping.metric.name, value=value))
 
     def _obey_stop(self) -> None:
         """End the run with a checkpoint if a signal asked for it."""
@@ -283,7 +278,7 @@ class Training:
     def _is_checkpoint_due(self) -> bool:
         if self.checkpoints is None:
             return False
-        steps = self.optimizer.steps - self._saved_step
+        steps = self.step.count - self._saved_step
         return self.interval.is_due(steps, time.monotonic() - self._saved_at)
 
     def save_checkpoint(self) -> Path:
@@ -291,8 +286,8 @@ class Training:
         assert self.checkpoints is not None
         started = time.monotonic()
         best = self._best if self.stopping.best_epoch is not None else None
-        path = self.checkpoints.save(self.optimizer.steps, self._state(), self._tensors(), best)
-        self._saved_step, self._saved_at = self.optimizer.steps, time.monotonic()
+        path = self.checkpoints.save(self.step.count, self._state(), self._tensors(), best)
+        self._saved_step, self._saved_at = self.step.count, time.monotonic()
         self.emit(
             CheckpointWritten(
                 path=path,
@@ -302,6 +297,11 @@ class Training:
             )
         )
         return path
+
+    def save_finished(self) -> Path | None:
+        """Save the end of the run in a checkpoint, for what comes after it to be tried again."""
+        self._is_finished = True
+        return None if self.checkpoints is None else self.save_checkpoint()
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint; return False if there is none.
@@ -319,9 +319,9 @@ class Training:
         self.checkpoints.load(path, self._tensors())
         try:
             self.progress = msgspec.convert(state["progress"], Progress)
-            self.optimizer.steps = self._saved_step = msgspec.convert(state["steps"], int)
+            self.step.optimizer.steps = self._saved_step = msgspec.convert(state["steps"], int)
             self.metrics.restore(state["metrics"])
-            self.stopping = EarlyStopping.restore(state["early_stopping"])
+            self.stopping.restore(state["early_stopping"])
             self.history[:] = msgspec.convert(state["history"], list[dict[str, Any]])
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as err:
             raise ArtifactError.at(
@@ -343,14 +343,15 @@ class Training:
         return {name: torch.empty_like(t) for name, t in self.network.state_dict().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
-        return self.network.state_dict() | self.optimizer.tensors()
+        return self.network.state_dict() | self.step.optimizer.tensors()
 
     def _state(self) -> dict[str, Any]:
         return {
             "hyperparameters": self.config.to_dict(),
             "data": self._data_facts(),
             "progress": asdict(self.progress),
-            "steps": self.optimizer.steps,
+            "steps": self.step.count,
+            "is_finished": self._is_finished,
             "metrics": self.metrics.state(),
             "early_stopping": self.stopping.state(),
             "history": self.history,
@@ -365,12 +366,14 @@ class Training:
         }
 
     def _check_same_run(self, path: Path, state: dict[str, Any]) -> None:
-        """Reject a checkpoint of other settings or data; where to compute may change."""
-        values = self.config.to_dict()
-        ours = {name: values[name] for name in values if not HYPERPARAMETERS[name].may_change}
+        """Reject a checkpoint of other data, or of other settings that must not change."""
+        free = {name for name, row in HYPERPARAMETERS.items() if row.may_change}
+        if state.get("is_finished"):
+            free.discard("epochs")  # it holds the best weights, not those of the last epoch
+        ours = self.config.to_dict()
         theirs = state.get("hyperparameters")
         theirs = theirs if isinstance(theirs, dict) else {}
-        changed = [name for name in ours if theirs.get(name) != ours[name]]
+        changed = [n for n, value in ours.items() if n not in free and theirs.get(n) != value]
         if state.get("data") != self._data_facts():
             changed.append("data")
         if changed:

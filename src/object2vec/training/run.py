@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +16,17 @@ from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.devices import (
+    computing,
     peak_memory_bytes,
     place,
     release_freed_memory,
     retain_freed_memory,
-    set_threads,
 )
 from object2vec.errors import ConfigError, DataError
 from object2vec.files.remote import PathLike, join
 from object2vec.kernels import kernel_for
-from object2vec.network.network import Network, materialize, parameter_count
+from object2vec.kernels.compiling import CompileClock
+from object2vec.network.network import Network, new_network, parameter_count
 from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
@@ -36,175 +38,198 @@ from object2vec.reporting.events import (
     Finished,
     Layer,
     ModelSaved,
-    Reporter,
+    Noted,
     RunStarted,
     Tested,
+    Warned,
 )
 from object2vec.reporting.json import MetricsFile
-from object2vec.training.checkpoint import METRICS, CheckpointFolder, Interval
-from object2vec.training.loop import Outcome, Training, score
+from object2vec.training.checkpoint import METRICS
+from object2vec.training.loop import Loop, Outcome, score
+from object2vec.training.options import Channels, Habits
+from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.version import VERSION
 
 _KEPT_EVENTS = (RunStarted, EpochDone, Tested, Finished)  # what the saved model remembers
+_COMPILING = "Compiling kernels for this machine, once: the first steps wait for it."
+_NOT_SAVED = (
+    "The trained model is not saved, but kept in the checkpoint: resume saves it without training."
+)
+
+Vocabularies = tuple[Vocabulary | None, Vocabulary | None]
 
 
 class Run:
-    """A run of training.
+    """A run of training, from hyperparameters and channels to a trained model.
 
     Parameters
     ----------
     config : Config
-    reporters : sequence of Reporter
-        Take every event.
-    auxiliary : path or None
-        Folder of the vocabulary and vector files that the configuration names.
+    channels : Channels
+    habits : Habits
 
     Attributes
     ----------
-    has_learned : bool
-        Whether the network holds weights worth keeping.
+    artifact : Artifact or None
+        The model with all that the run knows about it, also if the run was interrupted; None while
+        nothing worth keeping was learned.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        reporters: Sequence[Reporter],
-        auxiliary: str | os.PathLike[str] | None,
-    ) -> None:
-        self.config = config
-        self.reporters = reporters
-        self.started = time.monotonic()
-        self.has_learned = False
-        self.history: list[dict[str, Any]] = []
+    def __init__(self, config: Config, channels: Channels, habits: Habits) -> None:
+        self.config, self.channels, self.habits = config, channels, habits
+        self.artifact: Artifact | None = None
+        self._started = time.monotonic()
+        self._history: list[dict[str, Any]] = []
         self._metrics_file: MetricsFile | None = None
-        self.reports: dict[str, Report] = {}
-        self.channels: dict[str, Pairs] = {}
-        threads = set_threads(config.threads)
+        self._pairs: dict[str, Pairs] = {}
+        self._reports: dict[str, Report] = {}
+
+    def __call__(self) -> None:
+        """Train, score the test channel with the best weights, and save.
+
+        Raises
+        ------
+        ConfigError, DataError
+            If hyperparameters or records are wrong.
+        Interrupted
+            If the run was asked to stop.
+        TrainingError
+            If it diverged.
+        StorageError
+            If something cannot be written. A model that is trained and cannot be saved is in the
+            last checkpoint, where there is a folder for checkpoints.
+        """
+        habits, stop = self.habits, self.habits.stop
+        if habits.save_to is not None:
+            artifact.check_target(habits.save_to, replace=habits.overwrite)
+        with contextlib.ExitStack() as stack:
+            for listener in habits.reporters:
+                stack.callback(listener.close)
+            if stop is None:
+                stop = StopRequest()
+                stack.enter_context(stop.on_signals())
+            workspace = self._open_workspace(stack)
+            threads = stack.enter_context(computing(self.config.threads))
+            clock = CompileClock(lambda: self._tell(Noted(_COMPILING)))
+            stack.enter_context(clock.running())
+            network, vocabularies = self._build(threads)
+            self._open_channels()
+            loop = Loop(
+                Step(network),
+                TrainingBatches(self._pairs["train"], self.config),
+                self._pairs.get("validation"),
+                habits,
+                stop,
+                workspace=workspace,
+                emit=self._emit,
+                history=self._history,
+                clock=clock,
+            )
+            try:
+                self._train(loop, workspace, vocabularies)
+            finally:
+                if loop.has_learned:
+                    self.artifact = self._learned(network, vocabularies)
+            if habits.save_to is not None and habits.checkpoints is not None:
+                habits.checkpoints.clear()
+
+    def _open_workspace(self, stack: contextlib.ExitStack) -> Path:
+        """Return where the run may put its files: the folder that it owns, or a temporary one."""
+        folder = self.habits.checkpoints
+        if folder is None:
+            return Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(folder.locked())
+        folder.prepare(resume=self.habits.resume, overwrite=self.habits.overwrite)
+        return folder.path
+
+    def _build(self, threads: int) -> tuple[Network, Vocabularies]:
+        """Return the network with its initial weights, and the vocabularies."""
+        config = self.config
         device = place(config.device)
         kernel = kernel_for(config.kernel, device)
-        with torch.device("meta"):  # PyTorch's own initial weights would draw from global state
-            self.network = Network(config, kernel)
-        materialize(self.network)
-        self.network.initialize(torch.Generator().manual_seed(config.seed))
-        self.vocabularies, notes = _load_auxiliary(self.network, config, auxiliary)
-        self.network.to(device)
-        self.emit(
+        network = new_network(config, kernel)
+        vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
+        network.to(device)
+        self._emit(
             RunStarted(
                 config=config,
                 notes=(*config.notes, *notes),
-                layers=_layers(self.network),
-                parameters=parameter_count(self.network),
-                token_parameters=sum(table.weight.numel() for table in self.network.tables()),
+                layers=_layers(network),
+                parameters=parameter_count(network),
+                token_parameters=sum(table.weight.numel() for table in network.tables()),
                 device=device,
                 threads=threads,
                 kernel=kernel.name,
                 version=VERSION,
             )
         )
+        return network, vocabularies
 
-    def emit(self, event: Event) -> None:
-        """Tell every reporter, and remember what belongs to the model's history."""
-        self._remember(event)
-        self._tell(event)
-
-    def _remember(self, event: Event) -> None:
-        if not isinstance(event, _KEPT_EVENTS):
-            return
-        values = event.to_dict()
-        values.pop("peak_memory_bytes", None)  # of this process, not of the model
-        self.history.append(values)
-        if self._metrics_file is not None:
-            self._metrics_file.append(values)
-
-    def _tell(self, event: Event) -> None:
-        for reporter in self.reporters:
-            reporter(event)
-
-    def open(self, **sources: Any) -> None:
-        """Read and check the channels that are given, by name; train is required."""
+    def _open_channels(self) -> None:
+        """Read and check the channels that are given."""
         rate = self.config.negative_sampling_rate
-        for channel, source in sources.items():
-            if source is None:
-                continue
+        for channel, source in self.channels.sources():
             default = 1.0 if rate and channel == "train" else None
             pairs = Pairs.read(source, default_label=default, name=channel)
-            self.channels[channel] = pairs
-            self.reports[channel] = check_channel(pairs, self.config, channel)
-            self.emit(_opened(_name(source), pairs, self.reports[channel], self.config))
-        if rate and len(self.channels["train"]) < 2:
+            self._pairs[channel] = pairs
+            self._reports[channel] = check_channel(pairs, self.config, channel)
+            self._emit(_opened(_name(source), pairs, self._reports[channel], self.config))
+        if rate and len(self._pairs["train"]) < 2:
             raise DataError.at(
                 "train", "must hold two records to make negatives", 1, "Add records."
             )
 
-    def train(
-        self,
-        workspace: Path,
-        checkpoints: CheckpointFolder | None,
-        interval: Interval,
-        stop: StopRequest,
-        *,
-        resume: bool,
-        save_to: PathLike | None = None,
-        overwrite: bool = False,
-    ) -> None:
-        """Train, score the test channel with the best weights, save, and report the end."""
-        training = Training(
-            self.network,
-            self.config,
-            TrainingBatches(self.channels["train"], self.config),
-            self.channels.get("validation"),
-            emit=self.emit,
-            workspace=workspace,
-            checkpoints=checkpoints,
-            interval=interval,
-            stop=stop,
-            history=self.history,
-        )
-        if resume:
-            training.resume()
+    def _train(self, loop: Loop, workspace: Path, vocabularies: Vocabularies) -> None:
+        """Train, then do what must not lose the trained weights if it fails."""
+        if self.habits.resume:
+            loop.resume()
         release_freed_memory()  # what reading the channels has left
         retain_freed_memory()
-        with contextlib.closing(MetricsFile(workspace / METRICS, self.history)) as file:
+        with contextlib.closing(MetricsFile(workspace / METRICS, self._history)) as file:
             self._metrics_file = file
             try:
-                outcome = training.run()
+                outcome = loop.run()
             finally:
-                self.has_learned = training.optimizer.steps > 0
                 release_freed_memory()
-            self._test()
-            finished = self._finish(outcome)
-        if save_to is not None:
-            self._save(save_to, overwrite)
+            trained = len(self._history)
+            try:
+                finished = self._end(loop.network, vocabularies, outcome)
+            except Exception:
+                del self._history[trained:]
+                if loop.save_finished() is not None:
+                    self._tell(Warned(_NOT_SAVED))
+                raise
         self._tell(finished)
 
-    def _finish(self, outcome: Outcome) -> Finished:
-        """Remember how the run ended, before the model is saved with what is remembered."""
+    def _end(self, network: Network, vocabularies: Vocabularies, outcome: Outcome) -> Finished:
+        """Score the test channel and save the model; return what is left to report."""
+        self._test(network)
         finished = Finished(
             epochs=outcome.epochs,
             best_epoch=outcome.best_epoch,
-            best_loss=outcome.best_loss,
+            best_value=outcome.best_value,
             stopped_early=outcome.stopped_early,
             records=outcome.records,
             pairs_per_s=outcome.records / outcome.train_s if outcome.train_s else 0.0,
-            total_s=time.monotonic() - self.started,
+            total_s=time.monotonic() - self._started,
             peak_memory_bytes=peak_memory_bytes(),
         )
-        self._remember(finished)
+        self._remember(finished)  # before the model is saved with what is remembered
+        if self.habits.save_to is not None:
+            started, path = time.monotonic(), self.habits.save_to
+            learned = self._learned(network, vocabularies)
+            artifact.save(learned, path, replace=self.habits.overwrite)
+            self._tell(ModelSaved(path=path, write_s=time.monotonic() - started))
         return finished
 
-    def _save(self, path: PathLike, overwrite: bool) -> None:
-        started = time.monotonic()
-        artifact.save(self.artifact(), path, replace=overwrite)
-        self._tell(ModelSaved(path=path, write_s=time.monotonic() - started))
-
-    def _test(self) -> None:
-        pairs = self.channels.get("test")
+    def _test(self, network: Network) -> None:
+        pairs = self._pairs.get("test")
         if pairs is None:
             return
         started, size = time.monotonic(), self.config.mini_batch_size
-        metrics = score(self.network, evaluation_batches(pairs, self.config))
-        self.emit(
+        metrics = score(network, evaluation_batches(pairs, self.config))
+        self._emit(
             Tested(
                 metrics=metrics.values(),
                 records=len(pairs),
@@ -214,15 +239,33 @@ class Run:
             )
         )
 
-    def artifact(self) -> Artifact:
+    def _learned(self, network: Network, vocabularies: Vocabularies) -> Artifact:
         """Return the model with all that the run knows about it."""
-        self.network.eval()
+        network.eval()
         facts = ModelFacts(
-            data={channel: report.to_dict() for channel, report in self.reports.items()},
-            metrics=_last_metrics(self.history),
-            history=tuple(self.history),
+            data={channel: report.to_dict() for channel, report in self._reports.items()},
+            metrics=_last_metrics(self._history),
+            history=tuple(self._history),
         )
-        return Artifact(self.config, self.network, self.vocabularies, facts)
+        return Artifact(self.config, network, vocabularies, facts)
+
+    def _emit(self, event: Event) -> None:
+        """Tell every reporter, and remember what belongs to the model's history."""
+        self._remember(event)
+        self._tell(event)
+
+    def _remember(self, event: Event) -> None:
+        if not isinstance(event, _KEPT_EVENTS):
+            return
+        values = event.to_dict()
+        values.pop("peak_memory_bytes", None)  # of this process, not of the model
+        self._history.append(values)
+        if self._metrics_file is not None:
+            self._metrics_file.append(values)
+
+    def _tell(self, event: Event) -> None:
+        for reporter in self.habits.reporters:
+            reporter(event)
 
 
 def _name(source: Any) -> str:
@@ -261,7 +304,7 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> Channe
 
 def _load_auxiliary(
     network: Network, config: Config, folder: str | os.PathLike[str] | None
-) -> tuple[tuple[Vocabulary | None, Vocabulary | None], list[Note]]:
+) -> tuple[Vocabularies, list[Note]]:
     """Load the configured vocabularies, and pretrained vectors into the token tables."""
     vocabularies: list[Vocabulary | None] = [None, None]
     notes: list[Note] = []

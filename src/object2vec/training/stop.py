@@ -1,4 +1,4 @@
-"""Asking a run to stop: the first SIGINT or SIGTERM is a request, the second ends the process."""
+"""Asking a run to stop: the first signal is a request, the second ends the process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one: the terminal is gone; not on Windows
 
 
 class StopRequest:
@@ -32,25 +34,31 @@ class StopRequest:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as requests while the block runs.
+        """Take SIGINT, SIGTERM and SIGHUP as requests while the block runs.
 
-        Python delivers signals to the main thread only; in another one nothing is changed.
+        A signal that the caller ignores stays ignored, as SIGHUP is under nohup and SIGINT in the
+        background of a script. Python delivers signals to the main thread only; in another one
+        nothing is changed.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        watched = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.getsignal(number) for number in watched}
+        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+        handlers = {number: signal.getsignal(number) for number in numbers}
+        # None is a handler that was not set from Python, and that Python could not set again.
+        before = {n: h for n, h in handlers.items() if h not in (signal.SIG_IGN, None)}
 
         def handle(number: int, frame: FrameType | None) -> None:
             self.request(number)
-            for other in watched:  # who asks twice does not want to wait
-                signal.signal(other, before[other])
+            restore()  # who asks twice does not want to wait
 
-        for number in watched:
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        for number in before:
             signal.signal(number, handle)
         try:
             yield
         finally:
-            for number in watched:
-                signal.signal(number, before[number])
+            restore()
