@@ -9,12 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from object2vec.errors import DataError
-from object2vec.files.sources import Block, list_sources
+from object2vec.files.sources import BLOCK_BYTES, Block, list_sources
 from object2vec.objects.ragged import MAX_ID
+from object2vec.objects.schema import RECORDS
 from object2vec.reading.jsonl import _Reader, line_of, read_columns
 from object2vec.reading.scanner import scan
 
-ALL = {"in0": "required", "in1": "required", "label": "required"}
+
+def schema_of(default_label=None, **needs):
+    """A schema with other needs."""
+    changes = {name: {"need": need} for name, need in needs.items()}
+    label = {**changes.pop("label", {}), "default": default_label}
+    return RECORDS.but(**changes, label=label)
 
 
 def to_rows(columns):
@@ -34,9 +40,9 @@ def to_rows(columns):
 FAST_WAYS = ["_scan", "_parse"]  # the compiled scanner and Arrow
 
 
-def both_ways(way, data, wanted=ALL, default_label=None):
+def both_ways(way, data, schema=RECORDS):
     """What a fast and the plain way make of a block, and the problems of the plain one."""
-    fast_reader, plain_reader = _Reader(wanted, default_label), _Reader(wanted, default_label)
+    fast_reader, plain_reader = _Reader(schema), _Reader(schema)
     block = Block(data, 7)
     fast = getattr(fast_reader, way)(block)
     if fast is not None and not fast_reader.continues(fast):
@@ -138,9 +144,9 @@ def test_a_fast_way_never_accepts_what_the_plain_way_refuses(way):
     ],
 )  # fmt: skip
 def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
-    wanted = {"in0": presence, "in1": presence, "label": "required"}
+    schema = schema_of(default_label, in0=presence, in1=presence)
     for data in (line, line + b"\n" + line, b'{"in0":[1],"in1":[2],"label":1}\n' + line):
-        fast, plain, problems = both_ways(way, data, wanted, default_label)
+        fast, plain, problems = both_ways(way, data, schema)
         if fast:
             assert not problems
             assert_equal(fast, plain)
@@ -156,17 +162,18 @@ def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
     ],
 )  # fmt: skip
 def test_the_scanner_reads_a_label_exactly_or_not_at_all(text, value):
-    scanned = scan(b'{"in0":[1],"in1":[2],"label":%b}' % text.encode())
+    scanned = scan(b'{"in0":[1],"in1":[2],"label":%b}' % text.encode(), RECORDS)
     assert (scanned is None) == (value is None)
     if scanned is not None:
-        assert scanned.label.tolist() == [value]
-        assert np.signbit(scanned.label[0]) == np.signbit(value)
+        assert scanned.columns["label"].tolist() == [value]
+        assert np.signbit(scanned.columns["label"][0]) == np.signbit(value)
 
 
 def test_the_scanner_knows_the_plain_form_alone():
-    assert scan(b'{"label":1, "in1":[] ,"in0":[ 3,0 ,2147483647]}\r\n\n').blank.tolist() == [1]
+    plain = b'{"label":1, "in1":[] ,"in0":[ 3,0 ,2147483647]}\r\n\n'
+    assert scan(plain, RECORDS).blank.tolist() == [1]
     for odd in (b'{"in0":[01]}', b'{"in0":[2147483648]}', b'{"in0":[1,]}', b'{"x":1}', b"{}", b"["):
-        assert scan(odd) is None
+        assert scan(odd, RECORDS) is None
 
 
 def test_a_block_of_blank_lines_says_nothing_about_the_keys(tmp_path):
@@ -175,9 +182,10 @@ def test_a_block_of_blank_lines_says_nothing_about_the_keys(tmp_path):
     assert sum(len(chunk) for chunk in chunks) == 3
 
 
-def read(tmp_path, text, **options):
+def read(tmp_path, text, block_bytes=BLOCK_BYTES, **needs):
     (tmp_path / "train.jsonl").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(read_columns(list_sources(tmp_path / "train.jsonl"), **options))
+    sources = list_sources(tmp_path / "train.jsonl")
+    return list(read_columns(sources, schema_of(**needs), block_bytes=block_bytes))
 
 
 def test_columns_arrive_in_order_across_blocks_and_files(tmp_path):
@@ -189,9 +197,9 @@ def test_columns_arrive_in_order_across_blocks_and_files(tmp_path):
         (tmp_path / f"{part}.jsonl").write_text(text)
     chunks = list(read_columns(list_sources(tmp_path), block_bytes=1000))
     assert len(chunks) > 20
-    in0 = [row for c in chunks for row in to_rows({"in0": c.in0})["in0"]]
-    in1 = [row for c in chunks for row in to_rows({"in1": c.in1})["in1"]]
-    label = np.concatenate([c.label for c in chunks])
+    in0 = [row for c in chunks for row in to_rows({"in0": c.columns["in0"]})["in0"]]
+    in1 = [row for c in chunks for row in to_rows({"in1": c.columns["in1"]})["in1"]]
+    label = np.concatenate([c.columns["label"] for c in chunks])
     assert in0 == [[i] * (i % 3) for i in range(200)] * 3
     assert in1 == [[part, i] for part in range(3) for i in range(200)]
     assert label.tolist() == [i / 2 for i in range(200)] * 3
@@ -220,7 +228,7 @@ def test_line_of_is_the_line_of_the_record(is_blank, first):
 def test_boolean_labels_are_one_and_zero(tmp_path):
     text = '{"in0":[1],"in1":[2],"label":true}\n{"in0":[1],"in1":[2],"label":false}\n'
     (chunk,) = read(tmp_path, text)
-    assert chunk.label.tolist() == [1.0, 0.0]
+    assert chunk.columns["label"].tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize("text", ["", "\n", " \r\n\n"])
@@ -231,24 +239,22 @@ def test_an_input_without_records_gives_none(tmp_path, text):
 def test_a_missing_label_gets_the_default(tmp_path):
     text = '{"in0":[1],"in1":[2]}\n{"in0":[1],"in1":[2],"label":0}\n'
     (chunk,) = read(tmp_path, text, default_label=1.0)
-    assert chunk.label.tolist() == [1.0, 0.0]
+    assert chunk.columns["label"].tolist() == [1.0, 0.0]
     (chunk,) = read(tmp_path, text + "\t" + text, default_label=1.0)
-    assert chunk.label.tolist() == [1.0, 0.0, 1.0, 0.0]
+    assert chunk.columns["label"].tolist() == [1.0, 0.0, 1.0, 0.0]
 
 
 def test_ignored_keys_may_hold_anything(tmp_path):
     text = '{"in0":[1],"in1":"text","label":"a","label":"b"}\n{"in0":[2]}\n'
     (chunk,) = read(tmp_path, text, in1="ignored", label="ignored")
-    assert chunk.in1 is None
-    assert chunk.label is None
-    assert to_rows({"in0": chunk.in0}) == {"in0": [[1], [2]]}
+    assert to_rows(chunk.columns) == {"in0": [[1], [2]]}
 
 
 def test_optional_keys_are_there_or_not(tmp_path):
     options = {"in0": "optional", "in1": "optional", "label": "ignored", "block_bytes": 30}
     chunks = read(tmp_path, '{"in1":[2],"label":1}\n' * 9, **options)
     assert len(chunks) > 1
-    assert all(c.in0 is None and c.in1.row(0).tolist() == [2] for c in chunks)
+    assert all("in0" not in c.columns and c.columns["in1"].row(0).tolist() == [2] for c in chunks)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.inference.pooled import open_pooled
 from object2vec.objects.ragged import Ragged
-from object2vec.reading.jsonl import Chunk, Presence, read_columns
+from object2vec.objects.schema import IGNORED, RECORDS
+from object2vec.reading.jsonl import Chunk, read_columns
 
 if TYPE_CHECKING:
     from object2vec.model import Object2Vec
@@ -47,11 +48,11 @@ def encode(
     sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
     config, vectors = _encoder(path, side, device)
     width = config.enc_dim
-    wanted: list[Presence] = ["required" if each == side else "ignored" for each in (0, 1)]
+    schema = RECORDS.but(**{f"in{1 - side}": IGNORED, "label": IGNORED})
 
     def answers() -> Iterator[Floats]:
-        for chunk in read_columns(sources, in0=wanted[0], in1=wanted[1], label="ignored"):
-            column = cast(Ragged, (chunk.in0, chunk.in1)[side])
+        for chunk in read_columns(sources, schema):
+            column = chunk.columns[f"in{side}"]
             _check_ids(config, chunk)
             for start, stop in _pieces(len(chunk), width):
                 yield vectors(column.slice(start, stop))
@@ -71,8 +72,8 @@ def predict(path: str, files: Sequence[str], out: str | None, device: str | None
     model = _load(path, device)
 
     def answers() -> Iterator[Floats]:
-        for chunk in read_columns(sources, label="ignored"):
-            in0, in1 = cast(Ragged, chunk.in0), cast(Ragged, chunk.in1)
+        for chunk in read_columns(sources, RECORDS.but(label=IGNORED)):
+            in0, in1 = chunk.columns["in0"], chunk.columns["in1"]
             _check_ids(model.config, chunk)
             for start, stop in _pieces(len(chunk), model.artifact.network.objective.width):
                 yield model.predict(in0=in0.slice(start, stop), in1=in1.slice(start, stop))
@@ -121,8 +122,8 @@ def _pieces(rows: int, width: int) -> Iterator[tuple[int, int]]:
 def _check_ids(config: Config, chunk: Chunk) -> None:
     """Raise `DataError` with the file and line of ids that the model does not know."""
     problems: list[str] = []
-    for encoder, column in zip(config.encoders, (chunk.in0, chunk.in1), strict=True):
-        if column is None:
+    for encoder in config.encoders:
+        if (column := chunk.columns.get(f"in{encoder.side}")) is None:
             continue
         cut = column.truncated(encoder.max_seq_len)
         bad = np.flatnonzero(cut.values >= encoder.vocab_size)[:MAX_PROBLEMS]

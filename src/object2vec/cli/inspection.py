@@ -21,7 +21,7 @@ from object2vec.errors import ConfigError, DataError, suggestion
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
-    from object2vec.objects.statistics import LabelStatistics, SideStatistics
+    from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
 _COLUMNS = 80
 
@@ -54,17 +54,14 @@ def _check_limits(files: Sequence[str], config: Config, channel: str) -> list[st
 def _find_limits(files: Sequence[str]) -> list[str]:
     """Return the facts about records, and the hyperparameters that a model for them needs."""
     from object2vec.files.sources import list_sources
-    from object2vec.objects.ragged import Ragged
-    from object2vec.objects.statistics import LabelStatistics, SideStatistics
+    from object2vec.objects.schema import RECORDS
     from object2vec.reading.jsonl import read_columns
 
-    sides, label = [SideStatistics(), SideStatistics()], LabelStatistics()
-    for chunk in read_columns(list_sources(files), label="optional"):
-        for side, column in enumerate((chunk.in0, chunk.in1)):
-            assert isinstance(column, Ragged)
-            sides[side] += SideStatistics.of(column)
-        if chunk.label is not None:
-            label += LabelStatistics.of(chunk.label)
+    facts = {column.name: column.kind.statistics() for column in RECORDS}
+    for chunk in read_columns(list_sources(files), RECORDS.but(label={"need": "optional"})):
+        for column in (column for column in RECORDS if column.name in chunk.columns):
+            facts[column.name] += column.kind.count(chunk.columns[column.name])
+    sides, label = (facts["in0"], facts["in1"]), facts["label"]
     if not sides[0].rows:
         cure = "Check that this is the right input."
         raise DataError.at(", ".join(files), "must hold at least one record", "none", cure)
@@ -80,7 +77,7 @@ def _find_limits(files: Sequence[str]) -> list[str]:
     ]
 
 
-def _limits(side: int, facts: SideStatistics) -> Iterator[str]:
+def _limits(side: int, facts: IdStatistics) -> Iterator[str]:
     """Yield the settings that leave nothing out, as far as the table of hyperparameters goes."""
     wanted = {"max_seq_len": facts.longest, "vocab_size": facts.max_id + 1}
     for name, value in wanted.items():
@@ -89,7 +86,7 @@ def _limits(side: int, facts: SideStatistics) -> Iterator[str]:
         yield f"enc{side}_{name}={min(max(value, low), high)}"
 
 
-def _side_line(side: int, facts: SideStatistics) -> str:
+def _side_line(side: int, facts: IdStatistics) -> str:
     line = (
         f"in{side}: {facts.tokens} tokens, {facts.shortest} to {facts.longest} in a sequence, "
         f"ids up to {facts.max_id}"
@@ -101,7 +98,7 @@ def _side_line(side: int, facts: SideStatistics) -> str:
     return line
 
 
-def _label_line(label: LabelStatistics) -> str:
+def _label_line(label: NumberStatistics) -> str:
     if not label.rows:
         return "label: none; such pairs can be trained on with negative_sampling_rate alone"
     kind = "whole numbers" if label.is_integral else "numbers"

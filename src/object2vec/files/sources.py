@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from object2vec.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BLOCK_BYTES = 4 << 20  # measured: larger blocks parse slower on two cores, smaller ones too
 
@@ -105,6 +109,28 @@ def read_blocks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[Bloc
         parts.append(chunk[end:])
     if any(parts):
         yield Block(b"".join(parts), line)
+
+
+def line_bounds(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the lines of a text begin and end, without carriage returns at their ends.
+
+    Parameters
+    ----------
+    data : bytes
+        At least one.
+
+    Returns
+    -------
+    starts, ends : int64 array (lines,)
+    """
+    import numpy as np
+
+    raw = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(raw == ord("\n"))  # (lines,)
+    if raw[-1] != ord("\n"):
+        ends = np.append(ends, len(raw))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    return starts, ends - ((ends > starts) & (raw[ends - 1] == ord("\r")))
 
 
 def read_raw(source: Source) -> Iterator[bytes]:

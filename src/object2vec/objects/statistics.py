@@ -11,8 +11,8 @@ from object2vec.objects.ragged import Ragged
 
 
 @dataclass(frozen=True)
-class SideStatistics:
-    """Facts about the sequences of one side.
+class IdStatistics:
+    """Facts about a column of sequences.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class SideStatistics:
     empty_rows: int = 0
 
     @classmethod
-    def of(cls, column: Ragged) -> SideStatistics:
+    def of(cls, column: Ragged) -> IdStatistics:
         """Return the statistics of a column in memory."""
         values, lengths = column.values, column.lengths
         if not len(lengths):
@@ -50,10 +50,10 @@ class SideStatistics:
             empty_rows=len(lengths) - int(np.count_nonzero(lengths)),
         )
 
-    def __add__(self, other: SideStatistics) -> SideStatistics:
+    def __add__(self, other: IdStatistics) -> IdStatistics:
         if not (self.rows and other.rows):
             return self if self.rows else other
-        return SideStatistics(
+        return IdStatistics(
             rows=self.rows + other.rows,
             tokens=self.tokens + other.tokens,
             max_id=max(self.max_id, other.max_id),
@@ -65,8 +65,8 @@ class SideStatistics:
 
 
 @dataclass(frozen=True)
-class LabelStatistics:
-    """Smallest and largest label, their sum, and whether all are whole numbers."""
+class NumberStatistics:
+    """Smallest and largest number, their sum, and whether all are whole numbers."""
 
     rows: int = 0
     low: float = 0.0
@@ -75,30 +75,21 @@ class LabelStatistics:
     is_integral: bool = True
 
     @classmethod
-    def of(cls, label: NDArray[np.float32]) -> LabelStatistics:
-        """Return the statistics of labels (n,)."""
-        if not len(label):
+    def of(cls, column: NDArray[np.float32]) -> NumberStatistics:
+        """Return the statistics of numbers (n,)."""
+        if not len(column):
             return cls()
-        is_integral = bool((label == np.floor(label)).all())
-        total = float(label.sum(dtype=np.float64))
-        return cls(len(label), float(label.min()), float(label.max()), total, is_integral)
+        is_integral = bool((column == np.floor(column)).all())
+        total = float(column.sum(dtype=np.float64))
+        return cls(len(column), float(column.min()), float(column.max()), total, is_integral)
 
-    def __add__(self, other: LabelStatistics) -> LabelStatistics:
+    def __add__(self, other: NumberStatistics) -> NumberStatistics:
         if not (self.rows and other.rows):
             return self if self.rows else other
-        return LabelStatistics(
+        return NumberStatistics(
             rows=self.rows + other.rows,
             low=min(self.low, other.low),
             high=max(self.high, other.high),
             total=self.total + other.total,
             is_integral=self.is_integral and other.is_integral,
         )
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Facts about pairs; None for a column that is not there."""
-
-    in0: SideStatistics | None
-    in1: SideStatistics | None
-    label: LabelStatistics | None

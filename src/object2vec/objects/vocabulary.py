@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem, shown
-from object2vec.files.sources import Block, PathLike, list_sources, read_blocks
+from object2vec.files.json import JsonObject, load_json
+from object2vec.files.sources import Block, PathLike, line_bounds, list_sources, read_blocks
 from object2vec.objects.ragged import MAX_ID
 
 
@@ -114,17 +114,13 @@ def _load_object(source: PathLike) -> list[tuple[str, Any]]:
         raise DataError.at(str(source), "must be one file", f"{len(others) + 1} of them", cure)
     text = b"".join(block.data for block in read_blocks(file))
     try:
-        entries = json.loads(text, object_pairs_hook=_Object)
-    except (ValueError, RecursionError) as err:
+        entries = load_json(text)
+    except ValueError as err:
         must = f"must be a JSON object ({err})"
         raise DataError.at(file.name, must, text[:100], cure) from err
-    if not isinstance(entries, _Object):
+    if not isinstance(entries, JsonObject):
         raise DataError.at(file.name, "must be a JSON object", entries, cure)
     return entries
-
-
-class _Object(list[tuple[str, Any]]):
-    """A JSON object as it stands there."""
 
 
 def _vocabulary_problems(name: str, entries: list[tuple[str, Any]], limit: int) -> Iterator[str]:
@@ -169,10 +165,13 @@ class _VectorReader:
             wrong = block.data[err.start : err.start + 10]
             self.problems.append(problem(where, "must be UTF-8 text", wrong, "Convert the file."))
             return
-        starts, ends = _find_lines(block.data)
+        raw = np.frombuffer(block.data, np.uint8)
+        starts, ends = line_bounds(block.data)  # (lines,), (lines,)
+        # The original word2vec ends its lines with a blank.
+        ends = ends - ((ends > starts) & (raw[ends - 1] == ord(" ")))
         if block.first_line == 1 and self._is_header(name, block.data[starts[0] : ends[0]]):
             starts, ends = starts[1:], ends[1:]
-        blanks = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord(" "))
+        blanks = np.flatnonzero(raw == ord(" "))
         after = np.searchsorted(blanks, ends)  # (lines,) blanks up to the end of each line
         is_whole = after - np.searchsorted(blanks, starts) >= self.dim
         for index in np.flatnonzero(~is_whole & (ends > starts))[:MAX_PROBLEMS].tolist():
@@ -228,18 +227,6 @@ def _where(name: str, block: Block, position: int) -> str:
     """Return ``file:line`` of a byte."""
     lines_before = block.data.count(b"\n", 0, position)
     return f"{name}:{block.first_line + lines_before}"
-
-
-def _find_lines(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where lines begin and end, without a carriage return or a blank at the end."""
-    raw = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(raw == ord("\n"))  # (lines,)
-    if raw[-1] != ord("\n"):
-        ends = np.append(ends, len(raw))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    for trailing in (b"\r", b" "):  # the original word2vec ends its lines with a blank
-        ends = ends - ((ends > starts) & (raw[ends - 1] == ord(trailing)))
-    return starts, ends
 
 
 def _to_numbers(fields: list[bytes]) -> NDArray[np.float32] | None:

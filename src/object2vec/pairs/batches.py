@@ -7,10 +7,10 @@ from any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +38,29 @@ class Batch:
 
     Parameters
     ----------
-    in0, in1 : Ragged
-        Sequences to encode: P of in0, P or more of in1.
-    label : float32 array (B,)
+    columns : mapping of str to column
+        Sequences to encode: P of in0, P or more of in1; of what else the pairs have, B rows each.
     pairing : Pairing or None
-        How the encodings make the B records; None when row i goes with row i.
+        How the embeddings make the B records; None when row i goes with row i.
     """
 
-    in0: Ragged
-    in1: Ragged
-    label: NDArray[np.float32]
+    columns: Mapping[str, Any]
     pairing: Pairing | None
+
+    @property
+    def in0(self) -> Ragged:
+        """Sequences of side 0."""
+        return cast(Ragged, self.columns["in0"])
+
+    @property
+    def in1(self) -> Ragged:
+        """Sequences of side 1."""
+        return cast(Ragged, self.columns["in1"])
+
+    @property
+    def label(self) -> NDArray[np.float32]:
+        """Labels, shape (B,)."""
+        return cast("NDArray[np.float32]", self.columns["label"])
 
     def __len__(self) -> int:
         return len(self.label)
@@ -100,7 +112,7 @@ class TrainingBatches:
                 np.stack(np.broadcast_arrays(i, np.arange(0, len(order), self.positives)), axis=1)
                 for i, order in enumerate(orders)
             ]
-        )  # (batches, 2): bucket, place of the first record in its order
+        )  # (batches, 2): bucket, row of the first record in its order
         if len(orders) > 1:
             plan = generator.permutation(plan)
         for index, (bucket, at) in enumerate(plan[start:].tolist(), start):
@@ -119,19 +131,23 @@ class TrainingBatches:
 
     def _fetch(self, rows: Rows, epoch: int, index: int) -> Batch:
         """Return the batch of these records, with its negatives."""
-        in0, in1, given = _columns(self.pairs, rows, self.config)
+        columns = _columns(self.pairs, rows, self.config)
         if not self.rate:
-            return Batch(in0, in1, given, None)
+            return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
         records = rows
         if (rows == rows[0]).all():  # nobody to borrow from in the batch: fetch one more record
             other = (rows[:1] + generator.integers(1, len(self.pairs))) % len(self.pairs)  # (1,)
-            guest = _columns(self.pairs, other, self.config)[1]
-            in1, records = Ragged.concatenate([in1, guest]), np.concatenate([rows, other])
+            guest = _columns(self.pairs, other, self.config)["in1"]
+            columns["in1"] = Ragged.concatenate([columns["in1"], guest])
+            records = np.concatenate([rows, other])
         pairing = draw_pairing(len(rows), records, self.rate, generator)
-        label = np.zeros(len(pairing.rows0), np.float32)  # (B,) negatives have label 0
-        label[: len(rows)] = given
-        return Batch(in0, in1, label, pairing)
+        for column in (column for column in self.pairs.schema if column.side is None):
+            values = column.kind.take(columns[column.name], pairing.rows0)  # (B,)
+            if column.negative is not None:
+                values[len(rows) :] = column.negative
+            columns[column.name] = values
+        return Batch(columns, pairing)
 
 
 def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -156,26 +172,24 @@ def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
         rows: Rows = np.arange(start, min(start + size, len(pairs)))  # (B,)
         if config.compat_metrics and len(rows) < size:
             rows = _filled(rows, range(len(pairs)), size, random_generator(config.seed, _FILL))
-        yield Batch(*_columns(pairs, rows, config), None)
+        yield Batch(_columns(pairs, rows, config), None)
 
 
-def _columns(
-    pairs: Pairs, rows: Rows, config: Config
-) -> tuple[Ragged, Ragged, NDArray[np.float32]]:
-    """Return these records: both sides, cut to what the encoders read in training, and labels."""
-    part = pairs.take(rows)
-    assert part.in0 is not None
-    assert part.in1 is not None
-    assert part.label is not None
-    limit0, limit1 = (encoder.max_seq_len for encoder in config.encoders)
-    return part.in0.truncated(limit0), part.in1.truncated(limit1), part.label
+def _columns(pairs: Pairs, rows: Rows, config: Config) -> dict[str, Any]:
+    """Return these records, their sequences truncated to what the encoders read in training."""
+    columns = dict(pairs.take(rows).columns)
+    for column in pairs.schema:
+        if column.side is not None:
+            limit = config.encoders[column.side].max_seq_len
+            columns[column.name] = columns[column.name].truncated(limit)
+    return columns
 
 
 def _filled(rows: Rows, bucket: Bucket, size: int, generator: np.random.Generator) -> Rows:
     """Return `rows` filled up to a multiple of `size` by records drawn with replacement."""
-    places = generator.integers(len(bucket), size=-len(rows) % size)  # (m,)
-    # In a bucket of all records the number of each one is its place.
-    drawn: Rows = places if isinstance(bucket, range) else bucket[places]  # (m,)
+    ranks = generator.integers(len(bucket), size=-len(rows) % size)  # (m,)
+    # In a bucket of all records the number of each one is its rank.
+    drawn: Rows = ranks if isinstance(bucket, range) else bucket[ranks]  # (m,)
     return np.concatenate([rows, drawn.astype(rows.dtype)])
 
 
@@ -187,7 +201,7 @@ def _row_type(pairs: Pairs) -> type[np.integer[Any]]:
 def _buckets(pairs: Pairs, config: Config) -> list[Bucket]:
     """Return the records of each length bucket; all in one without bucketing.
 
-    The side that may be longer is cut into steps of `bucket_width`, the other one into as many,
+    The side that may be longer is divided into steps of `bucket_width`, the other one into as many,
     smaller steps; a record belongs to the first bucket that holds both its sides.
     """
     if not config.bucket_width:
@@ -195,9 +209,11 @@ def _buckets(pairs: Pairs, config: Config) -> list[Bucket]:
     limits = [encoder.max_seq_len for encoder in config.encoders]
     longest = max(limits)
     bucket = np.zeros(len(pairs), np.int64)  # (n,)
-    for column, limit in zip((pairs.in0, pairs.in1), limits, strict=True):
-        assert column is not None
-        lengths = np.minimum(column.lengths, limit)  # (n,)
+    for column in pairs.schema:
+        if column.side is None:
+            continue
+        limit = limits[column.side]
+        lengths = np.minimum(pairs.columns[column.name].lengths, limit)  # (n,)
         steps = -(-lengths * longest // (limit * config.bucket_width))  # (n,) rounded up
         bucket = np.maximum(bucket, steps - 1)
     order = np.argsort(bucket, kind="stable").astype(_row_type(pairs))

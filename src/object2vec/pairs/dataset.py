@@ -16,7 +16,7 @@ from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.mapped import release_pages
 from object2vec.files.sources import list_sources
 from object2vec.objects.ragged import Ragged, Rows
-from object2vec.objects.statistics import LabelStatistics, SideStatistics, Statistics
+from object2vec.objects.schema import RECORDS, Column, Schema
 
 if TYPE_CHECKING:
     from object2vec.reading.cache import Cached
@@ -27,25 +27,40 @@ _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Records of two sequences and a label.
+    """Records of two sequences and a label, and of what else their schema has.
 
     Parameters
     ----------
-    in0, in1 : Ragged, n rows each, or None
-        Sequences of each side; None where only the other side is at hand.
-    label : float32 array (n,) or None
+    columns : mapping of str to column, n rows each
+        The columns that are at hand: sequences as `Ragged`, numbers as float32 (n,).
     source : str, default "pairs"
         What messages call the records.
+    schema : Schema
+        What columns there may be.
     """
 
-    in0: Ragged | None
-    in1: Ragged | None
-    label: NDArray[np.float32] | None
+    columns: Mapping[str, Any]
     source: str = "pairs"
+    schema: Schema = RECORDS
     _cached: Cached | None = field(default=None, repr=False)
 
+    @property
+    def in0(self) -> Ragged | None:
+        """Sequences of side 0; None where only the other side is at hand."""
+        return self.columns.get("in0")
+
+    @property
+    def in1(self) -> Ragged | None:
+        """Sequences of side 1; None where only the other side is at hand."""
+        return self.columns.get("in1")
+
+    @property
+    def label(self) -> NDArray[np.float32] | None:
+        """Labels, shape (n,); None where there are none."""
+        return self.columns.get("label")
+
     def __len__(self) -> int:
-        return next((len(c) for c in (self.in0, self.in1, self.label) if c is not None), 0)
+        return next((len(column) for column in self.columns.values()), 0)
 
     def take(self, rows: Rows) -> Pairs:
         """Return these records, in this order.
@@ -55,13 +70,14 @@ class Pairs:
         rows : int array (m,)
         """
         if self._cached is not None:
-            return Pairs(*self._cached.take(rows), self.source)
-        return Pairs(
-            None if self.in0 is None else self.in0.take(rows),
-            None if self.in1 is None else self.in1.take(rows),
-            None if self.label is None else self.label[rows],
-            self.source,
-        )
+            taken = self._cached.take(rows)
+        else:
+            taken = {c.name: c.kind.take(self.columns[c.name], rows) for c in self._present}
+        return Pairs(taken, self.source, self.schema)
+
+    @property
+    def _present(self) -> list[Column]:
+        return [column for column in self.schema if column.name in self.columns]
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return what messages call a record: its file and line, or its row in `name`."""
@@ -78,28 +94,27 @@ class Pairs:
         return len(self._cached.blank_lines) if self._cached else 0
 
     @cached_property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> Mapping[str, Any]:
         """Facts about each column; known already of records that were read from files."""
         if self._cached:
             return self._cached.statistics
-        label = None if self.label is None else LabelStatistics.of(self.label)
-        return Statistics(_statistics_of(self.in0), _statistics_of(self.in1), label)
+        return {c.name: c.kind.count(self.columns[c.name]) for c in self._present}
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash that tells these records from others, or from the same in another order.
 
-        All labels and a million ids of each side, spread evenly, make it.
+        A million numbers of each array of an object, spread evenly, make it, and all of the others.
         """
         content = hashlib.blake2b(digest_size=16)
-        for side in (self.in0, self.in1):
-            for part in () if side is None else (side.values, side.offsets):
-                last = max(0, len(part) - _WINDOW)
+        for column in self._present:
+            for part in column.kind.arrays(self.columns[column.name]).values():
+                last, window = max(0, len(part) - _WINDOW), _WINDOW
+                if column.side is None:
+                    last, window = 0, len(part)
                 for start in np.unique(np.linspace(0, last, _WINDOWS, dtype=np.int64)):
-                    content.update(np.ascontiguousarray(part[start : start + _WINDOW]).data)
-        if self.label is not None:
-            content.update(np.ascontiguousarray(self.label).data)
-            release_pages(self.label)
+                    content.update(np.ascontiguousarray(part[start : start + window]).data)
+                release_pages(part)
         return content.hexdigest()
 
     @classmethod
@@ -107,6 +122,7 @@ class Pairs:
         cls,
         source: Any,
         *,
+        schema: Schema = RECORDS,
         cache_dir: str | os.PathLike[str] | None = None,
         default_label: float | None = None,
         name: str = "pairs",
@@ -119,6 +135,8 @@ class Pairs:
             JSON Lines files, alone or all in a folder, packed with gzip or zstd or not; or records
             in memory, as ``[{"in0": [10], "in1": [3, 7], "label": 1}, ...]`` or as
             ``{"in0": [[10], ...], "in1": [[3, 7], ...], "label": [1, ...]}``.
+        schema : Schema
+            The columns of a record.
         cache_dir : path, optional
             Where parsed files are kept; by default ``$OBJECT2VEC_CACHE`` or the user's cache.
         default_label : float, optional
@@ -135,60 +153,56 @@ class Pairs:
         """
         if isinstance(source, Pairs):
             return source
+        if default_label is not None:
+            schema = schema.but(label={"default": default_label})
         if isinstance(source, (str, os.PathLike)) or _are_paths(source):
             from object2vec.reading.cache import open_or_build
 
-            cached = open_or_build(
-                list_sources(source), cache_dir=cache_dir, default_label=default_label
-            )
-            return cls(cached.in0, cached.in1, cached.label, name, cached)
-        columns = source if hasattr(source, "keys") else _to_columns(source, default_label, name)
-        names = set(columns.keys()) | ({"label"} if default_label is not None else set())
-        if missing := {"in0", "in1", "label"} - names:
+            cached = open_or_build(list_sources(source), schema=schema, cache_dir=cache_dir)
+            return cls(cached.columns, name, schema, cached)
+        given = source if hasattr(source, "keys") else _to_columns(source, schema, name)
+        columns = {key: given[key] for key in given.keys() if key in schema.names}
+        if missing := [c.name for c in schema if c.name not in columns and c.default is None]:
             must = f'must have the column "{min(missing)}"'
-            raise DataError.at(name, must, list(columns.keys()), "Add it.")
-        in0 = Ragged.build(columns["in0"], "in0")
-        if not len(in0):
+            raise DataError.at(name, must, list(given.keys()), "Add it.")
+        pairs = cls.build(**columns, schema=schema, source=name)
+        if not len(pairs):
             raise DataError.at(name, "must hold at least one record", "none", _RECORD_CURE)
-        has_label = "label" in set(columns.keys())
-        label = columns["label"] if has_label else np.full(len(in0), default_label)
-        return cls.build(in0=in0, in1=columns["in1"], label=label, source=name)
+        defaults = {c.name: np.full(len(pairs), c.default) for c in schema if c.name not in columns}
+        return cls.build(**{**pairs.columns, **defaults}, schema=schema, source=name)
 
     @classmethod
-    def build(
-        cls, *, in0: Any = None, in1: Any = None, label: Any = None, source: str = "pairs"
-    ) -> Pairs:
+    def build(cls, *, schema: Schema = RECORDS, source: str = "pairs", **columns: Any) -> Pairs:
         """Return pairs made of columns in memory.
 
         Parameters
         ----------
-        in0, in1 : anything that `Ragged.build` reads, optional
-        label : sequence of n finite numbers or bools, optional
+        schema : Schema
+            What columns there may be.
         source : str, default "pairs"
             What messages call the records.
+        **columns
+            Those at hand, None for one that is not: ``in0`` and ``in1`` are anything that
+            `Ragged.build` reads, ``label`` is a sequence of n finite numbers or bools.
 
         Raises
         ------
         DataError
-            If a column cannot be read, or the columns differ in length.
+            If a column is unknown or cannot be read, or the columns differ in length.
         """
-        columns = {
-            "in0": None if in0 is None else Ragged.build(in0, "in0"),
-            "in1": None if in1 is None else Ragged.build(in1, "in1"),
-            "label": None if label is None else _labels(label),
+        if unknown := [key for key in columns if key not in schema.names]:
+            cure = f"Use {', '.join(schema.names)}."
+            raise DataError.at(source, "must have columns of its schema", unknown[0], cure)
+        built = {
+            column.name: column.kind.build(columns[column.name], column.name)
+            for column in schema
+            if columns.get(column.name) is not None
         }
-        lengths = {name: len(column) for name, column in columns.items() if column is not None}
+        lengths = {key: len(column) for key, column in built.items()}
         if len(set(lengths.values())) > 1:
-            raise DataError.at(
-                source, "must have columns of one length", lengths, "Check the columns."
-            )
-        return cls(**columns, source=source)  # type: ignore[arg-type]
-
-
-def _statistics_of(column: Ragged | None) -> SideStatistics | None:
-    if column is None:
-        return None
-    return sum((SideStatistics.of(piece) for _, piece in column.pieces()), SideStatistics())
+            cure = "Check the columns."
+            raise DataError.at(source, "must have columns of one length", lengths, cure)
+        return cls(built, source, schema)
 
 
 def _are_paths(source: Any) -> bool:
@@ -198,12 +212,12 @@ def _are_paths(source: Any) -> bool:
     )
 
 
-def _to_columns(records: Any, default_label: float | None, name: str) -> dict[str, list[Any]]:
+def _to_columns(records: Any, schema: Schema, name: str) -> dict[str, list[Any]]:
     """Return the columns of a list of dicts."""
     if not isinstance(records, Sequence):
         raise DataError.at(name, "must be a path, records or columns", records, _RECORD_CURE)
-    default = {} if default_label is None else {"label": default_label}
-    columns: dict[str, list[Any]] = {"in0": [], "in1": [], "label": []}
+    columns: dict[str, list[Any]] = {column.name: [] for column in schema}
+    default = {column.name: column.default for column in schema if column.default is not None}
     problems = []
     for row, record in enumerate(records):
         if not isinstance(record, Mapping):
@@ -219,27 +233,3 @@ def _to_columns(records: Any, default_label: float | None, name: str) -> dict[st
     if problems:
         raise DataError(join_problems(problems))
     return columns
-
-
-def _labels(label: Any) -> NDArray[np.float32]:
-    """Return labels as float32 (n,) if each is a finite number."""
-    array = np.asarray(label)
-    if array.dtype.kind not in "biuf" or array.ndim != 1:
-        got = f"{array.dtype.name} of shape {array.shape}"
-        cure = "Pass one number per record."
-        raise DataError.at("label", "must be a one-dimensional array of numbers", got, cure)
-    with np.errstate(over="ignore"):
-        numbers = array.astype(np.float32, copy=False)  # (n,)
-    bad = np.flatnonzero(~np.isfinite(numbers))[:MAX_PROBLEMS]
-    if len(bad):
-        raise DataError(
-            join_problems(
-                [
-                    problem(
-                        f"label[{i}]", "must be a finite number", array[i].item(), "Fix the label."
-                    )
-                    for i in bad
-                ]
-            )
-        )
-    return numbers

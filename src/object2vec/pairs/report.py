@@ -14,7 +14,7 @@ from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.mapped import release_pages
 from object2vec.objectives import LabelRule, objective_of
 from object2vec.objects.ragged import Ragged
-from object2vec.objects.statistics import SideStatistics
+from object2vec.objects.statistics import IdStatistics
 from object2vec.pairs.dataset import Pairs
 
 TRUNCATED = "One or more sequences have been truncated because they exceeded max_seq_len"
@@ -159,10 +159,9 @@ def check(
         )
     problems: list[_Problem] = []
     sides = []
-    facts = (pairs.statistics.in0, pairs.statistics.in1)
     for side, column in enumerate((pairs.in0, pairs.in1)):
         limits = vocab_sizes[side], max_seq_lens[side]
-        report, bad = _check_side(side, column, facts[side] or SideStatistics(), *limits)
+        report, bad = _check_side(side, column, pairs.statistics[f"in{side}"], *limits)
         sides.append(report)
         problems += bad
     problems += _check_labels(pairs.label, labels)
@@ -171,8 +170,7 @@ def check(
         raise DataError(
             join_problems([f"{pairs.where(row, channel)}: {text}" for row, text in first])
         )
-    spread = pairs.statistics.label
-    assert spread is not None
+    spread = pairs.statistics["label"]
     return Report(
         channel=channel, rows=len(pairs), blank_lines=pairs.blank_lines,
         in0=sides[0], in1=sides[1],
@@ -203,7 +201,7 @@ def check_channel(pairs: Pairs, config: Config, channel: str) -> Report:
 
 
 def _check_side(
-    side: int, column: Ragged, facts: SideStatistics, vocab_size: int, max_len: int
+    side: int, column: Ragged, facts: IdStatistics, vocab_size: int, max_len: int
 ) -> tuple[SideReport, list[_Problem]]:
     """Return the report of one side, and the first ids that are too large."""
     tokens = truncated_rows = padding_rows = largest = 0

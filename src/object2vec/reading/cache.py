@@ -21,10 +21,11 @@ import tempfile
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -33,22 +34,14 @@ from numpy.typing import NDArray
 from object2vec.errors import DataError, StorageError
 from object2vec.files.sources import Source, read_raw, unreadable
 from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
-from object2vec.objects.ragged import Ragged, Rows, offsets_of
-from object2vec.objects.statistics import LabelStatistics, SideStatistics, Statistics
+from object2vec.objects.ragged import Rows
+from object2vec.objects.schema import RECORDS, Schema
 from object2vec.reading.columns import ColumnFile
 from object2vec.reading.jsonl import Chunk, line_of, read_columns
 
-VERSION = 1
+VERSION = 2
 
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "in0.values": np.dtype(np.int32),
-    "in0.offsets": np.dtype(np.int64),
-    "in1.values": np.dtype(np.int32),
-    "in1.offsets": np.dtype(np.int64),
-    "label": np.dtype(np.float32),
-    "blank_lines": np.dtype(np.int64),
-}
-_META = "meta.json"
+_META, _BLANK_LINES = "meta.json", ".blank_lines"  # no column is called so
 _FOLDER_NAME = "[0-9a-f]{32}"
 _SAMPLE_BYTES = 64 << 10
 _STALE_S = 24 * 3600
@@ -73,7 +66,7 @@ class Meta:
     version: int
     sources: list[SourceFacts]
     size_bytes: dict[str, int]
-    statistics: Statistics
+    statistics: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,39 +75,30 @@ class Cached:
 
     Parameters
     ----------
-    in0, in1 : Ragged, n rows each
-    label : float32 array (n,)
-    statistics : Statistics
+    schema : Schema
+    columns : mapping of str to column, n rows each
+    statistics : mapping of str to statistics
+        Facts about each column.
     sources : list of SourceFacts
         Where the records came from, in order.
     blank_lines : int64 array
         Numbers of the lines without a record, source by source.
-    files : dict of str to ColumnFile
-        The columns' files, if they are too large to be mapped at random.
+    files : dict of str to dict of str to ColumnFile
+        The files of each column, if they are too large to be mapped at random.
     """
 
-    in0: Ragged
-    in1: Ragged
-    label: NDArray[np.float32]
-    statistics: Statistics
+    schema: Schema
+    columns: Mapping[str, Any]
+    statistics: Mapping[str, Any]
     sources: list[SourceFacts]
     blank_lines: NDArray[np.int64]
-    files: Mapping[str, ColumnFile]
+    files: Mapping[str, Mapping[str, ColumnFile]]
 
-    def take(self, rows: Rows) -> tuple[Ragged, Ragged, NDArray[np.float32]]:
-        """Return both sides and the labels of these records, in this order."""
-        if not self.files:
-            return self.in0.take(rows), self.in1.take(rows), self.label[rows]
-        label = self.files["label"].read(rows, np.ones(len(rows), np.int64))  # (m,)
-        return self._read("in0", rows), self._read("in1", rows), label
-
-    def _read(self, side: str, rows: Rows) -> Ragged:
-        """Return one side of these records, read row by row."""
-        twos = np.full(len(rows), 2)  # (m,)
-        bounds = self.files[f"{side}.offsets"].read(rows, twos).reshape(-1, 2)  # (m, 2)
-        lengths = bounds[:, 1] - bounds[:, 0]  # (m,)
-        values = self.files[f"{side}.values"].read(bounds[:, 0], lengths)
-        return Ragged(values, offsets_of(lengths))
+    def take(self, rows: Rows) -> dict[str, Any]:
+        """Return the columns of these records, in this order."""
+        if self.files:
+            return {c.name: c.kind.read(self.files[c.name], rows) for c in self.schema}
+        return {c.name: c.kind.take(self.columns[c.name], rows) for c in self.schema}
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of a record."""
@@ -129,18 +113,18 @@ class Cached:
 def open_or_build(
     sources: Sequence[Source],
     *,
+    schema: Schema = RECORDS,
     cache_dir: str | os.PathLike[str] | None = None,
-    default_label: float | None = None,
 ) -> Cached:
     """Return the records of `sources`, from the cache if they were read before.
 
     Parameters
     ----------
     sources : sequence of Source
+    schema : Schema
+        All its columns must be required.
     cache_dir : path, optional
         Where cached sets are kept; ``$OBJECT2VEC_CACHE`` or the user's cache folder by default.
-    default_label : float, optional
-        Label of a record that has none.
 
     Raises
     ------
@@ -152,9 +136,9 @@ def open_or_build(
     root = _writable_root(cache_dir)
     with contextlib.ExitStack() as spools:
         files = [_identified(source, root, spools) for source in sources]
-        identities = [VERSION, default_label, *(identity for _, identity in files)]
+        identities = [VERSION, schema.identity(), *(identity for _, identity in files)]
         folder = root / _digest(json.dumps(identities).encode())
-        if cached := _open(folder):
+        if cached := _open(folder, schema):
             return cached
         if folder.exists():
             _log.info("The cached records in %s are damaged; reading the source again.", folder)
@@ -162,15 +146,15 @@ def open_or_build(
         _sweep(root)
         lost: StorageError | None = None
         try:
-            _build(folder, [file for file, _ in files], default_label)
+            _build(folder, [file for file, _ in files], schema)
         except StorageError as err:
             lost = err  # perhaps to another process that has read the same source meanwhile
-        if cached := _open(folder):
+        if cached := _open(folder, schema):
             return cached
         raise lost or StorageError(storage_problem(folder, OSError("it vanished again")))
 
 
-def _build(folder: Path, sources: Sequence[Source], default_label: float | None) -> None:
+def _build(folder: Path, sources: Sequence[Source], schema: Schema) -> None:
     """Read the sources into a new cached set."""
     start = time.perf_counter()
     paths = [source.path for source in sources if source.path is not None]
@@ -179,64 +163,65 @@ def _build(folder: Path, sources: Sequence[Source], default_label: float | None)
     _log.info("Reading %s into %s", names, folder)
     with whole_folder(folder) as work:
         with contextlib.ExitStack() as files:
-            columns = {name: files.enter_context(_Column(work, name)) for name in _DTYPES}
-            writer = _Writer(columns)
-            for chunk in read_columns(sources, default_label=default_label):
+            dtypes = _dtypes(schema)
+            columns = {
+                name: files.enter_context(_Array(work, name, dtypes[name])) for name in dtypes
+            }
+            writer = _Writer(schema, columns)
+            for chunk in read_columns(sources, schema):
                 writer.append(chunk)
-        if not writer.in0.rows:
+        if not writer.rows:
             cure = "Check that this is the right input."
             raise DataError.at(names, "must hold at least one record", "none", cure)
         for path, stamp in zip(paths, stamps, strict=True):
             if _stamp(path) != stamp:
                 must, cure = "must not change while it is read", "Wait until it is written."
                 raise DataError.at(str(path), must, "a new size or time", cure)
-        (work / _META).write_bytes(msgspec.json.encode(writer.meta()))
-    _log.info("Read %d pairs in %.1f s", writer.in0.rows, time.perf_counter() - start)
+        (work / _META).write_text(json.dumps(asdict(writer.meta())), encoding="ascii")
+    _log.info("Read %d pairs in %.1f s", writer.rows, time.perf_counter() - start)
 
 
 class _Writer:
     """Writes chunks to the files of a cached set."""
 
-    def __init__(self, columns: dict[str, _Column]) -> None:
-        self._columns = columns
-        self._columns["in0.offsets"].append(np.zeros(1, np.int64))
-        self._columns["in1.offsets"].append(np.zeros(1, np.int64))
-        self.in0, self.in1, self.label = SideStatistics(), SideStatistics(), LabelStatistics()
-        self.sources: list[SourceFacts] = []
+    def __init__(self, schema: Schema, arrays: dict[str, _Array]) -> None:
+        self._schema, self._arrays = schema, arrays
+        self._statistics = {column.name: column.kind.statistics() for column in schema}
+        self._sources: list[SourceFacts] = []
+
+    @property
+    def rows(self) -> int:
+        """Records so far."""
+        return sum(source.rows for source in self._sources)
 
     def append(self, chunk: Chunk) -> None:
         """Write the columns of a chunk."""
-        assert chunk.in0 is not None
-        assert chunk.in1 is not None
-        assert chunk.label is not None
         if chunk.first_line == 1:
-            self.sources.append(SourceFacts(chunk.source, 0, 0))
-        source = self.sources[-1]
+            self._sources.append(SourceFacts(chunk.source, 0, 0))
+        source = self._sources[-1]
         blank_lines = source.blank_lines + len(chunk.blank_lines)
-        self.sources[-1] = replace(source, rows=source.rows + len(chunk), blank_lines=blank_lines)
-        self._columns["in0.values"].append(chunk.in0.values)
-        self._columns["in0.offsets"].append(chunk.in0.offsets[1:] + self.in0.tokens)
-        self._columns["in1.values"].append(chunk.in1.values)
-        self._columns["in1.offsets"].append(chunk.in1.offsets[1:] + self.in1.tokens)
-        self._columns["label"].append(chunk.label)
-        self._columns["blank_lines"].append(chunk.blank_lines)
-        self.in0 += SideStatistics.of(chunk.in0)
-        self.in1 += SideStatistics.of(chunk.in1)
-        self.label += LabelStatistics.of(chunk.label)
+        self._sources[-1] = replace(source, rows=source.rows + len(chunk), blank_lines=blank_lines)
+        self._arrays[_BLANK_LINES].append(chunk.blank_lines)
+        for name, kind in ((column.name, column.kind) for column in self._schema if chunk.rows):
+            column, before = chunk.columns[name], self._statistics[name]
+            for part, values in kind.continued(column, before).items():
+                self._arrays[_file_name(name, part)].append(values)
+            self._statistics[name] = before + kind.statistics.of(column)
 
     def meta(self) -> Meta:
         """Return what belongs to the files, once they are closed."""
-        sizes = {name: column.path.stat().st_size for name, column in self._columns.items()}
-        return Meta(VERSION, self.sources, sizes, Statistics(self.in0, self.in1, self.label))
+        sizes = {name: array.path.stat().st_size for name, array in self._arrays.items()}
+        facts = {name: asdict(statistics) for name, statistics in self._statistics.items()}
+        return Meta(VERSION, self._sources, sizes, facts)
 
 
-class _Column:
+class _Array:
     """A one-dimensional .npy file that grows until it is closed."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, dtype: np.dtype[Any]) -> None:
         self.path = _path(folder, name)
-        self._dtype = _DTYPES[name]
-        self._file = self.path.open("wb")
+        self._dtype = dtype
+        self._file = self.path.open("xb")
         self._length = 0
         self._write_header()
 
@@ -250,7 +235,7 @@ class _Column:
         shape = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
         np.lib.format.write_array_header_1_0(self._file, shape)
 
-    def __enter__(self) -> _Column:
+    def __enter__(self) -> _Array:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -259,48 +244,69 @@ class _Column:
             self._write_header()
 
 
-def _open(folder: Path) -> Cached | None:
+def _open(folder: Path, schema: Schema) -> Cached | None:
     """Return a cached set, or None if it is not there or not whole."""
+    dtypes = _dtypes(schema)
     try:
-        meta = msgspec.json.decode((folder / _META).read_bytes(), type=Meta)
-        if meta.version != VERSION or meta.size_bytes.keys() != _DTYPES.keys():
+        meta = msgspec.convert(json.loads((folder / _META).read_bytes()), Meta)
+        if meta.version != VERSION or meta.size_bytes.keys() != dtypes.keys():
             return None
-        column = {name: _map(folder, name, meta.size_bytes[name]) for name in _DTYPES}
-    except (OSError, ValueError, EOFError, msgspec.MsgspecError):
+        array = {n: _map(_path(folder, n), dtypes[n], meta.size_bytes[n]) for n in dtypes}
+        statistics = {
+            c.name: msgspec.convert(meta.statistics[c.name], c.kind.statistics) for c in schema
+        }
+    except (OSError, ValueError, EOFError, KeyError, RecursionError, msgspec.MsgspecError):
         return None
-    in0 = Ragged(column["in0.values"], column["in0.offsets"])
-    in1 = Ragged(column["in1.values"], column["in1.offsets"])
-    label, statistics = column["label"], meta.statistics
-    if not (_fits(in0, statistics.in0, len(label)) and _fits(in1, statistics.in1, len(label))):
+    columns = {}
+    for name, kind in ((column.name, column.kind) for column in schema):
+        arrays = {part: array[_file_name(name, part)] for part in kind.dtypes}
+        columns[name] = kind.from_arrays(arrays, statistics[name])
+    rows = sum(source.rows for source in meta.sources)
+    if any(column is None or len(column) != rows for column in columns.values()):
         return None
-    files = _files(folder, column) if sum(meta.size_bytes.values()) > _MAPPED_BYTES else {}
-    return Cached(in0, in1, label, statistics, meta.sources, column["blank_lines"], files)
+    files = _files(folder, schema, array) if sum(meta.size_bytes.values()) > _MAPPED_BYTES else {}
+    return Cached(schema, columns, statistics, meta.sources, array[_BLANK_LINES], files)
 
 
-def _files(folder: Path, column: Mapping[str, NDArray[Any]]) -> dict[str, ColumnFile]:
+def _files(
+    folder: Path, schema: Schema, array: Mapping[str, NDArray[Any]]
+) -> dict[str, dict[str, ColumnFile]]:
     """Return the files of large columns; none where they cannot be read row by row."""
     if not hasattr(os, "pread") or not find_spec("numba"):  # Windows; no Numba for this Python
         return {}
-    names = column.keys() - {"blank_lines"}
-    return {name: ColumnFile(_path(folder, name), column[name]) for name in names}
+
+    def file(name: str) -> ColumnFile:
+        return ColumnFile(_path(folder, name), array[name])
+
+    return {
+        c.name: {part: file(_file_name(c.name, part)) for part in c.kind.dtypes} for c in schema
+    }
+
+
+def _dtypes(schema: Schema) -> dict[str, np.dtype[Any]]:
+    """Return the type of each array of a cached set."""
+    columns = {
+        _file_name(column.name, part): dtype
+        for column in schema
+        for part, dtype in column.kind.dtypes.items()
+    }
+    return {**columns, _BLANK_LINES: np.dtype(np.int64)}
+
+
+def _file_name(column: str, part: str) -> str:
+    """Return the name of an array of a column, whatever characters the column's has."""
+    plain = quote(column, safe="").replace(".", "%2E")
+    return f"{plain}.{part}" if part else plain
 
 
 def _path(folder: Path, name: str) -> Path:
     return folder / f"{name}.npy"
 
 
-def _fits(column: Ragged, facts: SideStatistics | None, rows: int) -> bool:
-    """Say whether a column is what its facts say, as far as its ends show."""
-    if facts is None or not len(column) == facts.rows == rows:
-        return False
-    return bool(column.offsets[0] == 0 and column.offsets[-1] == facts.tokens == len(column.values))
-
-
-def _map(folder: Path, name: str, size_bytes: int) -> NDArray[Any]:
+def _map(path: Path, dtype: np.dtype[Any], size_bytes: int) -> NDArray[Any]:
     """Return a file of a cached set as an array that is read when it is used."""
-    path = _path(folder, name)
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    if path.stat().st_size != size_bytes or array.dtype != _DTYPES[name] or array.ndim != 1:
+    if path.stat().st_size != size_bytes or array.dtype != dtype or array.ndim != 1:
         raise ValueError(f"{path} is not what was written")
     return np.asarray(array)  # the same pages, without the overhead of numpy.memmap at each slice
 

@@ -45,19 +45,19 @@ class ColumnFile:
         Parameters
         ----------
         starts, lengths : int array (m,)
-            Place of the first number of each run, and how many there are.
+            Index of the first number of each run, and how many there are.
 
         Raises
         ------
         StorageError
             If the file cannot be read, or ends too early.
         """
-        from object2vec.reading.runs import read_runs
+        from object2vec.reading.programs import read_runs
 
         size = self._dtype.itemsize
-        places = self._first + size * starts.astype(np.int64)  # (m,) bytes
+        offsets = self._first + size * starts.astype(np.int64)  # (m,) bytes
         content = np.empty(int(lengths.sum()), self._dtype)
-        if not read_runs(self._descriptor, places, size * lengths, content):
+        if not read_runs(self._descriptor, offsets, size * lengths, content):
             raise StorageError.at(
                 str(self._path),
                 "must stay readable",

@@ -1,0 +1,192 @@
+"""What reading does in compiled code: scanning lines, and reading runs of bytes from a file.
+
+Nothing here has types in Python: Numba compiles a function for the types that it is called with.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import int64, njit, types
+
+from object2vec.objects.ragged import MAX_ID
+
+_DIGITS = 15  # a double holds every integer of so many digits, and their quotient by 10**15
+
+# ssize_t pread(int fd, void *buffer, size_t count, off_t offset); the buffer is given as a number.
+_pread: Any = types.ExternalFunction(
+    "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
+)
+
+
+@njit(nogil=True, cache=True)
+def read_runs(descriptor, starts, sizes, content):
+    """Fill `content` with runs of bytes, one after another; return whether all could be read.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of an open file.
+    starts, sizes : int64 array (m,)
+        Offset in the file and number of bytes of each run.
+    content : array
+        As large as all runs together.
+    """
+    address = content.ctypes.data
+    for start, size in zip(starts, sizes):
+        done = 0
+        while done < size:
+            got = _pread(descriptor, address + done, size - done, start + done)
+            if got <= 0:
+                return False
+            done += got
+        address += size
+    return True
+
+
+# The scanner. Every function takes the offset of the next byte and returns the one behind what it
+# has read, or -1. The data end with a newline, which nothing inside a record accepts: none runs on.
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _blanks(data, i):
+    while data[i] == 32 or data[i] == 9 or data[i] == 13:  # space, tab, carriage return
+        i += 1
+    return i
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _key(data, i, names, bounds, key):
+    """Read a quoted key and the colon; return its number, too. Mostly it follows the last one."""
+    for _ in range(len(bounds) - 1):
+        key = key + 1 if key + 2 < len(bounds) else 0
+        k, end, behind = bounds[key], bounds[key + 1], i
+        while k < end and data[behind] == names[k]:
+            k += 1
+            behind += 1
+        if k == end:
+            behind = _blanks(data, behind)
+            return (_blanks(data, behind + 1), key) if data[behind] == 58 else (-1, key)  # :
+    return -1, -1
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _ids(data, i, values, n):
+    """Read a list of ids into `values` from row `n` on; return the new `n`, too."""
+    if data[i] != 91:  # [
+        return -1, n
+    i = _blanks(data, i + 1)
+    if data[i] == 93:  # ]
+        return i + 1, n
+    while True:
+        number, first, digit = int64(0), i, int64(data[i]) - 48
+        while 0 <= digit <= 9 and i - first < 10:
+            number = number * 10 + digit
+            i += 1
+            digit = int64(data[i]) - 48
+        if i == first or number > MAX_ID or (data[first] == 48 and i - first > 1):
+            return -1, n
+        values[n] = number
+        n += 1
+        i = _blanks(data, i)
+        if data[i] == 93:  # ]
+            return i + 1, n
+        if data[i] != 44:  # ,
+            return -1, n
+        i = _blanks(data, i + 1)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _number(data, i):
+    """Read a number without exponent."""
+    is_negative = data[i] == 45  # -
+    i += is_negative
+    digits, first, point, scale = int64(0), i, -1, 1.0
+    while 48 <= data[i] <= 57 or (data[i] == 46 and point < 0 and i > first):
+        if data[i] == 46:  # .
+            point = i
+        else:
+            digits = digits * 10 + (data[i] - 48)
+            scale = scale * 10.0 if point >= 0 else scale
+        i += 1
+        if i - first > _DIGITS:
+            return -1, 0.0
+    whole = (point if point >= 0 else i) - first
+    if whole == 0 or i - 1 == point or (data[first] == 48 and whole > 1):
+        return -1, 0.0
+    return i, -(digits / scale) if is_negative else digits / scale
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _value(data, i):
+    """Read a number, true or false."""
+    if data[i] == 116:  # t
+        is_word = data[i + 1] == 114 and data[i + 2] == 117 and data[i + 3] == 101
+        return (i + 4, 1.0) if is_word else (-1, 0.0)
+    if data[i] == 102:  # f
+        is_word = data[i + 1] == 97 and data[i + 2] == 108 and data[i + 3] == 115
+        return (i + 5, 0.0) if is_word and data[i + 4] == 101 else (-1, 0.0)
+    return _number(data, i)
+
+
+@njit(nogil=True, cache=True)
+def scan_lines(data, names, bounds, slots, values, offsets, numbers, blank, missing):
+    """Read all lines; return the numbers of records, -1 to give up, and of blank lines.
+
+    Parameters
+    ----------
+    data : uint8 array
+        Whole lines, of which there are L.
+    names : uint8 array
+        The quoted keys, one after another.
+    bounds : int64 array (k + 1,)
+        Where each begins.
+    slots : int64 array (k,)
+        What its values are: the column of ids of this number, or that of numbers -1, -2, ...
+    values : int32 array (ids columns * most,)
+        Filled column by column; flat, as two indices would cost a third more time.
+    offsets : int64 array (ids columns, L + 1)
+        Filled with where each row of `values` begins in its column.
+    numbers : float64 array (number columns, L)
+        Filled where a record has one.
+    blank : int64 array (L,)
+        Filled with the indices of blank lines.
+    missing : int64 array (k,)
+        Raised by the number of records without each key.
+    """
+    i, line, row, n_blank = 0, 0, 0, 0
+    most, every = len(values) // max(1, len(offsets)), (1 << len(slots)) - 1
+    ends = np.arange(len(offsets)) * most  # (ids columns,)
+    while i < len(data):
+        i = _blanks(data, i)
+        if data[i] == 10:
+            blank[n_blank] = line
+            n_blank += 1
+        elif data[i] != 123:  # {
+            return -1, 0
+        else:  # a record, here as a function of its own would cost a third more time
+            found, key = 0, -1  # the set of its keys
+            while data[i] != 125:  # }
+                if found and data[i] != 44:  # ,
+                    return -1, 0
+                i, key = _key(data, _blanks(data, i + 1), names, bounds, key)
+                if i < 0 or (found >> key) & 1:
+                    return -1, 0
+                found |= 1 << key
+                slot = slots[key]
+                if slot >= 0:
+                    i, ends[slot] = _ids(data, i, values, ends[slot])
+                else:
+                    i, numbers[-1 - slot, row] = _value(data, i)
+                if i < 0:
+                    return -1, 0
+                i = _blanks(data, i)
+            i = _blanks(data, i + 1)
+            if data[i] != 10:
+                return -1, 0
+            row += 1
+            for slot in range(len(ends)):
+                offsets[slot, row] = ends[slot] - slot * most
+            for key in range(len(slots) if found != every else 0):
+                missing[key] += 1 - ((found >> key) & 1)
+        i, line = i + 1, line + 1
+    return row, n_blank
