@@ -137,7 +137,7 @@ def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> Non
     from object2vec.model import Object2Vec
 
     model = Object2Vec(**hyperparameters)
-    has_place = layout.checkpoints.is_dir()
+    checkpoints = layout.checkpoints if layout.checkpoints.is_dir() else None
     every = environ.get(CHECKPOINT_VARIABLE) or _CHECKPOINT_EVERY
     try:
         model.fit(
@@ -145,9 +145,9 @@ def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> Non
             validation=channels.get("validation"),
             test=channels.get("test"),
             auxiliary=channels.get("auxiliary"),
-            checkpoints=layout.checkpoints if has_place else None,
-            checkpoint_every=every if has_place else None,
-            resume=has_place,
+            checkpoints=checkpoints,
+            checkpoint_every=every if checkpoints else None,
+            resume=checkpoints is not None,
             reporters=[log],
             stop=stop,
         )
@@ -236,10 +236,10 @@ def _read_object(path: Path) -> dict[str, Any] | None:
 
 
 def _read_host(layout: Layout) -> str:
-    """Return this machine's name; refuse to be one of several."""
+    """Return this machine's name; reject a job for several."""
     resources = _read_object(layout.resource_config) or {}
     hosts = resources.get("hosts", [])
-    if len(hosts) > 1:
+    if not isinstance(hosts, list) or len(hosts) > 1:
         raise ConfigError.at(
             layout.resource_config.name,
             "must name one host: training uses one machine",
@@ -267,8 +267,12 @@ def _read_channels(layout: Layout) -> dict[str, Path]:
     return {name: layout.channel(name) for name in CHANNELS if name in described}
 
 
-def _channel_problems(name: str, facts: Mapping[str, Any]) -> Iterator[str]:
+def _channel_problems(name: str, facts: Any) -> Iterator[str]:
     """Yield what is wrong with a channel's description."""
+    if not isinstance(facts, dict):
+        cure = "Write TrainingInputMode, ContentType and RecordWrapperType, or {}."
+        yield problem(f"channel {name}", "must be described by a JSON object", facts, cure)
+        return
     if name not in CHANNELS:
         yield problem(
             f"channel {name}", f"must be one of {', '.join(CHANNELS)}", name, "Rename or remove it."

@@ -1,4 +1,4 @@
-"""Where SageMaker puts things: the folder tree that it mounts into a container.
+"""The folder tree that SageMaker mounts into a container.
 
 =====================================  =========================================================
 ``input/config/*.json``                hyperparameters, channels, hosts; SageMaker writes them
@@ -24,7 +24,7 @@ _DEFAULT_BASE = "/opt/ml"
 
 @dataclass(frozen=True)
 class Layout:
-    """The places under one base folder.
+    """The files and folders under one base folder.
 
     Parameters
     ----------
