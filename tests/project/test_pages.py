@@ -1,0 +1,171 @@
+"""The pages are true: their code runs, their links lead somewhere, what they name exists."""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import json
+import re
+import runpy
+import shlex
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from object2vec.cli import main as command_line
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(DOCS.glob("*.md")),
+    *sorted((ROOT / "benchmarks").glob("*.md")),
+]
+PACKAGE = ROOT / "src" / "object2vec"
+FOLDERS = (ROOT, PACKAGE, PACKAGE / "examples")  # where names in pages begin
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:)([^()\s]+)\)")
+_NUMBER = re.compile(r"\d+\.\d*")
+
+
+def read(path):
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(page, language):
+    """The code blocks of a page in this language; "" for those that name none."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", read(page), re.MULTILINE | re.DOTALL)
+    return [text for name, text in found if name == language]
+
+
+def anchors(page):
+    """What links into a page may name: its headings as a repository's pages number them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", read(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def assert_printed(found, said):
+    """Compare texts, their decimals within what another machine's rounding may change."""
+    assert _NUMBER.sub("N", found) == _NUMBER.sub("N", said)
+    numbers = [[float(n) for n in _NUMBER.findall(text)] for text in (found, said)]
+    assert numbers[0] == pytest.approx(numbers[1], abs=0.03)
+
+
+@each_page
+def test_links_lead_somewhere(page):
+    for link in _LINK.findall(_FENCE.sub("", read(page))):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_a_wrong_anchor_would_be_seen():
+    assert {"clients-of-an-endpoint", "what-differs"} < anchors(DOCS / "sagemaker.md")
+    assert "awss-notebooks" in anchors(DOCS / "examples.md")
+
+
+def test_the_readme_links_every_page_and_sagemakers_first():
+    links = [link.partition("#")[0] for link in _LINK.findall(read(ROOT / "README.md"))]
+    pages = {str(page.relative_to(ROOT)) for page in PAGES} - {"README.md"}
+    assert pages <= {*links}
+    read_on = _LINK.findall(read(ROOT / "README.md").partition("## Read on")[2])
+    assert read_on[0] == "docs/sagemaker.md"
+
+
+def test_the_site_has_every_page():
+    menu = read(ROOT / "mkdocs.yml").partition("\nnav:")[2]
+    assert {page.name for page in DOCS.glob("*.md")} <= set(re.findall(r"[\w-]+\.md", menu))
+
+
+@each_page
+def test_modules_that_a_page_names_exist(page):
+    if page.name == "LOG.md":
+        return  # tells what was
+    for name in re.findall(r"`([\w/.-]+\.(?:py|html))`", read(page)):
+        assert any((base / name).is_file() for base in (page.parent, *FOLDERS)), name
+    for name in re.findall(r"`(object2vec(?:\.[a-z_]\w*)+)`", read(page)):
+        assert importlib.util.find_spec(name), name
+
+
+@each_page
+def test_targets_that_a_page_names_exist(page):
+    targets = re.findall(r"^([a-z-]+):", read(ROOT / "Makefile"), re.MULTILINE)
+    for name in re.findall(r"(?:`|^)make ([a-z-]+)", read(page), re.MULTILINE):
+        assert name in targets
+
+
+def test_the_readmes_first_lines_print_what_it_says(capsys):
+    readme = ROOT / "README.md"
+    exec(compile(blocks(readme, "python")[0], "README.md", "exec"), {})
+    said = next(block for block in blocks(readme, "") if block.startswith("[["))
+    assert_printed(capsys.readouterr().out, said)
+    assert len([line for line in blocks(readme, "python")[0].split("\n") if line]) <= 11
+
+
+def test_the_readmes_files_and_commands_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
+    records = [{"in0": [i % 7], "in1": [i % 5], "label": float(i % 3)} for i in range(1, 60)]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    for name in ("train.jsonl", "valid.jsonl", "pairs.jsonl"):
+        Path(name).write_text(text)
+    Path("films.jsonl").write_text('{"in1": [3]}\n')
+    readme = ROOT / "README.md"
+    code = "from object2vec import Object2Vec\n" + blocks(readme, "python")[1]
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert Path("model/config.json").exists()
+    Path("hp.json").write_text(json.dumps(names["model"].get_params() | {"epochs": "1"}))
+    (commands,) = (block for block in blocks(readme, "") if block.startswith("object2vec check"))
+    for line in commands.strip().split("\n"):
+        command = line.partition("#")[0].partition(">")[0].replace("--out model", "--out other")
+        program, *words = shlex.split(command)
+        assert program == "object2vec"
+        if words[0] != "serve":  # docs/serving.md has its own test
+            assert command_line(words) == 0, line
+    assert Path("films.npy").exists()
+    assert capsys.readouterr().out.count('{"scores":') == len(records)
+
+
+@pytest.mark.parametrize("name", ["python.md", "data.md"])
+def test_the_sessions_of_a_page_are_true(name):
+    result = doctest.testfile(str(DOCS / name), module_relative=False, encoding="utf-8")
+    assert result.failed == 0
+    assert result.attempted > 4
+
+
+def test_the_first_example_is_shown_and_prints_what_the_page_says(capsys):
+    (shown,) = blocks(DOCS / "examples.md", "python")
+    assert shown == read(ROOT / "examples" / "first_pairs.py")
+    runpy.run_path(str(ROOT / "examples" / "first_pairs.py"))
+    assert_printed(capsys.readouterr().out, blocks(DOCS / "examples.md", "")[0])
+
+
+@pytest.fixture
+def drawing():
+    path = ROOT / "scripts" / "draw_architecture.py"
+    spec = importlib.util.spec_from_file_location("draw_architecture", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_code(drawing):
+    picture = drawing.draw(drawing.read_imports(), drawing.read_sentences())
+    assert read(drawing.PICTURE) == picture, "run `make pages` and look at the picture"
+    names = [text.text for text in ET.fromstring(picture).iter() if text.get("class") == "name"]
+    assert {"files", "network", "cli"} <= {*names}
+
+
+def test_imports_that_follow_from_others_are_not_drawn(drawing):
+    imports = {"a": set(), "b": {"a"}, "c": {"a", "b"}, "errors": set(), "d": {"errors", "a"}}
+    assert drawing.reduced(imports) == [("a", "b"), ("b", "c"), ("a", "d")]
+
+
+def test_a_room_without_a_cell_is_named(drawing):
+    with pytest.raises(SystemExit, match="CELLS must hold attic"):
+        drawing.draw(drawing.read_imports() | {"attic": set()}, drawing.read_sentences())
