@@ -21,7 +21,7 @@ rivals := .venv-bench
 clients := $(patsubst %,.venv-clients/%/installed,boto3 sdk2 sdk3)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow test-clients test-triton bench docs clean
+.PHONY: help venv demo check test test-slow test-clients test-triton bench pages docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -48,7 +48,7 @@ check: $(installed)  ## lint, format and types
 test: check  ## check, then the test suite
 	$(bin)/pytest --numprocesses $(WORKERS)
 
-test-slow: $(installed)  ## the long tests: kills, whole trainings
+test-slow: $(installed)  ## the long tests: kills, whole trainings, installing every extra
 	$(bin)/pytest -m slow
 
 test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is installed
@@ -79,10 +79,19 @@ $(rivals)/installed: pyproject.toml
 	$(rivals)/bin/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
-docs: $(installed)  ## write the pages that are generated
+pages: $(installed)  ## write the pages, tables and pictures that are generated
 	$(bin)/object2vec hyperparameters --markdown > docs/hyperparameters.md
+	$(bin)/python scripts/draw_architecture.py
+	$(bin)/python -m benchmarks.tables
+
+docs: $(VENV)/docs  ## build the site of all pages into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --quiet --strict
+
+$(VENV)/docs: $(installed)
+	$(bin)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
 
 clean:  ## remove the environments and caches
 	rm -rf $(VENV) $(rivals) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis build \
-		dist
+		dist site
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
