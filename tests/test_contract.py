@@ -200,7 +200,7 @@ def test_what_needs_training_says_so(call):
     ("given", "message"),
     [
         ({"in0": [[1], [9]]}, r'in0 row 1: Inconsistent vocab for in0 found\. Vocab id "9" is not'),
-        ({"in1": [[], [1, 2, 10]]}, r"in1 row 1: .* \"10\" is not less than vocab_size=9\. Enc"),
+        ({"in1": [[], [1, 2, 10]]}, r"in1 row 1: .* \"10\" is not less than vocab_size=9\. Use"),
         ({"in0": [[-1]]}, r"in0\[0\]: must be a list of integers in .*; got -1"),
         ({"in0": [[1.5]]}, r"in0\[0\]: must be a list of integers .*; got 1\.5"),
         ({"in1": [["a"]]}, r"in1\[0\]: must be a list of integers .*; got 'a'"),
@@ -232,8 +232,8 @@ def test_sides_cannot_be_swapped_by_accident():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_many_rows_of_any_length_come_back_in_order(network, monkeypatch):
     """More than one inner batch, cut by rows and by tokens."""
-    monkeypatch.setattr("object2vec.model._BATCH_ROWS", 7)
-    monkeypatch.setattr("object2vec.model._BATCH_TOKENS", 12)
+    monkeypatch.setattr("object2vec.inference.inputs._BATCH_ROWS", 7)
+    monkeypatch.setattr("object2vec.inference.inputs._BATCH_TOKENS", 12)
     model = fitted(network, "concat", "softmax", "dense")
     generator = np.random.default_rng(1)
     rows = [generator.integers(0, 7, generator.integers(0, 5)).tolist() for _ in range(60)]

@@ -6,12 +6,16 @@ Everything that a surface (command line, server, SageMaker container) does goes 
 from __future__ import annotations
 
 import os
+<<<<<<< HEAD
 from collections.abc import Iterator, Sequence
+=======
+import tempfile
+from collections.abc import Sequence
+>>>>>>> 6bfeb00 (One way to encode and one to score)
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from object2vec import artifact as artifacts
@@ -20,6 +24,12 @@ from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import DataError, NotFittedError
 from object2vec.estimator import Estimator
+<<<<<<< HEAD
+=======
+from object2vec.files.remote import is_url
+from object2vec.inference.engine import Engine
+from object2vec.inference.inputs import Omissions, intakes, warn_of
+>>>>>>> 6bfeb00 (One way to encode and one to score)
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
@@ -33,8 +43,6 @@ from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
 
 Floats = NDArray[np.float32]
-_BATCH_TOKENS = 1 << 16  # sequences are encoded in batches of about so many tokens
-_BATCH_ROWS = 1 << 12
 
 
 class Object2Vec(Estimator):
@@ -179,20 +187,22 @@ class Object2Vec(Estimator):
             If the model was neither trained nor loaded.
         DataError
             If ids are wrong, or not exactly one side is given.
+        ArtifactError
+            If a number is NaN or infinite.
+
+        Notes
+        -----
+        How many sequences were truncated, hold the padding id 0, or have no token is logged as a
+        warning of the logger ``object2vec.inference``.
         """
         if (in0 is None) == (in1 is None):
             got = "neither" if in0 is None else "both"
             raise DataError.at(
                 "encode", "must be given in0= or in1=", got, "Encode one side at a time."
             )
+        engine = Engine(self.artifact)
         side, column = (0, in0) if in1 is None else (1, in1)
-        network = self.artifact.network
-        sequences = self._sequences(side, column, max_seq_lens)
-        embeddings = np.empty((len(sequences), self.config.enc_dim), np.float32)  # (n, D)
-        with torch.no_grad():
-            for rows in _batches_by_length(sequences):
-                embeddings[rows] = network.encode(side, sequences.take(rows)).cpu().numpy()
-        return embeddings
+        return engine.encode(side, self._accept(side, column, max_seq_lens))
 
     def predict(self, *, in0: Any, in1: Any, max_seq_lens: Sequence[int] | None = None) -> Floats:
         """Return the scores of pairs.
@@ -215,17 +225,17 @@ class Object2Vec(Estimator):
             If the model was neither trained nor loaded.
         DataError
             If ids are wrong or the sides differ in length.
+        ArtifactError
+            If a number is NaN or infinite.
+
+        Notes
+        -----
+        Warnings are those of `encode`.
         """
-        network = self.artifact.network
-        columns = [self._sequences(0, in0, max_seq_lens), self._sequences(1, in1, max_seq_lens)]
-        pairs = Pairs.build(in0=columns[0], in1=columns[1])
-        scores = np.empty((len(pairs), network.objective.width), np.float32)  # (n, K)
-        both = Ragged(np.zeros(0, np.int32), columns[0].offsets + columns[1].offsets)
-        with torch.no_grad():
-            for rows in _batches_by_length(both):
-                logits = network(*(column.take(rows) for column in columns))  # (B, K)
-                scores[rows] = network.scores(logits).cpu().numpy()
-        return scores
+        engine = Engine(self.artifact)
+        pairs = Pairs.build(in0=in0, in1=in1)
+        columns = enumerate((pairs.in0, pairs.in1))
+        return engine.score(*(self._accept(*column, max_seq_lens) for column in columns))
 
     def evaluate(self, source: Any, *, compat_metrics: bool | None = None) -> dict[str, float]:
         """Return the metrics of labelled pairs, by name.
@@ -248,7 +258,10 @@ class Object2Vec(Estimator):
         config = self.config
         if compat_metrics is not None:
             config = replace(config, compat_metrics=compat_metrics)
-        check_channel(pairs, config, "evaluate")
+        report = check_channel(pairs, config, "evaluate")
+        for name, seen in (("in0", report.in0), ("in1", report.in1)):
+            padded = seen.padding_rows if config.mask_padding else 0
+            warn_of(name, Omissions(seen.truncated_rows, padded, seen.empty_rows))
         batches = evaluation_batches(pairs, config)
         return score(network, batches, objective_of(config)).values()
 
@@ -339,19 +352,14 @@ class Object2Vec(Estimator):
             )
         return self._artifact
 
-    def _sequences(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
-        """Return sequences of one side, checked and cut to what the encoder reads."""
-        encoder = self.config.encoders[side]
-        limit = encoder.max_seq_len if max_seq_lens is None else _checked(max_seq_lens)[side]
-        sequences = Ragged.build(column, f"in{side}").truncated(limit)
-        bad = np.flatnonzero(sequences.values >= encoder.vocab_size)
-        if len(bad):
-            row = int(np.searchsorted(sequences.offsets, bad[0], side="right")) - 1
-            raise DataError(
-                f"in{side} row {row}: Inconsistent vocab for in{side} found. Vocab id "
-                f'"{sequences.values[bad[0]]}" is not less than vocab_size={encoder.vocab_size}. '
-                "Encode with the ids of training."
-            )
+    def _accept(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
+        """Return sequences of one side as they are encoded; warn of what is left out."""
+        limit = None if max_seq_lens is None else _checked(max_seq_lens)[side]
+        name = f"in{side}"
+        sequences, omissions = intakes(self.config)[side].accept(
+            Ragged.build(column, name), f"{name} row {{}}".format, limit
+        )
+        warn_of(name, omissions)
         return sequences
 
 
@@ -378,6 +386,7 @@ def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
     return first, second
 
 
+<<<<<<< HEAD
 def _batches_by_length(sequences: Ragged) -> Iterator[NDArray[np.int64]]:
     """Yield the rows of batches of similar length, each of about as many tokens as fit well."""
     lengths = sequences.lengths  # (n,)
@@ -390,3 +399,34 @@ def _batches_by_length(sequences: Ragged) -> Iterator[NDArray[np.int64]]:
         stop = min(max(stop, start + 1), start + _BATCH_ROWS)
         yield order[start:stop]
         start = stop
+=======
+def _checkpoint_folder(
+    path: str | os.PathLike[str] | None, *, is_needed: bool
+) -> CheckpointFolder | None:
+    if path is None and is_needed:
+        raise ConfigError.at(
+            "checkpoints",
+            "must be given with resume or checkpoint_every",
+            None,
+            "Name a folder for them.",
+        )
+    if path is not None and is_url(path):
+        raise ConfigError.at(
+            "checkpoints",
+            "must be a folder of this machine",
+            os.fspath(path),
+            "Copy it to and from the object store yourself.",
+        )
+    return None if path is None else CheckpointFolder(Path(path))
+
+
+def _open_workspace(
+    stack: contextlib.ExitStack, folder: CheckpointFolder | None, *, resume: bool, overwrite: bool
+) -> Path:
+    """Return where the run may put its files: the folder that it owns, or a temporary one."""
+    if folder is None:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    stack.enter_context(folder.locked())
+    folder.prepare(resume=resume, overwrite=overwrite)
+    return folder.path
+>>>>>>> 6bfeb00 (One way to encode and one to score)

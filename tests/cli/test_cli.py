@@ -28,7 +28,7 @@ from object2vec.cli.output import json_lines
 from object2vec.config.page import markdown
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import Interrupted
-from object2vec.inference.pooled import PooledEncoder
+from object2vec.inference.pooled import PooledReader
 from object2vec.training.checkpoint import CheckpointFolder
 from object2vec.training.loop import Loop
 from object2vec.training.step import Step
@@ -741,14 +741,21 @@ def test_a_full_standard_output_is_said(command, message, place, capsys, monkeyp
     assert message in capsys.readouterr().err
 
 
-def test_a_model_that_has_diverged_answers_nothing(place, capsys, monkeypatch):
-    bad = np.array([[1, np.nan]], np.float32)
-    monkeypatch.setattr(PooledEncoder, "encode", lambda self, column: bad)
-    assert main(["encode", "model", "--side", "in0", "train.jsonl"]) == 1
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row_format", ["jsonl", "npy", "arrow"])
+def test_a_model_that_has_diverged_writes_nothing(row_format, bad, world, tmp_path, capsys):
+    model = Object2Vec.load(world / "model")
+    model.artifact.network.table(0).weight[3, 2] = bad
+    model.save(tmp_path / "diverged")
+    (tmp_path / "in0.jsonl").write_text("[1]\n[3, 1]\n[2]\n")
+    argv = ["encode", tmp_path / "diverged", "--side", "in0", tmp_path / "in0.jsonl"]
+    argv += ["--format", row_format, "--out", tmp_path / "out"]
+    assert main([*map(str, argv)]) == 1
     assert capsys.readouterr().err == (
         "Error: embeddings: must be finite numbers; got 'nan or inf'. The model has diverged: "
         "train it again with a lower learning_rate.\n"
     )
+    assert not (tmp_path / "out").exists()
 
 
 @given(
@@ -791,15 +798,15 @@ def test_predict_writes_what_the_model_answers(place, capsys, monkeypatch):
 def test_answers_come_in_pieces(place, capsys, monkeypatch):
     """More rows than one piece: each is asked for when the one before is written."""
     sizes = []
-    encode = PooledEncoder.encode
-    monkeypatch.setattr("object2vec.cli.answers._NUMBERS", 6 * 16)
+    encode = PooledReader.encode
+    monkeypatch.setattr("object2vec.cli.inference._NUMBERS", 6 * 16)
 
-    def counting(self, column):
-        answer = encode(self, column)
-        sizes.append(len(answer))
-        return answer
+    def counting(self, side, sequences):
+        rows = encode(self, side, sequences)
+        sizes.append(len(rows))
+        return rows
 
-    monkeypatch.setattr(PooledEncoder, "encode", counting)
+    monkeypatch.setattr(PooledReader, "encode", counting)
     found = embeddings_of(out_of(capsys, "encode", "model", "--side", "in1", "train.jsonl"))
     assert sizes == [16, 16, 8]
     column = [record["in1"] for record in make_records(40)]

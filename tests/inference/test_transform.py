@@ -82,16 +82,17 @@ def test_each_record_says_by_its_keys_what_it_wants(model, saved, tmp_path):
 def test_payloads_do_not_change_answers(saved, tmp_path, monkeypatch, strategy, width):
     source = write(tmp_path / "a", b"\n" + lines(PAIRS[:20]) + b"  \n\r\n" + lines(PAIRS[20:]))
     transform(saved, [source], tmp_path / "whole")
-    monkeypatch.setattr("object2vec.inference.transform._ANSWER_ROWS", width)
-    monkeypatch.setattr("object2vec.inference.transform._BATCH_TOKENS", 7)
+    monkeypatch.setattr("object2vec.inference.transform._ROWS", width)
+    monkeypatch.setattr("object2vec.inference.inputs._BATCH_TOKENS", 7)
     seen = []
-    answer = Engine.answer
+    embed = Engine._embed
 
-    def counting(self, groups):
-        seen.append(max(map(len, groups)))
-        return answer(self, groups)
+    def counting(self, side, sequences):
+        if side == 0:
+            seen.append(len(sequences))
+        return embed(self, side, sequences)
 
-    monkeypatch.setattr(Engine, "answer", counting)
+    monkeypatch.setattr(Engine, "_embed", counting)
     transform(saved, [source], tmp_path / "cut", Settings(strategy=strategy))
     assert (tmp_path / "cut/a.out").read_bytes() == (tmp_path / "whole/a.out").read_bytes()
     assert max(seen) <= (1 if strategy == "SingleRecord" or width == 1 else 3)
@@ -149,7 +150,7 @@ def test_a_wrong_record_fails_its_file_alone(saved, tmp_path, caplog):
     assert first == (f"  {bad}:4: in0[0]: must be an integer in [0, 9); got 9. "
                      "Use the ids of training.")  # fmt: skip
     assert second.startswith(f'  {bad}:5: must be an object with a list of ids "in0", "in1" or')
-    assert report.failed[str(torn)].startswith(f"{torn}:4: body: must be well-formed JSON;")
+    assert report.failed[str(torn)].startswith(f"{torn}:4: must be well-formed JSON;")
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "ERROR"]
 
 
@@ -167,7 +168,7 @@ def test_the_next_call_goes_on_where_answers_are_missing(saved, tmp_path):
 
 def test_a_failure_leaves_no_part_of_an_answer(saved, tmp_path, monkeypatch):
     source = write(tmp_path / "a", [*PAIRS, {"in0": [9]}])
-    monkeypatch.setattr("object2vec.inference.transform._ANSWER_ROWS", 8)
+    monkeypatch.setattr("object2vec.inference.transform._ROWS", 8)
     report = transform(saved, [source], tmp_path / "out")
     assert ":41:" in report.failed[str(source)]
     assert list((tmp_path / "out").iterdir()) == []
@@ -230,7 +231,7 @@ def test_settings_that_are_wrong(settings, text):
 
 def test_calls_that_are_wrong(saved, tmp_path):
     a, b = write(tmp_path / "x/a", PAIRS), write(tmp_path / "y/a", PAIRS)
-    with pytest.raises(ConfigError, match=r"y/a: must have an answer file of its own, not that of"):
+    with pytest.raises(ConfigError, match=r"y/a: must have an output file of its own, not that of"):
         transform(saved, [a, b], tmp_path)
     with pytest.raises(ConfigError, match="Content-Type: must be application/json or"):
         transform(saved, [a], tmp_path, Settings(content_type="text/csv"))

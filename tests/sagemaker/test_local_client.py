@@ -364,7 +364,7 @@ def test_calls_that_are_wrong(trained, data, call, error, text):
 def test_a_failed_transform_says_what_failed(trained, tmp_path):
     (tmp_path / "bad").write_text("nonsense\n")
     transformer = trained[0].transformer(output_path=tmp_path / "out")
-    with pytest.raises(UnexpectedStatusException, match=r"(?s)bad:1: body: must be well-formed"):
+    with pytest.raises(UnexpectedStatusException, match=r"(?s)bad:1: must be well-formed"):
         transformer.transform(str(tmp_path / "bad"), logs=False)
 
 

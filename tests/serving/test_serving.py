@@ -276,7 +276,7 @@ def test_what_is_not_finite_is_never_sent(bad):
     first, second, third = asyncio.run(three())  # one batch: only the request itself is refused
     assert [first[0], second[0], third[0]] == [200, 500, 200]
     message = json.loads(second[2])["error"]
-    assert message.startswith("the model: must give finite numbers; got NaN or infinity. Train")
+    assert message.startswith("embeddings: must be finite numbers; got 'nan or inf'. The model has")
 
 
 def test_a_failing_model_tells_nothing_of_its_insides(model, caplog):

@@ -209,7 +209,7 @@ def encode(
     MODEL is a folder that train wrote. Each line of each FILE, or of standard input, is a record
     with the key in0 or in1, or a bare list of ids. One vector is written for each, in this order.
     """
-    from object2vec.cli.answers import encode
+    from object2vec.cli.inference import encode
 
     encode(model, int(side == "in1"), files or ["-"], row_format, out, device)
 
@@ -222,7 +222,7 @@ def predict(model: Model, files: Inputs = None, out: Out = None, device: Device 
     with the keys in0 and in1. One line is written for each, in this order: the probabilities of the
     classes, or the predicted value.
     """
-    from object2vec.cli.answers import predict
+    from object2vec.cli.inference import predict
 
     predict(model, files or ["-"], out, device)
 
@@ -241,7 +241,7 @@ def evaluate(
 
     MODEL is a folder that train wrote. FILE is JSON Lines like those of train.
     """
-    from object2vec.cli.answers import evaluate
+    from object2vec.cli.inference import evaluate
 
     say(evaluate(model, files, compat_metrics or None, device))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -15,12 +16,15 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import ArtifactError, StorageError
+from object2vec.errors import StorageError
 from object2vec.files.remote import is_url, write_object
 from object2vec.files.whole import space_ahead, storage_problem, whole_file
 
 Floats = NDArray[np.float32]
 RowFormat = Literal["jsonl", "npy", "arrow"]
+
+# Opened by these names, a file that a shell appends to would be emptied or replaced.
+_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def write_rows(
@@ -31,19 +35,18 @@ def write_rows(
     Parameters
     ----------
     rows : iterable of float32 arrays (n, width)
-        Asked for the next piece while the one before may still be written.
+        Finite numbers. The next piece may be asked for while the one before is written.
     key : str
         Name of the numbers: the key in JSON, the column in Arrow.
     width : int
         Numbers in a row, also if there is no row.
     row_format : {"jsonl", "npy", "arrow"}
     out : str or None
-        A file or URL, which appears whole or not at all; standard output if None.
+        A file or URL, which appears whole or not at all, or what is no regular file, such as a
+        named pipe; standard output if None or "-".
 
     Raises
     ------
-    ArtifactError
-        If a number is not finite, which JSON cannot hold.
     StorageError
         If the output cannot be written.
     """
@@ -54,13 +57,6 @@ def write_rows(
 
 def _write_jsonl(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
     for piece in rows:
-        if not np.isfinite(piece).all():
-            raise ArtifactError.at(
-                key,
-                "must be finite numbers",
-                "nan or inf",
-                "The model has diverged: train it again with a lower learning_rate.",
-            )
         stream.write(json_lines(piece, key))
 
 
@@ -97,8 +93,8 @@ def json_lines(rows: Floats, key: str) -> bytes:
 
 
 def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
-    """Write an array whose header can be told only at the end, by way of a file if need be."""
-    if stream is sys.stdout.buffer:
+    """Write an array whose header is known only at the end, by way of a file if need be."""
+    if not _is_own_file(stream):
         with tempfile.TemporaryFile() as spool:
             _write_npy(rows, key, width, spool)
             spool.seek(0)
@@ -149,23 +145,35 @@ def _write_arrow(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO)
 @contextlib.contextmanager
 def _open_output(out: str | None) -> Iterator[BinaryIO]:
     """Give standard output, or a file that replaces `out` when the block ends without an error."""
-    target = Path("standard output") if out is None else Path(os.path.realpath(out))
+    name = "standard output" if out is None or out in _STANDARD_OUTPUT else os.path.realpath(out)
     try:
-        if out is None:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-        elif is_url(out):
-            with write_object(out) as stream:
-                yield stream
-        elif target.exists() and not target.is_file():  # a pipe or a device stays what it is
-            with target.open("wb") as stream:
-                yield stream
-        else:
-            with whole_file(target) as stream:
-                yield stream
+        with _opened(out) as stream:
+            yield stream
     except BrokenPipeError:
         raise
     except OSError as err:
         if isinstance(err, StorageError):
             raise
-        raise StorageError(storage_problem(target, err)) from err
+        raise StorageError(storage_problem(Path(name), err)) from err
+
+
+def _opened(out: str | None) -> contextlib.AbstractContextManager[BinaryIO]:
+    if out is None or out in _STANDARD_OUTPUT:
+        return _standard_output()
+    if is_url(out):
+        return write_object(out)
+    if os.path.exists(out) and not os.path.isfile(out):  # a pipe or a device stays what it is
+        return Path(out).open("wb")
+    return whole_file(Path(os.path.realpath(out)))
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+def _is_own_file(stream: BinaryIO) -> bool:
+    """Return whether a stream is a file that begins where it stands and can be gone back in."""
+    is_ours = stream is not sys.stdout.buffer
+    return is_ours and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)

@@ -1,17 +1,17 @@
-"""Bytes of a request to instances, and answers to bytes: SageMaker's two forms, no HTTP.
+"""Bytes of a request to instances, and predictions to bytes: SageMaker's two forms, no HTTP.
 
 Requests are ``{"instances": [...]}`` or one instance per line; a bare list and a bare instance are
 taken too. An instance with ``in0`` and ``in1`` asks for scores, one with either for its embedding.
-Ids are checked against the vocabulary while they are parsed, by the parser itself.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import compress
+from itertools import accumulate, chain, compress
 from typing import Annotated, Any
 
 import msgspec
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from object2vec.config import Config
 from object2vec.errors import RequestError, problem
+from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes
+from object2vec.objects.ragged import MAX_ID, Ragged
 
 Floats = NDArray[np.float32]
 JSON, JSON_LINES = "application/json", "application/jsonlines"
-Rows = list[list[int]]
 
 MAX_SEQ_LEN = 5000  # AWS's range of infer_max_seqlens
 
@@ -42,7 +43,7 @@ _dumps = orjson.dumps
 
 @dataclass(frozen=True)
 class Form:
-    """How a request is written and its answer shall be.
+    """How a request is written and its response shall be.
 
     Parameters
     ----------
@@ -58,37 +59,45 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Instances of one kind.
+    """Instances of one kind, their sequences as they are encoded.
 
     Parameters
     ----------
-    in0, in1 : list of list of int, or None
-        Both of one length for pairs; one of them to be embedded.
+    in0, in1 : Ragged of length n, or None
+        Both for pairs; one of them to be embedded.
     """
 
-    in0: Rows | None
-    in1: Rows | None
+    in0: Ragged | None
+    in1: Ragged | None
 
     def __len__(self) -> int:
-        rows = self.in0 if self.in0 is not None else self.in1
-        assert rows is not None
-        return len(rows)
+        return len(self.sides()[0][1])
+
+    def sides(self) -> list[tuple[int, Ragged]]:
+        """Return the sides that are there, one or both, with their sequences."""
+        columns = enumerate((self.in0, self.in1))
+        return [(side, column) for side, column in columns if column is not None]
 
     @property
     def key(self) -> str:
-        """What its answers are called: ``scores`` or ``embeddings``."""
+        """What its predictions are called: ``scores`` or ``embeddings``."""
         return "embeddings" if self.in0 is None or self.in1 is None else "scores"
+
+    @property
+    def tokens(self) -> int:
+        """Ids of all instances, both sides together."""
+        return sum(len(column.values) for _, column in self.sides())
 
     def lengths(self) -> list[int]:
         """Return the number of ids of each instance, both sides together."""
-        if self.in0 is None or self.in1 is None:
-            return [*map(len, self.in0 or self.in1 or ())]
-        return [len(a) + len(b) for a, b in zip(self.in0, self.in1, strict=True)]
+        first, *others = (column.lengths for _, column in self.sides())
+        lengths: list[int] = sum(others, first).tolist()
+        return lengths
 
     def slice(self, start: int, stop: int) -> Group:
         """Return the instances from `start` to before `stop`."""
-        in0 = None if self.in0 is None else self.in0[start:stop]
-        return Group(in0, None if self.in1 is None else self.in1[start:stop])
+        in0 = None if self.in0 is None else self.in0.slice(start, stop)
+        return Group(in0, None if self.in1 is None else self.in1.slice(start, stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +108,15 @@ class Request:
     ----------
     groups : list of Group
         None of them empty.
-    places : list of list of int, or None
-        Where each group's instances stand in the request; None for a single group in order.
+    positions : list of list of int, or None
+        Which instances of the request each group holds; None for a single group in order.
+    omissions : pair of Omissions
+        What was left out of in0 and of in1.
     """
 
     groups: list[Group]
-    places: list[list[int]] | None = None
+    positions: list[list[int]] | None = None
+    omissions: tuple[Omissions, Omissions] = (NOTHING, NOTHING)
 
     def __len__(self) -> int:
         return sum(map(len, self.groups))
@@ -119,7 +131,7 @@ def negotiate(content_type: str, accept: str, default_accept: str | None = None)
     content_type, accept : str
         The headers; "" for one that is missing.
     default_accept : str, optional
-        Form of the answer if `accept` leaves it open; that of the request by default.
+        Form of the response if `accept` leaves it open; that of the request by default.
 
     Raises
     ------
@@ -174,7 +186,7 @@ def _max_seq_lens(text: str) -> tuple[int, int]:
 
 
 def _accepted(accept: str, default: str) -> str:
-    """Return the form of the answer: the most wanted one, `default` where the client is open."""
+    """Return the form of the response: the most wanted one, `default` where the client is open."""
     if not accept.strip():
         return default
     wanted: dict[str, float] = {}
@@ -208,18 +220,14 @@ class Reader:
     """
 
     def __init__(self, config: Config) -> None:
-        sides = [encoder.vocab_size for encoder in config.encoders]
-        fields: list[tuple[str, Any, Any]] = [
-            (f"in{side}", list[Annotated[int, Meta(ge=0, lt=size)]] | UnsetType, UNSET)
-            for side, size in enumerate(sides)
-        ]
+        ids = list[Annotated[int, Meta(ge=0, le=MAX_ID)]] | UnsetType
+        fields: list[tuple[str, Any, Any]] = [("in0", ids, UNSET), ("in1", ids, UNSET)]
         instance: Any = msgspec.defstruct("Instance", fields, gc=False)
         many = ("instances", list[instance] | UnsetType, UNSET)
         whole: Any = msgspec.defstruct("Whole", [many, *fields])
         self._json = msgspec.json.Decoder(whole | list[instance])
-        self._lines = msgspec.json.Decoder(instance)
-        self._vocab_sizes = sides
-        self._max_seq_lens = tuple(encoder.max_seq_len for encoder in config.encoders)
+        self._line = msgspec.json.Decoder(instance)
+        self._intakes = intakes(config)
 
     def read(self, body: bytes, form: Form) -> Request | None:
         """Return the instances of a body; None for an empty one.
@@ -233,58 +241,94 @@ class Reader:
         Raises
         ------
         RequestError
-            400 with the place in the body and the rule that is broken there.
+            400 with the position in the body and the rule that is broken there.
         """
         if not body or body.isspace():
             return None
-        try:
-            if form.reads == JSON_LINES:
-                instances = self._lines.decode_lines(body)
-            else:
-                instances = _listed(self._json.decode(body))
-        except msgspec.ValidationError as err:
-            raise RequestError(self._explain(str(err), body, form)) from None
-        except RecursionError:
-            raise RequestError("body: must not nest so deep. " + _INSTANCE_CURE) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as err:
-            raise RequestError(_malformed(err)) from None
-        return self._grouped(instances, form.max_seq_lens or self._max_seq_lens)
-
-    def _grouped(self, instances: Sequence[Any], limits: Sequence[int]) -> Request:
-        """Return instances by kind, cut to what the encoders read."""
+        prefix = "instances[{}]."
+        if form.reads == JSON_LINES:
+            texts = [line for line in body.split(b"\n") if line.strip()]
+            instances = [self._decode(self._line, text, f"[{i}]") for i, text in enumerate(texts)]
+        else:
+            texts, document = [body], self._decode(self._json, body)
+            instances = _listed(document)
+            if instances and instances[0] is document:
+                prefix = ""
         kinds = [(i.in0 is not UNSET) + 2 * (i.in1 is not UNSET) for i in instances]
+        _check_keys(body, texts, kinds, is_json=form.reads == JSON)
+        return self._grouped(instances, kinds, form.max_seq_lens or (None, None), prefix)
+
+    def _decode(self, decoder: msgspec.json.Decoder[Any], text: bytes, at: str = "") -> Any:
+        """Return the instance or document of a JSON text; `at` is its path in the request."""
+        where = f"instances{at}" if at else "body"
+        try:
+            return decoder.decode(text)
+        except msgspec.ValidationError as err:
+            raise RequestError(self._explain(str(err), text, at)) from None
+        except RecursionError:
+            raise RequestError(f"{where}: must not nest so deep. {_INSTANCE_CURE}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as err:
+            raise RequestError(_malformed(where, err)) from None
+
+    def _grouped(
+        self, instances: Sequence[Any], kinds: list[int], limits: Sequence[int | None], prefix: str
+    ) -> Request:
+        """Return instances by kind, as they are encoded; `prefix` names one by its position."""
         present = set(kinds)
         if _NEITHER in present:
             where = f"instances[{kinds.index(_NEITHER)}]"
             raise RequestError.at(where, _INSTANCE_RULE, "neither key", _INSTANCE_CURE)
-        if len(present) == 1:
-            return Request([_group(instances, kinds[0], limits)])
-        groups, places = [], []
+        groups, positions, omissions = [], [], [NOTHING, NOTHING]
         for kind in sorted(present):
             chosen = [k == kind for k in kinds]
-            groups.append(_group(list(compress(instances, chosen)), kind, limits))
-            places.append(list(compress(range(len(kinds)), chosen)))
-        return Request(groups, places or None)
+            indices = [*compress(range(len(kinds)), chosen)]
+            columns: list[Ragged | None] = [None, None]
+            for side in (0, 1):
+                if kind & (1 << side):
+                    rows = [getattr(i, f"in{side}") for i in compress(instances, chosen)]
+                    column, omitted = self._accept(side, rows, limits[side], prefix, indices)
+                    columns[side] = column
+                    if omitted:
+                        omissions[side] += omitted
+            groups.append(Group(*columns))
+            positions.append(indices)
+        both = omissions[0], omissions[1]
+        return Request(groups, positions if len(groups) > 1 else None, both)
 
-    def _explain(self, words: str, body: bytes, form: Form) -> str:
-        """Return our message for one of msgspec, which reads "<rule> - at `$<path>`"."""
-        _, _, path = words.rpartition(" - at `$")
-        path = path.rstrip("`") if "`$" in words else ""
+    def _accept(
+        self, side: int, rows: list[list[int]], limit: int | None, prefix: str, indices: list[int]
+    ) -> tuple[Ragged, Omissions]:
+        """Return one side of some instances as it is encoded, and what was left out."""
+        ends = accumulate(map(len, rows), initial=0)
+        offsets = np.fromiter(ends, np.int64, len(rows) + 1)  # (n + 1,)
+        values = np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))  # (n_tokens,)
         try:
-            got = _value_at(path, body, form)
+            return self._intakes[side].accept(Ragged(values, offsets), str, limit)
+        except UnknownIds as err:
+            path = f"{prefix.format(indices[err.row])}in{side}[{err.position}]"
+            raise RequestError(self._unknown_id(path, side, err.token)) from None
+
+    def _unknown_id(self, where: str, side: int, got: object) -> str:
+        must = f"must be an integer in [0, {self._intakes[side].vocab_size})"
+        return problem(where, must, got, "Use the ids of training.")
+
+    def _explain(self, words: str, text: bytes, at: str) -> str:
+        """Return our message for one of msgspec, which reads "<rule> - at `$<path>`"."""
+        _, _, found = words.rpartition(" - at `$")
+        found = found.rstrip("`") if "`$" in words else ""
+        try:
+            got = _value_at(found, text)
         except ValueError as err:
-            return _malformed(err)
+            return _malformed(f"instances{at}" if at else "body", err)
         except RecursionError:
             got = "deep nesting"
         except (LookupError, TypeError):
             got = "a key given twice"
+        path = at + found
         where = path.removeprefix(".") if path.startswith(".") else f"instances{path}"
         tail = re.search(r"in([01])(\[\d+\])?$", path)
         if tail and tail[2]:
-            limit = self._vocab_sizes[int(tail[1])]
-            return problem(
-                where, f"must be an integer in [0, {limit})", got, "Use the ids of training."
-            )
+            return self._unknown_id(where, int(tail[1]), got)
         if tail:
             return problem(where, "must be a list of ids", got, "Write [1, 2, 3].")
         if path and not path.endswith("instances"):
@@ -305,43 +349,75 @@ def _listed(document: Any) -> list[Any]:
     raise RequestError.at("body", _BODY_RULE, "an object without them", _INSTANCE_CURE)
 
 
-def _group(instances: Sequence[Any], kind: int, limits: Sequence[int]) -> Group:
-    """Return instances of one kind with their sequences cut to `limits`."""
-    in0, in1 = None, None
-    if kind & _IN0:
-        in0 = [
-            ids if len(ids) <= limits[0] else ids[: limits[0]]
-            for ids in [instance.in0 for instance in instances]
-        ]
-    if kind & _IN1:
-        in1 = [
-            ids if len(ids) <= limits[1] else ids[: limits[1]]
-            for ids in [instance.in1 for instance in instances]
-        ]
-    return Group(in0, in1)
+class _Object(list[tuple[str, Any]]):
+    """A JSON object as it is written: keys in order, also those given twice."""
 
 
-def _value_at(path: str, body: bytes, form: Form) -> Any:
+def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_json: bool) -> None:
+    """Reject a key given twice, of which the parser keeps the last one in silence.
+
+    As many keys in the bytes as values in the instances: then none was lost. Where that does not
+    hold, or an escape may hide a key, all objects are looked at.
+    """
+    pairs = kinds.count(_PAIR)
+    if (
+        b"\\" not in body
+        and body.count(b'"in0"') == kinds.count(_IN0) + pairs
+        and body.count(b'"in1"') == kinds.count(_IN1) + pairs
+        and body.count(b'"instances"') <= 1
+    ):
+        return
+    try:
+        documents = [_loads(text) for text in texts]
+    except RecursionError:
+        raise RequestError("body: must not nest so deep. " + _INSTANCE_CURE) from None
+    if is_json:
+        if isinstance(documents[0], _Object):
+            _check_once("body", documents[0], ("instances", "in0", "in1"))
+            keys = dict(documents[0])
+            if "instances" in keys and keys.keys() & {"in0", "in1"}:
+                raise RequestError.at("body", _BODY_RULE, "instances and ids", _INSTANCE_CURE)
+            documents = keys.get("instances", [])
+        else:
+            documents = documents[0]
+    for index, instance in enumerate(documents):
+        _check_once(f"instances[{index}]", instance, ("in0", "in1"))
+
+
+def _loads(text: bytes) -> Any:
+    """Return a JSON text with objects as `_Object` and numbers as they are written."""
+    return json.loads(
+        text.decode("utf-8", "replace"), object_pairs_hook=_Object, parse_int=str, parse_float=str
+    )
+
+
+def _check_once(where: str, found: _Object, names: Sequence[str]) -> None:
+    keys = [key for key, _ in found]
+    for name in names:
+        if keys.count(name) > 1:
+            must = f'must have the key "{name}" once'
+            raise RequestError.at(where, must, "it twice", "Remove one of them.")
+
+
+def _value_at(path: str, text: bytes) -> Any:
     """Return the value that a path of msgspec names."""
-    decoder = msgspec.json.Decoder()
-    lines = form.reads == JSON_LINES
-    value: Any = decoder.decode_lines(body) if lines else decoder.decode(body)
+    value: Any = msgspec.json.decode(text)
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         value = value[name] if name else value[int(index)]
     return value
 
 
-def _malformed(err: Exception) -> str:
-    return f"body: must be well-formed JSON; {err}. Check how it is serialised."
+def _malformed(where: str, err: Exception) -> str:
+    return f"{where}: must be well-formed JSON; {err}. Check how it is serialised."
 
 
-def render(request: Request, answers: Sequence[Floats], writes: str) -> Iterator[bytes]:
-    """Yield the answer to a request as JSON or JSON Lines, a large one in parts.
+def render(request: Request, predictions: Sequence[Floats], writes: str) -> Iterator[bytes]:
+    """Yield the response to a request as JSON or JSON Lines, a large one in parts.
 
     Parameters
     ----------
     request : Request
-    answers : sequence of float32 array (n, D) or (n, K)
+    predictions : sequence of float32 array (n, D) or (n, K)
         One array for each group of the request, a row for each instance; finite numbers.
     writes : {"application/json", "application/jsonlines"}
 
@@ -349,34 +425,33 @@ def render(request: Request, answers: Sequence[Floats], writes: str) -> Iterator
     -----
     Every number is the shortest one that reads back as the same float32.
     """
-    predictions = _in_order(request, answers)
-    width = max((rows.shape[1] for rows in answers), default=1)
+    ordered = _in_order(request, predictions)
+    width = max((rows.shape[1] for rows in predictions), default=1)
     size = max(1, _PART_NUMBERS // width)
     if writes == JSON_LINES:
-        for start in range(0, len(predictions), size):
-            lines = (_dumps(p, option=_LINE) for p in predictions[start : start + size])
-            yield b"".join(lines)
+        for start in range(0, len(ordered), size):
+            yield b"".join(_dumps(p, option=_LINE) for p in ordered[start : start + size])
         return
-    if len(predictions) <= size:
-        yield _dumps({"predictions": predictions}, option=_NUMPY)
+    if len(ordered) <= size:
+        yield _dumps({"predictions": ordered}, option=_NUMPY)
         return
     lead = b'{"predictions":['
-    for start in range(0, len(predictions), size):
-        yield lead + _dumps(predictions[start : start + size], option=_NUMPY)[1:-1]
+    for start in range(0, len(ordered), size):
+        yield lead + _dumps(ordered[start : start + size], option=_NUMPY)[1:-1]
         lead = b","
     yield b"]}"
 
 
-def _in_order(request: Request, answers: Sequence[Floats]) -> list[dict[str, Floats]]:
-    """Return what is said of each instance, in the order of the request."""
-    if request.places is None:
+def _in_order(request: Request, predictions: Sequence[Floats]) -> list[dict[str, Floats]]:
+    """Return the prediction for each instance, in the order of the request."""
+    if request.positions is None:
         return [
             {group.key: row}
-            for group, rows in zip(request.groups, answers, strict=True)
+            for group, rows in zip(request.groups, predictions, strict=True)
             for row in rows
         ]
-    predictions: list[dict[str, Floats]] = [{}] * len(request)
-    for group, places, rows in zip(request.groups, request.places, answers, strict=True):
-        for place, row in zip(places, rows, strict=True):
-            predictions[place] = {group.key: row}
-    return predictions
+    ordered: list[dict[str, Floats]] = [{}] * len(request)
+    for group, positions, rows in zip(request.groups, request.positions, predictions, strict=True):
+        for position, row in zip(positions, rows, strict=True):
+            ordered[position] = {group.key: row}
+    return ordered

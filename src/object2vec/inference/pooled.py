@@ -7,68 +7,63 @@ are those of `object2vec.model.Object2Vec.encode` on a CPU, to the bit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.artifact import WEIGHTS, open_model, read_config
+from object2vec.artifact import WEIGHTS, read_config
 from object2vec.config import Config
-from object2vec.files.remote import PathLike
 from object2vec.files.tensors import read_array
+from object2vec.inference.inputs import diverged
 from object2vec.objects.ragged import Ragged
 
 _PADDING = 0
 
 
 @dataclass(frozen=True)
-class PooledEncoder:
-    """One side of a model.
+class PooledReader:
+    """The pooled encoder of one side of a model.
 
     Parameters
     ----------
     config : Config
-    side : {0, 1}
-    weight : float32 array (V, D)
-        The token table.
+    tables : mapping of {0, 1} to float32 array (V, D)
+        The token table of that side.
     """
 
     config: Config
-    side: int
-    weight: NDArray[np.float32]
+    tables: Mapping[int, NDArray[np.float32]]
 
-    def encode(self, sequences: Ragged) -> NDArray[np.float32]:
-        """Return the embeddings of n sequences whose ids are in the table, (n, D).
-
-        Parameters
-        ----------
-        sequences : Ragged of length n
-            Cut to what the encoder reads in training; zeros come of one without tokens.
-        """
+    def encode(self, side: int, sequences: Ragged) -> NDArray[np.float32]:
+        """Return embeddings as `object2vec.inference.encoder.Encoder` says."""
         from object2vec.kernels.cpu.lookup import mean_rows
 
-        sequences = sequences.truncated(self.config.encoders[self.side].max_seq_len)
         if self.config.mask_padding:
             sequences = sequences.without(_PADDING)
-        embeddings = np.empty((len(sequences), self.weight.shape[1]), np.float32)  # (n, D)
-        mean_rows(self.weight, sequences.values, sequences.offsets, embeddings)
+        table = self.tables[side]  # (V, D)
+        embeddings = np.empty((len(sequences), table.shape[1]), np.float32)  # (n, D)
+        mean_rows(table, sequences.values, sequences.offsets, embeddings)
+        if not np.isfinite(embeddings).all():
+            raise diverged("embeddings")
         return embeddings
 
 
-def open_pooled(path: PathLike, side: int, device: str | None = None) -> PooledEncoder | None:
+def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledReader | None:
     """Return one side of a saved model if that needs no PyTorch.
 
     Parameters
     ----------
-    path : path or URL
-        Of a model folder or a ``model.tar.gz``.
+    folder : Path
     side : {0, 1}
     device : str, optional
         As in training by default. A lookup is not worth a way to a GPU: only who names one gets it.
 
     Returns
     -------
-    PooledEncoder or None
+    PooledReader or None
         None for another family of encoder or device, and without the compiled kernels.
 
     Raises
@@ -76,17 +71,15 @@ def open_pooled(path: PathLike, side: int, device: str | None = None) -> PooledE
     ArtifactError
         If a file is missing, damaged or of a later version.
     """
-    with open_model(path) as folder:
-        _, config = read_config(folder)
-        encoder = config.encoders[side]
-        is_elsewhere = (device or config.device) not in ("auto", "cpu")
-        is_pooled = encoder.network == "pooled_embedding"
-        if not is_pooled or is_elsewhere or config.kernel == "reference" or not _is_compiled():
-            return None
-        table = 0 if config.tied_token_embedding_weight else side
-        shape = (encoder.vocab_size, config.enc_dim)
-        weight = read_array(folder / WEIGHTS, f"tokens.{table}.weight", shape)
-    return PooledEncoder(config, side, weight)
+    _, config = read_config(folder)
+    encoder = config.encoders[side]
+    is_elsewhere = (device or config.device) not in ("auto", "cpu")
+    is_pooled = encoder.network == "pooled_embedding"
+    if not is_pooled or is_elsewhere or config.kernel == "reference" or not _is_compiled():
+        return None
+    name = f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"
+    shape = (encoder.vocab_size, config.enc_dim)
+    return PooledReader(config, {side: read_array(folder / WEIGHTS, name, shape)})
 
 
 def _is_compiled() -> bool:

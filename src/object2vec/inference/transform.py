@@ -1,7 +1,7 @@
-"""Batch transform: a model's answers to whole files, ``<file>.out`` for each.
+"""Batch transform: a model's predictions for whole files, ``<file>.out`` for each.
 
-Records are read and answered exactly as the server does it, in payloads of limited size, so that
-memory does not grow with the file. An answer file appears whole or not at all: after a failure the
+Records are read and processed exactly as the server does it, in payloads of limited size, so that
+memory does not grow with the file. An output file appears whole or not at all: after a failure the
 same call goes on with the files that have none yet.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import (
     MAX_PROBLEMS,
+    ArtifactError,
     ConfigError,
     DataError,
     RequestError,
@@ -33,18 +34,17 @@ from object2vec.errors import (
 from object2vec.files.remote import exists, is_url, join, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import storage_problem, whole_file
+from object2vec.inference.inputs import NOTHING, Omissions, warn_of
 from object2vec.inference.instances import JSON, JSON_LINES
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
-    from object2vec.inference.instances import Form, Group, Reader
+    from object2vec.inference.instances import Form, Group, Reader, Request
 
 Floats = NDArray[np.float32]
 MIB = 1 << 20
 
-_ANSWER_NUMBERS = 1 << 22  # held at once
-_ANSWER_ROWS = 1 << 12
-_BATCH_TOKENS = 1 << 15  # encoded at once
+_NUMBERS, _ROWS = 1 << 22, 1 << 12  # of predictions held at once, at the most
 _REPORT_S = 10.0
 
 _log = logging.getLogger("object2vec.inference.transform")
@@ -52,23 +52,23 @@ _log = logging.getLogger("object2vec.inference.transform")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How files are read and answered; SageMaker's names and meaning.
+    """How files are read and predictions written; SageMaker's names and meaning.
 
     Parameters
     ----------
     content_type : str, default "application/jsonlines"
         Or ``application/json``; ``; infer_max_seqlens=20,50`` may follow.
     accept : str, default ""
-        Form of the answers; that of the records by default.
+        Form of the output; that of the records by default.
     split_type : {"Line", "None"}, optional
         Whether each line is a record or each file one request; by default ``Line`` for JSON Lines
         and ``None`` for JSON.
     strategy : {"MultiRecord", "SingleRecord"}, default "MultiRecord"
-        Whether a payload holds many records or one. The answers are the same.
+        Whether a payload holds many records or one. The predictions are the same.
     max_payload_mb : int, default 6
         Megabytes of a payload, 1 to 100. A record, or a file that is not split, must fit into one.
     overwrite : bool, default False
-        Answer also the files that have an answer already.
+        Process also the files that have their output already.
     device : str, optional
         Where to compute; as in training by default.
 
@@ -147,9 +147,9 @@ class Report:
     Parameters
     ----------
     done : dict of str to int
-        Records answered, by file.
+        Records processed, by file.
     skipped : list of str
-        Files that had an answer already.
+        Files that had their output already.
     failed : dict of str to str
         What is wrong, by file.
     """
@@ -165,7 +165,7 @@ def transform(
     out: str | os.PathLike[str],
     settings: Settings | None = None,
 ) -> Report:
-    """Write a model's answers to files.
+    """Write a model's predictions to files.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def transform(
         Files, or folders and prefixes: everything beneath them. Records with ``in0`` and ``in1``
         are scored, records with one of them embedded; other keys, such as labels, are ignored.
     out : path or URL
-        Folder for the answers. ``a/b.jsonl`` beneath an input folder becomes ``a/b.jsonl.out``.
+        Folder for the output. ``a/b.jsonl`` beneath an input folder becomes ``a/b.jsonl.out``.
     settings : Settings, optional
 
     Returns
@@ -188,13 +188,14 @@ def transform(
     ArtifactError
         If the model cannot be read.
     ConfigError
-        If the settings are wrong, or two files would have the same answer file.
+        If the settings are wrong, or two files would have the same output file.
     DataError
         If there is no input.
     StorageError
-        If an answer cannot be written.
+        If an output file cannot be written.
     """
     from object2vec.artifact import load
+    from object2vec.devices import available_cores
     from object2vec.inference.engine import Engine
     from object2vec.inference.instances import Reader, negotiate
 
@@ -203,8 +204,9 @@ def transform(
         form = negotiate(settings.content_type, settings.accept)
     except RequestError as err:
         raise ConfigError(str(err)) from err
-    files, report = _name_answers(inputs, out), Report()
+    files, report = _name_outputs(inputs, out), Report()
     engine = Engine(load(model, settings.device))
+    engine.steady(engine.config.threads or available_cores())
     worker = _Worker(engine, Reader(engine.config), form, settings)
     for target, source in files.items():
         if not settings.overwrite and exists(target):
@@ -212,53 +214,70 @@ def transform(
             _log.info("%s: %s is there already", source.name, target)
             continue
         try:
-            with _open_answer(target) as stream:
-                report.done[source.name] = worker.answer(source, stream)
-            _log.info("%s: %d records, in %s", source.name, report.done[source.name], target)
+            with _open_output(target) as stream:
+                records, omissions = worker.process(source, stream)
         except DataError as err:
             report.failed[source.name] = str(err)
             _log.error("%s", err)
+            continue
+        report.done[source.name] = records
+        for side, omitted in enumerate(omissions):
+            warn_of(f"{source.name}: in{side}", omitted)
+        _log.info("%s: %d records, in %s", source.name, records, target)
     return report
 
 
 class _Worker:
-    """Answers files, one after another."""
+    """Processes files, one after another."""
 
     def __init__(self, engine: Engine, reader: Reader, form: Form, settings: Settings) -> None:
         self.engine, self.reader, self.form, self.settings = engine, reader, form, settings
         self.max_bytes = settings.max_payload_mb * MIB
-        self.max_rows = max(1, min(_ANSWER_ROWS, _ANSWER_NUMBERS // engine.width))
+        self.max_rows = max(1, min(_ROWS, _NUMBERS // engine.width))
         if settings.strategy == "SingleRecord":
             self.max_rows = 1
 
-    def answer(self, source: Source, stream: BinaryIO) -> int:
-        """Write the answers to a file's records and return how many there are."""
-        records, reported = 0, time.monotonic()
+    def process(self, source: Source, stream: BinaryIO) -> tuple[int, list[Omissions]]:
+        """Write the predictions for a file's records.
+
+        Returns
+        -------
+        records : int
+        omissions : list of Omissions
+            What was left out of in0 and of in1.
+        """
+        records, omissions, reported = 0, [NOTHING, NOTHING], time.monotonic()
         for line, payload in self._payloads(source):
-            records += self._answer_payload(source, line, payload, stream)
+            request = self._write_predictions(source, line, payload, stream)
+            if request is not None:
+                records += len(request)
+                omissions = [*map(Omissions.__add__, omissions, request.omissions)]
             if time.monotonic() - reported > _REPORT_S:
                 reported = time.monotonic()
                 _log.info("%s: %d records so far", source.name, records)
-        return records
+        return records, omissions
 
-    def _answer_payload(self, source: Source, line: int, payload: bytes, stream: BinaryIO) -> int:
-        """Write the answer to one payload, which begins on this line of its file."""
+    def _write_predictions(
+        self, source: Source, line: int, payload: bytes, stream: BinaryIO
+    ) -> Request | None:
+        """Write the predictions for one payload, which begins on this line of its file."""
         from object2vec.inference.instances import render
 
         try:
             request = self.reader.read(payload, self.form)
-            if request is None:
-                return 0
-            answers = [self._answer_group(group) for group in request.groups]
-            stream.writelines(render(request, answers, self.form.writes))
+            if request is not None:
+                predictions = [self._predict(group) for group in request.groups]
+                stream.writelines(render(request, predictions, self.form.writes))
         except RequestError as err:
             raise DataError(self._explain(source, line, payload, err)) from err
-        return len(request)
+        except ArtifactError as err:
+            raise DataError(f"{source.name}:{line}: {err}") from err
+        return request
 
-    def _answer_group(self, group: Group) -> Floats:
-        """Return the answers to records of one kind, (n, D) or (n, K)."""
-        pieces = [self.engine.answer([piece])[0] for piece in _pieces(group)]
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    def _predict(self, group: Group) -> Floats:
+        """Return the predictions for records of one kind, (n, D) or (n, K)."""
+        (side, column), *other = group.sides()
+        return self.engine.score(column, other[0][1]) if other else self.engine.encode(side, column)
 
     def _payloads(self, source: Source) -> Iterator[tuple[int, bytes]]:
         """Yield the number of the first line, and the bytes, of each payload of a file."""
@@ -305,33 +324,23 @@ class _Worker:
         return join_problems(problems[:MAX_PROBLEMS] or [f"{source.name}:{line}: {err}"])
 
 
-def _pieces(group: Group) -> Iterator[Group]:
-    """Yield a group cut into pieces that the network can hold at once."""
-    columns = [column for column in (group.in0, group.in1) if column is not None]
-    start, tokens = 0, 0
-    for index, row in enumerate(zip(*columns, strict=True)):
-        length = sum(map(len, row))
-        if index > start and tokens + length > _BATCH_TOKENS:
-            yield group.slice(start, index)
-            start, tokens = index, 0
-        tokens += length
-    yield group.slice(start, len(group)) if start else group
-
-
-def _name_answers(
+def _name_outputs(
     inputs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]
 ) -> dict[str, Source]:
-    """Return the source of each answer file, by its path or URL."""
-    answers: dict[str, Source] = {}
+    """Return the source of each output file, by its path or URL."""
+    if os.fspath(out) == "-":
+        cure = "`object2vec predict` and `encode` write to standard output."
+        raise ConfigError.at("out", "must be a folder or the URL of one", "-", cure)
+    outputs: dict[str, Source] = {}
     for given in inputs:
         for source in list_sources(os.fspath(given)):
             target = join(out, f"{_relative(source.name, os.fspath(given))}.out")
-            if target in answers:
+            if target in outputs:
                 cure = "Transform them into different folders."
-                must = f"must have an answer file of its own, not that of {answers[target].name}"
+                must = f"must have an output file of its own, not that of {outputs[target].name}"
                 raise ConfigError.at(source.name, must, target, cure)
-            answers[target] = source
-    return answers
+            outputs[target] = source
+    return outputs
 
 
 def _relative(name: str, given: str) -> str:
@@ -348,7 +357,7 @@ def _relative(name: str, given: str) -> str:
 
 
 @contextlib.contextmanager
-def _open_answer(target: str) -> Iterator[BinaryIO]:
+def _open_output(target: str) -> Iterator[BinaryIO]:
     """Give a file that becomes `target` when the block ends without an error."""
     if is_url(target):
         with write_object(target) as stream:

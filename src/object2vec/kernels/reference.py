@@ -43,7 +43,7 @@ class ReferenceKernel(PlainLayers):
 
     def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
         """Return the mean row of each sequence, (B, E); zeros for an empty one."""
-        rows = torch.zeros(len(offsets) - 1, weight.shape[1], device=weight.device)  # (B, E)
+        rows = weight.new_zeros(len(offsets) - 1, weight.shape[1])  # (B, E)
         return rows.index_add_(0, _owners(offsets), weight[ids.long()]) * _scales(offsets)
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Encoder(nn.Module, ABC):
         if self.mask_padding:
             sequences = self.without_padding(sequences)
         if len(sequences.values) == 0:
-            return torch.zeros(len(sequences), self.enc_dim, device=table.weight.device)
+            return table.weight.new_zeros(len(sequences), self.enc_dim)
         return self.encode(table, sequences)
 
     def without_padding(self, sequences: Ragged) -> Ragged:
@@ -115,9 +115,9 @@ class HCNN(Encoder):
         ids = torch.from_numpy(sequences.values).to(device)  # (n,)
         index = torch.from_numpy(places).to(device)
         n_rows = int(starts[-1]) + self.gap
-        x = torch.zeros(n_rows, table.weight.shape[1], device=device)  # (N, E)
+        x = table.weight.new_zeros(n_rows, table.weight.shape[1])  # (N, E)
         x = x.index_copy(0, index, self.embed(table, ids))
-        mask = torch.zeros(n_rows, 1, device=device)  # (N, 1)
+        mask = table.weight.new_zeros(n_rows, 1)  # (N, 1)
         mask[index] = 1.0 if not self.mask_padding else (ids != PADDING).float()[:, None]
         bounds = torch.from_numpy(starts).to(device)
         maxima = []
@@ -192,7 +192,7 @@ class BiLSTM(Encoder):
                 x = states(lstm, self.dropout(x) if depth else x, kept.lengths)  # (n, D)
         if self.mask_padding:
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
-        out = torch.zeros(len(sequences), self.enc_dim, device=device)  # (B, D)
+        out = table.weight.new_zeros(len(sequences), self.enc_dim)  # (B, D)
         maxima = table.kernel.segment_max(x, offsets)  # (P, D)
         return out.index_copy(0, torch.from_numpy(present).to(device), maxima)
 

@@ -60,7 +60,7 @@ class Ragged:
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row, shape (n,)."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]  # np.diff takes five times as long for a few
 
     def row(self, index: int) -> NDArray[np.int32]:
         """Return the ids of one row, shape (length,)."""

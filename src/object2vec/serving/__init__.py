@@ -24,9 +24,7 @@ from importlib.util import find_spec
 
 from object2vec.errors import MissingExtraError
 
-_missing = [
-    name for name in ("starlette", "uvicorn", "orjson", "prometheus_client") if not find_spec(name)
-]
+_missing = [name for name in ("starlette", "uvicorn", "prometheus_client") if not find_spec(name)]
 if _missing:
     raise MissingExtraError.at(
         "object2vec.serving",

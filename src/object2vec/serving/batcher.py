@@ -158,16 +158,17 @@ class Batcher:
         """Split groups into pieces that fit into a batch; an instance is never split."""
         instances, tokens = self._settings.batch_instances, self._settings.batch_tokens
         for index, group in enumerate(groups):
-            lengths = group.lengths()
+            if len(group) <= instances and group.tokens <= tokens:
+                yield _Piece(index, group, group.tokens)
+                continue
             start, used = 0, 0
-            if len(lengths) > instances or sum(lengths) > tokens:
-                for i, length in enumerate(lengths):
-                    if i > start and (i - start == instances or used + length > tokens):
-                        yield _Piece(index, group.slice(start, i), used)
-                        start, used = i, 0
-                    used += length
-            rest = group.slice(start, len(lengths)) if start else group
-            yield _Piece(index, rest, sum(lengths[start:]))
+            lengths = group.lengths()
+            for i, length in enumerate(lengths):
+                if i > start and (i - start == instances or used + length > tokens):
+                    yield _Piece(index, group.slice(start, i), used)
+                    start, used = i, 0
+                used += length
+            yield _Piece(index, group.slice(start, len(group)), used)
 
     def _admit(self, units: int) -> None:
         """Reject what would make the queue too long."""

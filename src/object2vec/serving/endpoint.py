@@ -60,7 +60,7 @@ class LoadedModel:
         if batcher is None:
             engine = self.engine
             batcher = self._batchers[loop] = Batcher(
-                engine.answer, engine.is_quick, self._settings, self._thread, self._observe
+                engine.predict, engine.is_quick, self._settings, self._thread, self._observe
             )
         return batcher.submit(groups)
 
@@ -189,6 +189,7 @@ class Endpoint:
             results = await model.submit(request.groups)
         for group in request.groups:
             self.metrics.instances(group.key).inc(len(group))
+        self.metrics.count_omissions(request.omissions)
         parts = []
         for part in render(request, results, form.writes):
             parts.append(part)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cache
 
 from prometheus_client import (
@@ -15,6 +16,8 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from object2vec.inference.inputs import Omissions
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own variable
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -49,6 +52,12 @@ class Metrics:
         )
         self.requests: Callable[[int], Counter] = cache(requests.labels)
         self.instances: Callable[[str], Counter] = cache(instances.labels)
+        self._omissions = Counter(
+            "object2vec_omissions",
+            "Sequences that were truncated, hold the padding id 0 or are empty.",
+            ["side", "kind"],
+            registry=to,
+        )
         self.seconds = Histogram(
             "object2vec_request_seconds",
             "Time to process a request.",
@@ -70,6 +79,13 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=to,
         )
+
+    def count_omissions(self, omissions: Sequence[Omissions]) -> None:
+        """Count what was left out of in0 and of in1."""
+        for side, omitted in enumerate(omissions):
+            if omitted:
+                for kind, count in asdict(omitted).items():
+                    self._omissions.labels(f"in{side}", kind).inc(count)
 
     def render(self) -> bytes:
         """Return all values in Prometheus's text form; those of all workers if there are more."""

@@ -1,4 +1,4 @@
-"""``object2vec encode``, ``predict`` and ``evaluate``: a saved model answers, in flat memory."""
+"""``object2vec encode``, ``predict`` and ``evaluate``: a saved model at work, in flat memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+<<<<<<< HEAD:src/object2vec/cli/answers.py
 from typing import TYPE_CHECKING
+=======
+>>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
 
 import numpy as np
 
@@ -15,15 +18,13 @@ from object2vec.cli.output import Floats, RowFormat, write_rows
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, list_sources, read_blocks
-from object2vec.inference.pooled import open_pooled
+from object2vec.inference.encoder import open_encoder
+from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes, warn_of
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import IGNORED, RECORDS
 from object2vec.reading.jsonl import Chunk, read_columns
 
-if TYPE_CHECKING:
-    from object2vec.model import Object2Vec
-
-_ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one answer at the most; the rest of a chunk waits as ids
+_ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a chunk waits as ids
 _LINE_END = ord("\n")
 _LIST_BEGINS = (b"[", b" ", b"\t")
 _FIRST_OF_LIST = np.array([ord(character) for character in _LIST_BEGINS], np.uint8)
@@ -31,7 +32,7 @@ _BARE_LIST = re.compile(rb"^[ \t]*(\[.*\])[ \t]*\r?$", re.MULTILINE)
 
 
 def encode(
-    path: str,
+    model: str,
     side: int,
     files: Sequence[str],
     row_format: RowFormat,
@@ -46,6 +47,7 @@ def encode(
         If the model or the records are wrong, or the vectors cannot be written.
     """
     sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
+<<<<<<< HEAD:src/object2vec/cli/answers.py
     config, vectors = _encoder(path, side, device)
     width = config.enc_dim
     schema = RECORDS.but(**{f"in{1 - side}": IGNORED, "label": IGNORED})
@@ -58,9 +60,21 @@ def encode(
                 yield vectors(column.slice(start, stop))
 
     write_rows(answers(), "embeddings", width, row_format, out)
+=======
+    encoder = open_encoder(model, side, device)
+    wanted: list[Presence] = ["required" if each == side else "ignored" for each in (0, 1)]
+    chunks = read_columns(sources, in0=wanted[0], in1=wanted[1], label="ignored")
+    rows = _results(
+        encoder.config,
+        chunks,
+        encoder.config.enc_dim,
+        lambda columns: encoder.encode(side, columns[side]),
+    )
+    write_rows(rows, "embeddings", encoder.config.enc_dim, row_format, out)
+>>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
 
 
-def predict(path: str, files: Sequence[str], out: str | None, device: str | None) -> None:
+def predict(model: str, files: Sequence[str], out: str | None, device: str | None) -> None:
     """Write the scores of the pairs that `files` hold.
 
     Raises
@@ -68,7 +82,11 @@ def predict(path: str, files: Sequence[str], out: str | None, device: str | None
     ArtifactError, DataError, StorageError
         If the model or the records are wrong, or the scores cannot be written.
     """
+    from object2vec.artifact import load
+    from object2vec.inference.engine import Engine
+
     sources = list_sources(files)
+<<<<<<< HEAD:src/object2vec/cli/answers.py
     model = _load(path, device)
 
     def answers() -> Iterator[Floats]:
@@ -79,9 +97,17 @@ def predict(path: str, files: Sequence[str], out: str | None, device: str | None
                 yield model.predict(in0=in0.slice(start, stop), in1=in1.slice(start, stop))
 
     write_rows(answers(), "scores", model.artifact.network.objective.width, "jsonl", out)
+=======
+    engine = Engine(load(model, device))
+    chunks, width = read_columns(sources, label="ignored"), engine.network.objective.width
+    rows = _results(
+        engine.config, chunks, width, lambda columns: engine.score(columns[0], columns[1])
+    )
+    write_rows(rows, "scores", width, "jsonl", out)
+>>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
 
 
-def evaluate(path: str, files: Sequence[str], compat: bool | None, device: str | None) -> str:
+def evaluate(model: str, files: Sequence[str], compat: bool | None, device: str | None) -> str:
     """Return the metrics on labelled pairs as one JSON object.
 
     Raises
@@ -89,53 +115,59 @@ def evaluate(path: str, files: Sequence[str], compat: bool | None, device: str |
     ArtifactError, DataError
         If the model or the records are wrong.
     """
-    list_sources(files)  # a file that is not there is told before torch and the model are loaded
-    model = _load(path, device)
-    metrics = model.evaluate(list(files), compat_metrics=compat)
+    list_sources(files)  # a file that is not there is named before torch and the model are loaded
+    from object2vec.model import Object2Vec
+
+    loaded = Object2Vec.load(model, device=device)
+    metrics = loaded.evaluate(list(files), compat_metrics=compat)
     return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})
 
 
-def _encoder(path: str, side: int, device: str | None) -> tuple[Config, Callable[[Ragged], Floats]]:
-    """Return a model's configuration, and what encodes one side: without PyTorch if that can be."""
-    if (pooled := open_pooled(path, side, device)) is not None:
-        return pooled.config, pooled.encode
-    model = _load(path, device)
-    if side:
-        return model.config, lambda column: model.encode(in1=column)
-    return model.config, lambda column: model.encode(in0=column)
+def _results(
+    config: Config,
+    chunks: Iterator[Chunk],
+    width: int,
+    compute: Callable[[dict[int, Ragged]], Floats],
+) -> Iterator[Floats]:
+    """Yield what `compute` makes of the columns of all chunks, a few rows at a time.
 
-
-def _load(path: str, device: str | None) -> Object2Vec:
-    """Return a model; PyTorch comes with it."""
-    from object2vec.model import Object2Vec
-
-    return Object2Vec.load(path, device=device)
-
-
-def _pieces(rows: int, width: int) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of pieces of `rows` whose answers fit into little memory."""
+    Parameters
+    ----------
+    width : int
+        Numbers that it makes of a row.
+    compute : callable
+        Takes sequences as they are encoded, by side.
+    """
+    omissions = [NOTHING, NOTHING]
     step = max(1, min(_ROWS, _NUMBERS // width))
-    for start in range(0, rows, step):
-        yield start, min(start + step, rows)
+    for chunk in chunks:
+        columns = _accept(config, chunk, omissions)
+        for start in range(0, len(chunk), step):
+            yield compute({k: c.slice(start, start + step) for k, c in columns.items()})
+    for side, omitted in enumerate(omissions):
+        warn_of(f"in{side}", omitted)
 
 
-def _check_ids(config: Config, chunk: Chunk) -> None:
-    """Raise `DataError` with the file and line of ids that the model does not know."""
+def _accept(config: Config, chunk: Chunk, omissions: list[Omissions]) -> dict[int, Ragged]:
+    """Return the columns of a chunk as they are encoded, by side, and count what is left out."""
+    accepted: dict[int, Ragged] = {}
     problems: list[str] = []
+<<<<<<< HEAD:src/object2vec/cli/answers.py
     for encoder in config.encoders:
         if (column := chunk.columns.get(f"in{encoder.side}")) is None:
+=======
+    for intake, column in zip(intakes(config), (chunk.in0, chunk.in1), strict=True):
+        if column is None:
+>>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
             continue
-        cut = column.truncated(encoder.max_seq_len)
-        bad = np.flatnonzero(cut.values >= encoder.vocab_size)[:MAX_PROBLEMS]
-        rows = np.searchsorted(cut.offsets, bad, side="right") - 1
-        problems += [
-            f"{chunk.where(row)}: Inconsistent vocab for in{encoder.side} found. Vocab id "
-            f'"{token}" is not less than vocab_size={encoder.vocab_size}. '
-            "Use the ids of training."
-            for row, token in zip(rows.tolist(), cut.values[bad].tolist(), strict=True)
-        ]
+        try:
+            accepted[intake.side], omitted = intake.accept(column, chunk.where)
+            omissions[intake.side] += omitted
+        except UnknownIds as err:
+            problems += err.problems
     if problems:
-        raise DataError(join_problems(problems))
+        raise DataError(join_problems(problems[:MAX_PROBLEMS]))
+    return accepted
 
 
 def _with_keys(source: Source, key: str) -> Source:
@@ -150,7 +182,7 @@ def _with_keys(source: Source, key: str) -> Source:
 
 
 def _has_bare_list(text: bytes) -> bool:
-    """Return whether a line may begin with a list; told without a pass of a pattern over it."""
+    """Return whether a line may begin with a list, without a pass of a pattern over the text."""
     after = np.frombuffer(text, np.uint8)[1:]  # (n - 1,) what follows each character
     first = after[np.frombuffer(text, np.uint8)[:-1] == _LINE_END]  # of each line but the first
     return text[:1] in _LIST_BEGINS or bool(np.isin(first, _FIRST_OF_LIST).any())

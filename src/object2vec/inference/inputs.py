@@ -1,0 +1,202 @@
+"""What an encoder takes in: the one way from given sequences to those that are encoded.
+
+Every surface (Python, command line, server, batch transform, the reader without PyTorch) passes its
+sequences through `Intake.accept`. A sequence is read up to the encoder's length and no further: ids
+beyond it may be any, and an id before it must be in the vocabulary. What is left out on the way is
+counted, so that nothing is lost in silence.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.config import Config
+from object2vec.errors import MAX_PROBLEMS, ArtifactError, DataError, join_problems
+from object2vec.objects.ragged import Ragged
+
+Floats = NDArray[np.float32]
+
+_PADDING = 0
+# What a network encodes at once: more tokens fall out of the caches, more rows out of memory.
+_BATCH_TOKENS = 1 << 16
+_BATCH_ROWS = 1 << 12
+
+_log = logging.getLogger("object2vec.inference")
+
+
+@dataclass(frozen=True, slots=True)
+class Omissions:
+    """How many sequences of one side were not read as they stood.
+
+    Parameters
+    ----------
+    truncated : int
+        Sequences of which only the first tokens were read.
+    padded : int
+        Sequences that hold the id 0, which stands for padding and was ignored.
+    empty : int
+        Sequences without a token, or with padding alone; they are embedded as zeros.
+    """
+
+    truncated: int = 0
+    padded: int = 0
+    empty: int = 0
+
+    def __add__(self, other: Omissions) -> Omissions:
+        return Omissions(
+            self.truncated + other.truncated, self.padded + other.padded, self.empty + other.empty
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.truncated or self.padded or self.empty)
+
+    def __str__(self) -> str:
+        counts = (
+            (self.truncated, "truncated"),
+            (self.padded, "with the ignored padding id 0"),
+            (self.empty, "embedded as zeros for lack of tokens"),
+        )
+        return ", ".join(f"{count} {kind}" for count, kind in counts if count)
+
+
+NOTHING = Omissions()
+
+
+def warn_of(where: str, omissions: Omissions) -> None:
+    """Log a warning if something was left out; `where` names the sequences."""
+    if omissions:
+        _log.warning("%s: of the sequences, %s.", where, omissions)
+
+
+class UnknownIds(DataError):
+    """Some ids are not in the vocabulary.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        The first of them, at least one.
+    row, position, token : int
+        Where the first one stands, and what it is.
+    """
+
+    def __init__(self, problems: Sequence[str], row: int, position: int, token: int) -> None:
+        super().__init__(join_problems(problems))
+        self.problems, self.row, self.position, self.token = problems, row, position, token
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What one encoder takes in.
+
+    Parameters
+    ----------
+    side : {0, 1}
+    vocab_size, max_seq_len : int
+    mask_padding : bool
+        Whether the id 0 is padding.
+    """
+
+    side: int
+    vocab_size: int
+    max_seq_len: int
+    mask_padding: bool
+
+    def accept(
+        self, sequences: Ragged, where: Callable[[int], str], limit: int | None = None
+    ) -> tuple[Ragged, Omissions]:
+        """Return sequences as they are encoded, and what was left out.
+
+        Parameters
+        ----------
+        sequences : Ragged of length n
+        where : callable
+            Names a row in messages.
+        limit : int, optional
+            Tokens to read of a sequence; those of training by default.
+
+        Returns
+        -------
+        sequences : Ragged of length n
+            Truncated; id 0 is still there.
+        omissions : Omissions
+
+        Raises
+        ------
+        UnknownIds
+            If an id is not below the size of the vocabulary. The first 20 are listed.
+        """
+        limit = self.max_seq_len if limit is None else limit
+        truncated = 0
+        if len(sequences.values) > limit:  # or else no sequence can be longer
+            truncated = int(np.count_nonzero(sequences.lengths > limit))
+            sequences = sequences.truncated(limit)
+        values = sequences.values
+        if len(values) and values.max() >= self.vocab_size:
+            raise self._unknown(sequences, where)
+        return sequences, self._omissions(sequences, truncated)
+
+    def _omissions(self, sequences: Ragged, truncated: int) -> Omissions:
+        values, offsets = sequences.values, sequences.offsets
+        padded = 0
+        if self.mask_padding and np.count_nonzero(values) < len(values):
+            kept_before = np.zeros(len(values) + 1, np.int64)
+            np.cumsum(values != _PADDING, out=kept_before[1:])
+            offsets = kept_before[offsets]  # (n + 1,) of what is not padding
+            padded = int(np.count_nonzero(np.diff(offsets) < sequences.lengths))
+        empty = len(sequences) - int(np.count_nonzero(offsets[1:] > offsets[:-1]))
+        return Omissions(truncated, padded, empty) if truncated or padded or empty else NOTHING
+
+    def _unknown(self, sequences: Ragged, where: Callable[[int], str]) -> UnknownIds:
+        """Return the error that names the first ids that are too large, as AWS words it."""
+        at = np.flatnonzero(sequences.values >= self.vocab_size)[:MAX_PROBLEMS]  # (k,)
+        rows = (np.searchsorted(sequences.offsets, at, side="right") - 1).tolist()
+        tokens = sequences.values[at].tolist()
+        problems = [
+            f"{where(row)}: Inconsistent vocab for in{self.side} found. Vocab id "
+            f'"{token}" is not less than vocab_size={self.vocab_size}. Use the ids of training.'
+            for row, token in zip(rows, tokens, strict=True)
+        ]
+        return UnknownIds(problems, rows[0], int(at[0] - sequences.offsets[rows[0]]), tokens[0])
+
+
+def intakes(config: Config) -> tuple[Intake, Intake]:
+    """Return what the two encoders of a model take in."""
+    first, second = (
+        Intake(encoder.side, encoder.vocab_size, encoder.max_seq_len, config.mask_padding)
+        for encoder in config.encoders
+    )
+    return first, second
+
+
+def batches_by_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of batches of similar length, each of about as many tokens as fit well.
+
+    Parameters
+    ----------
+    lengths : int64 array (n,)
+        Tokens of each row.
+
+    Yields
+    ------
+    int64 array (m,)
+    """
+    order = np.argsort(lengths, kind="stable")  # (n,)
+    tokens = np.cumsum(np.maximum(lengths[order], 1))  # (n,)
+    start = 0
+    while start < len(order):
+        used = tokens[start - 1] if start else 0
+        stop = int(np.searchsorted(tokens, used + _BATCH_TOKENS, side="right"))
+        stop = min(max(stop, start + 1), start + _BATCH_ROWS)
+        yield order[start:stop]
+        start = stop
+
+
+def diverged(what: str) -> ArtifactError:
+    """Return the error of a model that gives NaN or infinity."""
+    cure = "The model has diverged: train it again with a lower learning_rate."
+    return ArtifactError.at(what, "must be finite numbers", "nan or inf", cure)
