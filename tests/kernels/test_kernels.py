@@ -457,7 +457,8 @@ def learn(optimizer: str, storage: str, kernel: str, steps: int = 6, **settings)
     generator = np.random.default_rng(7)
     for _ in range(steps):
         sides = [Ragged.build([generator.integers(0, 12, n) for n in (1, 3, 0, 6)])] * 2
-        batch = Batch(*sides, generator.integers(0, 2, 4).astype(np.float32), None)
+        label = generator.integers(0, 2, 4).astype(np.float32)
+        batch = Batch({"in0": sides[0], "in1": sides[1], "label": label}, None)
         made.objective.loss(made.encoded(batch)).backward()
         optimizer.step()
     return {name: tensor.clone() for name, tensor in made.state_dict().items()}

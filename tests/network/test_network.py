@@ -124,7 +124,8 @@ def test_the_comparator_keeps_its_order_and_can_repeat_a_part():
 
 def gradients(network: Network, label: np.ndarray) -> dict[str, torch.Tensor]:
     """Every gradient by name; those of tables by what one step of SGD with rate 1 takes away."""
-    batch = Batch(Ragged.build(IN0), Ragged.build(IN1, "in1"), label, None)
+    columns = {"in0": Ragged.build(IN0), "in1": Ragged.build(IN1, "in1"), "label": label}
+    batch = Batch(columns, None)
     value = network.objective.loss(network.encoded(batch))
     value.backward()
     found = {name: p.grad for name, p in network.named_parameters()}
@@ -205,14 +206,20 @@ def test_padding_and_neighbours_change_nothing(encoder):
     assert (together[empty] == 0).all()
 
 
-def test_initial_weights_are_xavier_with_zero_biases_and_follow_the_seed():
-    settings = {"enc0_max_seq_len": 6, "enc0_vocab_size": 500, "enc_dim": 40, "mlp_dim": 30}
+@pytest.mark.parametrize("family", ["pooled_embedding", "hcnn", "bilstm"])
+def test_initial_weights_are_xavier_with_zero_biases_and_follow_the_seed(family):
+    settings = {
+        "enc0_max_seq_len": 6, "enc0_vocab_size": 500, "enc_dim": 40, "mlp_dim": 30,
+        "enc0_network": family, "enc0_token_embedding_dim": 20,
+    }  # fmt: skip
     network = Network(Config.build(settings), kernel_for("reference", "cpu"))
     draws = []
     for seed in (1, 1, 2):
         network.initialize(torch.Generator().manual_seed(seed))
         draws.append({name: t.clone() for name, t in network.state_dict().items()})
     first, again, other = draws
+    biases = {"pooled_embedding": 3, "hcnn": 11, "bilstm": 11}[family]
+    assert sum("bias" in name for name in first) == biases
     for name, tensor in first.items():
         assert torch.equal(tensor, again[name]), name
         if "bias" in name:
