@@ -22,9 +22,9 @@ def similarities(queries, candidates, similarity):
 
 
 def oracle(scores, target):
-    """Mean place among equals, rounded up, by scipy's rankdata."""
-    places = np.stack([rankdata(-row, method="average") for row in np.round(scores, 9)])
-    return np.ceil(places[np.arange(len(target)), target]).astype(int)
+    """Mean rank among equals, rounded up, by scipy's rankdata."""
+    mean_ranks = np.stack([rankdata(-row, method="average") for row in np.round(scores, 9)])
+    return np.ceil(mean_ranks[np.arange(len(target)), target]).astype(int)
 
 
 @pytest.fixture(params=[(3, 4), (64, 128)], ids=["small blocks", "one block"])
@@ -78,7 +78,7 @@ def test_a_query_with_its_own_candidate_ranks_it_among_all(vectors, similarity):
         ([[0, 0], [0, 0], [0, 0], [0, 0]], 3),
     ],
 )
-def test_equals_share_their_mean_place_rounded_up(candidates, rank):
+def test_equals_share_their_mean_rank_rounded_up(candidates, rank):
     assert ranks([[1.0, 0.0]], candidates, [0]).tolist() == [rank]
 
 
@@ -118,10 +118,43 @@ def test_nearest_are_those_of_a_full_sort(vectors, similarity, k):
 
 
 @pytest.mark.usefixtures("blocks")
-def test_equally_near_candidates_come_by_their_index():
-    indices, scores = nearest([[1.0]], np.full((9, 1), 2.0), 9, similarity="dot")
-    assert indices.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 8]]
-    assert scores.tolist() == [[2.0] * 9]
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("k", [1, 3, 17, 40])
+def test_equally_near_candidates_come_by_their_index(k, similarity):
+    candidates = np.full((40, 2), 2.0)
+    candidates[[4, 22]], candidates[[7, 31]] = [3.0, 3.0], [0.0, 1.0]
+    indices, scores = nearest([[3.0, 3.0]] * 5, candidates, k, similarity=similarity)
+    expected = np.round(similarities([[3.0, 3.0]], candidates, similarity)[0], 9)
+    order = np.lexsort((np.arange(40), -expected))[:k]
+    if similarity != "cosine":  # which may see two lengths of one direction as different
+        assert indices.tolist() == [order.tolist()] * 5
+    np.testing.assert_allclose(scores, [expected[order]] * 5, atol=1e-9)
+
+
+@pytest.mark.parametrize("k", range(1, 8))
+def test_the_top_of_few_different_scores_is_that_of_a_stable_sort(k):
+    scores = np.random.default_rng(k).integers(0, 4, (300, 7)).astype(float)
+    indices = np.broadcast_to(np.arange(7), scores.shape)
+    expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    best, found = retrieval._top(scores, indices, k)
+    assert found.tolist() == expected.tolist()
+    assert best.tolist() == np.take_along_axis(scores, expected, axis=1).tolist()
+
+
+@pytest.mark.usefixtures("blocks")
+def test_a_vector_is_at_no_distance_from_itself():
+    vectors = np.random.default_rng(5).normal(size=(60, 99)).astype(np.float32)
+    indices, scores = nearest(vectors, vectors, 1, similarity="euclidean")
+    assert indices[:, 0].tolist() == list(range(60))
+    np.testing.assert_allclose(scores, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_cosine_does_not_see_lengths(vectors, scale):
+    queries, candidates, target = vectors
+    _, scores = nearest(queries * scale, candidates * scale, 4)
+    np.testing.assert_allclose(scores, nearest(queries, candidates, 4)[1], atol=1e-6)
+    assert (ranks(queries * scale, candidates, target) == ranks(queries, candidates, target)).all()
 
 
 def test_nearest_gives_all_if_there_are_fewer():
@@ -155,7 +188,7 @@ def test_metrics_are_what_their_names_say():
     ]
 
 
-NAN = np.array([[np.nan, 0.0]])
+NAN = np.array([[1.0, 2.0], [3.0, np.nan]])
 
 
 @pytest.mark.parametrize(
@@ -196,9 +229,9 @@ NAN = np.array([[np.nan, 0.0]])
             lambda: nearest(np.eye(2), np.eye(2), 1, similarity="manhattan"),
             r"similarity: must be one of \('cosine', 'dot', 'euclidean'\); got 'manhattan'",
         ),
-        (lambda: ranks(NAN, np.eye(2), [0]), r"queries: must be finite; got 'inf or nan'\. Has"),
+        (lambda: ranks(NAN, np.eye(2), [0, 1]), r"queries: must be finite; got 'inf or nan'\. Has"),
         (lambda: ranks(np.eye(2)[:1], NAN, [0]), r"candidates: must be finite"),
-        (lambda: ranks(np.eye(2)[:1], np.eye(2), own=NAN), r"candidates: must be finite"),
+        (lambda: ranks(np.eye(2), np.eye(2), own=NAN), r"candidates: must be finite"),
         (lambda: retrieval_metrics([]), r"ranks: must hold at least one rank; got 'none'\. Add"),
     ],
 )

@@ -34,7 +34,7 @@ def ranks(
     own: Any = None,
     similarity: Similarity = "cosine",
 ) -> NDArray[np.int64]:
-    """Return at which place each query finds its right candidate; 1 is best.
+    """Return the rank at which each query finds its right candidate; 1 is best.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def ranks(
     -------
     int64 array of shape (n,)
         1 + the candidates that are more similar + half of those just as similar, rounded up: the
-        mean place among equals, so a model that cannot tell candidates apart ranks in the middle.
+        mean rank among equals, so a model that cannot tell candidates apart ranks in the middle.
 
     Raises
     ------
@@ -248,11 +248,16 @@ def _lift(vectors: NDArray[Any], similarity: Similarity, role: str) -> Floats:
 
 
 def _top(scores: Floats, indices: NDArray[np.int64], k: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the k largest of each row of scores (m, b) and their indices, best first, (m, k)."""
+    """Return the k largest of each row of scores (m, b) and their indices, best first, (m, k).
+
+    Equals come by their index; in each row those of one score must already do so.
+    """
     if scores.shape[1] > k:
         kept = np.argpartition(-scores, k - 1, axis=1)[:, :k]  # (m, k)
-        scores = np.take_along_axis(scores, kept, axis=1)
-        indices = np.take_along_axis(indices, kept, axis=1)
-    order = np.lexsort((indices, -scores), axis=1)  # (m, k) equals by index
+        last = np.take_along_axis(scores, kept[:, -1:], axis=1)  # (m, 1)
+        tied = np.flatnonzero(np.count_nonzero(scores >= last, axis=1) > k)  # rows with a choice
+        kept[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :k]
+        scores, indices = (np.take_along_axis(each, kept, axis=1) for each in (scores, indices))
+    order = np.lexsort((indices, -scores), axis=1)  # (m, k)
     top_scores: Floats = np.take_along_axis(scores, order, axis=1)
     return top_scores, np.take_along_axis(indices, order, axis=1)
