@@ -35,8 +35,9 @@ from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import check_channel
+from object2vec.reporting import LogFormat
 from object2vec.reporting.events import Reporter
-from object2vec.reporting.reporters import LogFormat, reporter
+from object2vec.reporting.reporters import reporter
 from object2vec.training.loop import score
 from object2vec.training.options import Channels, Habits, checkpoint_habits
 from object2vec.training.run import Run

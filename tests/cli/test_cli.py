@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from object2vec import Object2Vec
 from object2vec.cli import main
-from object2vec.cli.commands import _repeat_options
+from object2vec.cli.options import _repeat_options
 from object2vec.cli.output import json_lines
 from object2vec.config.page import markdown
 from object2vec.config.table import HYPERPARAMETERS
@@ -201,7 +201,11 @@ WRONG = [
     ("evaluate model", 2, r"Missing argument 'FILE\.\.\.'"),
     (BASE + "--set enc_dim", 2, r"--set: must be NAME=VALUE; got 'enc_dim'\. Write for example"),
     (BASE + "--set =3", 2, r"--set: must be NAME=VALUE; got '=3'\."),
-    (BASE + "--config no.json", 2, r"no\.json: must be a readable JSON file; got 'No such file"),
+    (
+        BASE + "--config no.json",
+        2,
+        r"no\.json: must be a readable file; got 'No such .*\. Check the",
+    ),
     (BASE + "--config bad.json", 2, r"bad\.json: must be a readable JSON file; got 'Expecting"),
     (BASE + "--config list.json", 2, r"list\.json: must hold one JSON object; got \[1\]\."),
     (BASE, 2, r"2 problems:\n  enc0_max_seq_len: is required .*\n  enc0_vocab_size: is required"),
@@ -369,6 +373,14 @@ def test_a_finished_run_has_nothing_to_resume(place, capsys, monkeypatch):
     monkeypatch.setattr(Loop, "run", None)
     assert main([*TRAIN, "--resume"]) == 0
     assert capsys.readouterr().err == "model is finished; there is nothing to do.\n"
+
+
+def test_half_a_model_is_not_called_finished(fresh, capsys, monkeypatch):
+    monkeypatch.setattr(Loop, "run", None)
+    (fresh / "model").mkdir()
+    (fresh / "model" / "model.safetensors").write_bytes(b"half")
+    assert main([*TRAIN, "--resume"]) == 2
+    assert "--out: must not exist yet; got 'model'" in capsys.readouterr().err
 
 
 def test_resume_without_a_checkpoint_starts_afresh(world, fresh, capsys):

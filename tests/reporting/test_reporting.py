@@ -17,12 +17,12 @@ from object2vec.config import Config, Note
 from object2vec.devices import peak_memory_bytes
 from object2vec.errors import ConfigError, StorageError
 from object2vec.objectives import metrics_by_name
-from object2vec.reporting import events
+from object2vec.reporting import LOG_FORMATS, events
 from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
 from object2vec.reporting.json import JsonReporter, MetricsFile
 from object2vec.reporting.live import RichReporter
 from object2vec.reporting.plain import PlainReporter
-from object2vec.reporting.reporters import LOG_FORMATS, reporter
+from object2vec.reporting.reporters import reporter
 from object2vec.training.early_stopping import EarlyStopping
 
 MSE = metrics_by_name()["mean_squared_error"]

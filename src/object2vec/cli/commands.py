@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from object2vec.cli.options import (
+    AsJson,
+    Auxiliary,
+    Channel,
+    CheckpointEvery,
+    Checkpoints,
+    Command,
+    ConfigFile,
+    Device,
+    Files,
+    Host,
+    Inputs,
+    ManyValues,
+    Model,
+    ModelOut,
+    Out,
+    Overwrite,
+    Resume,
+    RowFormat,
+    Settings,
+    ShownLog,
+    Side,
+    Test,
+    Train,
+    Validation,
+)
 from object2vec.cli.streams import say
 
 app = typer.Typer(
@@ -19,114 +43,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
-Inputs = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[FILE]...", hidden=True),
-]
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
-Out = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Write here, not to standard output."),
-]
-Device = Annotated[
-    str | None,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N; as in training by default."),
-]
-ConfigFile = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="JSON object of hyperparameters; SageMaker's hyperparameters.json is one.",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A hyperparameter; goes before --config.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-LogFormat = Literal["rich", "plain", "sagemaker", "json"]
-Side = Literal["in0", "in1"]
-RowFormat = Literal["jsonl", "npy", "arrow"]
-Channel = Literal["train", "validation", "test"]
-
-
-class _Command(TyperCommand):
-    """Shows its arguments in the usage line alone; the text of the help says what they are."""
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words after the command's name."""
-        arguments = [p.metavar or "" for p in self.params if p.param_type_name == "argument"]
-        return [*arguments, "[OPTIONS]"]
-
-
-class _ManyValues(_Command):
-    """Reads ``--train a b`` as ``--train a --train b``, so that the shell may fill in names."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, spread."""
-        return super().parse_args(ctx, list(_repeat_options(args)))
-
-
-def _repeat_options(args: Sequence[str]) -> Iterator[str]:
-    """Yield arguments with the option repeated before each of its values after the first."""
-    option, has_value = "", False
-    for arg in args:
-        if arg.startswith("-") and arg != "-":
-            option, has_value = arg if arg in _MANY else "", False
-        else:
-            if option and has_value:
-                yield option
-            has_value = True
-        yield arg
-
-
-_MANY = {"--train", "--validation", "--test", "--set"}
-
-
-def _channel(help_text: str) -> Any:
-    return typer.Option(metavar="FILE...", help=help_text, show_default=False)
-
-
-Train = Annotated[list[str], _channel("Pairs to learn from.")]
-Validation = Annotated[list[str] | None, _channel("Pairs that choose the best epoch.")]
-Test = Annotated[list[str] | None, _channel("Pairs to score at the end.")]
-ModelOut = Annotated[
-    str, typer.Option(metavar="MODEL", help="Folder or URL to write the model to.")
-]
-Auxiliary = Annotated[
-    str | None,
-    typer.Option(metavar="DIR", help="Folder or URL of vocabularies and pretrained vectors."),
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace MODEL and checkpoints that are there.")
-]
-Checkpoints = Annotated[
-    str | None,
-    typer.Option(metavar="DIR", help="Folder for checkpoints.  [default: MODEL.checkpoint]"),
-]
-CheckpointEvery = Annotated[
-    str, typer.Option(metavar="INTERVAL", help="Batches, or a time such as 30s, 10m or 1h.")
-]
-ChosenLogFormat = Annotated[
-    LogFormat | None,
-    typer.Option(
-        metavar="FORMAT",
-        help="rich, plain, sagemaker or json.  [default: rich on a terminal, else plain]",
-    ),
-]
-Host = Annotated[
-    str, typer.Option(metavar="NAME", help="Name in the lines of the sagemaker format.")
-]
 
 
 def _print_version(is_asked: bool) -> None:
@@ -153,7 +69,7 @@ def start(version: Version = False, debug: Debug = False) -> None:
     """  # `main` takes --debug from the arguments; here it stands for the help
 
 
-@app.command(cls=_ManyValues)
+@app.command(cls=ManyValues)
 def train(
     train: Train,
     out: ModelOut,
@@ -166,7 +82,7 @@ def train(
     overwrite: Overwrite = False,
     checkpoints: Checkpoints = None,
     checkpoint_every: CheckpointEvery = "10m",
-    log_format: ChosenLogFormat = None,
+    log_format: ShownLog = None,
     host: Host = "algo-1",
 ) -> None:
     """Train a model on pairs and save it.
@@ -178,12 +94,12 @@ def train(
     very same model.
     """
     from object2vec.cli.settings import read_hyperparameters
-    from object2vec.cli.training import Channels, Places, checkpoint_place, run
+    from object2vec.cli.training import Channels, Locations, checkpoint_folder, run
 
     run(
         read_hyperparameters(config, settings or []),
         Channels(train=train, validation=validation or None, test=test or None),
-        Places(out, checkpoint_place(checkpoints, out), auxiliary),
+        Locations(out, checkpoint_folder(checkpoints, out), auxiliary),
         resume=resume,
         overwrite=overwrite,
         checkpoint_every=checkpoint_every,
@@ -192,7 +108,7 @@ def train(
     )
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def encode(
     model: Model,
     side: Annotated[Side, typer.Option(metavar="in0|in1", help="Which encoder to use.")],
@@ -214,7 +130,7 @@ def encode(
     encode(model, int(side == "in1"), files or ["-"], row_format, out, device)
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def predict(model: Model, files: Inputs = None, out: Out = None, device: Device = None) -> None:
     """Score pairs with a saved model.
 
@@ -227,7 +143,7 @@ def predict(model: Model, files: Inputs = None, out: Out = None, device: Device 
     predict(model, files or ["-"], out, device)
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def evaluate(
     model: Model,
     files: Files,
@@ -246,7 +162,7 @@ def evaluate(
     say(evaluate(model, files, compat_metrics or None, device))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def check(
     files: Files,
     config: ConfigFile = None,
@@ -266,7 +182,7 @@ def check(
     say(check(files, config, settings or [], channel))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def hyperparameters(
     name: Annotated[
         str | None,
@@ -286,7 +202,7 @@ def hyperparameters(
     say(hyperparameters(name, as_json=as_json, as_markdown=markdown))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def info(model: Model, as_json: AsJson = False) -> None:
     """Print what a saved model is made of.
 
@@ -297,7 +213,7 @@ def info(model: Model, as_json: AsJson = False) -> None:
     say(info(model, as_json=as_json))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove what is cached.")] = False,
 ) -> None:
@@ -307,7 +223,7 @@ def cache(
     say(cache(clear=clear))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def demo(
     out: Annotated[
         Path | None,
@@ -316,7 +232,7 @@ def demo(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model that is there.")
     ] = False,
-    log_format: ChosenLogFormat = None,
+    log_format: ShownLog = None,
 ) -> None:
     """Train on real data that come with the package."""
     from object2vec.examples.demo import run

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from object2vec.cli.commands import Device, _Command, app
+from object2vec.cli.commands import app
+from object2vec.cli.options import Command, Device
 
 __all__ = ["app"]
 
@@ -52,7 +53,7 @@ AnswerAgain = Annotated[
 ]
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def serve(
     model: Model, host: Address = "127.0.0.1", port: Port = 8080, log_level: LogLevel = "info"
 ) -> None:
@@ -66,7 +67,7 @@ def serve(
     raise typer.Exit(run(model, host=host, port=port, log_level=log_level))
 
 
-@app.command(cls=_Command)
+@app.command(cls=Command)
 def transform(
     model: Model,
     files: Inputs,
@@ -104,7 +105,7 @@ def transform(
         raise DataError(f"{len(report.failed)} of {count} files failed:\n{listed}")
 
 
-@sagemaker.command(cls=_Command)
+@sagemaker.command(cls=Command)
 def train() -> None:
     """Run the training job that /opt/ml describes.
 
@@ -116,7 +117,7 @@ def train() -> None:
     raise typer.Exit(train_container(Layout.of(os.environ).base, os.environ))
 
 
-@sagemaker.command("serve", cls=_Command)
+@sagemaker.command("serve", cls=Command)
 def serve_model() -> None:
     """Serve the model in /opt/ml/model on port 8080.
 

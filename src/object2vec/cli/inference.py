@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from object2vec.cli.output import Floats, RowFormat, write_rows
+from object2vec.cli.options import RowFormat
+from object2vec.cli.output import Floats, write_rows
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, list_sources, read_blocks

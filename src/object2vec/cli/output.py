@@ -11,17 +11,17 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.cli.options import RowFormat
 from object2vec.errors import StorageError
 from object2vec.files.remote import is_url, write_object
 from object2vec.files.whole import space_ahead, storage_problem, whole_file
 
 Floats = NDArray[np.float32]
-RowFormat = Literal["jsonl", "npy", "arrow"]
 
 # Opened by these names, a file that a shell appends to would be emptied or replaced.
 _STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")

@@ -9,6 +9,8 @@ from typing import Any
 from object2vec.errors import ConfigError
 from object2vec.files.remote import read_bytes
 
+_EXAMPLE = 'Write for example {"enc_dim": 64}.'
+
 
 def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[str, Any]:
     """Return the hyperparameters of a file with those of the command line put over them.
@@ -39,11 +41,12 @@ def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[st
 def _read_object(path: str) -> dict[str, Any]:
     try:
         values = json.loads(read_bytes(path).decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as err:
-        got = (err.strerror if isinstance(err, OSError) else None) or str(err)
-        cure = 'Write for example {"enc_dim": 64}.'
-        raise ConfigError.at(path, "must be a readable JSON file", got, cure) from err
+    except OSError as err:
+        cure = "Check the name and the folder you are in."
+        got = err.strerror or str(err)
+        raise ConfigError.at(path, "must be a readable file", got, cure) from err
+    except (ValueError, RecursionError) as err:
+        raise ConfigError.at(path, "must be a readable JSON file", str(err), _EXAMPLE) from err
     if not isinstance(values, dict):
-        cure = 'Write for example {"enc_dim": 64}.'
-        raise ConfigError.at(path, "must hold one JSON object", values, cure)
+        raise ConfigError.at(path, "must hold one JSON object", values, _EXAMPLE)
     return values

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
+from object2vec.artifact.location import MARK
 from object2vec.config import Config
 from object2vec.errors import ConfigError, Interrupted
 from object2vec.files.remote import exists, is_url, join
 from object2vec.files.sources import list_sources
-from object2vec.reporting.reporters import LogFormat, reporter
+from object2vec.reporting import LogFormat
+from object2vec.reporting.reporters import reporter
 from object2vec.training.checkpoint import CheckpointFolder, Interval
 
 _log = logging.getLogger("object2vec.cli")
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """The folders of a run, or their URLs: its model, its checkpoints, the auxiliary files."""
 
     model: str
@@ -28,7 +30,7 @@ class Places:
     auxiliary: str | None
 
 
-def checkpoint_place(given: str | None, model: str) -> Path:
+def checkpoint_folder(given: str | None, model: str) -> Path:
     """Return the folder for checkpoints: MODEL.checkpoint by default, of a URL in this folder.
 
     Raises
@@ -56,7 +58,7 @@ class Channels(TypedDict):
 def run(
     hyperparameters: Mapping[str, Any],
     channels: Channels,
-    places: Places,
+    locations: Locations,
     *,
     resume: bool,
     overwrite: bool,
@@ -78,8 +80,8 @@ def run(
     Config.build(hyperparameters)  # what is wrong is told before torch is imported
     Interval.parse(checkpoint_every)
     list_sources([*channels["train"], *(channels["validation"] or ()), *(channels["test"] or ())])
-    if _is_finished(places, resume=resume, overwrite=overwrite):
-        _log.info("%s is finished; there is nothing to do.", places.model)
+    if _is_finished(locations, resume=resume, overwrite=overwrite):
+        _log.info("%s is finished; there is nothing to do.", locations.model)
         return
     from object2vec.model import Object2Vec
 
@@ -90,11 +92,11 @@ def run(
     try:
         Object2Vec(**hyperparameters).fit(
             **channels,
-            auxiliary=places.auxiliary,
-            checkpoints=places.checkpoints,
+            auxiliary=locations.auxiliary,
+            checkpoints=locations.checkpoints,
             checkpoint_every=checkpoint_every,
             resume=resume,
-            save_to=places.model,
+            save_to=locations.model,
             overwrite=overwrite,
             reporters=[show],
         )
@@ -111,7 +113,7 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps({"event": "log", "level": level, "text": text})
 
 
-def _is_finished(places: Places, *, resume: bool, overwrite: bool) -> bool:
+def _is_finished(locations: Locations, *, resume: bool, overwrite: bool) -> bool:
     """Say whether there is nothing to do; refuse to touch what an earlier run has left.
 
     Raises
@@ -119,25 +121,25 @@ def _is_finished(places: Places, *, resume: bool, overwrite: bool) -> bool:
     ConfigError
         If the model or checkpoints are there, and the options do not say what to do with them.
     """
-    has_model = exists(places.model)
-    has_checkpoint = CheckpointFolder(places.checkpoints).latest() is not None
+    has_model = exists(locations.model)
+    has_checkpoint = CheckpointFolder(locations.checkpoints).latest() is not None
     if resume and not has_checkpoint and not has_model:
-        _log.info("There is no checkpoint in %s: starting afresh.", places.checkpoints)
+        _log.info("There is no checkpoint in %s: starting afresh.", locations.checkpoints)
     if overwrite:
         return False
     if has_model:
-        if resume and not has_checkpoint and exists(join(places.model, "config.json")):
+        if resume and not has_checkpoint and exists(join(locations.model, MARK)):
             return True
-        unfinished = f" beside unfinished work in {places.checkpoints}" if has_checkpoint else ""
+        unfinished = f" beside unfinished work in {locations.checkpoints}" if has_checkpoint else ""
         cure = "Name another folder, or replace what is there with --overwrite."
         if resume and has_checkpoint:
             cure = "Finish that work and replace the model with --resume --overwrite."
-        raise ConfigError.at("--out", "must not exist yet", f"{places.model}{unfinished}", cure)
+        raise ConfigError.at("--out", "must not exist yet", f"{locations.model}{unfinished}", cure)
     if has_checkpoint and not resume:
         raise ConfigError.at(
             "--checkpoints",
             "must hold no checkpoint of an earlier run",
-            str(places.checkpoints),
+            str(locations.checkpoints),
             "Go on from it with --resume, or start afresh with --overwrite.",
         )
     return False

@@ -257,7 +257,8 @@ def _top(scores: Floats, indices: NDArray[np.int64], k: int) -> tuple[Floats, ND
         last = np.take_along_axis(scores, kept[:, -1:], axis=1)  # (m, 1)
         tied = np.flatnonzero(np.count_nonzero(scores >= last, axis=1) > k)  # rows with a choice
         kept[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :k]
-        scores, indices = (np.take_along_axis(each, kept, axis=1) for each in (scores, indices))
+        scores = np.take_along_axis(scores, kept, axis=1)
+        indices = np.take_along_axis(indices, kept, axis=1)
     order = np.lexsort((indices, -scores), axis=1)  # (m, k)
     top_scores: Floats = np.take_along_axis(scores, order, axis=1)
     return top_scores, np.take_along_axis(indices, order, axis=1)

@@ -23,7 +23,7 @@ from object2vec.examples.wordnet import NEGATIVES, Task, read_wordnet, words
 
 if TYPE_CHECKING:
     from object2vec.model import Object2Vec
-    from object2vec.reporting.reporters import LogFormat
+    from object2vec.reporting import LogFormat
 
 HYPERPARAMETERS: dict[str, Any] = {
     "enc0_network": "pooled_embedding",

@@ -6,16 +6,14 @@ import io
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal, TextIO, get_args
+from typing import Any, TextIO
 
 from object2vec.errors import ConfigError
+from object2vec.reporting import LOG_FORMATS, LogFormat
 from object2vec.reporting.aws_log import SageMakerReporter
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.json import JsonReporter
 from object2vec.reporting.plain import PlainReporter
-
-LogFormat = Literal["rich", "plain", "sagemaker", "json"]
-LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 
 class _Nowhere(io.StringIO):
