@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 import tarfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import fsspec
 import pytest
+import torch
+from safetensors.torch import save
 
 import object2vec.artifact
-from object2vec.artifact import MARK, MODEL_FILES, open_model
+from object2vec.artifact import MARK, MODEL_FILES, check_target, open_model
 from object2vec.cli import main
-from object2vec.errors import ArtifactError
+from object2vec.errors import ArtifactError, StorageError
+from object2vec.files.remote import join, names_in, read_bytes
 from object2vec.inference.pooled import open_pooled
 from object2vec.inference.transform import transform
 from object2vec.model import Object2Vec
@@ -104,3 +111,193 @@ def test_what_is_not_there_is_said_once_for_all(where, tmp_path, monkeypatch, ca
     for command in (["info"], ["serve"], ["encode", "records.jsonl", "--side", "in0"]):
         assert main([command[0], where, *command[1:]]) == 1
         assert f"Error: {where}: must be a model folder; got" in capsys.readouterr().err
+
+
+# ---- what may be replaced
+
+
+def names(location: str | Path) -> set[str]:
+    return set(names_in(location))
+
+
+@pytest.fixture(params=["folder", "url"])
+def target(request, tmp_path):
+    """Where models are saved, and a function that puts a file there."""
+    if request.param == "folder":
+        target = tmp_path / "model"
+
+        def put(name: str, content: bytes) -> None:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(content)
+
+        yield target, put
+        return
+    store = fsspec.filesystem("memory")
+    yield (
+        "memory://bucket/model",
+        lambda name, content: store.pipe(f"/bucket/model/{name}", content),
+    )
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
+
+
+OTHERS = save({"a": torch.zeros(2)}, metadata={"format": "pt"})
+FOREIGN = {
+    "notes": {"notes.txt": b"mine"},
+    "data": {"train.jsonl": b"{}", "README.md": b"# Project"},
+    "a folder": {"sub/notes.txt": b"mine"},
+    "a page": {"README.md": b"# Project"},
+    "a model of another library": {"config.json": b'{"format": "x"}', "model.safetensors": OTHERS},
+    "a damaged model of another one": {"config.json": b"[", "model.safetensors": b"\xff" * 20},
+    "settings": {"config.json": b"[1]"},
+}
+
+
+@pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
+def test_nothing_but_a_model_is_replaced(files, model, target, tmp_path, capsys, monkeypatch):
+    location, put = target
+    for name, content in files.items():
+        put(name, content)
+    before = names(location)
+    text = "must hold an object2vec model and nothing else to be replaced"
+    data = tmp_path / "train.jsonl"
+    data.write_text("".join(json.dumps(record) + "\n" for record in RECORDS))
+    config = tmp_path / "hyperparameters.json"
+    config.write_text(json.dumps(SETTINGS))
+    with pytest.raises(StorageError, match=text):
+        model.save(location, overwrite=True)
+    with pytest.raises(StorageError, match=text):
+        Object2Vec(**SETTINGS).fit("not/read/before", save_to=location, overwrite=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--train", str(data), "--config", str(config), "--out", str(location),
+                 "--overwrite"]) == 1  # fmt: skip
+    assert text in capsys.readouterr().err
+    assert names(location) == before
+    for name, content in files.items():
+        assert read_bytes(join(location, name)) == content
+
+
+def test_what_lies_beside_a_model_keeps_it_from_being_replaced(model, target):
+    location, put = target
+    model.save(location)
+    put("notes.txt", b"mine")
+    with pytest.raises(StorageError, match=r"nothing else to be replaced; got \['notes\.txt'\]"):
+        model.save(location, overwrite=True)
+    assert read_bytes(join(location, "notes.txt")) == b"mine"
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_model_without_its_mark_or_with_damage_can_be_replaced(name, model, target):
+    location, put = target
+    model.save(location)
+    put(name, b"{")
+    check_target(location, replace=True)
+    model.save(location, overwrite=True)
+    Object2Vec.load(location)
+
+
+def test_an_empty_folder_can_be_replaced(model, tmp_path):
+    (tmp_path / "model").mkdir(mode=0o750)
+    with pytest.raises(StorageError, match="must not exist yet; got 'a folder'"):
+        model.save(tmp_path / "model")
+    model.save(tmp_path / "model", overwrite=True)
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_file_is_never_replaced_by_a_model(model, tmp_path):
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(StorageError, match=r"to be replaced; got \['model'\]"):
+        model.save(tmp_path / "model", overwrite=True)
+    assert (tmp_path / "model").read_text() == "mine"
+
+
+# ---- before and after failures
+
+
+def test_a_target_that_cannot_be_written_is_seen_before_anything_is_read(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    model = Object2Vec(**SETTINGS)
+    with pytest.raises(StorageError, match=r"file/model: must be writable, .*Not a directory"):
+        model.fit("not/read/before", save_to=tmp_path / "file" / "model")
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", Mock(side_effect=OSError))
+    with pytest.raises(StorageError, match="memory://bucket/model: must be reachable"):
+        model.fit("not/read/before", save_to="memory://bucket/model")
+
+
+def test_to_try_a_target_leaves_nothing_there(target, model):
+    location, _ = target
+    check_target(location)
+    assert names(location) == set()
+    model.save(location)
+    before = names(location)
+    check_target(location, replace=True)
+    assert names(location) == before
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_upload_that_fails_after_any_step_leaves_no_mixture(is_there, model, monkeypatch):
+    store = fsspec.filesystem("memory")
+    old = Object2Vec(**SETTINGS | {"seed": 2}).fit(RECORDS)
+    location, expected = "memory://bucket/model", [each.encode(in0=[[1]]) for each in (old, model)]
+    for steps in itertools.count():
+        store.store.clear()
+        if is_there:
+            old.save(location)
+        with monkeypatch.context() as patch:
+            calls = fail_after(patch, type(store), ("rm_file", "put_file"), steps)
+            with contextlib.suppress(StorageError):
+                model.save(location, overwrite=is_there)
+                break
+        try:
+            found = Object2Vec.load(location).encode(in0=[[1]])
+        except ArtifactError:
+            found = None
+        assert found is None or (steps == 0 and is_there and (found == expected[0]).all())
+        model.save(location, overwrite=steps == 0 and is_there)  # what is left is no model
+        assert (Object2Vec.load(location).encode(in0=[[1]]) == expected[1]).all()
+    assert len(calls) == steps == (10 if is_there else 6)
+    store.store.clear()
+
+
+def fail_after(
+    patch: pytest.MonkeyPatch, owner: type, methods: tuple[str, ...], steps: int
+) -> list:
+    """Let calls of these methods fail once so many have been made; return the calls."""
+    calls: list[str] = []
+
+    def failing(name: str):
+        method = getattr(owner, name)
+
+        def call(self, *args, **kwargs):
+            if len(calls) == steps:
+                raise ConnectionError("gone")
+            calls.append(name)
+            return method(self, *args, **kwargs)
+
+        return call
+
+    for name in methods:
+        patch.setattr(owner, name, failing(name))
+    return calls
+
+
+def test_a_vocabulary_with_half_a_surrogate_pair_is_saved(tmp_path):
+    (tmp_path / "v.json").write_text('{"a": 1, "\\ud83d": 2, "é": 3}')
+    model = Object2Vec(**SETTINGS, enc0_vocab_file="v.json")
+    model.fit(RECORDS, auxiliary=tmp_path, save_to=tmp_path / "model")
+    assert Object2Vec.load(tmp_path / "model").vocabularies[0] == {"a": 1, "\ud83d": 2, "é": 3}
+    assert "é" in (tmp_path / "model" / "vocab0.json").read_text(encoding="utf-8")
+
+
+def test_the_mode_of_a_model_is_what_the_umask_allows(model, tmp_path):
+    before = os.umask(0o077)
+    try:
+        model.save(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o600}
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o700
+    (tmp_path / "model").chmod(0o750)
+    model.save(tmp_path / "model", overwrite=True)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o600}
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o750

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from object2vec.cli.output import json_lines
 from object2vec.config.page import markdown
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import Interrupted
+from object2vec.files.whole import TEMPORARY_PREFIX
 from object2vec.inference.pooled import PooledReader
 from object2vec.training.checkpoint import CheckpointFolder
 from object2vec.training.loop import Loop
@@ -476,6 +478,22 @@ def test_checkpoints_go_where_they_are_asked_for_and_as_often(fresh, capsys):
     assert list((fresh / "deep").iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_a_signal_ends_leaves_no_temporary_file(place, number):
+    with subprocess.Popen(
+        [sys.executable, "-m", "object2vec", "encode", "model", "--side", "in0", "--out", "v"],
+        stdin=subprocess.PIPE,
+    ) as process:
+        before, deadline = set(place.iterdir()), time.monotonic() + 60
+        while set(place.iterdir()) <= before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (work,) = set(place.iterdir()) - before
+        assert work.name.startswith(TEMPORARY_PREFIX)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    assert set(place.iterdir()) == before
+
+
 def test_python_is_refused_what_the_command_line_is(world, fresh, stop_at):
     stop_at(signal.SIGTERM, 2)
     with pytest.raises(Interrupted, match=r"Go on from run/step-000000002 with resume\."):
@@ -483,7 +501,7 @@ def test_python_is_refused_what_the_command_line_is(world, fresh, stop_at):
     stop_at(signal.SIGTERM, 0)
     with pytest.raises(OSError, match=r"run: must hold no checkpoint of an earlier run; got .*2'"):
         Object2Vec(**HYPER).fit("train.jsonl", checkpoints="run")
-    with pytest.raises(OSError, match=r"hp\.json: must not exist yet; got 'a file or folder'"):
+    with pytest.raises(OSError, match=r"hp\.json: must not exist yet; got 'a file'"):
         Object2Vec(**HYPER).fit("train.jsonl", save_to="hp.json")
     model = Object2Vec(**HYPER).fit(
         "train.jsonl", validation="train.jsonl", checkpoints="run", save_to="m", overwrite=True
@@ -527,7 +545,7 @@ def test_a_full_disk_leaves_the_checkpoint(fresh, capsys, stop_at):
     assert code == 1
     assert re.search(
         r"Error: model\.checkpoint.*: must be writable, with space left; got .*File too large.*\. "
-        r"Free space or choose another place; what stood there before is unchanged\.\n$",
+        r"Free space or choose another path; what stood there before is unchanged\.\n$",
         capsys.readouterr().err,
     )
     assert [path.name for path in (fresh / "model.checkpoint").glob("step-*")] == ["step-000000003"]
@@ -545,7 +563,7 @@ def test_a_read_only_folder_is_said(fresh, capsys):
 def test_a_place_that_cannot_be_is_said(fresh, capsys):
     assert main([*TRAIN, "--out", "hp.json/model"]) == 1
     assert re.search(
-        r"Error: hp\.json/model\.checkpoint: must be writable, .*'Not a directory'",
+        r"Error: hp\.json/model: must be writable, .*'Not a directory'",
         capsys.readouterr().err,
     )
 

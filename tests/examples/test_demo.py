@@ -60,7 +60,7 @@ def test_without_a_folder_the_model_lies_in_a_temporary_one(tmp_path, capsys, mo
 
 @pytest.mark.usefixtures("quick")
 def test_what_stands_in_the_folder_is_replaced_only_if_told_to(tmp_path, capsys):
-    with pytest.raises(StorageError, match=r"must not exist yet; got 'a file or folder'\. Choose"):
+    with pytest.raises(StorageError, match=r"must not exist yet; got 'a folder'\. Choose"):
         demo.run(tmp_path)
     assert capsys.readouterr() == ("", "")
     demo.run(tmp_path, overwrite=True, log_format="json")

@@ -8,6 +8,8 @@ import itertools
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,16 @@ import safetensors.torch
 import torch
 
 from object2vec import ArtifactError, Object2Vec, StorageError
+from object2vec.files import whole
 from object2vec.files.tensors import read_tensors, write_tensors
-from object2vec.files.whole import TEMPORARY_PREFIX, flush, whole_folder
+from object2vec.files.whole import (
+    TEMPORARY_PREFIX,
+    check_writable,
+    flush,
+    space_ahead,
+    whole_file,
+    whole_folder,
+)
 
 # Everything that touches the disk while a folder is written.
 CALLS = [
@@ -26,6 +36,7 @@ CALLS = [
     (safetensors.torch, "save_file"),
     (os, "fsync"),
     (os, "rename"),
+    (whole, "_exchange"),
 ]
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS]
 
@@ -63,10 +74,14 @@ def fail(patch: pytest.MonkeyPatch, owner, name: str, at: int, number: int) -> l
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
-@pytest.mark.parametrize("is_there", [True, False], ids=["replacing", "new"])
-def test_a_save_that_fails_at_any_call_leaves_what_stood_there(models, is_there, number, tmp_path):
+@pytest.mark.parametrize("way", ["exchange", "two renames", "new"])
+def test_a_save_that_fails_at_any_call_leaves_what_stood_there(
+    models, way, number, tmp_path, monkeypatch
+):
     old, new = models
-    target = tmp_path / "model"
+    target, is_there = tmp_path / "model", way != "new"
+    if way == "two renames":  # as on a file system that cannot exchange names
+        monkeypatch.setattr(whole, "_exchange", lambda work, target: False)
     if is_there:
         old.save(target)
     before = content(tmp_path)
@@ -88,18 +103,19 @@ def test_a_save_that_fails_at_any_call_leaves_what_stood_there(models, is_there,
         if is_there:
             old.save(target)
     assert failures[os, "fsync"] >= 6
-    assert failures[os, "rename"] == (2 if is_there else 1)
+    assert failures.pop((os, "rename")) == {"exchange": 0, "two renames": 2, "new": 1}[way]
+    assert failures.pop((whole, "_exchange")) == is_there
     assert min(failures.values()) >= 1
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
-@pytest.mark.parametrize(("owner", "name"), CALLS)
+@pytest.mark.parametrize(("owner", "name"), CALLS[:-1])
 def test_a_save_that_fails_says_why_and_what_to_do(models, owner, name, number, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         fail(patch, owner, name, 1, number)
         text = (
             rf"must be writable, with space left; got '{os.strerror(number)}'\. Free space or "
-            r"choose another place; what stood there before is unchanged\."
+            r"choose another path; what stood there before is unchanged\."
         )
         with pytest.raises(StorageError, match=text):
             models[0].save(tmp_path / "model")
@@ -178,6 +194,167 @@ def test_every_file_and_folder_is_flushed_before_the_rename(monkeypatch, tmp_pat
     at = done.index("rename")
     assert set(done[:at]) == {folder, folder / "sub", folder / "sub" / "file"}
     assert done[at + 1 :] == [tmp_path]
+
+
+def recorded(monkeypatch) -> list:
+    """What is flushed, and each file or folder that gets its name, in this order."""
+    done, fsync, rename, replace = [], os.fsync, os.rename, os.replace
+    path = "/proc/self/fd/{}"
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (done.append(Path(os.readlink(path.format(file)))), fsync(file))
+    )
+    monkeypatch.setattr(os, "rename", lambda a, b: (done.append(("rename", b)), rename(a, b)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append(("rename", b)), replace(a, b)))
+    return done
+
+
+def test_a_file_is_flushed_before_it_gets_its_name_and_the_name_after_it(monkeypatch, tmp_path):
+    done = recorded(monkeypatch)
+    with whole_file(tmp_path / "new") as stream:
+        stream.write(b"text")
+        work = Path(stream.name)
+    assert done == [work, ("rename", tmp_path / "new"), tmp_path]
+
+
+def test_folders_on_the_way_survive_a_crash_too(monkeypatch, tmp_path):
+    done = recorded(monkeypatch)
+    with whole_folder(tmp_path / "a" / "b" / "new") as folder:
+        assert done == [tmp_path, tmp_path / "a"]
+    assert done[2:] == [folder, ("rename", tmp_path / "a" / "b" / "new"), tmp_path / "a" / "b"]
+
+
+def test_space_that_was_not_used_is_given_back(tmp_path):
+    with whole_file(tmp_path / "new") as stream, space_ahead(stream) as reserve:
+        stream.write(b"text")
+        stream.flush()
+        if not reserve(4) or os.fstat(stream.fileno()).st_blocks * 512 < 1 << 20:
+            pytest.skip("this file system sets no space aside")
+        assert not reserve(1 << 20)
+    assert (tmp_path / "new").read_bytes() == b"text"
+    assert (tmp_path / "new").stat().st_blocks * 512 < 1 << 20
+
+
+def write_file(target: Path, text: str = "new") -> None:
+    with whole_file(target) as stream:
+        stream.write(text.encode())
+
+
+def write_folder(target: Path, text: str = "new") -> None:
+    with whole_folder(target, may_replace=lambda path: None) as folder:
+        (folder / "file").write_text(text)
+
+
+@pytest.mark.parametrize("write", [write_file, write_folder])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(write, is_there, tmp_path):
+    (tmp_path / "far").mkdir()
+    if is_there:
+        write(tmp_path / "far" / "real", "old")
+    (tmp_path / "link").symlink_to("far/real")
+    write(tmp_path / "link")
+    assert os.readlink(tmp_path / "link") == "far/real"
+    assert [path.name for path in (tmp_path / "far").iterdir()] == ["real"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["far", "link"]
+    real = tmp_path / "far" / "real"
+    assert (real if real.is_file() else real / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("write", [write_file, write_folder])
+def test_what_is_new_has_the_mode_that_the_umask_allows_and_what_is_replaced_keeps_its(
+    write, tmp_path
+):
+    def modes() -> set[int]:
+        return {path.stat().st_mode & 0o777 for path in [tmp_path / "x", *tmp_path.glob("x/*")]}
+
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "x")
+        assert modes() == ({0o640} if write is write_file else {0o640, 0o750})
+        for path in (tmp_path / "x", *tmp_path.glob("x/*")):
+            path.chmod(path.stat().st_mode & 0o700)
+        os.umask(0o022)
+        write(tmp_path / "x")
+    finally:
+        os.umask(before)
+    assert modes() == ({0o600} if write is write_file else {0o600, 0o700})
+
+
+def test_a_file_is_as_private_while_it_is_written_as_the_one_it_replaces(tmp_path):
+    write_file(tmp_path / "x")
+    (tmp_path / "x").chmod(0o600)
+    with whole_file(tmp_path / "x") as stream:
+        assert os.fstat(stream.fileno()).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("write", [write_file, write_folder])
+def test_what_a_killed_process_has_left_goes_with_the_next_one(write, tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from object2vec.files import whole\n"
+        "with getattr(whole, sys.argv[2])(Path(sys.argv[1])):\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    name = "whole_file" if write is write_file else "whole_folder"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "x"), name], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(TEMPORARY_PREFIX)
+    write(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_another_one_writes_at_the_same_time_stays(tmp_path):
+    with whole_file(tmp_path / "x") as first:
+        first.write(b"first")
+        with whole_file(tmp_path / "x") as second:
+            second.write(b"second")
+        assert (tmp_path / "x").read_bytes() == b"second"
+    assert (tmp_path / "x").read_bytes() == b"first"
+    with whole_folder(tmp_path / "y") as first:
+        with contextlib.suppress(ZeroDivisionError), whole_folder(tmp_path / "y") as second:
+            assert first != second
+            _ = 1 / 0
+        assert first.is_dir()
+        assert not second.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y"]
+
+
+def test_an_old_folder_comes_back_if_a_process_was_killed_between_two_renames(tmp_path):
+    write_folder(tmp_path / "x", "old")
+    with whole_folder(tmp_path / "y") as folder:
+        name = folder.name.replace("y", "x")
+    (tmp_path / name).mkdir()  # the new one, and the old one out of its way
+    (tmp_path / "x").rename(tmp_path / f"{name}-old")
+    with contextlib.suppress(ZeroDivisionError), whole_folder(tmp_path / "x", may_replace=print):
+        _ = 1 / 0
+    assert (tmp_path / "x" / "file").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y"]
+
+
+def test_a_target_is_tried_before_anything_is_written_to_it(tmp_path, monkeypatch):
+    write_folder(tmp_path / "x", "old")
+    for free in (tmp_path / "x", tmp_path / "new", tmp_path / "not" / "yet" / "there"):
+        check_writable(free)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    for wrong in (tmp_path / "file" / "x", tmp_path / "file" / "x" / "y", tmp_path / ("x" * 300),
+                  Path("/"), tmp_path / "loop" / "x"):  # fmt: skip
+        with pytest.raises(StorageError, match=rf"^{wrong}: must be writable, with space left"):
+            check_writable(wrong)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(StorageError, match="got 'Permission denied'"):
+        check_writable(tmp_path / "x")
+    monkeypatch.undo()
+    fail(monkeypatch, os, "fsync", 1, errno.ENOSPC)
+    with pytest.raises(StorageError, match="got 'No space left on device'"):
+        check_writable(tmp_path / "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop", "x"]
+
+
+def test_a_folder_in_the_way_of_a_file_is_seen_before_it_is_written(tmp_path):
+    with pytest.raises(StorageError, match="got 'Is a directory'"), whole_file(tmp_path):
+        pytest.fail("was written")
 
 
 def test_flush_takes_files_and_folders(tmp_path):

@@ -13,6 +13,7 @@ from object2vec.artifact.card import model_card
 from object2vec.artifact.location import (
     CARD,
     CONFIG,
+    FORMAT,
     METRICS,
     VOCABULARIES,
     WEIGHTS,
@@ -92,7 +93,7 @@ def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
     """
     config, facts = artifact.config, artifact.facts
     document = {
-        "format": "object2vec",
+        "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
         "object2vec_version": VERSION,
         "hyperparameters": config.to_dict(),
@@ -154,7 +155,8 @@ def _load(path: Path, device: str | None) -> Artifact:
 
 
 def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    """Write a text; half a surrogate pair, which UTF-8 cannot hold, as JSON escapes it."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -196,7 +198,7 @@ def _finite(text: str) -> float:
 
 def _read_config(path: Path, document: Mapping[str, Any]) -> Config:
     version = document.get("schema_version")
-    if document.get("format") != "object2vec" or version != SCHEMA_VERSION:
+    if document.get("format") != FORMAT or version != SCHEMA_VERSION:
         raise ArtifactError.at(
             str(path),
             f"must be an object2vec model of schema version {SCHEMA_VERSION}",

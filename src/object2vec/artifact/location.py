@@ -7,16 +7,37 @@ go by it. A new kind of file is one more row.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from object2vec.errors import ArtifactError, StorageError
 from object2vec.files.archive import MAX_BYTES, unpacked
-from object2vec.files.remote import PathLike, exists, fetch, is_url, join, upload
-from object2vec.files.whole import check_free, whole_folder
+from object2vec.files.remote import (
+    PathLike,
+    check_writable_url,
+    fetch,
+    is_url,
+    join,
+    names_in,
+    upload,
+)
+from object2vec.files.sources import list_sources
+from object2vec.files.tensors import is_written_here
+from object2vec.files.whole import (
+    TEMPORARY_PREFIX,
+    check_free,
+    check_writable,
+    storing,
+    whole_folder,
+)
+
+FORMAT = "object2vec"  # what the configuration of a model says that it is
+
+_MAX_CONFIG_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -29,6 +50,11 @@ class ModelFile:
     is_required : bool, default False
     marks_whole : bool, default False
         Written last and removed first: a folder without it is no model.
+
+    Notes
+    -----
+    Behind a URL the files are written in the order of the table and removed in the other one, so
+    that what is left of either by a failure has the first one, the weights, which say whose it is.
     """
 
     name: str
@@ -89,22 +115,24 @@ def open_model(location: PathLike, *, max_bytes: int = MAX_BYTES) -> Iterator[Pa
 
 
 def check_target(location: PathLike, *, replace: bool = False) -> None:
-    """Make sure that a model can be saved to a path or URL.
+    """Make sure, by trying, that a model can be saved to a path or URL.
+
+    Parameters
+    ----------
+    location : path or URL
+    replace : bool, default False
+        Whether a model that is there may be replaced; nothing else ever is.
 
     Raises
     ------
     StorageError
-        If something stands there that may not be replaced, or nobody can tell.
+        If something is there that must stay, or nothing can be written there.
     """
-    if not is_url(location):
-        check_free(Path(location), replace=replace)
-    elif not replace and exists(join(location, MARK)):
-        raise StorageError.at(
-            os.fspath(location),
-            "must not exist yet",
-            "a model",
-            "Choose another place or allow overwriting (--overwrite).",
-        )
+    _check_free(location, replace=replace)
+    if is_url(location):
+        check_writable_url(os.fspath(location), f"{TEMPORARY_PREFIX}test")
+    else:
+        check_writable(Path(location))
 
 
 @contextlib.contextmanager
@@ -114,7 +142,7 @@ def new_model(location: PathLike, *, replace: bool = False) -> Iterator[Path]:
     Raises
     ------
     StorageError
-        If a model is there already and may not be replaced, or it cannot be written.
+        If something is there that must stay, or the model cannot be written.
 
     Notes
     -----
@@ -122,11 +150,55 @@ def new_model(location: PathLike, *, replace: bool = False) -> Iterator[Path]:
     removed first and uploaded last.
     """
     if not is_url(location):
-        with whole_folder(Path(location), replace=replace) as folder:
+        with whole_folder(Path(location), may_replace=_check_ours if replace else None) as folder:
             yield folder
         return
-    check_target(location, replace=replace)
+    _check_free(location, replace=replace)
     with tempfile.TemporaryDirectory(prefix="object2vec-") as temporary:
         with whole_folder(Path(temporary) / "model") as folder:
             yield folder
-        upload(Path(temporary) / "model", os.fspath(location), NAMES, last=MARK)
+        upload(Path(temporary) / "model", os.fspath(location), NAMES)
+
+
+def _check_free(location: PathLike, *, replace: bool) -> None:
+    """Raise `StorageError` if something is there that must stay."""
+    if not is_url(location):
+        with storing(location):
+            check_free(Path(location), _check_ours if replace else None)
+    elif (names := names_in(location)) and (replace or MARK not in names):
+        _check_ours(location)  # without the mark it is what an upload that failed has left
+    elif names:
+        raise StorageError.at(
+            os.fspath(location),
+            "must not exist yet",
+            "a model",
+            "Choose another URL or allow overwriting (--overwrite).",
+        )
+
+
+def _check_ours(location: PathLike) -> None:
+    """Raise `StorageError` unless a folder is empty, or a model of ours with nothing else in it."""
+    names = {name for name in names_in(location) if not name.startswith(TEMPORARY_PREFIX)}
+    got: object = sorted(names - set(NAMES))
+    if not got and names and not _is_ours(location, names):
+        got = "files of another program"
+    if got:
+        raise StorageError.at(
+            os.fspath(location),
+            "must hold an object2vec model and nothing else to be replaced",
+            got,
+            "Choose another path, or move what is there away.",
+        )
+
+
+def _is_ours(location: PathLike, names: Container[str]) -> bool:
+    """Return whether the configuration or, without a whole one, the weights say who wrote them."""
+    if CONFIG in names:
+        with list_sources(join(location, CONFIG))[0].open() as stream:
+            with contextlib.suppress(ValueError, RecursionError, AttributeError):
+                if json.loads(stream.read(_MAX_CONFIG_BYTES)).get("format") == FORMAT:
+                    return True
+    if WEIGHTS in names:
+        with list_sources(join(location, WEIGHTS))[0].open() as stream:
+            return is_written_here(stream)
+    return False

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from types import FrameType
 
 import typer
 
@@ -50,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with (
             standard_streams(),
             _logging(),
+            _ended_by_signals(),
             command.make_context("object2vec", arguments) as context,
         ):
             command.invoke(context)
@@ -81,6 +85,27 @@ def _explain(err: BaseException) -> int:
     if isinstance(err, Interrupted):
         return SIGNALLED + err.signal_number
     return 2 if isinstance(err, ConfigError | DataError) else 1
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End by an exception where a signal would end the process at once: temporary files go."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # who asks twice does not want to wait
+        sys.exit(SIGNALLED + number)
+
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        known = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+        taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

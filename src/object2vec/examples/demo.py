@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import StorageError
+from object2vec.artifact import check_target
 from object2vec.evaluation.retrieval import nearest, ranks, retrieval_metrics
 from object2vec.examples.tfidf import tfidf_ranks
 from object2vec.examples.wordnet import NEGATIVES, Task, read_wordnet, words
@@ -79,10 +79,9 @@ def run(
     StorageError
         If `out` exists and may not be replaced, or cannot be written.
     """
-    if out is not None and out.exists() and not overwrite:
-        cure = "Choose another path or allow overwriting."
-        raise StorageError.at(str(out), "must not exist yet", "a file or folder", cure)
-    if out is None:
+    if out is not None:
+        check_target(out, replace=overwrite)
+    else:
         out = Path(tempfile.mkdtemp(prefix="object2vec-demo-")) / "model"
     task = Task.draw(read_wordnet(), np.random.default_rng(0))
     _print(introduction(task))

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from object2vec.errors import (
     StorageError,
     problem,
 )
+from object2vec.files.whole import storing
 
 PathLike = str | os.PathLike[str]
 
@@ -110,31 +111,88 @@ def fetch(url: str, folder: Path, names: Iterable[str]) -> Path:
     return folder
 
 
-def upload(folder: Path, url: str, replaced: Iterable[str], *, last: str) -> None:
-    """Copy the files of a local folder beneath a URL.
+def upload(folder: Path, url: str, names: Sequence[str]) -> None:
+    """Replace files beneath a URL by those of a local folder.
 
     Parameters
     ----------
     folder : Path
     url : str
-    replaced : iterable of str
-        Names of files that are removed there, with or without a new one.
-    last : str
-        Name of the file that says that the others are whole: removed first and copied last.
+    names : sequence of str
+        Every file that either may have. They are removed from the last to the first and copied from
+        the first to the last, so that the last one says that the others are whole.
 
     Raises
     ------
     StorageError
         If that fails.
     """
+    assert {path.name for path in folder.iterdir()} <= set(names)
     system, root = open_url(url)
     with _reaching(url, StorageError):
         _make_folder(system, root)
-        for name in sorted(replaced, key=lambda name: name != last):
+        for name in reversed(names):
             if system.exists(f"{root}/{name}"):
                 system.rm_file(f"{root}/{name}")
-        for path in sorted(folder.iterdir(), key=lambda path: (path.name == last, path.name)):
-            system.put_file(str(path), f"{root}/{path.name}")
+        for name in names:
+            if (folder / name).exists():
+                system.put_file(str(folder / name), f"{root}/{name}")
+
+
+def check_writable_url(url: str, name: str) -> None:
+    """Make sure that files can be written beneath a URL, by writing one and removing it.
+
+    Parameters
+    ----------
+    url : str
+    name : str
+        Of the file. It stays, empty, where one may write and not remove.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    system, root = open_url(url)
+    with _reaching(url, StorageError):
+        _make_folder(system, root)
+        system.pipe_file(f"{root}/{name}", b"")
+    with contextlib.suppress(Exception):
+        system.rm_file(f"{root}/{name}")
+
+
+def names_in(location: PathLike) -> list[str]:
+    """Return the names of what is in a folder or beneath a URL, of folders with a slash at the end.
+
+    A file is taken for a folder with this file in it, and what is not there for an empty one.
+
+    Raises
+    ------
+    StorageError
+        If nobody can tell.
+    """
+    if not is_url(location):
+        with storing(location):
+            return [path.name + "/" * path.is_dir() for path in _entries(Path(location))]
+    url = os.fspath(location)
+    system, root = open_url(url)
+    with _reaching(url, StorageError):
+        system.invalidate_cache()
+        try:
+            entries = system.ls(root, detail=True)
+        except FileNotFoundError:
+            return []
+    found = {entry["name"].rstrip("/"): entry["type"] for entry in entries}
+    if found.get(root) == "directory":  # an empty object that stands for the folder itself
+        del found[root]
+    return [path.rpartition("/")[2] + "/" * (kind == "directory") for path, kind in found.items()]
+
+
+def _entries(path: Path) -> list[Path]:
+    """Return what is in a folder; of a file, this file."""
+    if path.is_dir():
+        return list(path.iterdir())
+    return [path] if path.exists() else []
 
 
 def download(url: str, folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import stat
+import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from object2vec.errors import ArtifactError, StorageError, problem
-from object2vec.files.whole import storage_problem
+from object2vec.errors import ArtifactError, problem
+from object2vec.files.whole import storing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PART_BYTES = 64 << 20  # of a tensor that is read at once
+_MAX_HEADER_BYTES = 1 << 20
+_WRITER = "writer"  # its name in the metadata of the format
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -28,12 +33,25 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    with storing(path):
+        path.touch()
+        mode = stat.S_IMODE(path.stat().st_mode)
+        try:
+            held = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+            save_file(held, path, metadata={_WRITER: "object2vec"})
+        except SafetensorError as err:
+            raise OSError(0, str(err)) from err
+        path.chmod(mode)  # safetensors makes it readable for its owner alone
+
+
+def is_written_here(stream: BinaryIO) -> bool:
+    """Return whether a file of tensors says that `write_tensors` has written it."""
+    (length,) = struct.unpack("<Q", stream.read(8).ljust(8, b"\0"))
     try:
-        save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
-        path.chmod(0o644)  # safetensors makes it readable for its owner alone
-    except (OSError, SafetensorError) as err:
-        cause = err if isinstance(err, OSError) else OSError(0, str(err))
-        raise StorageError(storage_problem(path, cause)) from err
+        header = json.loads(stream.read(min(length, _MAX_HEADER_BYTES)))
+        return bool(header["__metadata__"][_WRITER] == "object2vec")
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return False
 
 
 def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:

@@ -1,164 +1,170 @@
-"""Files that appear whole or not at all.
+"""Files and folders that appear whole or not at all.
 
-A folder is written beside its place under a temporary name, every file and the folder itself are
-flushed to the disk, and one rename puts it there. Whatever happens before the rename, the old state
-stays; a rename alone is not enough, since file systems may reorder it before the data (Pillai et
-al. 2014, "All file systems are not created equal").
+What is written stands beside its target under a temporary name, is flushed to the disk with all
+that is in it, and takes the target's name by one rename; what stood there goes the other way by the
+same rename. Whatever happens before, the old state stays; a rename alone is not enough, since file
+systems may reorder it before the data (Pillai et al. 2014, "All file systems are not created
+equal").
+
+A process holds a lock on what it writes. What a killed one has left is therefore known, and removed
+by the next one that writes to the same target.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import functools
+import itertools
 import os
 import shutil
+import stat
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from object2vec.errors import StorageError, problem
 
+TEMPORARY_PREFIX = ".incomplete-"
+
 _AHEAD_BYTES = 64 << 20  # of a growing file that is set aside at once
 _KEEP_SIZE = 1  # a flag of fallocate(2)
-TEMPORARY_PREFIX = ".incomplete-"
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
+_UNKNOWN_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # of a file system that cannot do it
+_KEPT_CHARACTERS = 50  # of a target's name in a temporary one: at most 200 bytes of the 255 allowed
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+def whole_folder(
+    target: Path, *, may_replace: Callable[[Path], object] | None = None
+) -> Iterator[Path]:
     """Give a folder to write to that becomes `target` when the block ends without an error.
 
     Parameters
     ----------
     target : Path
-        Where the folder shall stand.
-    replace : bool, default False
-        Whether a folder that stands there may be replaced.
+        Where the folder shall stand; of a link, where it leads to.
+    may_replace : callable, optional
+        Called with what stands at `target`; raises `StorageError` if that must stay. Without it
+        everything must stay.
 
     Raises
     ------
     StorageError
-        If the disk is full, the place is not writable, or something stands there already.
+        If the disk is full, the target is not writable, or something must stay there.
+
+    Notes
+    -----
+    The folder, and each file that has the name of one before it, keep the mode that these had.
     """
-    work = target.parent / f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}"
-    try:
-        work.mkdir(parents=True)
-        yield work
-        for path in [*sorted(work.rglob("*")), work]:
-            flush(path)
-        _put(work, target, replace)
-    except OSError as err:
-        if isinstance(err, StorageError):
-            raise
-        raise StorageError(storage_problem(target, err)) from err
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with storing(target):
+        check_free(target, may_replace)
+        end = _end_of_links(target)
+        make_folder(end.parent)
+        with _temporary(end, Path.mkdir) as work:
+            yield work
+            for path in [*sorted(work.rglob("*")), work]:
+                flush(path)
+                _keep_mode(path, end / path.relative_to(work))
+            check_free(target, may_replace)
+            _put(work, end)
 
 
 @contextlib.contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
     """Give a file to write to that replaces `target` when the block ends without an error.
 
+    The file keeps the mode of one that it replaces; of a link, the file it leads to is replaced.
+
     Raises
     ------
     StorageError
-        If the disk is full or the place is not writable.
+        If the disk is full, or the target is not writable or no file.
     """
-    work = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        with work.open("w+b") as stream:
-            yield stream
-        flush(work)
-        os.replace(work, target)
-        flush(target.parent)
-    except OSError as err:
-        if isinstance(err, StorageError):
-            raise
-        raise StorageError(storage_problem(target, err)) from err
-    finally:
-        with contextlib.suppress(OSError):
-            work.unlink(missing_ok=True)
+    with storing(target):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        end = _end_of_links(target)
+        with _temporary(end, functools.partial(Path.touch, exist_ok=False)) as work:
+            with work.open("r+b") as stream:
+                _keep_mode(work, end)
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(work, end)
+            flush(end.parent)
+
+
+def check_writable(target: Path) -> None:
+    """Make sure that a folder can be put at `target`, by making one beside it and removing it.
+
+    Raises
+    ------
+    StorageError
+        If not: a folder on the way is missing and cannot be made, is a file or is not writable, or
+        the disk is full.
+    """
+    with storing(target):
+        end = _end_of_links(target)
+        if os.path.ismount(end):
+            raise OSError(errno.EBUSY, "the root of a mounted disk, which cannot be replaced")
+        if end.is_dir() and not os.access(end, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        parent = next(path for path in end.parents if os.path.lexists(path))
+        with _temporary(parent / end.name, Path.mkdir) as work:
+            (work / "test").write_bytes(bytes(1 << 12))
+            flush(work / "test")
+            shutil.rmtree(work)
+
+
+def check_free(target: Path, may_replace: Callable[[Path], object] | None = None) -> None:
+    """Make sure that nothing stands at `target` that must stay.
+
+    Raises
+    ------
+    StorageError
+        If something does.
+    """
+    if target.exists():
+        if may_replace is None:
+            raise StorageError.at(
+                str(target),
+                "must not exist yet",
+                "a folder" if target.is_dir() else "a file",
+                "Choose another path or allow overwriting (--overwrite).",
+            )
+        may_replace(target)
 
 
 @contextlib.contextmanager
-def space_ahead(stream: BinaryIO) -> Iterator[Callable[[int], bool]]:
-    """Give a function that has the system set space aside for a file up to a position.
-
-    It returns whether it had to set more aside: a good moment to flush what is there. Linux finds
-    room for a large file page by page while it is written, which can take longer than to compute
-    what is in it (benchmarks/LOG.md). The file becomes no longer by this, and what was not used is
-    given back at the end. Where the system or the file system has no such call nothing happens;
-    whether there is space at all is for the write to tell.
-    """
-    allocate = _fallocate()
-    end = 0
-
-    def reserve(position: int) -> bool:
-        nonlocal allocate, end
-        before = end
-        while allocate is not None and end < position:
-            if allocate(stream.fileno(), _KEEP_SIZE, end, _AHEAD_BYTES) == 0:
-                end += _AHEAD_BYTES
-            else:
-                allocate = None
-        return end > before
-
-    yield reserve
-    if end:
-        stream.truncate(stream.seek(0, os.SEEK_END))
+def storing(target: os.PathLike[str] | str) -> Iterator[None]:
+    """Raise an error of the system in the block as the `StorageError` of a write to `target`."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as err:
+        raise StorageError(storage_problem(target, err)) from err
 
 
-def _fallocate() -> Any:
-    """Return the C library's fallocate(2), or None where there is none."""
-    if sys.platform != "linux":
-        return None
-    call = getattr(ctypes.CDLL(None), "fallocate", None)
-    if call is not None:
-        call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    return call
-
-
-def check_free(target: Path, *, replace: bool = False) -> None:
-    """Refuse a place where something stands that may not be replaced.
-
-    Raises
-    ------
-    StorageError
-        If so.
-    """
-    if target.exists() and not replace:
-        raise StorageError.at(
-            str(target),
-            "must not exist yet",
-            "a file or folder",
-            "Choose another place or allow overwriting (--overwrite).",
-        )
-
-
-def _put(work: Path, target: Path, replace: bool) -> None:
-    """Rename `work` to `target`; if that fails or cannot be flushed, all is as it was before."""
-    check_free(target, replace=replace)
-    aside = work.with_name(work.name + "-old")
-    with contextlib.ExitStack() as undo:
-        if target.exists():
-            os.rename(target, aside)
-            undo.callback(os.rename, aside, target)
-        os.rename(work, target)
-        undo.callback(os.rename, target, work)
-        flush(target.parent)
-        undo.pop_all()
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def storage_problem(target: Path, err: OSError) -> str:
+def storage_problem(target: os.PathLike[str] | str, err: OSError) -> str:
     """Return the message for a failed write to `target`."""
     return problem(
-        str(target),
+        os.fspath(target),
         "must be writable, with space left",
         err.strerror or str(err),
-        "Free space or choose another place; what stood there before is unchanged.",
+        "Free space or choose another path; what stood there before is unchanged.",
     )
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, that survives a crash; nothing if it is there."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        flush(folder.parent)
 
 
 def flush(path: Path) -> None:
@@ -170,3 +176,162 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def space_ahead(stream: BinaryIO) -> Iterator[Callable[[int], bool]]:
+    """Give a function that has the system set space aside for a file up to an offset.
+
+    It returns whether it had to set more aside: a good moment to flush what is there. Linux finds
+    room for a large file page by page while it is written, which can take longer than to compute
+    what is in it (benchmarks/LOG.md). The file becomes no longer by this, and what was not used is
+    given back at the end. Where the system or the file system has no such call nothing happens;
+    whether there is space at all is for the write to tell.
+    """
+    allocate = _system_call("fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    end = 0
+
+    def reserve(offset: int) -> bool:
+        nonlocal allocate, end
+        before = end
+        while allocate is not None and end < offset:
+            if allocate(stream.fileno(), _KEEP_SIZE, end, _AHEAD_BYTES) == 0:
+                end += _AHEAD_BYTES
+            else:
+                allocate = None
+        return end > before
+
+    yield reserve
+    if end:
+        stream.truncate(stream.seek(0, os.SEEK_END))
+
+
+def _system_call(name: str, *types: Any) -> Any:
+    """Return a call of Linux's C library, or None where there is none."""
+    if sys.platform != "linux":
+        return None
+    call = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    if call is not None:
+        call.argtypes = types
+    return call
+
+
+def _end_of_links(target: Path) -> Path:
+    """Return where a link leads to; `target` itself if it is none and has a name of its own."""
+    if target.name in ("", "..") or target.is_symlink():
+        return Path(os.path.realpath(target))
+    return target
+
+
+@contextlib.contextmanager
+def _temporary(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
+    """Give what `make` makes beside `target`, locked while the block runs, removed if it fails."""
+    for number in itertools.count():
+        name = f"{TEMPORARY_PREFIX}{target.name[:_KEPT_CHARACTERS]}-{number}"
+        work = target.with_name(name)
+        with contextlib.suppress(FileExistsError):
+            _sweep(work, target)
+            make(work)
+            break
+    lock = _lock(work)
+    try:
+        yield work
+    except BaseException:
+        _remove(work)
+        raise
+    finally:
+        _unlock(lock)
+
+
+def _sweep(work: Path, target: Path) -> None:
+    """Remove what a killed process has left under this name; nobody holds the lock on it."""
+    aside = _aside(work)
+    if os.path.lexists(work):
+        if (lock := _lock(work)) is None:
+            return
+        if aside.exists() and not target.exists():  # killed between the two renames of `_put`
+            os.rename(aside, target)
+        _remove(work)
+        _unlock(lock)
+    if target.exists():
+        _remove(aside)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a file or folder; None if another process holds it, or nobody can."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder if it is there and can be."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _keep_mode(path: Path, before: Path) -> None:
+    """Give a file or folder the mode of the one that it is to replace."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.chmod(stat.S_IMODE(before.stat().st_mode))
+
+
+def _put(work: Path, target: Path) -> None:
+    """Rename `work` to `target` and remove what stood there; all is undone if that fails."""
+    lock = _lock(target)  # nobody shall take the old folder for one of a killed process
+    try:
+        with contextlib.ExitStack() as undo:
+            if target.exists() and _exchange(work, target):
+                old = work
+                undo.callback(_exchange, work, target)
+            else:
+                old = _aside(work)
+                if target.exists():
+                    os.rename(target, old)
+                    undo.callback(os.rename, old, target)
+                os.rename(work, target)
+                undo.callback(os.rename, target, work)
+            flush(target.parent)
+            undo.pop_all()
+        _remove(old)
+    finally:
+        _unlock(lock)
+
+
+def _exchange(work: Path, target: Path) -> bool:
+    """Exchange the names of two folders at once; return False where that cannot be done."""
+    exchange = _system_call(
+        "renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
+    )
+    if exchange is None:
+        return False
+    if exchange(_HERE, os.fsencode(work), _HERE, os.fsencode(target), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNKNOWN_CALL:
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+def _aside(work: Path) -> Path:
+    """Return where the old folder waits for the new one if names cannot be exchanged."""
+    return work.with_name(f"{work.name}-old")
