@@ -6,12 +6,7 @@ Everything that a surface (command line, server, SageMaker container) does goes 
 from __future__ import annotations
 
 import os
-<<<<<<< HEAD
-from collections.abc import Iterator, Sequence
-=======
-import tempfile
 from collections.abc import Sequence
->>>>>>> 6bfeb00 (One way to encode and one to score)
 from dataclasses import replace
 from typing import Any
 
@@ -24,12 +19,8 @@ from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import DataError, NotFittedError
 from object2vec.estimator import Estimator
-<<<<<<< HEAD
-=======
-from object2vec.files.remote import is_url
 from object2vec.inference.engine import Engine
 from object2vec.inference.inputs import Omissions, intakes, warn_of
->>>>>>> 6bfeb00 (One way to encode and one to score)
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
@@ -385,49 +376,3 @@ def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
             "Give one number for in0 and one for in1.",
         ) from err
     return first, second
-
-
-<<<<<<< HEAD
-def _batches_by_length(sequences: Ragged) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of batches of similar length, each of about as many tokens as fit well."""
-    lengths = sequences.lengths  # (n,)
-    order = np.argsort(lengths, kind="stable")  # (n,)
-    tokens = np.cumsum(np.maximum(lengths[order], 1))  # (n,)
-    start = 0
-    while start < len(order):
-        used = tokens[start - 1] if start else 0
-        stop = int(np.searchsorted(tokens, used + _BATCH_TOKENS, side="right"))
-        stop = min(max(stop, start + 1), start + _BATCH_ROWS)
-        yield order[start:stop]
-        start = stop
-=======
-def _checkpoint_folder(
-    path: str | os.PathLike[str] | None, *, is_needed: bool
-) -> CheckpointFolder | None:
-    if path is None and is_needed:
-        raise ConfigError.at(
-            "checkpoints",
-            "must be given with resume or checkpoint_every",
-            None,
-            "Name a folder for them.",
-        )
-    if path is not None and is_url(path):
-        raise ConfigError.at(
-            "checkpoints",
-            "must be a folder of this machine",
-            os.fspath(path),
-            "Copy it to and from the object store yourself.",
-        )
-    return None if path is None else CheckpointFolder(Path(path))
-
-
-def _open_workspace(
-    stack: contextlib.ExitStack, folder: CheckpointFolder | None, *, resume: bool, overwrite: bool
-) -> Path:
-    """Return where the run may put its files: the folder that it owns, or a temporary one."""
-    if folder is None:
-        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    stack.enter_context(folder.locked())
-    folder.prepare(resume=resume, overwrite=overwrite)
-    return folder.path
->>>>>>> 6bfeb00 (One way to encode and one to score)

@@ -7,10 +7,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-<<<<<<< HEAD:src/object2vec/cli/answers.py
-from typing import TYPE_CHECKING
-=======
->>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
 
 import numpy as np
 
@@ -48,31 +44,15 @@ def encode(
         If the model or the records are wrong, or the vectors cannot be written.
     """
     sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
-<<<<<<< HEAD:src/object2vec/cli/answers.py
-    config, vectors = _encoder(path, side, device)
-    width = config.enc_dim
-    schema = RECORDS.but(**{f"in{1 - side}": IGNORED, "label": IGNORED})
-
-    def answers() -> Iterator[Floats]:
-        for chunk in read_columns(sources, schema):
-            column = chunk.columns[f"in{side}"]
-            _check_ids(config, chunk)
-            for start, stop in _pieces(len(chunk), width):
-                yield vectors(column.slice(start, stop))
-
-    write_rows(answers(), "embeddings", width, row_format, out)
-=======
     encoder = open_encoder(model, side, device)
-    wanted: list[Presence] = ["required" if each == side else "ignored" for each in (0, 1)]
-    chunks = read_columns(sources, in0=wanted[0], in1=wanted[1], label="ignored")
+    schema = RECORDS.but(**{f"in{1 - side}": IGNORED, "label": IGNORED})
     rows = _results(
         encoder.config,
-        chunks,
+        read_columns(sources, schema),
         encoder.config.enc_dim,
         lambda columns: encoder.encode(side, columns[side]),
     )
     write_rows(rows, "embeddings", encoder.config.enc_dim, row_format, out)
->>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
 
 
 def predict(model: str, files: Sequence[str], out: str | None, device: str | None) -> None:
@@ -87,25 +67,15 @@ def predict(model: str, files: Sequence[str], out: str | None, device: str | Non
     from object2vec.inference.engine import Engine
 
     sources = list_sources(files)
-<<<<<<< HEAD:src/object2vec/cli/answers.py
-    model = _load(path, device)
-
-    def answers() -> Iterator[Floats]:
-        for chunk in read_columns(sources, RECORDS.but(label=IGNORED)):
-            in0, in1 = chunk.columns["in0"], chunk.columns["in1"]
-            _check_ids(model.config, chunk)
-            for start, stop in _pieces(len(chunk), model.artifact.network.objective.width):
-                yield model.predict(in0=in0.slice(start, stop), in1=in1.slice(start, stop))
-
-    write_rows(answers(), "scores", model.artifact.network.objective.width, "jsonl", out)
-=======
     engine = Engine(load(model, device))
-    chunks, width = read_columns(sources, label="ignored"), engine.network.objective.width
+    width = engine.network.objective.width
     rows = _results(
-        engine.config, chunks, width, lambda columns: engine.score(columns[0], columns[1])
+        engine.config,
+        read_columns(sources, RECORDS.but(label=IGNORED)),
+        width,
+        lambda columns: engine.score(columns[0], columns[1]),
     )
     write_rows(rows, "scores", width, "jsonl", out)
->>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
 
 
 def evaluate(model: str, files: Sequence[str], compat: bool | None, device: str | None) -> str:
@@ -153,13 +123,8 @@ def _accept(config: Config, chunk: Chunk, omissions: list[Omissions]) -> dict[in
     """Return the columns of a chunk as they are encoded, by side, and count what is left out."""
     accepted: dict[int, Ragged] = {}
     problems: list[str] = []
-<<<<<<< HEAD:src/object2vec/cli/answers.py
-    for encoder in config.encoders:
-        if (column := chunk.columns.get(f"in{encoder.side}")) is None:
-=======
-    for intake, column in zip(intakes(config), (chunk.in0, chunk.in1), strict=True):
-        if column is None:
->>>>>>> 6bfeb00 (One way to encode and one to score):src/object2vec/cli/inference.py
+    for intake in intakes(config):
+        if (column := chunk.columns.get(f"in{intake.side}")) is None:
             continue
         try:
             accepted[intake.side], omitted = intake.accept(column, chunk.where)
