@@ -33,7 +33,7 @@ class Encoder(nn.Module, ABC):
     enc_dim : int
         Width D of the embedding.
     dropout : float
-        Probability for the places that the family has.
+        Probability of dropping a number, wherever the family drops.
     mask_padding : bool
         Whether id 0 is padding.
     """
@@ -111,9 +111,9 @@ class HCNN(Encoder):
     def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
         """Return the maxima over time of every layer, side by side, (B, D)."""
         device = table.weight.device
-        places, starts = self._layout(sequences)  # (n,), (B + 1,)
+        rows, starts = self._layout(sequences)  # (n,), (B + 1,)
         ids = torch.from_numpy(sequences.values).to(device)  # (n,)
-        index = torch.from_numpy(places).to(device)
+        index = torch.from_numpy(rows).to(device)
         n_rows = int(starts[-1]) + self.gap
         x = table.weight.new_zeros(n_rows, table.weight.shape[1])  # (N, E)
         x = x.index_copy(0, index, self.embed(table, ids))
@@ -134,11 +134,10 @@ class HCNN(Encoder):
         A gap of zero rows stands before the first sequence and after each one. It is as wide as a
         filter reaches, so that no output at a token sees another sequence.
         """
-        rows = np.arange(len(sequences), dtype=np.int64)  # (B,)
-        shift = self.gap * (rows + 1)
-        places = np.arange(len(sequences.values)) + np.repeat(shift, sequences.lengths)
+        shift = self.gap * np.arange(1, len(sequences) + 1)  # (B,)
+        rows = np.arange(len(sequences.values)) + np.repeat(shift, sequences.lengths)
         starts = sequences.offsets + self.gap * np.arange(1, len(sequences) + 2)
-        return places, starts
+        return rows, starts
 
 
 class Convolution(nn.Module):
@@ -156,7 +155,7 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(filters))
 
     def forward(self, x: Tensor, kernel: Kernel) -> Tensor:
-        """Return what each place of the filters says of each row (N, E), (N, w, F), not summed."""
+        """Return the product of each tap with each row (N, E): (N, w, F), not summed."""
         filters, inputs, width = self.weight.shape
         taps = self.weight.permute(2, 0, 1).reshape(width * filters, inputs)  # (w F, E)
         products = kernel.linear(x, taps, None, "linear")  # (N, w F)
@@ -237,9 +236,9 @@ def _grouped_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
             steps = group.view(*rows.shape, -1)  # (T, G, E)
             out, _, _ = torch.lstm(steps, (start, start), half, True, 1, 0.0, False, False, False)
             states.append(out.flatten(0, 1))  # (T G, D / 2)
-        places = np.empty(len(x), np.int64)  # where each token's state stands
-        places[index[is_token]] = np.flatnonzero(is_token)
-        directions.append(torch.cat(states).index_select(0, torch.from_numpy(places)))
+        rows_of = np.empty(len(x), np.int64)  # the row of each token's state
+        rows_of[index[is_token]] = np.flatnonzero(is_token)
+        directions.append(torch.cat(states).index_select(0, torch.from_numpy(rows_of)))
     return torch.cat(directions, dim=1)  # (n, D)
 
 
@@ -257,11 +256,11 @@ def _groups(lengths: np.ndarray) -> list[np.ndarray]:
 def _group_index(
     starts: np.ndarray, lengths: np.ndarray, is_reversed: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flat place of each token of a group by time step, and where there is one."""
+    """Return the flat index of each token of a group by time step, and where there is one."""
     step = np.arange(lengths[0])[:, None]  # (T, 1)
     is_token = step < lengths  # (T, G)
-    place = starts + (lengths - 1 - step if is_reversed else step)  # (T, G)
-    return np.where(is_token, place, 0), is_token
+    index = starts + (lengths - 1 - step if is_reversed else step)  # (T, G)
+    return np.where(is_token, index, 0), is_token
 
 
 def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:

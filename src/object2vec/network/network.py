@@ -55,7 +55,7 @@ class Network(nn.Module):
         in0, in1 : Ragged of length P
             Sequences; each is encoded once, and whole.
         pairing : Pairing, optional
-            Which encodings make each of the B records; row i with row i by default.
+            Which embeddings make each of the B records; row i with row i by default.
         """
         return self.score(self.encode(0, in0), self.encode(1, in1), pairing)
 
@@ -79,7 +79,7 @@ class Network(nn.Module):
         return Encoded(a, b, batch.pairing, batch.label, self.score)
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
-        """Return the comparator's vectors (B, C) of encodings (P, D), which get their dropout."""
+        """Return the comparator's vectors (B, C) of embeddings (P, D), which get their dropout."""
         parts = self.config.comparator_list
         if pairing is None:
             return compare(self._drop(0, a), self._drop(1, b), parts)  # (B, C)
@@ -133,9 +133,9 @@ class Network(nn.Module):
         2010), the training losses of AWS's published MovieLens log are met to the second digit in
         every epoch (benchmarks/results/movielens_rating.json).
         """
-        tables = {f"tokens.{i}.weight": table.weight for i, table in enumerate(self.tables())}
-        for name, tensor in (tables | dict(self.named_parameters())).items():
-            if "bias" in name:
+        tables = [table.weight for table in self.tables()]
+        for tensor in [*tables, *self.parameters()]:
+            if tensor.dim() == 1:  # a bias
                 tensor.zero_()
             else:
                 fan_out, fan_in = tensor.shape[0], tensor[0].numel()

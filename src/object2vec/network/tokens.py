@@ -9,6 +9,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -104,11 +105,11 @@ class _RecordedPool(torch.autograd.Function):
     """Pooling whose backward pass leaves its gradient on the tape."""
 
     @staticmethod
-    def forward(ctx, anchor: Tensor, table: TokenTable, lookup: Lookup) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def forward(ctx: Any, anchor: Tensor, table: TokenTable, lookup: Lookup) -> Tensor:
         ctx.lookup = lookup
         return table.kernel.pool(table.weight, lookup.ids, lookup.offsets)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[None, None, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
         ctx.lookup.gradient = gradient
         return None, None, None

@@ -157,7 +157,7 @@ class ChannelOpened(Event):
     replicated_records : int
         Repeated rows that fill up the last batches, in AWS's way of averaging.
     notes : tuple of Note
-        Counts of what was cut, empty or suspicious.
+        Counts of what was truncated, empty or suspicious.
     """
 
     name: ClassVar[str] = "channel"

@@ -58,7 +58,7 @@ class Optimizer:
                 parameter.data,
                 self.state[name],
                 gradient,
-                decay="bias" not in name,
+                decay=parameter.dim() > 1,  # biases are vectors
             )
             parameter.grad = None
 
