@@ -3,10 +3,13 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import compute as pc
 
 from object2vec.errors import DataError
 from object2vec.objects.ragged import MAX_ID, Ragged
@@ -49,6 +52,33 @@ def to_lists(column: Ragged) -> list[list[int]]:
          [[1], [2, 3], []]),
         (pa.chunked_array([], pa.list_(pa.int32())), []),
         (pa.array([3, 4]), [[3], [4]]),
+        (pa.array([3.0, 4.0], pa.float16()), [[3], [4]]),
+        (pa.array([[5, 6], [], [7]], pa.list_view(pa.int32())), [[5, 6], [], [7]]),
+        (pa.array([[5, 6], [7]], pa.large_list_view(pa.uint8())).slice(1), [[7]]),
+        (pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()),
+                                      pa.array([5, 6, 7])), [[7], [5, 6]]),
+        (pa.array([3, 4, 3]).dictionary_encode(), [[3], [4], [3]]),
+        (pa.ListArray.from_arrays([0, 1, 3], pa.array([3, 4, 3]).dictionary_encode()),
+         [[3], [4, 3]]),
+        (pc.run_end_encode(pa.array([3, 3, 4])), [[3], [3], [4]]),
+        (pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(4).reshape(2, 2)), [[0, 1], [2, 3]]),
+        (np.array([1, 4], np.float16), [[1], [4]]),
+        (np.array([[1], [4]], ">i8"), [[1], [4]]),
+        ([np.array([1, 2], np.float16), np.array([4])], [[1, 2], [4]]),
+        (range(1, 3), [[1], [2]]),
+        ((row for row in ROWS), ROWS),
+        (iter([4, 2]), [[4], [2]]),
+        ([np.array(1), np.array(4)], [[1], [4]]),
+        ([torch.tensor(1), torch.tensor(4)], [[1], [4]]),
+        ([torch.tensor([1, 2]), torch.tensor([4])], [[1, 2], [4]]),
+        ([torch.tensor([1, 2]), [4], np.array([5], np.uint16)], [[1, 2], [4], [5]]),
+        (torch.tensor([[1, 2]]), [[1, 2]]),
+        (pd.Series([[1], [2, 3]]), [[1], [2, 3]]),
+        (pd.Series([1, 2], dtype="Int64"), [[1], [2]]),
+        (pd.Series(pd.arrays.SparseArray([1, 0])), [[1], [0]]),
+        (pd.Series([1, 2, 1], dtype="category"), [[1], [2], [1]]),
+        (np.ma.array([[1, 2]], mask=[[0, 0]]), [[1, 2]]),
+        ([np.ma.array([1, 2]), np.ma.array([3], mask=[0])], [[1, 2], [3]]),
         ([[MAX_ID]], [[MAX_ID]]),
     ],
 )  # fmt: skip
@@ -97,6 +127,33 @@ LIST = r"must be a list of integers in \[0, 2147483647\]"
         ((np.array([1, -2]), np.array([0, 0, 2])), rf"^in1\[1\]: {LIST}; got -2. .* position 1.$"),
         (pa.array([[1], None]), "^in1: must hold no null; got '1 of them'. Fill or drop"),
         (pa.array([[1], [None]]), "^in1: must hold no null; got '1 of them'. Fill or drop"),
+        (pa.array(["1", "4"]), "^in1: must be of an integer type; got 'string'. Convert it to"),
+        (pa.array([["1"], ["4"]]), "^in1: must be of an integer type; got 'string'. Convert it"),
+        (pa.array([[[1]]]), r"^in1: must be of an integer type; got 'list<item: int64>'."),
+        (pa.array([{"a": 1}]), r"^in1: must be of an integer type; got 'struct<a: int64>'."),
+        (pa.array([True]), "^in1: must be of an integer type; got 'bool'. Convert it"),
+        (pa.nulls(2), "^in1: must hold no null; got '2 of them'. Fill or drop these rows.$"),
+        (pa.array([1, None]).dictionary_encode(), "^in1: must hold no null; got '1 of them'."),
+        (pc.run_end_encode(pa.array([1, None])), "^in1: must hold no null; got '1 of them'."),
+        (np.array(4), r"^in1: must have shape \(n,\) or \(n, T\); got \(\)."),
+        (torch.tensor(4), r"^in1: must have shape \(n,\) or \(n, T\); got \(\)."),
+        ([np.array(1), np.array([4])], rf"^in1\[0\]: {LIST}; got 1. Write \[1\].$"),
+        ([np.array([[1]])], rf"^in1\[0\]: {LIST}; got array\(\[1\]\)."),
+        (torch.tensor([1.0], requires_grad=True), r"^in1: must be an array of numbers \(Can't"),
+        ([torch.tensor([1.0], requires_grad=True)], r"^in1: must be an array of numbers \(Can't"),
+        (torch.tensor([[1]]).to_sparse(), r"^in1: must be an array of numbers \(.*got 'Tensor'. C"),
+        (np.ma.array([[1, 7], [4, 7]], mask=[[0, 1], [0, 1]]),
+         "^in1: must hold no masked value; got '2 of them'. Fill or drop these rows.$"),
+        (np.ma.array([1, 7], mask=[0, 1]), "^in1: must hold no masked value; got '1 of them'."),
+        ([np.ma.array([1, 7], mask=[0, 1])], "^in1: must hold no masked value; got '1 of them'."),
+        ((np.ma.array([1, 7], mask=[0, 1]), np.array([0, 2])), "^in1: must hold no masked value"),
+        ([[1], [np.ma.masked]], rf"^in1\[1\]: {LIST}; got masked."),
+        ([1, np.ma.masked], "^in1: must hold no masked value; got '1 of them'."),
+        (pd.Series([1, None], dtype="Int64"), rf"^in1\[1\]: {LIST}; got (nan|<NA>). Fix the id"),
+        (pd.Series([[1], None]), rf"^in1\[1\]: {LIST}; got (None|nan). Write a list of ids.$"),
+        ({1, 2}, r"^in1: must be a column of id sequences; got {1, 2}. Pass a list of lists"),
+        ({"a": [1]}, r"^in1: must be a column of id sequences; got {'a': \[1\]}. Pass a list"),
+        (b"12", r"^in1: must be a column of id sequences; got b'12'. Pass a list of lists"),
         (pa.array([[1], [-2]]), rf"^in1\[1\]: {LIST}; got -2."),
     ],
 )  # fmt: skip

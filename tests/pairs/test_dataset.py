@@ -9,10 +9,15 @@ import os
 import subprocess
 import sys
 import threading
+from decimal import Decimal
+from fractions import Fraction
 
 import fsspec
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +92,67 @@ def test_read_takes_what_is_in_memory(source):
 
 def test_boolean_labels_are_one_and_zero():
     assert Pairs.build(label=[True, False]).label.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        np.array([1, 0.5], object),
+        np.array([1, 0.5], np.float16),
+        [np.float64(1), Fraction(1, 2)],
+        [Decimal(1), Decimal("0.5")],
+        [torch.tensor(1), torch.tensor(0.5)],
+        torch.tensor([1, 0.5]),
+        (x for x in (1, 0.5)),
+        pa.array([1, 0.5]),
+        pa.chunked_array([pa.array([1.0]), pa.array([0.5])]),
+        pd.Series([1, 0.5], dtype="Float32"),
+        pd.Series(pd.arrays.SparseArray([1, 0.5])),
+        np.ma.array([1, 0.5], mask=[0, 0]),
+    ],
+)
+def test_labels_are_read_as_people_hold_them(label):
+    assert Pairs.build(label=label).label.tolist() == [1.0, 0.5]
+    assert Pairs.build(label=range(2)).label.tolist() == [0.0, 1.0]
+
+
+NO_NUMBERS = "^label: must be a one-dimensional array of numbers; got '"
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (np.ma.array([1.0, 99.0], mask=[0, 1]), "^label: must hold no masked value; got '1 of the"),
+        ([1.0, np.ma.masked], "^label: must hold no masked value; got '1 of them'. Fill or drop"),
+        (pd.Series([1, None], dtype="Int64"), r"^label\[1\]: must be a finite number; got nan."),
+        (pd.array([True, None], dtype="boolean"), NO_NUMBERS + r"object of shape \(2,\)'. Pass"),
+        (pa.array([1.0, None]), r"^label\[1\]: must be a finite number; got nan."),
+        (pa.array(["1"]), NO_NUMBERS),
+        (
+            [[1], [2, 3]],
+            r"^label: must be an array of numbers \(.*inhomogeneous.*; got 'list'.",
+        ),
+        (torch.tensor([1.0], requires_grad=True), "^label: must be an array of numbers .*detach"),
+        (torch.tensor([1.0, 0.0]).to_sparse(), "^label: must be an array of numbers "),
+        ({1.0}, NO_NUMBERS + r"object of shape \(\)'."),
+        ({"a": 1.0}, NO_NUMBERS + r"object of shape \(\)'."),
+        (1.0, NO_NUMBERS + r"float64 of shape \(\)'."),
+        (np.array([1 + 2j]), NO_NUMBERS + r"complex128 of shape"),
+        (np.array([1 + 2j, 1], object), NO_NUMBERS + r"object of shape"),
+        (pd.Series(pd.to_datetime(["2026-01-01"])), NO_NUMBERS + "datetime64"),
+    ],
+)
+def test_what_is_no_label_is_named(label, message):
+    with pytest.raises(DataError, match=message):
+        Pairs.build(label=label)
+
+
+def test_records_may_come_from_an_iterator():
+    assert to_records(Pairs.read(record for record in RECORDS)) == RECORDS
+    with pytest.raises(DataError, match=r"^pairs: must hold at least one record; got 'none'."):
+        Pairs.read(iter([]))
+    with pytest.raises(DataError, match=r"^pairs: must be a path, records or columns; got b'x'."):
+        Pairs.read(b"x")
 
 
 def test_take_gathers_records():

@@ -7,7 +7,7 @@ as well on memory-mapped files as on arrays, and no row is ever touched in Pytho
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
@@ -25,6 +25,7 @@ ID_LIST_RULE = f"must be a list of integers in [0, {MAX_ID}]"
 
 _LIST_CURE = "Pass a list of lists of ids, an integer array or a (values, offsets) pair."
 _SCALARS = (int, float, np.integer, np.floating)
+_PLAIN = {list, tuple, int, float}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ class Ragged:
             release_pages(self.values, self.offsets)
 
     def truncated(self, max_len: int) -> Ragged:
-        """Return the rows cut to their first `max_len` ids; self if none is longer."""
+        """Return the rows truncated to their first `max_len` ids; self if none is longer."""
         lengths = self.lengths  # (n,)
         if not (lengths > max_len).any():
             return self
@@ -113,8 +114,8 @@ class Ragged:
         others = self.values != token  # (n_tokens,)
         if others.all():
             return self
-        places = np.where(others, np.arange(1, len(others) + 1), 0)  # (n_tokens,)
-        ends = np.concatenate([[0], np.maximum.accumulate(places)])[self.offsets[1:]]  # (n,)
+        behind = np.where(others, np.arange(1, len(others) + 1), 0)  # (n_tokens,)
+        ends = np.concatenate([[0], np.maximum.accumulate(behind)])[self.offsets[1:]]  # (n,)
         return self._gather(self.offsets[:-1], np.maximum(ends - self.offsets[:-1], 0))
 
     def padded(self, width: int | None = None) -> NDArray[np.int32]:
@@ -167,9 +168,10 @@ class Ragged:
 
         Parameters
         ----------
-        rows : Ragged, list, array, tuple of two arrays or pyarrow array
+        rows : Ragged, iterable, array, tuple of two arrays or pyarrow array
             A list of sequences of int or an array of shape (n, T) holds a sequence per row; a list
             of int or an array of shape (n,) one token per row; two arrays are (values, offsets).
+            An array is also what numpy can convert: a tensor, a column of a data frame.
         where : str, default "in0"
             What messages call the column.
 
@@ -185,15 +187,38 @@ class Ragged:
         if pyarrow and isinstance(rows, (pyarrow.Array, pyarrow.ChunkedArray)):
             return _from_arrow(rows, where)
         if isinstance(rows, tuple) and len(rows) == 2 and all(map(_is_array, rows)):
-            return _from_columns(*rows, where)
+            return _from_columns(to_array(rows[0], where), to_array(rows[1], where), where)
         if not isinstance(rows, (list, tuple)) and hasattr(rows, "__array__"):
-            rows = np.asarray(rows)
-            if rows.dtype != object:
-                return _from_array(rows, where)
-            rows = list(rows)
-        if not isinstance(rows, (list, tuple)):
+            array = to_array(rows, where)
+            if array.dtype != object:
+                return _from_array(array, where)
+            rows = list(array) if array.ndim else rows
+        if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, Mapping, Set)):
             raise DataError.at(where, "must be a column of id sequences", rows, _LIST_CURE)
-        return _from_list(rows, where)
+        return _from_list(rows if isinstance(rows, (list, tuple)) else list(rows), where)
+
+
+def to_array(values: Any, where: str) -> NDArray[Any]:
+    """Return what numpy makes of an array, a tensor, a data frame's column or a list.
+
+    Raises
+    ------
+    DataError
+        If some values are masked, or it cannot be converted.
+    """
+    parts = values if isinstance(values, (list, tuple)) else (values,)
+    masked = 0
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in set(map(type, parts))):
+        masks = [np.ma.getmaskarray(each) for each in parts if isinstance(each, np.ma.MaskedArray)]
+        masked = sum(map(np.count_nonzero, masks))
+    if masked:
+        cure = "Fill or drop these rows."
+        raise DataError.at(where, "must hold no masked value", f"{masked} of them", cure)
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as err:  # sparse or on a GPU, say
+        must, cure = f"must be an array of numbers ({err})", "Convert it to a numpy array first."
+        raise DataError.at(where, must, type(values).__name__, cure) from err
 
 
 def offsets_of(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -238,6 +263,8 @@ def _from_columns(values: NDArray[Any], offsets: NDArray[Any], where: str) -> Ra
 
 def _from_list(rows: Sequence[Any], where: str) -> Ragged:
     """Read a list of sequences, or a list of single tokens."""
+    if any(hasattr(kind, "__array__") for kind in set(map(type, rows)) - _PLAIN):
+        rows = [_from_element(row, where) for row in rows]
     are_rows = [*map(_is_row, rows)]
     if not any(are_rows):
         return _from_tokens(rows, np.arange(len(rows) + 1), where)
@@ -251,37 +278,57 @@ def _from_list(rows: Sequence[Any], where: str) -> Ragged:
     return _from_tokens(list(chain.from_iterable(rows)), offsets, where)
 
 
+def _from_element(row: Any, where: str) -> Any:
+    """Return an array or a tensor in a list as an array, one without a dimension as its number."""
+    if not hasattr(row, "__array__") or isinstance(row, np.generic):
+        return row
+    array = to_array(row, where)
+    return array if array.ndim else array.item()
+
+
 def _from_tokens(tokens: Sequence[Any], offsets: NDArray[np.int64], where: str) -> Ragged:
     """Read Python numbers; bool is a kind of int in Python, but no id."""
     kinds = set(map(type, tokens))
     strange = {kind for kind in kinds if kind is bool or not issubclass(kind, _SCALARS)}
     if strange:
         positions = (i for i, token in enumerate(tokens) if type(token) in strange)
-        _refuse(positions, tokens, offsets, where)
+        _reject(positions, tokens, offsets, where)
     return _checked(np.array(tokens) if tokens else np.zeros(0, np.int32), offsets, where)
 
 
 def _from_arrow(rows: Any, where: str) -> Ragged:
-    """Read a pyarrow list array or integer array, chunked or not."""
+    """Read a pyarrow list array or integer array, chunked or not, in any of their layouts."""
     import pyarrow as pa
+    from pyarrow import compute, types
 
     if isinstance(rows, pa.ChunkedArray):
         return Ragged.concatenate([_from_arrow(chunk, where) for chunk in rows.chunks])
-    for part in (rows, *([rows.flatten()] if _is_arrow_list(rows.type) else [])):
-        if part.null_count:
-            raise DataError.at(
-                where, "must hold no null", f"{part.null_count} of them", "Fill or drop these rows."
-            )
-    if not _is_arrow_list(rows.type):
-        return _from_array(rows.to_numpy(zero_copy_only=False), where)
-    lengths = rows.value_lengths().to_numpy(zero_copy_only=False)
-    return _checked(rows.flatten().to_numpy(zero_copy_only=False), offsets_of(lengths), where)
+    rows = tokens = _without_encoding(rows)
+    is_list = hasattr(rows, "flatten") and not types.is_struct(rows.type)
+    if is_list:
+        tokens = _without_encoding(rows.flatten())
+    if nulls := rows.null_count or tokens.null_count:
+        cure = "Fill or drop these rows."
+        raise DataError.at(where, "must hold no null", f"{nulls} of them", cure)
+    if not (types.is_integer(tokens.type) or types.is_floating(tokens.type)):
+        cure = "Convert it to an integer array."
+        raise DataError.at(where, "must be of an integer type", str(tokens.type), cure)
+    lengths = np.ones(len(rows), np.int64)
+    if is_list:
+        lengths = compute.list_value_length(rows).to_numpy(zero_copy_only=False)
+    return _checked(tokens.to_numpy(zero_copy_only=False), offsets_of(lengths), where)
 
 
-def _is_arrow_list(kind: Any) -> bool:
-    from pyarrow import types
+def _without_encoding(array: Any) -> Any:
+    """Return an Arrow array as its plain values: no dictionary, no runs, no extension."""
+    import pyarrow as pa
+    from pyarrow import compute, types
 
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return compute.run_end_decode(array) if types.is_run_end_encoded(array.type) else array
 
 
 def _checked(values: NDArray[Any], offsets: NDArray[np.int64], where: str) -> Ragged:
@@ -289,15 +336,17 @@ def _checked(values: NDArray[Any], offsets: NDArray[np.int64], where: str) -> Ra
     if values.dtype.kind not in "iufO":
         cure = "Convert it to an integer array."
         raise DataError.at(where, "must be of an integer type", values.dtype.name, cure)
+    if values.dtype == np.float16:  # which cannot be compared with the largest id
+        values = values.astype(np.float32)
     bad = (values < 0) | (values > MAX_ID)  # (n_tokens,)
     if values.dtype.kind == "f":
         bad |= values != np.floor(values)  # holds for NaN too
     if bad.any():
-        _refuse(np.flatnonzero(bad).tolist(), values, offsets, where)
+        _reject(np.flatnonzero(bad).tolist(), values, offsets, where)
     return Ragged(values.astype(np.int32, copy=False), offsets)
 
 
-def _refuse(
+def _reject(
     positions: Iterable[int],
     tokens: Sequence[Any] | NDArray[Any],
     offsets: NDArray[np.int64],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -131,7 +131,7 @@ class Pairs:
 
         Parameters
         ----------
-        source : Pairs, path, URL, "-", list of these names, list of dicts, or mapping of columns
+        source : Pairs, path, URL, "-", list of these, iterable of dicts, or mapping of columns
             JSON Lines files, alone or all in a folder, packed with gzip or zstd or not; or records
             in memory, as ``[{"in0": [10], "in1": [3, 7], "label": 1}, ...]`` or as
             ``{"in0": [[10], ...], "in1": [[3, 7], ...], "label": [1, ...]}``.
@@ -213,8 +213,8 @@ def _are_paths(source: Any) -> bool:
 
 
 def _to_columns(records: Any, schema: Schema, name: str) -> dict[str, list[Any]]:
-    """Return the columns of a list of dicts."""
-    if not isinstance(records, Sequence):
+    """Return the columns of dicts."""
+    if not isinstance(records, Iterable) or isinstance(records, bytes):
         raise DataError.at(name, "must be a path, records or columns", records, _RECORD_CURE)
     columns: dict[str, list[Any]] = {column.name: [] for column in schema}
     default = {column.name: column.default for column in schema if column.default is not None}

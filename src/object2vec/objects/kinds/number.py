@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Annotated, Any
 
 import msgspec
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.objects.kinds.base import Arrays, Kind, Mistake, Runs
-from object2vec.objects.ragged import Rows
+from object2vec.objects.ragged import Rows, to_array
 from object2vec.objects.statistics import NumberStatistics
 
 Numbers = NDArray[np.float32]
+
+_REAL = (Real, Decimal, np.bool_)
 
 _LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 
@@ -35,7 +39,11 @@ class Number(Kind[Numbers]):
         DataError
             If one is no finite number. Up to 20 are listed.
         """
-        array = np.asarray(values)
+        if isinstance(values, Iterator):
+            values = list(values)
+        array = to_array(values, where)
+        if array.dtype == object and all(isinstance(each, _REAL) for each in array.flat):
+            array = array.astype(np.float64)
         if array.dtype.kind not in "biuf" or array.ndim != 1:
             got = f"{array.dtype.name} of shape {array.shape}"
             must, cure = "must be a one-dimensional array of numbers", "Pass one number per record."
