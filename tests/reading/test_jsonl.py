@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from object2vec.errors import DataError
-from object2vec.files.sources import BLOCK_BYTES, Block, list_sources
+from object2vec.files.sources import BLOCK_BYTES, Block, Source, list_sources
 from object2vec.objects.ragged import MAX_ID
 from object2vec.objects.schema import RECORDS
 from object2vec.reading.jsonl import _Reader, line_of, read_columns
@@ -327,6 +328,54 @@ def test_a_mistake_is_named_with_its_line(tmp_path, line, message):
     assert len(str(caught.value)) < len(str(tmp_path)) + 300
 
 
+PRETTY = json.dumps({"in0": [1], "in1": [2], "label": 1}, indent=1)
+
+
+@pytest.mark.parametrize("lead", ["", "\n \n", "\ufeff"])
+@pytest.mark.parametrize(
+    ("text", "what", "command"),
+    [
+        ('[{"in0":[1],"in1":[2],"label":1}]', "one list of records", r"jq -c '\.\[\]' FILE"),
+        ('[{"in0":[1],"in1":[2],"label":1},\n {"in0":[1]}]', "one list of records", "jq"),
+        ("[\n" + PRETTY + ",\n" + PRETTY + "]", "one list of records", "jq"),
+        ("[\r\n]\r\n", "one list of records", "jq"),
+        (PRETTY, "a record on several lines", r"jq -c \. FILE"),
+        (PRETTY.replace("\n", "\r\n"), "a record on several lines", "jq"),
+        ('{"in0": [1],\n "in1": [2], "label": 1}', "a record on several lines", "jq"),
+    ],
+)
+def test_records_that_are_not_one_per_line_are_told_once(tmp_path, text, what, command, lead):
+    message = f"^[^\n]*train.jsonl: must hold one record per line; got '{what}'. .* with: {command}"
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, lead + text)
+    assert sum(map(len, read(tmp_path, '{"in0":[1],"in1":[2],"label":1}'))) == 1
+
+
+@pytest.mark.parametrize("way", ["scanner", "arrow", "lines"])
+def test_a_byte_order_mark_inside_is_where_a_file_was_appended(tmp_path, way):
+    line = {
+        "scanner": '{"in0":[1],"in1":[2],"label":1}\n',
+        "arrow": '{"in0":[1],"in1":[2],"label":1,"x":"y"}\n',
+        "lines": '{"in\\u0030":[1],"in1":[2],"label":1,"x":"y"}\n',
+    }[way]
+    (chunk,) = read(tmp_path, ("\ufeff" + line) * 3)
+    assert to_rows(chunk.columns)["in1"] == [[2]] * 3
+
+
+@pytest.mark.parametrize("way", ["required", "optional"])
+def test_what_is_deeply_nested_is_read_or_named_with_its_line(tmp_path, way):
+    deep = '{"in0":[1],"in1":[2],"label":1,"x":' + "[" * 5000 + "]" * 5000 + "}\n"
+    objects = deep.replace("[" * 5000, '{"a":' * 5000 + "1").replace("]" * 5000, "}" * 5000)
+    for text in (deep, objects):
+        with pytest.raises(DataError, match=r"train.jsonl:2: must be one JSON object .*'oops'"):
+            read(tmp_path, text + "oops\n", label=way)
+        (chunk,) = read(tmp_path, text, label=way)
+        assert len(chunk) == 1
+    wrong = deep.replace("[1]", "[" * 5000 + "]" * 5000)
+    with pytest.raises(DataError, match=r"train.jsonl:1: .*nesting too deep"):
+        read(tmp_path, wrong + "\n", label=way)
+
+
 def test_problems_of_the_whole_input_are_listed(tmp_path):
     good, bad = '{"in0":[1],"in1":[2],"label":1}\n', '{"in0":[1],"in1":[-2],"label":1}\n'
     with pytest.raises(DataError, match=r"^3 problems:") as caught:
@@ -339,6 +388,24 @@ def test_it_stops_at_twenty_problems(tmp_path):
         read(tmp_path, "x\n" * 50)
     assert "train.jsonl:20:" in str(caught.value)
     assert "train.jsonl:21:" not in str(caught.value)
+
+
+def test_a_long_file_of_problems_is_not_read_to_its_end(tmp_path):
+    read_bytes = 0
+
+    class Endless(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            nonlocal read_bytes
+            assert read_bytes < 1 << 20, "it goes on and on"
+            read_bytes += len(buffer)
+            buffer[:] = b"x\n" * (len(buffer) // 2)
+            return len(buffer)
+
+    with pytest.raises(DataError, match=r"^the first 20 problems:"):
+        list(read_columns([Source("endless", Endless)], block_bytes=16))
 
 
 def test_nothing_is_yielded_after_a_problem(tmp_path):

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
+import logging
 import os
+import re
+import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from object2vec.errors import DataError, MissingExtraError
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python without it
+    LZMAError = OSError  # type: ignore[misc, assignment]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +33,47 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 << 20  # measured: larger blocks parse slower on two cores, smaller ones too
 
 _STDIN = "-"
-_UTF8_MARK = b"\xef\xbb\xbf"
-_CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # RFC 1952, RFC 8878
+_LISTED = 5
+UTF8_MARK = b"\xef\xbb\xbf"
+_HEAD_BYTES = 512  # that tell what a stream is; a tar archive says so behind the name of a file
+_PIECE_BYTES = 256 << 10
+_DAMAGED = (OSError, EOFError, ValueError, ImportError, zlib.error, LZMAError)
+
+# How the kinds of files begin, in an order in which no one hides another.
+_PACKED: dict[str, re.Pattern[bytes]] = {
+    "gzip": re.compile(rb"\x1f\x8b"),  # RFC 1952
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),  # RFC 8878, 3.1.1 and 3.1.2
+    "bz2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+}
+_ENCODINGS: dict[str, re.Pattern[bytes]] = {
+    "utf-32": re.compile(rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff"),
+    "utf-16": re.compile(rb"\xff\xfe|\xfe\xff"),
+    "utf-32-le": re.compile(rb"[{\[]\x00\x00\x00"),
+    "utf-32-be": re.compile(rb"\x00\x00\x00[{\[]"),
+    "utf-16-le": re.compile(rb"[{\[]\x00"),
+    "utf-16-be": re.compile(rb"\x00[{\[]"),
+}
+_FOREIGN: dict[str, re.Pattern[bytes]] = {
+    "a zip archive": re.compile(rb"PK(\x03\x04|\x05\x06)"),
+    "a 7z archive": re.compile(rb"7z\xbc\xaf"),
+    "a rar archive": re.compile(rb"Rar!\x1a"),
+    "a tar archive": re.compile(rb"(?s:.{257})ustar"),
+    "an lz4 archive": re.compile(rb"\x04\x22\x4d\x18"),
+    "an archive of compress": re.compile(rb"\x1f\x9d"),
+    "a Parquet file": re.compile(rb"PAR1\x15"),
+    "an Arrow file": re.compile(rb"ARROW1\x00|\xff\xff\xff\xff"),
+    "an Avro file": re.compile(rb"Obj\x01"),
+    "a RecordIO file": re.compile(rb"\x0a\x23\xd7\xce"),
+    "a numpy array": re.compile(rb"\x93NUMPY"),
+    "an HDF5 file": re.compile(rb"\x89HDF"),
+    "an SQLite database": re.compile(rb"SQLite format 3\x00"),
+    "a pickle": re.compile(rb"\x80[\x02-\x05][\x95}\]c(]"),
+    "an Office document": re.compile(rb"\xd0\xcf\x11\xe0"),
+    "a PDF": re.compile(rb"%PDF-\d"),
+}
+
+_log = logging.getLogger("object2vec.reading")
 
 PathLike = str | os.PathLike[str]
 
@@ -90,12 +141,13 @@ def read_blocks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[Bloc
     Raises
     ------
     DataError
-        If the source cannot be read, or is a damaged or truncated archive.
+        If the source cannot be read, is a damaged or truncated archive, or no text.
 
     Notes
     -----
-    gzip and zstd are known by their first bytes, whatever the name says. A byte order mark is
-    skipped, and the last line need not end.
+    What a file is, its first bytes say, whatever its name does: gzip, zstd, bzip2 and xz are
+    unpacked, all their members, and UTF-16 and UTF-32 become UTF-8. A byte order mark is skipped,
+    and the last line need not end.
     """
     line = 1
     parts: list[bytes] = []  # of a line that has not ended yet
@@ -152,6 +204,8 @@ def read_raw(source: Source) -> Iterator[bytes]:
 def unreadable(name: str, err: Exception) -> DataError:
     """Return the error for a source that cannot be read."""
     got = (err.strerror if isinstance(err, OSError) else None) or str(err) or type(err).__name__
+    if isinstance(err, EOFError):
+        got = "Truncated archive"
     cure = "Check the name, your permissions and whether the file is whole."
     return DataError.at(name, "must be readable", got, cure)
 
@@ -176,13 +230,39 @@ def _local(path: Path) -> Source:
 
 
 def _folder(folder: Path) -> list[Source]:
-    """Return the regular files beneath `folder`, as SageMaker reads a channel."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    files = [path for path in files if not _is_hidden(path.relative_to(folder).parts)]
+    """Return the files beneath `folder`, as SageMaker reads a channel, and log what is left out."""
+    files, left_out, seen = [], [], set[str]()
+    for at, folders, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
+        here = Path(at)
+        hidden = [name for name in (*folders, *names) if _is_hidden([name])]
+        folders[:] = [name for name in folders if name not in hidden]
+        special = [name for name in names if name not in hidden and _is_special(here / name)]
+        if (real := os.path.realpath(at)) in seen:  # a link to a folder around it
+            folders[:], names, hidden, special = [], [], [], []
+        seen.add(real)
+        left_out += [here / name for name in (*hidden, *special)]
+        files += [here / name for name in names if name not in (*hidden, *special)]
+    if left_out:
+        shown = ", ".join(str(path.relative_to(folder)) for path in sorted(left_out)[:_LISTED])
+        more = ", ..." if left_out[_LISTED:] else ""
+        text = "%s: %d hidden or special files are not read: %s%s"
+        _log.info(text, folder, len(left_out), shown, more)
     if not files:
         cure = "Put the records there or name another folder."
         raise DataError.at(str(folder), "must hold at least one file", "none", cure)
     return [_local(path) for path in sorted(files)]
+
+
+def _raise_unreadable(err: OSError) -> None:
+    raise unreadable(str(err.filename), err) from err
+
+
+def _is_special(path: Path) -> bool:
+    """Say whether a path is a pipe, a socket or a device; a broken link is a file that is not."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _is_hidden(parts: Sequence[str]) -> bool:
@@ -217,28 +297,113 @@ def _opener(system: Any, file: str) -> Callable[[], AbstractContextManager[Binar
 
 
 def _read_chunks(source: Source, size: int) -> Iterator[bytes]:
-    """Yield `size` decompressed bytes at a time, without the byte order mark."""
+    """Yield about `size` bytes of plain UTF-8 text at a time, without the byte order mark."""
     try:
         with source.open() as raw:
-            stream = _decompressed(raw)
-            chunk = stream.read(max(size, 4)).removeprefix(_UTF8_MARK)
-            while chunk:
-                yield chunk
-                chunk = stream.read(size)
-    except OSError as err:
+            yield from _texts(source.name, raw, size)
+    except DataError:
+        raise
+    except _DAMAGED as err:
         raise unreadable(source.name, err) from err
 
 
-def _decompressed(raw: BinaryIO) -> BinaryIO:
-    """Return a stream of what `raw` holds, unpacked if it begins like an archive."""
+def _texts(name: str, raw: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the text of a stream, whatever it is packed with."""
     stream = (
         raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
     )
-    head = stream.peek(4)
-    for magic, codec in _CODECS.items():
-        if head.startswith(magic):
-            import pyarrow as pa
+    head = stream.read(_HEAD_BYTES)
+    pieces = chain([head], iter(partial(stream.read, size), b""))
+    if codec := _kind_of(head, _PACKED):
+        yield from _texts(name, _unpacked(as_stream(pieces), codec), size)
+    elif foreign := _kind_of(head, _FOREIGN):
+        must = "must be text, plain or packed with gzip, zstd, bzip2 or xz"
+        raise DataError.at(name, must, foreign, "Unpack or convert it.")
+    elif encoding := _kind_of(head, _ENCODINGS):
+        yield from _recoded(name, pieces, encoding)
+    else:
+        first = head + stream.read(max(0, size - len(head)))
+        first = first.removeprefix(UTF8_MARK)
+        yield from (first[at : at + size] for at in range(0, len(first), size))
+        yield from iter(partial(stream.read, size), b"")
 
-            # Unlike gzip and zstandard of Python it sees a truncated archive of either kind.
-            return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec))
-    return stream
+
+def _kind_of(head: bytes, kinds: Mapping[str, re.Pattern[bytes]]) -> str | None:
+    """Return the kind of file that begins so."""
+    return next((kind for kind, pattern in kinds.items() if pattern.match(head)), None)
+
+
+def _recoded(name: str, pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yield a text of another encoding in UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for piece in pieces:
+            yield decoder.decode(piece).encode()
+        decoder.decode(b"", final=True)
+    except UnicodeError as err:
+        must, cure = f"must be {encoding.upper()} text, as it begins", "Convert it to UTF-8."
+        raise DataError.at(name, must, str(err), cure) from err
+
+
+def _unpacked(stream: BinaryIO, codec: str) -> BinaryIO:
+    """Return a stream of what an archive holds; reading it raises `_DAMAGED` if it is not whole."""
+    if codec == "zstd":
+        import pyarrow as pa
+
+        # Unlike Python's zstandard it sees a truncated archive.
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), codec))
+    return as_stream(_members(stream, codec))
+
+
+def _members(stream: BinaryIO, codec: str) -> Iterator[bytes]:
+    """Yield what the members of an archive hold; zeros may stand behind each."""
+    data = stream.read(_PIECE_BYTES)
+    while data:
+        member = _decompressor(codec)
+        while not member.eof:
+            at_end = False
+            if not data and getattr(member, "needs_input", True):
+                data = stream.read(_PIECE_BYTES)
+                at_end = not data
+            text = member.decompress(data, _PIECE_BYTES)
+            if at_end and not text:
+                raise EOFError
+            data = getattr(member, "unconsumed_tail", b"")  # zlib's; the others keep it inside
+            yield text
+        data = member.unused_data.lstrip(b"\0")
+        while not data and (piece := stream.read(_PIECE_BYTES)):
+            data = piece.lstrip(b"\0")
+
+
+def _decompressor(codec: str) -> Any:
+    """Return what decompresses one member."""
+    if codec == "gzip":
+        return zlib.decompressobj(wbits=31)
+    import bz2
+    import lzma
+
+    return bz2.BZ2Decompressor() if codec == "bz2" else lzma.LZMADecompressor()
+
+
+def as_stream(pieces: Iterable[bytes]) -> BinaryIO:
+    """Return pieces of bytes as a binary file that can be read once."""
+    return cast(BinaryIO, io.BufferedReader(_Pieces(iter(pieces))))
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            if (piece := next(self._pieces, None)) is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,12 +26,23 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.json import JsonObject, load_json
-from object2vec.files.sources import BLOCK_BYTES, Block, Source, line_bounds, read_blocks
+from object2vec.files.sources import (
+    BLOCK_BYTES,
+    UTF8_MARK,
+    Block,
+    Source,
+    line_bounds,
+    read_blocks,
+)
 from object2vec.objects.schema import RECORDS, Schema
 
 Record = dict[str, Any]  # the wanted keys of one line
 
 _WORKERS = max(2, min(4, os.cpu_count() or 2))
+_LAYOUTS = {  # how their first line looks, and what turns them into lines
+    "one list of records": (re.compile(rb"\s*\[\s*(\{.*)?"), "jq -c '.[]' FILE"),
+    "a record on several lines": (re.compile(rb"\s*\{(.*[,:{\[])?\s*"), "jq -c . FILE"),
+}
 _LINE_CURE = 'Write one {"in0": [10], "in1": [3, 7], "label": 1} per line.'
 
 
@@ -104,7 +116,9 @@ def read_columns(
     """
     reader = _Reader(schema)
     for source, block, fast in _read_ahead(sources, reader.read_block, block_bytes):
+        reader.at_start |= block.first_line == 1
         found = fast if fast and reader.continues(fast) else reader.read_lines(source.name, block)
+        reader.at_start &= not found.rows
         if len(reader.problems) >= MAX_PROBLEMS:
             break
         if not reader.problems:
@@ -145,7 +159,8 @@ class _Rejected(Exception):
 class _Reader:
     """The ways to read a block, and what all blocks of an input share.
 
-    `optional` says of each optional key whether the records so far have it.
+    `optional` says of each optional key whether the records so far have it, `at_start` whether none
+    of the source has been read yet.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -153,6 +168,7 @@ class _Reader:
         self.wanted = {column.name: column for column in schema.wanted}
         self.problems: list[str] = []
         self.optional: dict[str, bool] = {}
+        self.at_start = False
         self._decoder = _decoder(schema)
 
     def read_block(self, block: Block) -> _Found | None:
@@ -224,7 +240,10 @@ class _Reader:
         return optional == self.optional and not self._lacks_object(found.columns)
 
     def read_lines(self, name: str, block: Block) -> _Found:
-        """Return what a block holds, reading line by line and noting every problem."""
+        """Return what a block holds, reading line by line and noting every problem.
+
+        Raises `DataError` if the source does not consist of lines at all.
+        """
         records: list[Record] = []
         blank: list[int] = []
         lines = block.data.removesuffix(b"\n").split(b"\n")
@@ -233,8 +252,10 @@ class _Reader:
                 blank.append(number)
                 continue
             try:
-                records.append(self._read_line(line))
+                records.append(self._read_line(line.removeprefix(UTF8_MARK)))  # of a file inside
             except _Rejected as rejected:
+                if self.at_start and not records:
+                    _check_layout(name, line)
                 self.problems.append(problem(f"{name}:{number}", *rejected.args))
                 if len(self.problems) >= MAX_PROBLEMS:
                     break
@@ -333,6 +354,14 @@ def _find_lines(data: bytes) -> tuple[int, NDArray[np.int64]] | None:
     if not ((raw[starts] == ord("{")) & (raw[ends - 1] == ord("}"))).all():
         return None
     return len(starts), np.flatnonzero(~is_record)
+
+
+def _check_layout(name: str, line: bytes) -> None:
+    """Raise `DataError` if the first record of a source shows that they are not one per line."""
+    for layout, (pattern, command) in _LAYOUTS.items():
+        if pattern.fullmatch(line):
+            must, cure = "must hold one record per line", f"Write them so with: {command}"
+            raise DataError.at(name, must, layout, cure)
 
 
 def _load(line: bytes) -> Any:
