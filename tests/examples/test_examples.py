@@ -187,7 +187,7 @@ def test_the_pages_python_runs(tmp_path, monkeypatch):
         Path(name).write_text(records)
     names = {}
     exec(compile(python_blocks("sagemaker.md")[0], "docs/sagemaker.md", "exec"), names)
-    assert Path("answers/validation.jsonl.out").read_text().count("scores") == 4
+    assert Path("predictions/validation.jsonl.out").read_text().count("scores") == 4
     Path("model").symlink_to(names["estimator"].latest_training_job.layout.model)
     Path("test.jsonl").write_text(records)
     exec(compile(python_blocks("batch.md")[0], "docs/batch.md", "exec"), names)
