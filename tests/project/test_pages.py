@@ -5,15 +5,19 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from object2vec.cli import main as command_line
+from object2vec.model import Object2Vec
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -169,3 +173,57 @@ def test_imports_that_follow_from_others_are_not_drawn(drawing):
 def test_a_room_without_a_cell_is_named(drawing):
     with pytest.raises(SystemExit, match="CELLS must hold attic"):
         drawing.draw(drawing.read_imports() | {"attic": set()}, drawing.read_sentences())
+
+
+RECORDS = "".join(f'{{"in0": [{i}], "in1": [{i}], "label": {i % 2}}}\n' for i in (1, 2, 3, 4))
+
+
+def test_the_long_run_of_the_python_page_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
+    for name in ("train.jsonl", "valid.jsonl"):
+        Path(name).write_text(RECORDS)
+    sizes = {"enc0_max_seq_len": 1, "enc0_vocab_size": 5, "enc_dim": 4, "mlp_dim": 4, "epochs": 1}
+    names = {"model": Object2Vec(enc0_network="pooled_embedding", **sizes)}
+    for _ in range(2):
+        exec(compile(blocks(DOCS / "python.md", "python")[1], "docs/python.md", "exec"), names)
+    assert Path("run").is_dir()
+    assert names["model"].encode(in0=[[1]]).shape == (1, 4)
+
+
+def console(page):
+    """The commands of a page's consoles with what they print."""
+    for block in blocks(page, "console"):
+        for example in block.removeprefix("$ ").split("\n$ "):
+            command, _, output = example.partition("\n")
+            yield command, output.rstrip("\n")
+
+
+def test_the_job_of_the_deployment_page_runs_without_a_container(tmp_path):
+    (tmp_path / "train.jsonl").write_text(RECORDS)
+    commands = [command for command, _ in console(DOCS / "deployment.md")]
+    kinds = ("mkdir", "cp ", "echo ", "SAGEMAKER_BASE_DIR")
+    script = "\n".join(command for command in commands if command.startswith(kinds))
+    assert len(script.split("\n")) == 4
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    job = {**os.environ, "PATH": path, "OBJECT2VEC_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=tmp_path, env=job, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "job/model/config.json").exists()
+    assert not (tmp_path / "job/output/failure").exists()
+
+
+def test_batch_transform_prints_what_its_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sizes = {"enc0_max_seq_len": 1, "enc0_vocab_size": 5, "enc_dim": 4, "mlp_dim": 4, "epochs": 1}
+    records = [json.loads(line) for line in RECORDS.splitlines()]
+    Object2Vec(enc0_network="pooled_embedding", **sizes).fit(records).save("model")
+    Path("more").mkdir()
+    for name in ("test.jsonl", "more/a.jsonl"):
+        Path(name).write_text(RECORDS)
+    (_, (command, said)) = console(DOCS / "batch.md")
+    assert command_line(shlex.split(command)[1:]) == 0
+    found = capsys.readouterr()
+    assert (found.out + found.err).strip() == re.sub(r"\d+ records", "4 records", said)
