@@ -62,7 +62,7 @@ def here(tmp_path, monkeypatch):
         engine, reader = served[name]
         form = negotiate(content_type, accept)
         request = reader.read(body, form)
-        return b"".join(render(request, engine.answer(request.groups), form.writes)), form.writes
+        return b"".join(render(request, engine.predict(request.groups), form.writes)), form.writes
 
     monkeypatch.setattr("object2vec.devices.set_threads", lambda count: set_threads(1))
     monkeypatch.setattr(jobs, "start_process", start_process)
