@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import threading
@@ -12,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 
-from object2vec.errors import ConfigError
+from object2vec.errors import ArtifactError, ConfigError
 from object2vec.serving import server
 from object2vec.serving.app import create_app
+from object2vec.serving.metrics import SHARED_FOLDER
 from object2vec.serving.settings import Settings
 from support.servers import fitted
 
@@ -281,3 +283,79 @@ def test_workers_are_asked_to_end_and_then_made_to(monkeypatch):
         ["terminate", 13.0, "kill", None],
         ["terminate", 0.1],
     ]
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Processes that `_supervise` starts, none of which is one."""
+    made = []
+
+    def process(target, args):
+        worker = Worker(True)
+        worker.start = lambda: worker.log.append(os.environ.get(SHARED_FOLDER))
+        worker.sentinel, worker.target, worker.args = len(made), target, args
+        made.append(worker)
+        return worker
+
+    def get_context(method):
+        assert method == "spawn"  # a fork of a process with threads is unsafe
+        return SimpleNamespace(Process=process)
+
+    monkeypatch.setattr(server.multiprocessing, "get_context", get_context)
+    return made
+
+
+@pytest.mark.parametrize("ends_by", ["a signal", "a worker"])
+def test_workers_end_together(monkeypatch, workers, caplog, ends_by):
+    waits, handler = [], signal.getsignal(signal.SIGTERM)
+
+    def wait(sentinels, timeout):
+        waits.append((sentinels, timeout))
+        assert len(waits) < 9
+        if len(waits) == 3 and ends_by == "a signal":
+            signal.raise_signal(signal.SIGTERM)
+        return [1] if len(waits) == 3 and ends_by == "a worker" else []
+
+    monkeypatch.setattr(server.connection, "wait", wait)
+    given = ("folder", "listener", Settings(workers=3), "info")
+    code = server._supervise(*given)
+    has_failed = ends_by == "a worker"
+    assert code == has_failed
+    assert ("A worker process has ended; ending the others." in caplog.text) == has_failed
+    assert waits == [([0, 1, 2], 0.2)] * 3
+    for worker in workers:
+        folder, *rest = worker.log
+        assert os.path.basename(folder).startswith("object2vec-metrics-")
+        assert not os.path.exists(folder)
+        assert rest[0] == "terminate"
+        assert (worker.target, worker.args) == (server._worker, given)
+    assert SHARED_FOLDER not in os.environ
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_worker_leaves_with_the_code_of_its_server(monkeypatch, served, caplog, fails):
+    def serve(*given):
+        assert given == ("folder", "listener", NOBODY, "info")
+        if fails:
+            raise ArtifactError("config.json: wrong")
+        return 0
+
+    monkeypatch.setattr(server, "_serve", serve)
+    with pytest.raises(SystemExit) as caught:
+        server._worker("folder", "listener", NOBODY, "info")
+    assert caught.value.code == (1 if fails else 0)
+    assert ("config.json: wrong" in caplog.text) == fails
+    assert logging.getLogger("uvicorn").level == logging.ERROR
+
+
+def test_a_model_that_cannot_be_loaded_is_raised_at_the_end(monkeypatch, tmp_path):
+    def run(process, sockets):
+        endpoint = process._app.state.endpoint
+        endpoint.start()
+        endpoint._loading.join(10)
+        assert process.should_exit
+
+    monkeypatch.setattr(server._Process, "run", run)
+    with pytest.raises(ArtifactError, match=r"config\.json: must be a JSON object"):
+        server._serve(tmp_path, None, NOBODY, "info")

@@ -175,7 +175,8 @@ def test_a_server_without_standard_streams_serves_and_ends_well(folder, workers)
     environ = os.environ | {"SAGEMAKER_MODEL_SERVER_WORKERS": workers}
     with subprocess.Popen(["bash", "-c", closed, "bash", *command], env=environ) as process:
         deadline = time.monotonic() + 60
-        while get(port, "/ping") != 200:
+        ready = f"object2vec_ready_workers {workers}.0"  # in the metrics of all workers together
+        while ready not in get(port, "/metrics"):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -183,9 +184,10 @@ def test_a_server_without_standard_streams_serves_and_ends_well(folder, workers)
         assert process.wait(30) == 0
 
 
-def get(port: int, path: str) -> int | None:
-    """Status of the response to a GET; None if there is none."""
+def get(port: int, path: str) -> str:
+    """Body of the response to a GET; empty if there is none."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection), contextlib.suppress(OSError):
         connection.request("GET", path)
-        return connection.getresponse().status
+        return connection.getresponse().read().decode()
+    return ""
