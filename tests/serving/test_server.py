@@ -99,10 +99,13 @@ def test_a_port_that_does_not_exist_is_rejected(folder, served, port):
 def test_the_highest_port_exists(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        socket, "create_server", lambda address, **_: asked.append(address) or socket.socket()
+        socket,
+        "create_server",
+        lambda *given, **options: asked.append((*given, options)) or socket.socket(),
     )
     with server._listening("127.0.0.1", 65535):
-        assert asked == [("127.0.0.1", 65535)]
+        options = {"family": socket.AF_INET, "backlog": 2048}
+        assert asked == [(("127.0.0.1", 65535), options)]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_variable_sets_one_setting(variable, text, changed):
 @pytest.mark.parametrize(
     ("variable", "rule", "texts"),
     [
-        ("MAX_CONTENT_LENGTH", "bytes in [1, 1073741824]", ["0", "1073741825", "1e6", "9" * 5000]),
+        ("MAX_CONTENT_LENGTH", "bytes in [1, 2**30]", ["0", "1073741825", "1e6", "9" * 5000]),
         ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", f"{JSON} or {JSON_LINES}", ["text/csv", "json"]),
         ("INFERENCE_PREFERRED_MODE", "classification or embedding", ["fast"]),
         ("SAGEMAKER_MODEL_SERVER_WORKERS", "in [1, 64]", ["0", "65", "two", "-1", "1.0"]),

@@ -19,6 +19,7 @@ from object2vec.serving.limits import Overloaded
 FAILED = "the server: failed at this request. Report it to whoever runs the server."
 _TEXT_HEADERS = {b"content-type", b"accept", b"content-length", b"content-encoding", b"expect"}
 _CLOSE = (b"connection", b"close")
+_Headers = list[tuple[bytes, bytes]]
 _logger = logging.getLogger(__name__)
 
 
@@ -43,7 +44,7 @@ class Invocations:
         """Process one request; every outcome is an HTTP response."""
         start = time.perf_counter()
         endpoint, media, message = self._endpoint, JSON, ""
-        headers: list[tuple[bytes, bytes]] = []
+        headers: _Headers = []
         parts: list[bytes] = []
         try:
             parts, media = await self._respond_in_time(scope, receive)
@@ -59,8 +60,10 @@ class Invocations:
         if status >= 400:
             sent_status, named, body = self._error_parts(status, message)
             headers, parts = headers + named, [body]
+        if status != 204:
+            headers.append((b"content-type", media.encode()))
         try:
-            await self._send(send, sent_status, parts, media, headers)
+            await self._send(send, sent_status, headers, parts)
         finally:
             endpoint.metrics.seconds.observe(time.perf_counter() - start)
             endpoint.metrics.requests(status).inc()
@@ -100,19 +103,10 @@ class Invocations:
         finally:
             timer.cancel()
 
-    async def _send(
-        self,
-        send: Send,
-        status: int,
-        parts: list[bytes],
-        media: str,
-        extra: list[tuple[bytes, bytes]],
-    ) -> None:
+    async def _send(self, send: Send, status: int, headers: _Headers, parts: list[bytes]) -> None:
         """Send a response, a large one at the speed of its reader."""
         size = sum(map(len, parts))
-        headers = [(b"content-length", b"%d" % size), *extra]
-        if status != 204:
-            headers.append((b"content-type", media.encode()))
+        headers.append((b"content-length", b"%d" % size))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if size <= CHUNK_BYTES:
             await send({"type": "http.response.body", "body": b"".join(parts)})
@@ -123,7 +117,7 @@ class Invocations:
             await send({"type": "http.response.body", "body": b""})
 
 
-def _retry_after(err: RequestError) -> list[tuple[bytes, bytes]]:
+def _retry_after(err: RequestError) -> _Headers:
     if isinstance(err, Overloaded):
         return [(b"retry-after", b"%d" % err.retry_after_s)]
     return [(b"retry-after", b"1")] if err.status == 503 else []

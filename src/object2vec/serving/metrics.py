@@ -42,43 +42,23 @@ class Metrics:
     media_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        to = self._registry
-        requests = Counter(
-            "object2vec_requests", "Requests for inference by status.", ["status"], registry=to
-        )
-        instances = Counter(
-            "object2vec_instances", "Instances by kind of result.", ["kind"], registry=to
-        )
+        self._registry = to = CollectorRegistry()
+        text = "Requests for inference by status."
+        requests = Counter("object2vec_requests", text, ["status"], registry=to)
+        text = "Instances by kind of result."
+        instances = Counter("object2vec_instances", text, ["kind"], registry=to)
         self.requests: Callable[[int], Counter] = cache(requests.labels)
         self.instances: Callable[[str], Counter] = cache(instances.labels)
-        self._omissions = Counter(
-            "object2vec_omissions",
-            "Sequences that were truncated, hold the padding id 0 or are empty.",
-            ["side", "kind"],
-            registry=to,
-        )
-        self.seconds = Histogram(
-            "object2vec_request_seconds",
-            "Time to process a request.",
-            buckets=_SECONDS,
-            registry=to,
-        )
-        self.batch_instances = Histogram(
-            "object2vec_batch_instances",
-            "Instances computed together.",
-            buckets=_SIZES,
-            registry=to,
-        )
-        self.waiting = Gauge(
-            "object2vec_waiting_units", "Instances plus tokens in the queue.", registry=to
-        )
-        self.ready = Gauge(
-            "object2vec_ready_workers",
-            "Workers whose model is loaded.",
-            multiprocess_mode="livesum",
-            registry=to,
-        )
+        text = "Sequences that were truncated, hold the padding id 0 or are empty."
+        self._omissions = Counter("object2vec_omissions", text, ["side", "kind"], registry=to)
+        text = "Time from the headers of a request to the end of its response."
+        self.seconds = Histogram("object2vec_request_seconds", text, buckets=_SECONDS, registry=to)
+        name, text = "object2vec_batch_instances", "Instances computed together."
+        self.batch_instances = Histogram(name, text, buckets=_SIZES, registry=to)
+        text = "Instances plus tokens in the queue."
+        self.waiting = Gauge("object2vec_waiting_units", text, registry=to)
+        name, text = "object2vec_ready_workers", "Workers whose model is loaded."
+        self.ready = Gauge(name, text, multiprocess_mode="livesum", registry=to)
 
     def count_omissions(self, omissions: Sequence[Omissions]) -> None:
         """Count what was left out of in0 and of in1."""

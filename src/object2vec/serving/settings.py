@@ -122,22 +122,15 @@ def _token(text: str) -> str:
     return text
 
 
+_ACCEPT = f"must be {JSON} or {JSON_LINES}"
 _VARIABLES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
-    "MAX_CONTENT_LENGTH": (
-        "max_payload_bytes",
-        "must be bytes in [1, 1073741824]",
-        _whole(1, 1 << 30),
-    ),
+    "MAX_CONTENT_LENGTH": ("max_payload_bytes", "must be bytes in [1, 2**30]", _whole(1, 1 << 30)),
     "SAGEMAKER_MAX_PAYLOAD_IN_MB": (
         "batch_payload_bytes",
         "must be an integer in [1, 100]",
         _whole(1, 100, MIB),
     ),
-    "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": (
-        "default_accept",
-        f"must be {JSON} or {JSON_LINES}",
-        _one_of(JSON, JSON_LINES),
-    ),
+    "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": ("default_accept", _ACCEPT, _one_of(JSON, JSON_LINES)),
     "INFERENCE_PREFERRED_MODE": (
         "preferred_mode",
         f"must be {' or '.join(MODES)}",
