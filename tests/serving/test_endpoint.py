@@ -340,7 +340,7 @@ def test_embeddings_that_are_not_finite_are_never_sent(broken, document, is_good
     body = "\n".join(lines) if form == JSON_LINES else f"[{', '.join(lines)}]"
     status, _, text = ask(broken, body.encode(), {"content-type": form})
     assert status == (200 if is_good else 500)
-    assert (b"must give finite numbers" in text) == (not is_good)
+    assert (b"embeddings: must be finite numbers" in text) == (not is_good)
     assert b"null" not in text
 
 
@@ -350,7 +350,7 @@ def test_scores_that_are_not_finite_are_never_sent(broken):
     for document in ([pair], [large, pair], [other, pair], [{"in0": [3], "in1": [3]}, pair]):
         status, _, text = ask(broken, document)
         assert status == 500
-        assert b"the model: must give finite numbers; got NaN or infinity. Train it again" in text
+        assert b"scores: must be finite numbers; got 'nan or inf'. The model has diverged" in text
 
 
 # ---- loading
@@ -635,7 +635,8 @@ def test_metrics_name_what_they_count(model):
     lines = ask(app, b"", method="GET", path="/metrics")[2].decode().splitlines()
     helps = [line.split(" ")[2] for line in lines if line.startswith("# HELP")]
     assert [name for name in helps if not name.endswith("_created")] == [
-        "object2vec_requests_total", "object2vec_instances_total", "object2vec_request_seconds",
+        "object2vec_requests_total", "object2vec_instances_total", "object2vec_omissions_total",
+        "object2vec_request_seconds",
         "object2vec_batch_instances", "object2vec_waiting_units", "object2vec_ready_workers",
     ]  # fmt: skip
     assert 'object2vec_request_seconds_bucket{le="60.0"} 0.0' in lines
@@ -672,3 +673,19 @@ def test_the_queue_is_measured_while_there_is_one(model):
     metrics.waiting.set = lambda value: (seen.append(value), real(value))
     asyncio.run(call(app, json.dumps([{"in0": [1, 2]}] * 25).encode()))
     assert seen == [45, 15, 0]  # instances plus tokens
+
+
+def test_what_is_left_out_of_sequences_is_counted(model):
+    app = create_app(model)
+    document = [{"in0": [1] * 6}, {"in0": [1] * 7, "in1": []}, {"in1": [0, 1]}, {"in1": [1]}]
+    assert ask(app, document)[0] == 200
+    lines = ask(app, b"", method="GET", path="/metrics")[2].decode().splitlines()
+    found = [line for line in lines if line.startswith("object2vec_omissions_total{")]
+    assert found == [
+        'object2vec_omissions_total{kind="truncated",side="in0"} 2.0',
+        'object2vec_omissions_total{kind="padded",side="in0"} 0.0',
+        'object2vec_omissions_total{kind="empty",side="in0"} 0.0',
+        'object2vec_omissions_total{kind="truncated",side="in1"} 0.0',
+        'object2vec_omissions_total{kind="padded",side="in1"} 1.0',
+        'object2vec_omissions_total{kind="empty",side="in1"} 1.0',
+    ]

@@ -71,7 +71,9 @@ class Group:
     in1: Ragged | None
 
     def __len__(self) -> int:
-        return len(self.sides()[0][1])
+        column = self.in1 if self.in0 is None else self.in0
+        assert column is not None, "our bug: a group has neither in0 nor in1"
+        return len(column)
 
     def sides(self) -> list[tuple[int, Ragged]]:
         """Return the sides that are there, one or both, with their sequences."""

@@ -63,6 +63,7 @@ class _Piece:
 
     index: int
     group: Group
+    instances: int
     tokens: int
 
 
@@ -78,9 +79,9 @@ class _Batch:
     def add(self, ticket: _Ticket, piece: _Piece) -> None:
         self.tickets.append(ticket)
         self.pieces.append(piece)
-        self.instances += len(piece.group)
+        self.instances += piece.instances
         self.tokens += piece.tokens
-        ticket.waiting_units -= len(piece.group) + piece.tokens
+        ticket.waiting_units -= piece.instances + piece.tokens
 
 
 class Batcher:
@@ -142,7 +143,7 @@ class Batcher:
         no longer, cancel it.
         """
         pieces = deque(self._pieces(groups))
-        units = sum(len(piece.group) + piece.tokens for piece in pieces)
+        units = sum(piece.instances + piece.tokens for piece in pieces)
         self._admit(units)
         loop = asyncio.get_running_loop()
         ticket = _Ticket(loop.create_future(), pieces, [[] for _ in groups], len(pieces), units)
@@ -158,17 +159,18 @@ class Batcher:
         """Split groups into pieces that fit into a batch; an instance is never split."""
         instances, tokens = self._settings.batch_instances, self._settings.batch_tokens
         for index, group in enumerate(groups):
-            if len(group) <= instances and group.tokens <= tokens:
-                yield _Piece(index, group, group.tokens)
+            count, total = len(group), group.tokens
+            if count <= instances and total <= tokens:
+                yield _Piece(index, group, count, total)
                 continue
             start, used = 0, 0
             lengths = group.lengths()
             for i, length in enumerate(lengths):
                 if i > start and (i - start == instances or used + length > tokens):
-                    yield _Piece(index, group.slice(start, i), used)
+                    yield _Piece(index, group.slice(start, i), i - start, used)
                     start, used = i, 0
                 used += length
-            yield _Piece(index, group.slice(start, len(group)), used)
+            yield _Piece(index, group.slice(start, count), count - start, used)
 
     def _admit(self, units: int) -> None:
         """Reject what would make the queue too long."""
@@ -222,7 +224,7 @@ class Batcher:
                 self._forget(ticket)
             else:
                 piece = ticket.pieces[0]
-                instances = batch.instances + len(piece.group)
+                instances = batch.instances + piece.instances
                 tokens = batch.tokens + piece.tokens
                 if batch.pieces and (
                     instances > settings.batch_instances or tokens > settings.batch_tokens
