@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from object2vec import ArtifactError, ConfigError, Object2Vec, StorageError
+from object2vec import ArtifactError, ConfigError, DataError, Object2Vec, StorageError
 from object2vec.files.tensors import write_tensors
 from object2vec.files.whole import TEMPORARY_PREFIX
-from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.checkpoint import SCHEMA_VERSION, CheckpointFolder, Interval
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3)}
 STATE = {"progress": {"epoch": 2}, "text": "é"}
@@ -42,7 +43,7 @@ def test_a_checkpoint_comes_back_as_it_was(folder, tmp_path):
         "best.safetensors", "state.json", "tensors.safetensors"
     ]  # fmt: skip
     into = {"a": torch.zeros(2, 3)}
-    assert folder.load(path, into) == {"schema_version": 1, **STATE}
+    assert folder.load(path, into) == {"schema_version": SCHEMA_VERSION, **STATE}
     assert torch.equal(into["a"], TENSORS["a"] + 12)
     assert (path / "best.safetensors").read_bytes() == (tmp_path / "best").read_bytes()
 
@@ -116,11 +117,12 @@ def damage_state(path: Path, text: str | bytes) -> None:
         ("{", "must be readable JSON"),
         (b"\xff\xfe", "must be readable JSON"),
         ("[" * 100_000, "must be readable JSON"),
-        ("[]", "must have schema version 1; got None"),
-        ("{}", "must have schema version 1; got None"),
-        ('{"schema_version": 2}', "must have schema version 1; got 2.*that wrote it"),
+        ("[]", "must have schema version 2; got None"),
+        ("{}", "must have schema version 2; got None"),
+        ('{"schema_version": 3}', "must have schema version 2; got 3.*that wrote it"),
+        ('{"schema_version": 1}', "must have schema version 2; got 1.*that wrote it"),
     ],
-    ids=["empty", "cut", "no text", "deep", "list", "none", "later"],
+    ids=["empty", "cut", "no text", "deep", "list", "none", "later", "older"],
 )
 def test_a_damaged_state_is_refused(text, message, folder):
     path = save(folder, 1)
@@ -244,6 +246,65 @@ def test_a_folder_that_was_not_needed_goes_and_others_files_stay(tmp_path):
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     fit(tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+FOREIGN = [
+    "metrics.jsonl", "best.safetensors", "step-000000123/weights.bin", "step-000000002",
+    "step-000000002/sub/state.json",
+]  # fmt: skip
+BESIDE = ["lock", ".incomplete-mine", ".incomplete-step-3", "notes.txt", "step-12", "metrics/1"]
+
+
+def put(folder: Path, name: str) -> Path:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("mine")
+    return folder / name
+
+
+@pytest.mark.parametrize("given", [{}, {"overwrite": True}, {"resume": True}], ids=str)
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_another_program_has_written_keeps_a_run_out_of_a_folder(name, given, tmp_path):
+    mine = put(tmp_path / "mine", name)
+    text = rf"mine: must hold nothing of another program .*; got \['{Path(name).parts[0]}'\]"
+    with pytest.raises(StorageError, match=text):
+        fit(tmp_path / "mine", checkpoint_every=1, **given)
+    assert mine.read_text() == "mine"
+    assert [path.name for path in mine.parent.iterdir()] == [mine.name]
+
+
+def test_what_lies_beside_checkpoints_stays(tmp_path):
+    mine = [put(tmp_path, name) for name in BESIDE]
+    before = sorted(tmp_path.rglob("*"))
+    fit(tmp_path, checkpoint_every=1)
+    assert CheckpointFolder(tmp_path).latest() is not None
+    fit(tmp_path, checkpoint_every=1, overwrite=True)
+    CheckpointFolder(tmp_path).clear()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert {path.read_text() for path in mine} == {"mine"}
+
+
+def test_checkpoints_that_were_copied_without_the_rest_are_gone_on_from(run, tmp_path):
+    shutil.copytree(CheckpointFolder(run).latest(), tmp_path / "new" / "step-000000002")
+    (tmp_path / "new" / "metrics.jsonl").write_text("")
+    fit(tmp_path / "new", resume=True)
+
+
+def test_checkpoints_are_replaced_only_when_the_new_run_begins(run):
+    before = sorted(run.rglob("*"))
+    with pytest.raises(DataError):
+        Object2Vec(**SETTINGS).fit([{"in0": [99]}], checkpoints=run, overwrite=True)
+    assert sorted(run.rglob("*")) == before
+    fit(run, overwrite=True)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("name", ["model", "model/run", "model/a/../run", "link/run"])
+def test_checkpoints_do_not_lie_in_the_folder_of_the_model(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("model")
+    with pytest.raises(ConfigError, match="checkpoints: must not lie in the folder of the model"):
+        fit(Path(name), save_to="model")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_checkpoint_before(tmp_path, monkeypatch):

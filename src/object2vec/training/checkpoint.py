@@ -1,9 +1,10 @@
 """Checkpoints: everything a run needs to go on to the very same bytes.
 
-A run owns one folder. A lock file keeps a second process out. Each checkpoint is a folder of its
-own, ``step-000000123``, that appears by one rename; the newest whole one counts, and the one before
-it stays until the newer is there. Random choices are functions of the seed and of the position (see
-`pairs.batches`), so the position is all of the random state that there is to save.
+A run owns one folder, or some names in a folder where other things may lie: nothing is removed that
+another program has written. A lock file keeps a second process out. Each checkpoint is a folder of
+its own, ``step-000000123``, that appears by one rename; the newest whole one counts, and the one
+before it stays until the newer is there. Random choices are functions of the seed and of the
+position (see `pairs.batches`), so the position is all of the random state that there is to save.
 """
 
 from __future__ import annotations
@@ -19,20 +20,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.errors import ArtifactError, ConfigError, StorageError
+from object2vec.files.remote import PathLike, is_url
 from object2vec.files.tensors import read_tensors, write_tensors
-from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
+from object2vec.files.whole import TEMPORARY_PREFIX, make_folder, storing, whole_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _NAME = re.compile(r"step-(\d{9,})")
 BEST, METRICS = "best.safetensors", "metrics.jsonl"  # of the run at work, beside its checkpoints
+
+_LOCK = "object2vec.lock"
+_TENSORS, _STATE = "tensors.safetensors", "state.json"
+_LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + r"step-\d{9,}-\w+")
 
 
 @dataclass(frozen=True)
 class Interval:
-    """How often to write a checkpoint: after so many steps, or so many seconds, or at epochs only.
+    """How often to write a checkpoint: after so many steps, or so many seconds.
+
+    Without either one is written only when the run is asked to stop.
 
     Parameters
     ----------
@@ -79,7 +87,7 @@ class CheckpointFolder:
     Parameters
     ----------
     path : Path
-        Folder that the run owns; it is created.
+        It is created if it is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -92,60 +100,98 @@ class CheckpointFolder:
         Raises
         ------
         StorageError
-            If another process holds it, or it cannot be created.
+            If another process holds it, it cannot be created, or what another program has written
+            has a name that the run needs.
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.path / "lock", timeout=0)
+        lock = FileLock(self.path / _LOCK, timeout=0)
+        with storing(self.path):
+            make_folder(self.path)
+            self._check_names()
+            try:
+                lock.acquire()
+            except Timeout as err:
+                raise StorageError.at(
+                    str(self.path),
+                    "must belong to one process",
+                    "another one that trains here",
+                    "Wait until it ends or choose another folder.",
+                ) from err
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as err:
-            raise StorageError.at(
-                str(self.path),
-                "must belong to one process",
-                "another one that trains here",
-                "Wait until it ends or choose another folder.",
-            ) from err
-        except OSError as err:
-            raise StorageError(storage_problem(self.path, err)) from err
-        try:
-            for leftover in self.path.glob(f"{TEMPORARY_PREFIX}*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            for path in self.path.iterdir():
+                if _LEFTOVER.fullmatch(path.name):
+                    shutil.rmtree(path, ignore_errors=True)
             yield
         finally:
             if self.latest() is None:
                 self.clear()
             lock.release()
 
-    def prepare(self, *, resume: bool, overwrite: bool) -> None:
-        """Make sure that no checkpoint of an earlier run is in the way of this one.
+    def _check_names(self) -> None:
+        """Raise `StorageError` if names that the run needs are those of another program's files."""
+        wanted = [path.name for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        foreign = sorted(set(wanted) - {path.name for path in self._all()})
+        is_ours = (self.path / _LOCK).exists() or any(
+            (path / _STATE).is_file() for path in self._all()
+        )
+        if not is_ours:
+            foreign += [name for name in (BEST, METRICS) if os.path.lexists(self.path / name)]
+        if foreign:
+            raise StorageError.at(
+                str(self.path),
+                "must hold nothing of another program under the names of checkpoints",
+                foreign,
+                "Choose another folder for checkpoints, or move these away.",
+            )
+
+    def check_apart(self, model: PathLike) -> None:
+        """Make sure that a model is not to be saved where the checkpoints are, or around them.
+
+        Raises
+        ------
+        ConfigError
+            If so.
+        """
+        folder = Path(os.path.realpath(self.path))
+        if not is_url(model) and Path(os.path.realpath(model)) in (folder, *folder.parents):
+            raise ConfigError.at(
+                "checkpoints",
+                "must not lie in the folder of the model",
+                str(self.path),
+                "Choose another folder for one of them.",
+            )
+
+    def check_free(self) -> None:
+        """Make sure that there is no checkpoint of an earlier run.
 
         Raises
         ------
         StorageError
-            If one is there, and it shall neither be gone on from nor be replaced.
+            If there is one.
         """
-        latest = self.latest()
-        if resume or latest is None:
-            return
-        if not overwrite:
+        if (latest := self.latest()) is not None:
             raise StorageError.at(
                 str(self.path),
                 "must hold no checkpoint of an earlier run",
                 latest.name,
                 "Resume, choose another folder or allow overwriting.",
             )
-        self._remove_all()
 
     def latest(self) -> Path | None:
-        """Return the newest whole checkpoint, None if there is none."""
+        """Return the newest checkpoint, None if there is none."""
         return max(self._all(), default=None, key=lambda path: int(path.name[5:]))
 
     def _all(self) -> list[Path]:
+        """Return the checkpoints: folders of such a name without a file of another program."""
         if not self.path.is_dir():
             return []
-        return [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        named = [path for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        return [
+            path
+            for path in named
+            if path.is_dir() and {each.name for each in path.iterdir()} <= {_TENSORS, _STATE, BEST}
+        ]
 
     def save(
         self, step: int, state: Mapping[str, Any], tensors: Mapping[str, Tensor], best: Path | None
@@ -172,11 +218,11 @@ class CheckpointFolder:
         if target.exists():
             return target
         with whole_folder(target) as folder:
-            write_tensors(folder / "tensors.safetensors", tensors)
+            write_tensors(folder / _TENSORS, tensors)
             if best is not None:
                 link(best, folder / BEST)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **state}, indent=1)
-            (folder / "state.json").write_text(text, encoding="utf-8")
+            (folder / _STATE).write_text(text, encoding="utf-8")
         for path in self._all():
             if path != target:
                 shutil.rmtree(path, ignore_errors=True)
@@ -191,12 +237,12 @@ class CheckpointFolder:
             If it is damaged, of another version, or belongs to another configuration.
         """
         state = self.state(path)
-        read_tensors(path / "tensors.safetensors", tensors)
+        read_tensors(path / _TENSORS, tensors)
         return state
 
     def state(self, path: Path) -> dict[str, Any]:
         """Return a checkpoint's state without its tensors; raises `ArtifactError` like `load`."""
-        file = path / "state.json"
+        file = path / _STATE
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as err:
@@ -216,12 +262,13 @@ class CheckpointFolder:
 
     def clear(self) -> None:
         """Remove every checkpoint and working file; the folder too if nothing else is in it."""
-        self._remove_all()
+        self.discard()
         with contextlib.suppress(OSError):
-            (self.path / "lock").unlink(missing_ok=True)
+            (self.path / _LOCK).unlink(missing_ok=True)
             self.path.rmdir()
 
-    def _remove_all(self) -> None:
+    def discard(self) -> None:
+        """Remove every checkpoint and working file."""
         for path in self._all():
             shutil.rmtree(path, ignore_errors=True)
         for name in (BEST, METRICS):

@@ -103,6 +103,8 @@ class Run:
         habits, stop = self.habits, self.habits.stop
         if habits.save_to is not None:
             artifact.check_target(habits.save_to, replace=habits.overwrite)
+            if habits.checkpoints is not None:
+                habits.checkpoints.check_apart(habits.save_to)
         with contextlib.ExitStack() as stack:
             for listener in habits.reporters:
                 stack.callback(listener.close)
@@ -140,7 +142,8 @@ class Run:
         if folder is None:
             return Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(folder.locked())
-        folder.prepare(resume=self.habits.resume, overwrite=self.habits.overwrite)
+        if not (self.habits.resume or self.habits.overwrite):
+            folder.check_free()
         return folder.path
 
     def _build(self, threads: int) -> tuple[Network, Vocabularies]:
@@ -184,6 +187,8 @@ class Run:
         """Train, then do what must not lose the trained weights if it fails."""
         if self.habits.resume:
             loop.resume()
+        elif self.habits.checkpoints is not None:
+            self.habits.checkpoints.discard()  # only now that this run is sure to begin
         release_freed_memory()  # what reading the channels has left
         retain_freed_memory()
         with contextlib.closing(MetricsFile(workspace / METRICS, self._history)) as file:
