@@ -20,7 +20,7 @@ from object2vec.artifact import MARK, MODEL_FILES, check_target, open_model
 from object2vec.cli import main
 from object2vec.errors import ArtifactError, StorageError
 from object2vec.files.remote import join, names_in, read_bytes
-from object2vec.inference.pooled import open_pooled
+from object2vec.inference.encoder import open_encoder
 from object2vec.inference.transform import transform
 from object2vec.model import Object2Vec
 
@@ -91,8 +91,7 @@ def test_no_file_is_lost_on_the_way(model, location):
 def test_every_surface_takes_a_model_wherever_it_is(model, location, tmp_path, capsys):
     expected = model.encode(in0=[[1]])
     assert (Object2Vec.load(location).encode(in0=[[1]]) == expected).all()
-    pooled = open_pooled(location, 0)
-    assert pooled is None or pooled.config == model.config
+    assert open_encoder(location, 0).config == model.config
     data = tmp_path / "records.jsonl"
     data.write_text("".join(json.dumps(record) + "\n" for record in RECORDS))
     assert list(transform(location, [data], tmp_path / "out").done.values()) == [16]
