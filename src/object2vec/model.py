@@ -250,7 +250,7 @@ class Object2Vec(Estimator):
         config = self.config
         if compat_metrics is not None:
             config = replace(config, compat_metrics=compat_metrics)
-        report = check_channel(pairs, config, "evaluate")
+        report = check_channel(pairs, config, "evaluate", is_trained=True)
         for name, seen in (("in0", report.in0), ("in1", report.in1)):
             padded = seen.padding_rows if config.mask_padding else 0
             warn_of(name, Omissions(seen.truncated_rows, padded, seen.empty_rows))

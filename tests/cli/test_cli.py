@@ -783,7 +783,7 @@ def test_a_model_that_has_diverged_writes_nothing(row_format, bad, world, tmp_pa
     assert main([*map(str, argv)]) == 1
     assert capsys.readouterr().err == (
         "Error: embeddings: must be finite numbers; got 'nan or inf'. The model has diverged: "
-        "train it again with a lower learning_rate.\n"
+        "train it again with a lower learning_rate or another optimizer.\n"
     )
     assert not (tmp_path / "out").exists()
 

@@ -17,9 +17,9 @@ from object2vec.cli.deployment import app
 # What a command calls: its arguments by name are what the options are for. The test replaces it.
 CALLED = {
     "train": ("object2vec.model.Object2Vec.fit", "object2vec.cli.training.reporter"),
-    "encode": ("object2vec.cli.answers.encode",),
-    "predict": ("object2vec.cli.answers.predict",),
-    "evaluate": ("object2vec.cli.answers.evaluate",),
+    "encode": ("object2vec.cli.inference.encode",),
+    "predict": ("object2vec.cli.inference.predict",),
+    "evaluate": ("object2vec.cli.inference.evaluate",),
     "check": ("object2vec.cli.inspection.check",),
     "hyperparameters": ("object2vec.cli.inspection.hyperparameters",),
     "info": ("object2vec.cli.inspection.info",),

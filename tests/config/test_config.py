@@ -421,6 +421,14 @@ def test_a_setting_of_tied_encoders_that_may_differ_is_named_alone():
     assert config.setting(1, "max_seq_len") == "enc1_max_seq_len"
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_width_of_a_pooled_encoder_is_set_by_enc_dim(side):
+    config = Config.build(BOTH | {f"enc{side}_network": "pooled_embedding"})
+    assert config.setting(side, "token_embedding_dim") == "enc_dim"
+    other = 1 - side
+    assert config.setting(other, "token_embedding_dim") == f"enc{other}_token_embedding_dim"
+
+
 # Tied token tables
 
 
@@ -492,7 +500,8 @@ def test_every_contradiction_in_full():
         "enc1_vocab_size: must equal enc0_vocab_size (100) with tied_token_embedding_weight; "
         "got 200. Make them equal, or untie the tables.",
         "enc1_token_embedding_dim: must equal enc0_token_embedding_dim (300) with "
-        "tied_token_embedding_weight; got 9999. Make them equal, or untie the tables.",
+        "tied_token_embedding_weight; got 9999. Make enc0_token_embedding_dim and enc_dim equal, "
+        "or untie the tables.",
         "enc1_pretrained_embedding_file: must equal enc0_pretrained_embedding_file ('glove.txt') "
         "with tied_token_embedding_weight; got 'other.txt'. Make them equal, or untie the tables.",
     ]

@@ -229,7 +229,10 @@ NAN = np.array([[1.0, 2.0], [3.0, np.nan]])
             lambda: nearest(np.eye(2), np.eye(2), 1, similarity="manhattan"),
             r"similarity: must be one of \('cosine', 'dot', 'euclidean'\); got 'manhattan'",
         ),
-        (lambda: ranks(NAN, np.eye(2), [0, 1]), r"queries: must be finite; got 'inf or nan'\. Has"),
+        (
+            lambda: ranks(NAN, np.eye(2), [0, 1]),
+            r"queries: must be finite; got 'inf or nan'\. Leave",
+        ),
         (lambda: ranks(np.eye(2)[:1], NAN, [0]), r"candidates: must be finite"),
         (lambda: ranks(np.eye(2), np.eye(2), own=NAN), r"candidates: must be finite"),
         (lambda: retrieval_metrics([]), r"ranks: must hold at least one rank; got 'none'\. Add"),

@@ -161,8 +161,8 @@ def test_blocks_change_nothing(lines, block_bytes):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"a 1 2 3\n", r"v:1: must have 2 numbers; got 3. Use another file, or 3 dimensions.$"),
-        (b"9 300\n" + GLOVE, r"v:1: must have 2 numbers; got 300. Use another file, or 300 dim"),
+        (b"a 1 2 3\n", r"v:1: must have 2 numbers; got 3. Use another file, or set dim to 3\.$"),
+        (b"9 300\n" + GLOVE, r"v:1: must have 2 numbers; got 300. .* or set dim to 300"),
         (b"x 1 2\n\nof 1\n", r"v:3: must be a word and 2 numbers; got 'of 1'. Complete or"),
         (b"x 1 2\nx\nof 1 one\n", r"^2 problems:\n  .*v:2: must be a word and 2 numbers; got 'x'.*"
          r"\n  .*v:3: must have 2 finite numbers; got 'one'. Correct or remove the line.$"),

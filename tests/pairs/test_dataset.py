@@ -21,13 +21,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from object2vec.config import Config
 from object2vec.errors import DataError, StorageError
 from object2vec.objectives.mean_squared_error import NumberLabels
 from object2vec.objectives.softmax import ClassLabels
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.statistics import IdStatistics, NumberStatistics
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.report import check
+from object2vec.pairs.report import check, check_channel
 from object2vec.reading import cache
 
 IN0, IN1, LABEL = [[1, 2], [], [3, 0, 5]], [[7], [8, 8], [9]], [1.0, 0.0, 2.5]
@@ -555,6 +556,28 @@ def test_an_id_beyond_the_vocabulary_is_named_in_the_words_of_aws(tmp_path):
     with pytest.raises(DataError) as caught:
         check(Pairs.read(records), **limits, channel="validation")
     assert str(caught.value) == f"validation row 3: {text}"
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "is_trained", "token", "cure"),
+    [
+        ({}, False, 9, "Raise enc0_vocab_size to at least 10 or fix the id."),
+        (
+            {"enc1_network": "hcnn", "enc1_max_seq_len": 3, "enc1_vocab_size": 5},
+            False,
+            9,
+            "Raise enc1_vocab_size to at least 10 or fix the id.",
+        ),
+        ({}, False, 3_000_000, "Fix the id."),
+        ({}, True, 9, "Use the ids of training."),
+    ],
+    ids=["inherited", "its own", "too large for any", "trained"],
+)
+def test_what_is_to_be_done_about_an_id_helps(hyperparameters, is_trained, token, cure):
+    config = Config.build({"enc0_max_seq_len": 3, "enc0_vocab_size": 5} | hyperparameters)
+    pairs = Pairs.build(in0=[[1]], in1=[[token]], label=[1])
+    with pytest.raises(DataError, match=rf"vocab_size=5\. {cure}$"):
+        check_channel(pairs, config, "train", is_trained=is_trained)
 
 
 def test_an_id_that_is_cut_off_may_be_any():

@@ -467,7 +467,7 @@ def test_a_loss_that_is_no_number_warns_and_ends_early():
         diverging().fit(HUGE, reporters=[recorder])
     assert [event.text for event in recorder.of(Warned)] == [
         f"The mean_squared_error of epoch {epoch} is not finite: the run has diverged. "
-        "Lower learning_rate."
+        "Lower learning_rate or choose another optimizer."
         for epoch in (0, 1)
     ]
     assert recorder.of(Finished) == recorder.of(BestRestored) == []

@@ -9,6 +9,7 @@ import typer
 
 from object2vec.cli.commands import app
 from object2vec.cli.options import Command, Device
+from object2vec.inference.media_types import JSON, JSON_LINES
 
 __all__ = ["app"]
 
@@ -30,9 +31,7 @@ LogLevel = Annotated[
     Literal["error", "warning", "info", "debug"],
     typer.Option(metavar="LEVEL", help="error, warning, info, or debug for every request."),
 ]
-ContentType = Annotated[
-    str, typer.Option(metavar="TYPE", help="application/jsonlines or application/json.")
-]
+ContentType = Annotated[str, typer.Option(metavar="TYPE", help=f"{JSON_LINES} or {JSON}.")]
 Accept = Annotated[
     str,
     typer.Option(
@@ -72,7 +71,7 @@ def transform(
     model: Model,
     files: Inputs,
     out: OutFolder,
-    content_type: ContentType = "application/jsonlines",
+    content_type: ContentType = JSON_LINES,
     accept: Accept = "",
     split_type: SplitType = None,
     strategy: Strategy = "MultiRecord",

@@ -77,8 +77,11 @@ class Config(Hyperparameters):
     def setting(self, side: int, name: str) -> str:
         """Return the hyperparameter to set for another value of one encoder's field `name`.
 
-        Encoder 1 may take it from encoder 0, and tied tables have one size.
+        Encoder 1 may take it from encoder 0, pooled encoders take their width from enc_dim, and
+        tied tables have one size.
         """
+        if name == "token_embedding_dim" and self.encoders[side].network == "pooled_embedding":
+            return "enc_dim"
         if self.inherits:
             return f"enc0_{name}"
         if self.tied_token_embedding_weight and name in TIED:

@@ -272,9 +272,12 @@ def _untieable(draft: Draft) -> Findings:
     for name in TIED if draft["tied_token_embedding_weight"] else ():
         ours, theirs = f"enc0_{name}", f"enc1_{name}"
         if draft[ours] != draft[theirs]:
-            names = {ours, theirs}
-            if name == "token_embedding_dim":  # pooled encoders take enc_dim for it
+            names, cure = {ours, theirs}, "Make them equal, or untie the tables."
+            networks = [draft["enc0_network"], draft["enc1_network"]]
+            if name == "token_embedding_dim":
                 names |= {"enc_dim", "enc0_network", "enc1_network"}
+                if "pooled_embedding" in networks:
+                    other = f"enc{networks.index('pooled_embedding') ^ 1}_{name}"
+                    cure = f"Make {other} and enc_dim equal, or untie the tables."
             must = f"must equal {ours} ({draft[ours]!r}) with tied_token_embedding_weight"
-            cure = "Make them equal, or untie the tables."
             yield Contradiction(names, problem(theirs, must, draft[theirs], cure))

@@ -29,6 +29,7 @@ from object2vec.config.kinds import (
 Origin = Literal["aws", "internal", "tolerated", "extension"]
 Requirement = Literal["yes", "conditional", "no"]
 
+MAX_SEQ_LEN, MAX_VOCAB_SIZE = 5000, 3_000_000
 NETWORKS = ("hcnn", "bilstm", "pooled_embedding")
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "sgd", "rmsprop")
 FILE_NAME = Pattern(
@@ -111,12 +112,12 @@ class EncoderConfig:
     side: int
     network: str = _encoder(Choice(NETWORKS), "hcnn", "Family of encoder {side}.")
     max_seq_len: int = _size(
-        Integer(1, 5000),
+        Integer(1, MAX_SEQ_LEN),
         None,
         "Sequences for encoder {side} are truncated to this many tokens; the first are kept.",
     )
     vocab_size: int = _size(
-        Integer(2, 3_000_000),
+        Integer(2, MAX_VOCAB_SIZE),
         None,
         "Rows of encoder {side}'s token table; every id must be smaller.",
     )

@@ -188,7 +188,7 @@ def _checked(vectors: Any, where: str) -> NDArray[Any]:
     array = np.asarray(vectors)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         got = f"{array.dtype.name} of shape {array.shape}"
-        raise DataError.at(where, "must be a number array (rows, D)", got, "Check the array.")
+        raise DataError.at(where, "must be a number array (rows, D)", got, "Pass a row per vector.")
     if where == "candidates" and not len(array):
         raise DataError.at(where, "must hold a row", array.shape, "Add candidates.")
     return array
@@ -234,7 +234,9 @@ def _lift(vectors: NDArray[Any], similarity: Similarity, role: str) -> Floats:
     """
     lifted = vectors.astype(np.float64)  # (m, D)
     if not np.isfinite(lifted).all():
-        raise DataError.at(role, "must be finite", "inf or nan", "Has the training diverged?")
+        raise DataError.at(
+            role, "must be finite", "inf or nan", "Leave these rows out, or train again."
+        )
     if similarity == "dot":
         return lifted
     squares = np.square(lifted).sum(axis=1, keepdims=True)  # (m, 1)

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, ArtifactError, DataError, join_problems
-from object2vec.objects.ragged import Ragged
+from object2vec.objects.ragged import PADDING, Ragged
 
 Floats = NDArray[np.float32]
 
-_PADDING = 0
 # What a network encodes at once: more tokens fall out of the caches, more rows out of memory.
 _BATCH_TOKENS = 1 << 16
 _BATCH_ROWS = 1 << 12
@@ -145,7 +144,7 @@ class Intake:
         padded = 0
         if self.mask_padding and np.count_nonzero(values) < len(values):
             kept_before = np.zeros(len(values) + 1, np.int64)
-            np.cumsum(values != _PADDING, out=kept_before[1:])
+            np.cumsum(values != PADDING, out=kept_before[1:])
             offsets = kept_before[offsets]  # (n + 1,) of what is not padding
             padded = int(np.count_nonzero(np.diff(offsets) < sequences.lengths))
         empty = len(sequences) - int(np.count_nonzero(offsets[1:] > offsets[:-1]))
@@ -198,5 +197,5 @@ def batches_by_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]
 
 def diverged(what: str) -> ArtifactError:
     """Return the error of a model that gives NaN or infinity."""
-    cure = "The model has diverged: train it again with a lower learning_rate."
+    cure = "The model has diverged: train it again with a lower learning_rate or another optimizer."
     return ArtifactError.at(what, "must be finite numbers", "nan or inf", cure)

@@ -21,14 +21,14 @@ from msgspec import UNSET, Meta, UnsetType
 from numpy.typing import NDArray
 
 from object2vec.config import Config
+from object2vec.config.table import MAX_SEQ_LEN
 from object2vec.errors import RequestError, problem
 from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes
+from object2vec.inference.media_types import JSON, JSON_LINES
 from object2vec.objects.ragged import MAX_ID, Ragged
 
 Floats = NDArray[np.float32]
-JSON, JSON_LINES = "application/json", "application/jsonlines"
 
-MAX_SEQ_LEN = 5000  # AWS's range of infer_max_seqlens
 
 _UNMARKED = {"", "*/*", "application/octet-stream"}  # what clients send who name no type
 _NEITHER, _IN0, _IN1, _PAIR = range(4)  # kind of an instance: the sum of its keys' values

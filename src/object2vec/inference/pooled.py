@@ -18,9 +18,7 @@ from object2vec.artifact import WEIGHTS, read_config
 from object2vec.config import Config
 from object2vec.files.tensors import read_array
 from object2vec.inference.inputs import diverged
-from object2vec.objects.ragged import Ragged
-
-_PADDING = 0
+from object2vec.objects.ragged import PADDING, Ragged
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class PooledReader:
         from object2vec.kernels.cpu.lookup import mean_rows
 
         if self.config.mask_padding:
-            sequences = sequences.without(_PADDING)
+            sequences = sequences.without(PADDING)
         table = self.tables[side]  # (V, D)
         embeddings = np.empty((len(sequences), table.shape[1]), np.float32)  # (n, D)
         mean_rows(table, sequences.values, sequences.offsets, embeddings)

@@ -35,7 +35,7 @@ from object2vec.files.remote import exists, is_url, join, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import storage_problem, whole_file
 from object2vec.inference.inputs import NOTHING, Omissions, warn_of
-from object2vec.inference.instances import JSON, JSON_LINES
+from object2vec.inference.media_types import JSON, JSON_LINES
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 MIB = 1 << 20
+MAX_PAYLOAD_MB = 100  # SageMaker's own limit
 
 _NUMBERS, _ROWS = 1 << 22, 1 << 12  # of predictions held at once, at the most
 _REPORT_S = 10.0
@@ -101,7 +102,7 @@ class Settings:
             problems.append(
                 problem(
                     "split_type",
-                    "must be None for application/json",
+                    f"must be None for {JSON}",
                     "Line",
                     "Split JSON Lines instead.",
                 )
@@ -115,11 +116,11 @@ class Settings:
                     "Choose one of them.",
                 )
             )
-        if not 1 <= self.max_payload_mb <= 100:
+        if not 1 <= self.max_payload_mb <= MAX_PAYLOAD_MB:
             problems.append(
                 problem(
                     "max_payload",
-                    "must be in [1, 100] megabytes",
+                    f"must be in [1, {MAX_PAYLOAD_MB}] megabytes",
                     self.max_payload_mb,
                     "Choose another size.",
                 )
@@ -308,7 +309,9 @@ class _Worker:
 
     def _too_large(self, where: str, what: str, size: int) -> DataError:
         must = f"must fit into a payload of {self.settings.max_payload_mb} MB, being {what}"
-        return DataError.at(where, must, f"{size} bytes", "Raise --max-payload, or split it.")
+        is_most = self.settings.max_payload_mb == MAX_PAYLOAD_MB
+        cure = "Split it." if is_most else "Raise --max-payload, or split it."
+        return DataError.at(where, must, f"{size} bytes", cure)
 
     def _explain(self, source: Source, line: int, payload: bytes, err: RequestError) -> str:
         """Return the problems of a payload, each with its file and line."""

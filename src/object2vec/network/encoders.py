@@ -19,9 +19,7 @@ from object2vec.config import EncoderConfig
 from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
 from object2vec.network.tokens import TokenTable
-from object2vec.objects.ragged import Ragged
-
-PADDING = 0
+from object2vec.objects.ragged import PADDING, Ragged
 
 
 class Encoder(nn.Module, ABC):

@@ -21,6 +21,7 @@ from object2vec.files.mapped import release_pages
 Rows = NDArray[np.integer[Any]]  # numbers of rows
 
 MAX_ID = 2**31 - 1
+PADDING = 0  # the id of no token, which encoders do not see unless mask_padding is false
 ID_LIST_RULE = f"must be a list of integers in [0, {MAX_ID}]"
 
 _LIST_CURE = "Pass a list of lists of ids, an integer array or a (values, offsets) pair."

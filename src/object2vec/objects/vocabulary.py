@@ -35,7 +35,10 @@ class PretrainedVectors:
 
 
 def read_vocabulary(
-    source: PathLike | Mapping[str, int], *, vocab_size: int | None = None
+    source: PathLike | Mapping[str, int],
+    *,
+    vocab_size: int | None = None,
+    setting: str = "vocab_size",
 ) -> dict[str, int]:
     """Return the id of each token.
 
@@ -45,6 +48,8 @@ def read_vocabulary(
         A file with one JSON object, ``{"the": 1, "of": 2}``.
     vocab_size : int, optional
         Ids must be below it.
+    setting : str
+        What messages call `vocab_size`.
 
     Raises
     ------
@@ -57,14 +62,19 @@ def read_vocabulary(
     else:
         name, entries = str(source), _load_object(source)
     limit = MAX_ID + 1 if vocab_size is None else vocab_size
-    problems = list(islice(_vocabulary_problems(name, entries, limit), MAX_PROBLEMS))
+    problems = list(islice(_vocabulary_problems(name, entries, limit, setting), MAX_PROBLEMS))
     if problems:
         raise DataError(join_problems(problems))
     return dict(entries)
 
 
 def read_vectors(
-    source: PathLike, vocabulary: Mapping[str, int], dim: int, *, vocab_size: int
+    source: PathLike,
+    vocabulary: Mapping[str, int],
+    dim: int,
+    *,
+    vocab_size: int,
+    setting: str = "dim",
 ) -> PretrainedVectors:
     """Return the vectors of the words of `vocabulary`.
 
@@ -91,7 +101,7 @@ def read_vectors(
     Numbers are counted from the right, as some words of GloVe hold blanks. Of a word that is there
     twice the first counts. The numbers of words that nobody wants are only counted, never parsed.
     """
-    reader = _VectorReader(read_vocabulary(vocabulary, vocab_size=vocab_size), dim)
+    reader = _VectorReader(read_vocabulary(vocabulary, vocab_size=vocab_size), dim, setting)
     for file in list_sources(source):
         for block in read_blocks(file):
             reader.read(file.name, block)
@@ -123,7 +133,9 @@ def _load_object(source: PathLike) -> list[tuple[str, Any]]:
     return entries
 
 
-def _vocabulary_problems(name: str, entries: list[tuple[str, Any]], limit: int) -> Iterator[str]:
+def _vocabulary_problems(
+    name: str, entries: list[tuple[str, Any]], limit: int, setting: str
+) -> Iterator[str]:
     """Yield what is wrong with a vocabulary."""
     tokens: set[str] = set()
     owner: dict[int, str] = {}
@@ -135,7 +147,8 @@ def _vocabulary_problems(name: str, entries: list[tuple[str, Any]], limit: int) 
         elif token in tokens:
             yield problem(where, "must be there once", "it twice", "Remove one of them.")
         elif not is_integer or not 0 <= index < limit:
-            cure = "Raise vocab_size or fix the id." if is_integer and index > 0 else "Fix the id."
+            is_large = is_integer and index > 0
+            cure = f"Raise {setting} or fix the id." if is_large else "Fix the id."
             yield problem(where, f"must have an integer id in [0, {limit})", index, cure)
         elif index in owner:
             must = f"must have an id of its own, not that of {shown(owner[index])}"
@@ -148,10 +161,10 @@ def _vocabulary_problems(name: str, entries: list[tuple[str, Any]], limit: int) 
 class _VectorReader:
     """Finds the lines of wanted words, block by block."""
 
-    def __init__(self, vocabulary: Mapping[str, int], dim: int) -> None:
+    def __init__(self, vocabulary: Mapping[str, int], dim: int, setting: str = "dim") -> None:
         # A text that is no UTF-8 itself (a lone surrogate) is in no file, but it is a token.
         self.wanted = {w.encode("utf-8", "surrogatepass"): row for w, row in vocabulary.items()}
-        self.dim = dim
+        self.dim, self.setting = dim, setting
         self.rows: list[int] = []
         self.vectors: list[NDArray[np.float32]] = []
         self.problems: list[str] = []
@@ -189,7 +202,7 @@ class _VectorReader:
         dim = int(fields[1]) if is_header else len(fields) - 1
         is_vector = dim > 1 and _to_numbers(fields[1:]) is not None
         if dim != self.dim and (is_header or is_vector):
-            cure = f"Use another file, or {dim} dimensions."
+            cure = f"Use another file, or set {self.setting} to {dim}."
             raise DataError.at(f"{name}:1", f"must have {self.dim} numbers", dim, cure)
         return is_header
 

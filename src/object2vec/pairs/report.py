@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
+from object2vec.config.table import MAX_VOCAB_SIZE
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.mapped import release_pages
 from object2vec.objectives import LabelRule, objective_of
@@ -124,6 +125,7 @@ def check(
     mask_padding: bool = True,
     negative_sampling_rate: int = 0,
     channel: str = "train",
+    settings: tuple[str, str] | None = ("enc0_vocab_size", "enc1_vocab_size"),
 ) -> Report:
     """Return what a model with these limits sees of `pairs`.
 
@@ -140,6 +142,8 @@ def check(
     negative_sampling_rate : int, default 0
     channel : str, default "train"
         What the report and messages call the pairs.
+    settings : pair of str, optional
+        The hyperparameters to raise for larger ids of each side; None if it is too late for that.
 
     Raises
     ------
@@ -160,7 +164,7 @@ def check(
     problems: list[_Problem] = []
     sides = []
     for side, column in enumerate((pairs.in0, pairs.in1)):
-        limits = vocab_sizes[side], max_seq_lens[side]
+        limits = vocab_sizes[side], max_seq_lens[side], settings and settings[side]
         report, bad = _check_side(side, column, pairs.statistics[f"in{side}"], *limits)
         sides.append(report)
         problems += bad
@@ -180,15 +184,17 @@ def check(
     )  # fmt: skip
 
 
-def check_channel(pairs: Pairs, config: Config, channel: str) -> Report:
-    """Return what a model of this configuration sees of `pairs`.
+def check_channel(
+    pairs: Pairs, config: Config, channel: str, *, is_trained: bool = False
+) -> Report:
+    """Return what a model of this configuration, trained already or not, sees of `pairs`.
 
     Raises
     ------
     DataError
         If ids or labels do not fit; see `check`.
     """
-    side0, side1 = config.encoders
+    (side0, side1), of_side = config.encoders, config.setting
     return check(
         pairs,
         vocab_sizes=(side0.vocab_size, side1.vocab_size),
@@ -197,11 +203,17 @@ def check_channel(pairs: Pairs, config: Config, channel: str) -> Report:
         mask_padding=config.mask_padding,
         negative_sampling_rate=config.negative_sampling_rate if channel == "train" else 0,
         channel=channel,
+        settings=None if is_trained else (of_side(0, "vocab_size"), of_side(1, "vocab_size")),
     )
 
 
 def _check_side(
-    side: int, column: Ragged, facts: IdStatistics, vocab_size: int, max_len: int
+    side: int,
+    column: Ragged,
+    facts: IdStatistics,
+    vocab_size: int,
+    max_len: int,
+    setting: str | None,
 ) -> tuple[SideReport, list[_Problem]]:
     """Return the report of one side, and the first ids that are too large."""
     tokens = truncated_rows = padding_rows = largest = 0
@@ -219,12 +231,17 @@ def _check_side(
             rows, ids = _rows_with(cut, cut.values >= vocab_size)
             room = MAX_PROBLEMS - len(bad)
             bad += zip((rows[:room] + start).tolist(), ids[:room].tolist(), strict=True)
+    if setting is None:
+        cure = "Use the ids of training."
+    elif largest >= MAX_VOCAB_SIZE:
+        cure = "Fix the id."
+    else:
+        cure = f"Raise {setting} to at least {largest + 1} or fix the id."
     problems = [
         (
             row,
             f'Inconsistent vocab for in{side} found. Vocab id "{token}" is not less than '
-            f"vocab_size={vocab_size}. Raise enc{side}_vocab_size to at least {largest + 1} "
-            "or fix the id.",
+            f"vocab_size={vocab_size}. {cure}",
         )
         for row, token in bad
     ]

@@ -38,7 +38,8 @@ from object2vec.sagemaker.paths import Layout
 from object2vec.training.stop import StopRequest
 
 if TYPE_CHECKING:
-    from object2vec.model import Object2Vec
+    from object2vec.inference.media_types import JSON, JSON_LINES
+from object2vec.model import Object2Vec
 
 CHANNELS = ("train", "validation", "test", "auxiliary")
 CHECKPOINT_VARIABLE = "OBJECT2VEC_CHECKPOINT_EVERY"
@@ -48,7 +49,7 @@ _CLIENT_ERROR_EXIT, _ALGORITHM_ERROR_EXIT = 2, 1
 _CHECKPOINT_EVERY = "5m"
 _DEFAULT_HOST = "algo-1"
 _DEFAULT_PORT = "8080"
-_CONTENT_TYPES = ("application/jsonlines", "application/x-jsonlines", "application/json")
+_CONTENT_TYPES = (JSON_LINES, "application/x-jsonlines", JSON)
 _CLIENT_ERRORS = (ConfigError, DataError, ArtifactError, MissingExtraError)
 _AWS_VOCABULARY = re.compile(
     r'Inconsistent vocab for in[01] found\. Vocab id "\d+" is not less than vocab_size=\d+'
@@ -291,11 +292,11 @@ def _channel_problems(name: str, facts: Any) -> Iterator[str]:
         yield problem(
             f"channel {name}", "must have RecordWrapperType None", wrapper, "Use JSON Lines."
         )
-    content_type = str(facts.get("ContentType") or _CONTENT_TYPES[0])
+    content_type = str(facts.get("ContentType") or JSON_LINES)
     if name != "auxiliary" and content_type.partition(";")[0].strip() not in _CONTENT_TYPES:
         yield problem(
             f"channel {name}",
-            f"must have the content type {_CONTENT_TYPES[0]}",
+            f"must have the content type {JSON_LINES}",
             content_type,
             "Write one JSON object per line.",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from object2vec.errors import ConfigError, join_problems, problem
-from object2vec.inference.instances import JSON, JSON_LINES
+from object2vec.inference.media_types import JSON, JSON_LINES
 
 MIB = 1 << 20
 MODES = ("classification", "embedding")

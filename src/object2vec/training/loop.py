@@ -52,6 +52,7 @@ from object2vec.training.stop import StopRequest
 
 _REPORT_BATCHES = 100  # as often as AWS's log
 _REPORT_S = 1.0
+_DIVERGED_CURE = "Lower learning_rate or choose another optimizer."
 _TRIM_STEPS = 128  # and after steps 1, 2, 4, ...; each time costs about a thousandth of them
 
 
@@ -155,7 +156,7 @@ class Loop:
                 "training",
                 f"must reach a finite {stopping.metric.name}",
                 f"NaN or infinity in each of {progress.epoch} epochs",
-                "Nothing was saved. Lower learning_rate; labels of a regression should be small "
+                f"Nothing was saved. {_DIVERGED_CURE} Labels of a regression should be small "
                 "numbers.",
             )
         self._restore_best()
@@ -223,7 +224,7 @@ class Loop:
             self.emit(
                 Warned(
                     f"The {self.stopping.metric.name} of epoch {progress.epoch} is not finite: "
-                    "the run has diverged. Lower learning_rate."
+                    f"the run has diverged. {_DIVERGED_CURE}"
                 )
             )
         verdict = self.stopping.observe(progress.epoch, watched)

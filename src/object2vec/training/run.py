@@ -319,26 +319,38 @@ def _load_auxiliary(
         if folder is None:
             raise ConfigError.at(
                 "auxiliary",
-                f"must be given with enc{encoder.side}_vocab_file",
+                f"must be given with {config.setting(encoder.side, 'vocab_file')}",
                 None,
                 "Name the folder that holds the files (--auxiliary).",
             )
         file = join(folder, encoder.vocab_file)
-        vocabulary = read_vocabulary(file, vocab_size=encoder.vocab_size)
+        vocabulary = read_vocabulary(
+            file,
+            vocab_size=encoder.vocab_size,
+            setting=config.setting(encoder.side, "vocab_size"),
+        )
         vocabularies[encoder.side] = vocabulary
         is_second_of_tied = encoder.side and config.tied_token_embedding_weight
         if encoder.pretrained_embedding_file and not is_second_of_tied:
-            notes.append(_load_vectors(network, encoder, vocabulary, folder))
+            notes.append(_load_vectors(network, config, encoder, vocabulary, folder))
     return (vocabularies[0], vocabularies[1]), notes
 
 
 def _load_vectors(
-    network: Network, encoder: EncoderConfig, vocabulary: Vocabulary, folder: PathLike
+    network: Network,
+    config: Config,
+    encoder: EncoderConfig,
+    vocabulary: Vocabulary,
+    folder: PathLike,
 ) -> Note:
     """Put pretrained vectors into one side's table; return what was found."""
     file = join(folder, encoder.pretrained_embedding_file)
     found = read_vectors(
-        file, vocabulary, encoder.token_embedding_dim, vocab_size=encoder.vocab_size
+        file,
+        vocabulary,
+        encoder.token_embedding_dim,
+        vocab_size=encoder.vocab_size,
+        setting=config.setting(encoder.side, "token_embedding_dim"),
     )
     table = network.table(encoder.side)
     table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(found.vectors)
