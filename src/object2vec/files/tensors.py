@@ -69,10 +69,12 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
     ArtifactError
         If the file is missing, damaged or holds something else.
     """
+    import torch
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        # safetensors makes its tensors where a caller's default device says.
+        with torch.device("cpu"), safe_open(path, framework="pt") as file:
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
             _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
             for name, tensor in into.items():

@@ -140,7 +140,7 @@ class _SegmentMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, offsets: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
         maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
-        places = torch.empty(maxima.shape, dtype=torch.int32)  # (B, F)
+        places = x.new_empty(maxima.shape, dtype=torch.int32)  # (B, F)
         rows = x.detach().contiguous().numpy()  # (n, F)
         with lock.compiled:
             _segment_max(rows, offsets.numpy(), maxima.numpy(), places.numpy())
