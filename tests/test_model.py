@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from object2vec import (
     Pairs,
     StorageError,
 )
+from object2vec.pairs.batches import evaluation_batches
 from object2vec.reporting.events import ChannelOpened, CheckpointWritten, ModelSaved, RunStarted
 from object2vec.training.stop import StopRequest
 
@@ -330,3 +332,31 @@ def test_a_model_without_a_gpu_says_so(tmp_path):
     assert model(device="auto").fit(RECORDS).artifact.network.table(0).weight.device.type == "cpu"
     with pytest.raises(ArtifactError, match="must be a model folder"):
         Object2Vec.load(Path(tmp_path) / "none")
+
+
+def test_metrics_are_averaged_as_asked_over_an_uneven_last_batch():
+    """12 records in batches of 8: AWS fills the last one up with records drawn at random."""
+    records = [{"in0": [i % 5 + 1], "in1": [i % 3 + 1], "label": i % 2} for i in range(12)]
+    fitted = model(mini_batch_size=8).fit(records)
+    filled = replace(fitted.config, compat_metrics=True)
+    expected = {}
+    for compat, config in ((False, fitted.config), (True, filled)):
+        batches = [*evaluation_batches(Pairs.read(records), config)]
+        assert [len(batch.label) for batch in batches] == [8, 8 if compat else 4]
+        losses = []
+        for batch in batches:
+            rows0, rows1 = (range(len(batch.in0)),) * 2
+            if batch.pairing is not None:
+                rows0, rows1 = batch.pairing.rows0, batch.pairing.rows1
+            in0, in1 = ([c.row(i).tolist() for i in r] for c, r in
+                        ((batch.in0, rows0), (batch.in1, rows1)))  # fmt: skip
+            scores = fitted.predict(in0=in0, in1=in1).astype(np.float64)
+            losses += (-np.log(scores[range(len(scores)), batch.label.astype(int)])).tolist()
+        expected[compat] = np.mean(losses)
+    assert abs(expected[True] - expected[False]) > 1e-4
+    for compat in (None, False, True):
+        found = fitted.evaluate(records, compat_metrics=compat)["cross_entropy"]
+        assert found == pytest.approx(expected[bool(compat)], rel=1e-5)
+    as_trained = model(mini_batch_size=8, compat_metrics=True).fit(records)
+    asked = [as_trained.evaluate(records, compat_metrics=c)["cross_entropy"] for c in (None, True)]
+    assert asked[0] == asked[1] != as_trained.evaluate(records, compat_metrics=False)

@@ -721,9 +721,15 @@ def test_a_file_is_replaced_by_a_whole_one_or_not_at_all(place, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no named pipes there")
-@pytest.mark.parametrize("row_format", ["jsonl", "arrow"])
-def test_a_pipe_named_by_out_stays_a_pipe(row_format, place, capsys):
-    argv = ["encode", "model", "--side", "in1", "train.jsonl", "--format", row_format]
+@pytest.mark.parametrize(
+    "argv",
+    [
+        *(["encode", "model", "--side", "in1", "train.jsonl", "--format", row_format]
+          for row_format in ("jsonl", "npy", "arrow")),
+        ["predict", "model", "train.jsonl"],
+    ],
+)  # fmt: skip
+def test_a_pipe_named_by_out_stays_a_pipe(argv, place, capsys):
     assert main([*argv, "--out", "file"]) == 0
     os.mkfifo(place / "pipe")
     read = []
@@ -733,6 +739,35 @@ def test_a_pipe_named_by_out_stays_a_pipe(row_format, place, capsys):
     reader.join()
     assert read == [(place / "file").read_bytes()]
     assert stat.S_ISFIFO((place / "pipe").stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no /dev/stdout there")
+@pytest.mark.parametrize(
+    ("command", "out", "to"),
+    [
+        ("encode --side in1 --format npy", "/dev/stdout", "| cat >> got"),
+        ("encode --side in1 --format npy", "/dev/fd/1", ">> got"),
+        ("encode --side in1", "-", ">> got"),
+        ("predict", "/dev/stdout", ">> got"),
+    ],
+)
+def test_standard_output_by_any_of_its_names(command, to, out, place):
+    (place / "got").write_bytes(b"first\n")
+    name, *options = command.split()
+    assert main([name, "model", "train.jsonl", *options, "--out", "file"]) == 0
+    line = f"{shlex.quote(sys.executable)} -m object2vec {command} model train.jsonl --out {out} "
+    done = subprocess.run(["bash", "-c", line + to], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"warning: in1: of the sequences, 20 truncated.\n")
+    assert (place / "got").read_bytes() == b"first\n" + (place / "file").read_bytes()
+    assert not (place / "-").exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as /dev/null is on Linux")
+@pytest.mark.parametrize("row_format", ["jsonl", "npy", "arrow"])
+def test_a_device_takes_any_format(row_format, place):
+    argv = ["encode", "model", "--side", "in1", "train.jsonl", "--format", row_format]
+    assert main([*argv, "--out", "/dev/null"]) == 0
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_an_embedding_that_is_not_finite_is_an_error(settings, side, bad):
     engine = steady(model)
     column, fine = Ragged.build([[3], [7]]), Ragged.build([[3], [4]])
     given = {f"in{side}": column}
-    with pytest.raises(ArtifactError, match=r"^embeddings: must be finite numbers; got 'nan or inf"):
+    with pytest.raises(ArtifactError, match=r"^embeddings: must be finite numbers; got 'nan"):
         model.encode(**given)
     pair = {f"in{1 - side}": fine} | given
     with pytest.raises(ArtifactError, match=r"^embeddings: must be finite numbers"):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from object2vec.config import Config
 from object2vec.errors import RequestError
+from object2vec.inference.inputs import Omissions
 from object2vec.inference.instances import (
     JSON,
     JSON_LINES,
@@ -152,6 +153,84 @@ def test_what_is_wrong_is_named_with_its_place(body, message):
         read(body)
     assert caught.value.status == 400
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "key"),
+    [
+        ([PAIR, '{"in0": [1], "in0": [2]}'], r"instances\[1\]", "in0"),
+        ([PAIR, '{"in1": [1], "in0": [2], "in1": [1]}'], r"instances\[1\]", "in1"),
+        ([PAIR, '{"in0": [1], "in\\u0030": [2]}'], r"instances\[1\]", "in0"),
+        (['{"x": "\\"in0\\"", "in0": [1], "in0": [1]}'], r"instances\[0\]", "in0"),
+    ],
+)
+def test_a_key_given_twice_is_an_error(body, where, key):
+    texts = [each if isinstance(each, str) else json.dumps(each) for each in body]
+    listed = f"[{','.join(texts)}]"
+    forms = (
+        ("\n".join(texts), AS_LINES),
+        (listed, AS_JSON),
+        (f'{{"instances": {listed}}}', AS_JSON),
+    )
+    for text, form in forms:
+        with pytest.raises(RequestError, match=f'^{where}: must have the key "{key}" once; got'):
+            read(text.encode(), form)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"instances": [], "instances": []}', 'body: must have the key "instances" once'),
+        (b'{"instances": [{"in0": [1]}], "in0": [1]}', "body: must be .*; got 'instances and ids'"),
+        (b'{"in0": [1], "instances": [{"in0": [1]}]}', "body: must be .*; got 'instances and ids'"),
+        (b'{"x": "\\n", "in0": [1], "y": ' + b"[" * 200 + b"]" * 200 + b"}", None),
+    ],
+)
+def test_no_instance_is_passed_over(body, message):
+    if message is None:  # deep, but right
+        assert rows(body) == [([[1]], None)]
+        return
+    with pytest.raises(RequestError, match=message):
+        read(body)
+
+
+def test_the_same_key_elsewhere_is_no_key_of_an_instance():
+    body = b'[{"in0": [1], "x": {"in0": 1, "in0": 2}, "y": "\\"in1\\""}, {"x": "in0", "in1": [2]}]'
+    assert rows(body) == [([[1]], None), (None, [[2]])]
+
+
+@pytest.mark.parametrize("text", [b'{"in0": [1]} {"in0": [2]}', b'{"in0": [1]}\n{"in1":\n[2]}'])
+def test_a_line_is_one_record(text):
+    with pytest.raises(RequestError, match=r"^instances\[\d\]: must be well-formed JSON; "):
+        read(text, AS_LINES)
+
+
+def test_an_id_beyond_the_length_may_be_any():
+    body = {"in0": [1] * T0 + [V0], "in1": [1] * T1 + [2**31 - 1]}
+    assert rows(body) == [([[1] * T0], [[1] * T1])]
+    assert read(body).omissions == (Omissions(truncated=1), Omissions(truncated=1))
+    with pytest.raises(RequestError, match=rf"^in0\[4\]: {OF_IN0}10\."):
+        read(body, negotiate("application/json; infer_max_seqlens=5,3", ""))
+    with pytest.raises(
+        RequestError, match=r"^in1\[3\]: must be an integer in \[0, 20\); got 2147483648"
+    ):
+        read({"in1": [1] * T1 + [2**31]})
+
+
+def test_a_wrong_id_of_a_mixed_request_is_named_by_its_index():
+    body = [{"in1": [5]}, PAIR, {"in0": [6]}, {"in1": [7, 20]}, {"in0": [1, 2, 10]}]
+    with pytest.raises(RequestError, match=rf"^instances\[4\]\.in0\[2\]: {OF_IN0}10\."):
+        read(body)
+    with pytest.raises(
+        RequestError, match=r"^instances\[3\]\.in1\[1\]: must be an integer in \[0, 20\)"
+    ):
+        read(body[:4])
+
+
+def test_what_is_left_out_is_counted_by_side():
+    body = [{"in0": [0, 1]}, {"in0": [1] * 9, "in1": []}, {"in1": [0]}, {"in1": [1, 2]}, PAIR]
+    assert read(body).omissions == (Omissions(1, 1, 0), Omissions(0, 1, 2))
+    assert read([PAIR]).omissions == (Omissions(), Omissions())
 
 
 def test_a_wrong_line_is_named_by_its_index():

@@ -192,6 +192,38 @@ def test_a_record_that_is_too_large(saved, tmp_path):
     assert transform(saved, [source], tmp_path, Settings(max_payload_mb=2)).done == {str(source): 2}
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_record_may_fill_its_payload_to_the_last_byte(saved, tmp_path, end, over):
+    line = b'{"in0": [1]%b}' % (b" " * ((1 << 20) + over - 12))
+    assert len(line) == (1 << 20) + over
+    source = write(tmp_path / "a", b'{"in0": [2]}\n' + line + end)
+    report = transform(saved, [source], tmp_path, Settings(max_payload_mb=1))
+    assert (report.done, [*report.failed]) == (
+        ({}, [str(source)]) if over else ({str(source): 2}, [])
+    )
+    document = b'{"instances": [%b]%b}' % (line[:11] + b"}", b" " * (len(line) - 12 - 17))
+    assert len(document) == len(line)
+    whole = write(tmp_path / "b", document)
+    settings = Settings(max_payload_mb=1, content_type="application/json")
+    report = transform(saved, [whole], tmp_path, settings)
+    assert [*report.failed] == ([str(whole)] if over else [])
+
+
+def test_a_model_that_has_diverged_fails_its_files(model, saved, tmp_path):
+    import torch
+
+    weight = model.artifact.network.table(0).weight
+    before = weight[3].clone()
+    weight[3] = torch.nan
+    model.save(tmp_path / "diverged")
+    weight[3] = before
+    bad, good = write(tmp_path / "bad", [{"in0": [3]}]), write(tmp_path / "good", [{"in0": [1]}])
+    report = transform(tmp_path / "diverged", [bad, good], tmp_path / "out")
+    assert report.failed[str(bad)].startswith(f"{bad}:1: embeddings: must be finite numbers; got ")
+    assert report.done == {str(good): 1}
+
+
 def test_urls_in_and_out(model, saved, tmp_path):
     store = fsspec.filesystem("memory")
     store.pipe("/bucket/in/a/1.jsonl", lines(PAIRS[:3]))
@@ -235,6 +267,10 @@ def test_calls_that_are_wrong(saved, tmp_path):
         transform(saved, [a, b], tmp_path)
     with pytest.raises(ConfigError, match="Content-Type: must be application/json or"):
         transform(saved, [a], tmp_path, Settings(content_type="text/csv"))
+    with pytest.raises(
+        ConfigError, match=r"^out: must be a folder or the URL of one; got '-'\. `ob"
+    ):
+        transform(saved, [a], "-")
     with pytest.raises(DataError, match="input: must be a file or folder; got '-'"):
         transform(saved, ["-"], tmp_path)
     with pytest.raises(DataError, match="must be a file or folder; got 'nothing there'"):
