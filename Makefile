@@ -1,7 +1,7 @@
 # What a person runs. `make` alone lists the targets; each sets up what it needs.
 #
 #   PYTHON   the interpreter that .venv is made with, 3.10 or later
-#   TORCH    what pip is asked for. On Linux the package index may answer with the CUDA build of
+#   TORCH    what pip is asked for. On Linux the package index may give the CUDA build of
 #            several gigabytes; PyTorch's own index has the small one: add its --index-url here
 #   WORKERS  processes that run the tests
 #   BENCHMARKS  what `make bench` runs; those of speed need an idle machine

@@ -217,8 +217,8 @@ def embed(predictor: Any, documents: Iterable[list[int]]) -> np.ndarray:
     limit = SETTINGS["enc0_max_seq_len"]  # the encoder reads no more
     while some := list(islice(remaining, REQUEST)):
         instances = [{"in0": document[:limit]} for document in some]
-        answer = predictor.predict({"instances": instances})["predictions"]
-        rows += [row["embeddings"] for row in answer]
+        predictions = predictor.predict({"instances": instances})["predictions"]
+        rows += [row["embeddings"] for row in predictions]
     return np.array(rows, np.float32)
 
 

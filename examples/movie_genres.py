@@ -85,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         inputs["auxiliary"] = write_vectors(options.glove, words, work / "auxiliary")
         settings |= {"enc0_vocab_file": "vocab.json", "enc0_pretrained_embedding_file": "glove.txt"}
     estimator = train("genres", settings, inputs, work)
-    answers = {name: transform(estimator, files[name], work) for name in ("validation", "test")}
-    figures = evaluate(answers, files, genres)
+    probabilities = {
+        name: transform(estimator, files[name], work) for name in ("validation", "test")
+    }
+    figures = evaluate(probabilities, files, genres)
     with estimator.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
         for title, plot, known in channels["test"][:3]:
             shown = ask(predictor, plot, words, genres)
@@ -181,36 +183,36 @@ def transform(estimator: Any, records: Path, work: Path) -> np.ndarray:
     """Return the probability of each record by batch transform; labels are left in, and ignored."""
     transformer = estimator.transformer(
         instance_count=1, instance_type="ml.p3.8xlarge", strategy="MultiRecord",
-        assemble_with="Line", output_path=work / "answers", max_payload=1,
+        assemble_with="Line", output_path=work / "predictions", max_payload=1,
     )  # fmt: skip
     transformer.transform(records, content_type=CONTENT_TYPE, split_type="Line")
     transformer.wait()
-    answers = read_lines(work / "answers" / f"{records.name}.out")
-    return np.array([json.loads(answer)["scores"][1] for answer in answers])
+    lines = read_lines(work / "predictions" / f"{records.name}.out")
+    return np.array([json.loads(line)["scores"][1] for line in lines])
 
 
 def evaluate(
-    answers: dict[str, np.ndarray], files: dict[str, Path], genres: dict[str, int]
+    probabilities: dict[str, np.ndarray], files: dict[str, Path], genres: dict[str, int]
 ) -> dict[str, Any]:
     """Return precision, recall and F1 of all pairs and of each genre."""
     truth, which = {}, {}
-    for channel in answers:
+    for channel in probabilities:
         records = [json.loads(line) for line in read_lines(files[channel])]
         truth[channel] = np.array([record["label"] == 1 for record in records])
         which[channel] = np.array([record["in1"][0] for record in records])
     choices = np.linspace(0.05, 0.95, 91)
-    scores = [f1(answers["validation"] > t, truth["validation"])["F1"] for t in choices]
+    scores = [f1(probabilities["validation"] > t, truth["validation"])["F1"] for t in choices]
     chosen = float(choices[int(np.argmax(scores))])
     figures = {
-        "notebook": f1(answers["test"] > THRESHOLD, truth["test"]),
-        "chosen": {"threshold": chosen} | f1(answers["test"] > chosen, truth["test"]),
+        "notebook": f1(probabilities["test"] > THRESHOLD, truth["test"]),
+        "chosen": {"threshold": chosen} | f1(probabilities["test"] > chosen, truth["test"]),
         "everything": f1(np.ones_like(truth["test"]), truth["test"]),
     }
     report(f"Micro-averages above {THRESHOLD}, as in the notebook", figures["notebook"])
     report("Micro-averages above the threshold that validation data chose", figures["chosen"])
     report("Micro-averages of always saying yes", figures["everything"])
     by_genre = {
-        name: f1((answers["test"] > THRESHOLD)[which["test"] == index],
+        name: f1((probabilities["test"] > THRESHOLD)[which["test"] == index],
                  truth["test"][which["test"] == index])["F1"]
         for name, index in genres.items()
     }  # fmt: skip
@@ -231,8 +233,8 @@ def ask(predictor: Any, plot: str, words: dict[str, int], genres: dict[str, int]
     """Return the genres of a plot by a request with all of them."""
     ids = to_ids(plot, words)
     instances = [{"in0": ids, "in1": [index]} for index in genres.values()]
-    answer = predictor.predict({"instances": instances})["predictions"]
-    return [name for name, row in zip(genres, answer, strict=True) if row["scores"][1] > 0.5]
+    predictions = predictor.predict({"instances": instances})["predictions"]
+    return [name for name, row in zip(genres, predictions, strict=True) if row["scores"][1] > 0.5]
 
 
 if __name__ == "__main__":

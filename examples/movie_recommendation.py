@@ -172,8 +172,8 @@ def learn(
 def ask(predictor: Any, ratings: Iterable[Rating]) -> np.ndarray:
     """Return the scores of pairs, (n, 1) or (n, 2), by one request."""
     instances = [{"in0": [user], "in1": [movie]} for user, movie, _ in ratings]
-    answer = predictor.predict({"instances": instances})
-    return np.array([row["scores"] for row in answer["predictions"]])
+    response = predictor.predict({"instances": instances})
+    return np.array([row["scores"] for row in response["predictions"]])
 
 
 def measure_ratings(predictor: Any, test: Sequence[Rating]) -> dict[str, Any]:
@@ -185,8 +185,8 @@ def measure_ratings(predictor: Any, test: Sequence[Rating]) -> dict[str, Any]:
 
 def measure_held_out(base: Sequence[Rating], test: Sequence[Rating], work: Path) -> dict[str, Any]:
     """Return the error on ratings that neither training nor its end has seen."""
-    cut = len(base) // 10
-    regressor = learn("held-out", REGRESSION, base[cut:], base[:cut], work, liked=False)
+    held_out = len(base) // 10
+    regressor = learn("held-out", REGRESSION, base[held_out:], base[:held_out], work, liked=False)
     with regressor.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
         return measure_ratings(predictor, test)
 
@@ -204,8 +204,8 @@ def find_neighbours(
 ) -> dict[str, Any]:
     """Return the movies whose embeddings are nearest to Terminator's."""
     movies = sorted({movie for _, movie, _ in base})
-    answer = predictor.predict({"instances": [{"in1": [movie]} for movie in movies]})
-    vectors = np.array([row["embeddings"] for row in answer["predictions"]])
+    response = predictor.predict({"instances": [{"in1": [movie]} for movie in movies]})
+    vectors = np.array([row["embeddings"] for row in response["predictions"]])
     query = vectors[[movies.index(TERMINATOR)]]
     found, _ = nearest(query, vectors, 6, similarity="euclidean")
     names = [titles[movies[row]] for row in found[0] if movies[row] != TERMINATOR]

@@ -12,7 +12,7 @@ numbers, with which a second model is trained.
 
 The notebook weights each request of n pairs by n + 1, which makes every accuracy 1 % too good
 (its published 78.5 % and 81.9 % are 77.7 % and 81.1 %); both are printed. It numbers words from 0,
-where 0 is padding, so its first word is never seen; here they begin at 1. Sentences are cut into
+where 0 is padding, so its first word is never seen; here they begin at 1. Sentences are split into
 words by a regular expression instead of NLTK's tokenizer.
 """
 
@@ -226,9 +226,9 @@ def measure_accuracy(predictor: Any, test: Path) -> dict[str, Any]:
     for start in range(0, len(records), REQUEST):
         some = records[start : start + REQUEST]
         instances = [{"in0": record["in0"], "in1": record["in1"]} for record in some]
-        answer = predictor.predict({"instances": instances})["predictions"]
+        predictions = predictor.predict({"instances": instances})["predictions"]
         hits = sum(int(np.argmax(row["scores"])) == record["label"]
-                   for row, record in zip(answer, some, strict=True))  # fmt: skip
+                   for row, record in zip(predictions, some, strict=True))  # fmt: skip
         right += hits
         weighted += hits / len(some) * (len(some) + 1)
     return {"accuracy": right / len(records), "the notebook's accuracy": weighted / len(records)}
@@ -244,8 +244,8 @@ def measure_correlation(
     sides = []
     for side in (0, 1):
         instances = [{"in1": to_ids(pair[side], vocabulary)} for pair in scored]
-        answer = predictor.predict({"instances": instances})["predictions"]
-        vectors = np.array([row["embeddings"] for row in answer])
+        predictions = predictor.predict({"instances": instances})["predictions"]
+        vectors = np.array([row["embeddings"] for row in predictions])
         sides.append(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
     cosine, truth = (sides[0] * sides[1]).sum(axis=1), np.array([pair[2] for pair in scored])
     return {

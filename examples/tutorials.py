@@ -45,8 +45,8 @@ def fetch(url: str, folder: Path, sha256: str | None = None) -> Path:
     if not archive.exists():
         print(f"Fetching {url}")
         part = archive.with_suffix(".part")
-        with urllib.request.urlopen(url, timeout=60) as answer, part.open("wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
+        with urllib.request.urlopen(url, timeout=60) as response, part.open("wb") as file:
+            shutil.copyfileobj(response, file, 1 << 20)
         part.rename(archive)
     found = digest(archive)
     if sha256 is None:

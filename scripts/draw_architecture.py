@@ -1,7 +1,6 @@
 """Draw the rooms of the package and the way of a record through them, from the code itself.
 
-    python scripts/draw_architecture.py            writes docs/images/architecture.svg
-    python scripts/draw_architecture.py --check    says by its exit code whether the file is current
+    python scripts/draw_architecture.py
 
 Names, first sentences and thin lines come from the source: the lines are its imports, without those
 that follow from others. A new room needs a cell in `CELLS`; nothing else is laid out by hand.
@@ -10,7 +9,6 @@ that follow from others. A new room needs a cell in `CELLS`; nothing else is lai
 from __future__ import annotations
 
 import ast
-import sys
 from html import escape
 from pathlib import Path
 from textwrap import wrap
@@ -73,13 +71,9 @@ STYLE = """
 """
 
 
-def main() -> int:
-    """Write or check the picture; return the exit code."""
-    picture = draw(read_imports(), read_sentences())
-    if "--check" in sys.argv[1:]:
-        return int(not PICTURE.exists() or PICTURE.read_text(encoding="utf-8") != picture)
-    PICTURE.write_text(picture, encoding="utf-8")
-    return 0
+def main() -> None:
+    """Write the picture."""
+    PICTURE.write_text(draw(read_imports(), read_sentences()), encoding="utf-8")
 
 
 def room_of(path: Path) -> str:
@@ -283,4 +277,4 @@ def label(start: Point, end: Point, text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

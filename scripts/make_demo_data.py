@@ -2,8 +2,8 @@
 
     python scripts/make_demo_data.py FOLDER
 
-FOLDER holds `synset_gloss.tsv.zst` (synset, terms, gloss) and `LICENSE`. Each gloss is cut before
-its first example sentence. The result is src/object2vec/data/wordnet.tsv.zst, a line of terms and
+FOLDER holds `synset_gloss.tsv.zst` (synset, terms, gloss) and `LICENSE`. Each gloss ends before its
+first example sentence. The result is src/object2vec/data/wordnet.tsv.zst, a line of terms and
 definition for each synset, and WORDNET-LICENSE beside it.
 """
 

@@ -112,7 +112,6 @@ def test_the_readmes_first_lines_print_what_it_says(capsys):
 
 def test_the_readmes_files_and_commands_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
     records = [{"in0": [i % 7], "in1": [i % 5], "label": float(i % 3)} for i in range(1, 60)]
     text = "".join(json.dumps(record) + "\n" for record in records)
     for name in ("train.jsonl", "valid.jsonl", "pairs.jsonl"):
@@ -180,7 +179,6 @@ RECORDS = "".join(f'{{"in0": [{i}], "in1": [{i}], "label": {i % 2}}}\n' for i in
 
 def test_the_long_run_of_the_python_page_ends(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
     for name in ("train.jsonl", "valid.jsonl"):
         Path(name).write_text(RECORDS)
     sizes = {"enc0_max_seq_len": 1, "enc0_vocab_size": 5, "enc_dim": 4, "mlp_dim": 4, "epochs": 1}
@@ -206,7 +204,7 @@ def test_the_job_of_the_deployment_page_runs_without_a_container(tmp_path):
     script = "\n".join(command for command in commands if command.startswith(kinds))
     assert len(script.split("\n")) == 4
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    job = {**os.environ, "PATH": path, "OBJECT2VEC_CACHE": str(tmp_path / "cache")}
+    job = {**os.environ, "PATH": path}
     done = subprocess.run(
         ["bash", "-ec", script], cwd=tmp_path, env=job, capture_output=True, text=True, check=False
     )
