@@ -172,6 +172,17 @@ def test_only_files_of_a_model_are_downloaded(model, memory):
         _ = 1 / 0  # what happens in the block is not the file system's fault
 
 
+def test_hidden_objects_are_not_downloaded(tmp_path, memory):
+    for name in ("a/1", "2", ".cache/3", "a/.DS_Store", ".4"):
+        memory.pipe(f"/bucket/in/{name}", b"x")
+    download("memory://bucket/in", tmp_path)
+    found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert found == ["2", "a/1"]
+    memory.pipe("/bucket/other/.hidden", b"x")
+    with pytest.raises(DataError, match="must be reachable; got 'nothing there'"):
+        download("memory://bucket/other", tmp_path)
+
+
 def test_a_name_that_leads_out_is_refused(tmp_path, memory, monkeypatch):
     memory.pipe("/bucket/in/1", b"x")
     evil = ["/bucket/in/a/../../../evil"]

@@ -311,7 +311,7 @@ def test_local_files_do_not_load_fsspec(tmp_path):
         ("nowhere.jsonl", r"^nowhere.jsonl: must be a file or folder; got 'nothing there'. Check"),
         ([], r"^input: must name at least one file; got \[\]. Name a file, a folder or -"),
         ("memory://nowhere/x", "^memory://nowhere/x: must be readable; got .*nowhere/x"),
-        ("odd://x", "^odd://x: must be readable; got 'Protocol not known: odd"),
+        ("odd://x", "^odd://x: must be a known kind of URL; got 'Protocol not known: odd"),
     ],
 )
 def test_what_is_not_there_is_an_error(named, message):

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.cli.options import RowFormat
-from object2vec.errors import StorageError
 from object2vec.files.remote import is_url, write_object
-from object2vec.files.whole import space_ahead, storage_problem, whole_file
+from object2vec.files.whole import space_ahead, storing, whole_file
 
 Floats = NDArray[np.float32]
 
@@ -146,15 +145,8 @@ def _write_arrow(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO)
 def _open_output(out: str | None) -> Iterator[BinaryIO]:
     """Give standard output, or a file that replaces `out` when the block ends without an error."""
     name = "standard output" if out is None or out in _STANDARD_OUTPUT else os.path.realpath(out)
-    try:
-        with _opened(out) as stream:
-            yield stream
-    except BrokenPipeError:
-        raise
-    except OSError as err:
-        if isinstance(err, StorageError):
-            raise
-        raise StorageError(storage_problem(Path(name), err)) from err
+    with storing(name), _opened(out) as stream:
+        yield stream
 
 
 def _opened(out: str | None) -> contextlib.AbstractContextManager[BinaryIO]:

@@ -207,7 +207,10 @@ def download(url: str, folder: Path) -> None:
     """
     system, root = open_url(url)
     with _reaching(url, DataError):
-        for path in list_objects(system, root):
+        found = list_objects(system, root)
+        if not found:
+            raise FileNotFoundError
+        for path in found:
             relative = path.removeprefix(root.rstrip("/")).lstrip("/") or PurePosixPath(root).name
             target = folder / relative
             if ".." in PurePosixPath(relative).parts or folder not in target.parents:
@@ -223,17 +226,14 @@ def list_objects(system: Any, root: str) -> list[str]:
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If nothing is there.
     """
     if not system.isdir(root):
         system.info(root)
         return [root]
     beneath = root.rstrip("/") + "/"
     found = [path for path in sorted(system.find(root)) if not path.endswith("/")]
-    kept = [path for path in found if not _is_hidden(path.removeprefix(beneath))]
-    if not kept:
-        raise FileNotFoundError(2, "no object beneath it")
-    return kept
+    return [path for path in found if not _is_hidden(path.removeprefix(beneath))]
 
 
 def _is_hidden(path: str) -> bool:

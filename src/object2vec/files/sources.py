@@ -19,7 +19,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from object2vec.errors import DataError, MissingExtraError
+from object2vec.errors import DataError
+from object2vec.files.remote import list_objects, open_url
 
 try:
     from lzma import LZMAError
@@ -270,26 +271,18 @@ def _is_hidden(parts: Sequence[str]) -> bool:
 
 
 def _remote(url: str) -> list[Source]:
-    """Return the objects behind a URL; fsspec is imported only here, as it is slow to load."""
-    from fsspec.core import url_to_fs
-
+    """Return the objects behind a URL."""
+    system, root = open_url(url)
     try:
-        system, path = url_to_fs(url)
-        if not system.isdir(path):
-            system.info(path)  # raises if nothing is there
-            return [Source(url, lambda: system.open(path, "rb"))]
-        beneath = path.rstrip("/") + "/"
-        found = sorted(system.find(path))
-    except ImportError as err:
-        cure = "Install the package that it names."
-        raise MissingExtraError.at(url, "needs another package", str(err), cure) from err
+        found = list_objects(system, root)
     except (OSError, ValueError) as err:
         raise unreadable(url, err) from err
-    files = [file for file in found if not _is_hidden(file.removeprefix(beneath).split("/"))]
-    if not files:
+    if not found:
         cure = "Put the records there or name another prefix."
         raise DataError.at(url, "must hold at least one object", "none", cure)
-    return [Source(system.unstrip_protocol(file), _opener(system, file)) for file in files]
+    if found == [root]:
+        return [Source(url, _opener(system, root))]
+    return [Source(system.unstrip_protocol(path), _opener(system, path)) for path in found]
 
 
 def _opener(system: Any, file: str) -> Callable[[], AbstractContextManager[BinaryIO]]:

@@ -140,10 +140,13 @@ def check_free(target: Path, may_replace: Callable[[Path], object] | None = None
 
 @contextlib.contextmanager
 def storing(target: os.PathLike[str] | str) -> Iterator[None]:
-    """Raise an error of the system in the block as the `StorageError` of a write to `target`."""
+    """Raise an error of the system in the block as the `StorageError` of a write to `target`.
+
+    That nobody reads a pipe any more is left as it is.
+    """
     try:
         yield
-    except StorageError:
+    except (StorageError, BrokenPipeError):
         raise
     except OSError as err:
         raise StorageError(storage_problem(target, err)) from err

@@ -27,13 +27,12 @@ from object2vec.errors import (
     ConfigError,
     DataError,
     RequestError,
-    StorageError,
     join_problems,
     problem,
 )
 from object2vec.files.remote import exists, is_url, join, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
-from object2vec.files.whole import storage_problem, whole_file
+from object2vec.files.whole import make_folder, storing, whole_file
 from object2vec.inference.inputs import NOTHING, Omissions, warn_of
 from object2vec.inference.media_types import JSON, JSON_LINES
 
@@ -367,9 +366,7 @@ def _open_output(target: str) -> Iterator[BinaryIO]:
             yield stream
         return
     path = Path(target)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise StorageError(storage_problem(path, err)) from err
+    with storing(path):
+        make_folder(path.parent)
     with whole_file(path) as stream:
         yield stream

@@ -31,7 +31,7 @@ from object2vec.errors import (
     join_problems,
     problem,
 )
-from object2vec.files.whole import TEMPORARY_PREFIX, flush, storage_problem, whole_file
+from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing, whole_file
 from object2vec.reporting.events import ModelSaved, Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.sagemaker.paths import Layout
@@ -194,8 +194,8 @@ def publish(model: Object2Vec, target: Path) -> None:
         If the folder cannot be written.
     """
     staged = target / f"{TEMPORARY_PREFIX}model"
-    try:
-        target.mkdir(parents=True, exist_ok=True)
+    with storing(target):
+        make_folder(target)
         for left in target.glob(f"{TEMPORARY_PREFIX}*"):
             shutil.rmtree(left)
         model.save(staged)
@@ -207,17 +207,11 @@ def publish(model: Object2Vec, target: Path) -> None:
             os.replace(path, target / path.name)
         staged.rmdir()
         flush(target)
-    except OSError as err:
-        if isinstance(err, StorageError):
-            raise
-        raise StorageError(storage_problem(target, err)) from err
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise StorageError(storage_problem(path, err)) from err
+    with storing(path):
+        make_folder(path.parent)
     with whole_file(path) as stream:
         stream.write(text.encode())
 
