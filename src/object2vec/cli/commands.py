@@ -122,8 +122,9 @@ def encode(
 ) -> None:
     """Turn objects of one side into vectors.
 
-    MODEL is a folder that train wrote. Each line of each FILE, or of standard input, is a record
-    with the key in0 or in1, or a bare list of ids. One vector is written for each, in this order.
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. Each line of each
+    FILE, or of standard input, is a record with the key in0 or in1, or a bare list of ids. One
+    vector is written for each, in this order.
     """
     from object2vec.cli.inference import encode
 
@@ -134,9 +135,9 @@ def encode(
 def predict(model: Model, files: Inputs = None, out: Out = None, device: Device = None) -> None:
     """Score pairs with a saved model.
 
-    MODEL is a folder that train wrote. Each line of each FILE, or of standard input, is a record
-    with the keys in0 and in1. One line is written for each, in this order: the probabilities of the
-    classes, or the predicted value.
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. Each line of each
+    FILE, or of standard input, is a record with the keys in0 and in1. One line is written for each,
+    in this order: the probabilities of the classes, or the predicted value.
     """
     from object2vec.cli.inference import predict
 
@@ -155,7 +156,8 @@ def evaluate(
 ) -> None:
     """Print a model's metrics on labelled pairs, as JSON.
 
-    MODEL is a folder that train wrote. FILE is JSON Lines like those of train.
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. FILE is JSON Lines
+    like those of train.
     """
     from object2vec.cli.inference import evaluate
 
@@ -206,7 +208,8 @@ def hyperparameters(
 def info(model: Model, as_json: AsJson = False) -> None:
     """Print what a saved model is made of.
 
-    MODEL is a folder that train wrote. It is loaded, so that damage shows.
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. It is loaded, so that
+    damage shows.
     """
     from object2vec.cli.inspection import info
 
