@@ -15,7 +15,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from object2vec.errors import ConfigError
 
@@ -88,10 +88,13 @@ def computing(threads: int) -> Iterator[int]:
     """
     import torch
 
-    before, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    precision = torch.get_float32_matmul_precision()
+    mkldnn: Any = torch.backends.mkldnn
+    # cudnn is left alone: a lower precision is its default.
+    products = (mkldnn.matmul, mkldnn.conv, mkldnn.rnn, torch.backends.cuda.matmul)
     with contextlib.ExitStack() as stack:
-        stack.callback(set_threads, before)
+        stack.callback(set_threads, torch.get_num_threads())
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if torch.get_default_device().type != "cpu":
@@ -99,10 +102,10 @@ def computing(threads: int) -> Iterator[int]:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        stack.callback(torch.set_default_dtype, dtype)
-        torch.set_default_dtype(torch.float32)
-        stack.callback(torch.set_float32_matmul_precision, precision)
-        torch.set_float32_matmul_precision("highest")
+        for product in products:
+            if (precision := product.fp32_precision) not in ("ieee", "none"):
+                stack.callback(setattr, product, "fp32_precision", precision)
+                product.fp32_precision = "ieee"
         yield set_threads(threads)
 
 

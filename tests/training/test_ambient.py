@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,13 +13,13 @@ from object2vec import Object2Vec
 DATA = {"in0": [[1, 2], [3], [4, 5, 6], [7]], "in1": [[1], [2, 3], [4], []], "label": [0, 1, 1, 0]}
 
 
-def trained(network: str) -> dict[str, torch.Tensor]:
+def trained(network: str) -> Object2Vec:
     model = Object2Vec(
         enc0_network=network, enc0_max_seq_len=4, enc0_vocab_size=9, enc0_token_embedding_dim=3,
-        enc_dim=4, mlp_dim=4, mlp_activation="tanh", mini_batch_size=2, epochs=2, dropout=0.2,
+        enc_dim=4, mlp_dim=4, mlp_activation="tanh", mini_batch_size=2, epochs=1, dropout=0.2,
         negative_sampling_rate=1, threads=1, device="cpu",
     )  # fmt: skip
-    return model.fit(DATA, validation=DATA).artifact.network.state_dict()
+    return model.fit(DATA, validation=DATA)
 
 
 @contextlib.contextmanager
@@ -47,17 +48,39 @@ AMBIENT = {
     "lower precision": lambda: set_to(
         torch.set_float32_matmul_precision, torch.get_float32_matmul_precision, "medium"
     ),
+    "lower precision of one backend": lambda: set_to(
+        lambda value: setattr(torch.backends.mkldnn.matmul, "fp32_precision", value),
+        lambda: torch.backends.mkldnn.matmul.fp32_precision,
+        "bf16",
+    ),
     "threads": lambda: set_to(torch.set_num_threads, torch.get_num_threads, 2),
 }
 
 
 @pytest.mark.parametrize("network", ["pooled_embedding", "hcnn", "bilstm"])
 def test_a_run_is_the_same_whatever_the_caller_has_set(network):
-    expected = trained(network)
+    expected = trained(network).artifact.network.state_dict()
     for name, ambient in AMBIENT.items():
         with ambient():
-            found = trained(network)
+            found = trained(network).artifact.network.state_dict()
         assert found.keys() == expected.keys()
         for key, weight in expected.items():
             assert torch.equal(found[key], weight), f"{name}: {key}"
             assert not found[key].is_inference(), name
+
+
+@pytest.mark.parametrize("network", ["pooled_embedding", "hcnn", "bilstm"])
+def test_a_model_is_the_same_whatever_the_caller_has_set(network, tmp_path):
+    trained(network).save(tmp_path / "model")
+
+    def results() -> list:
+        model = Object2Vec.load(tmp_path / "model")
+        sides = {"in0": DATA["in0"], "in1": DATA["in1"]}
+        return [model.encode(in0=DATA["in0"]), model.predict(**sides), model.evaluate(DATA)]
+
+    expected = results()
+    for name, ambient in AMBIENT.items():
+        with ambient():
+            found = results()
+        for one, other in zip(found, expected, strict=True):
+            assert np.array_equal(one, other), name
