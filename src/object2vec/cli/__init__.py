@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: done. 1: the run failed. 2: the input or the options are wrong. 130, 143: ended by SIGINT
-        or SIGTERM. 141: nobody reads the output any more.
+        0: done. 1: the run failed. 2: the input or the options are wrong. 129, 130, 143: ended by
+        SIGHUP, SIGINT or SIGTERM. 141: nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_debugging = os.environ.get("OBJECT2VEC_DEBUG", "0") not in ("", "0")

@@ -90,8 +90,8 @@ def train(
     FILE is JSON Lines: a file, a folder, a URL or - for standard input, packed with gzip or zstd or
     not. Hyperparameters come from --config and --set; `object2vec hyperparameters` lists them.
 
-    Ctrl-C and SIGTERM leave a checkpoint; the same command with --resume goes on from it to the
-    very same model.
+    Ctrl-C, SIGTERM and SIGHUP leave a checkpoint; the same command with --resume goes on from it to
+    the very same model.
     """
     from object2vec.cli.settings import read_hyperparameters
     from object2vec.cli.training import Channels, Locations, checkpoint_folder, run
