@@ -102,14 +102,32 @@ def test_a_vocabulary_is_one_file(tmp_path):
         GLOVE.replace(b"\n", b"\r\n"),
         GLOVE.replace(b"\n", b" \n"),
         b"5 2 \n" + GLOVE.replace(b"\n", b"\n\n"),
+        GLOVE.replace(b"\n", b" \t \r\n"),
+        GLOVE.replace(b" ", b"\t").replace(b"at\t", b"at "),
+        b"5  2\n" + GLOVE.replace(b" ", b"  ").replace(b"at  ", b"at "),
+        GLOVE.replace(b" ", b" \t ").replace(b"at \t ", b"at "),
+        b"of  0.5 -1e-3\nthe\t1 2\n at name@domain.com 3   4.25\nother x y\n the 9 9\n",
     ],
-    ids=["glove", "word2vec", "no end", "windows", "trailing blank", "blank lines"],
+    ids=[
+        "glove",
+        "word2vec",
+        "no end",
+        "windows",
+        "trailing blank",
+        "blank lines",
+        "trailing",
+        "tabs",
+        "double blanks",
+        "both",
+        "mixed",
+    ],
 )
 def test_vectors_of_wanted_words_are_found(tmp_path, text, pack):
     vectors, found = vectors_of(tmp_path / "v", pack(text))
     assert vectors == EXPECTED
     assert found.rows.tolist() == sorted(EXPECTED)
     assert found.missing == ["unseen"]
+    assert (found.odd_lines > 0) == (b"\t" in text.replace(b" \t \r", b"") or b"  " in text)
 
 
 def test_a_word_may_be_a_number_or_no_text_at_all(tmp_path):
@@ -168,7 +186,12 @@ def test_blocks_change_nothing(lines, block_bytes):
          r"\n  .*v:3: must have 2 finite numbers; got 'one'. Correct or remove the line.$"),
         (b"x 1 2\nof 1 nan\n", r"v:2: must have 2 finite numbers; got 'nan'. Correct"),
         (b"x 1 2\nof 1e39 0\n", r"v:2: must have 2 finite numbers; got '1e39'. Correct"),
-        (b"x 1 2\nof  1\n", r"v:2: must have 2 finite numbers; got ''. Correct"),
+        (b"x 1 2\nof  1\n", r"v:2: must be a word and 2 numbers; got 'of  1'. Complete or"),
+        (b"x 1 2\nof\t1\n", r"v:2: must be a word and 2 numbers; got 'of\\t1'. Complete or"),
+        (b"x,1,2\nof,1,2\n", r"v:1: must be a word and 2 numbers; got 'x,1,2'. Complete or"),
+        (b"6 2\n" + GLOVE, r"v: must hold 6 vectors, as its first line says; got 5. Download it"),
+        (b"3 2\n\nx 1 2\n\n", r"v: must hold 3 vectors, as its first line says; got 1. Down"),
+        (b"3\t2\nx\t1\t2\nof\t1\t2", r"v: must hold 3 vectors, as its first line says; got 2."),
         (b"x 1 2\ncaf\xe9 1 2\n", r"v:2: must be UTF-8 text; got b'\\xe9 1 2\\n'. Convert"),
     ],
 )  # fmt: skip

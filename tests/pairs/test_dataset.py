@@ -5,12 +5,14 @@ import gzip
 import io
 import json
 import logging
+import mmap
 import os
 import subprocess
 import sys
 import threading
 from decimal import Decimal
 from fractions import Fraction
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
@@ -248,8 +250,10 @@ def test_what_can_be_read_once_is_known_by_its_content(cache_dir, parsed):
     assert len(list(cache_dir.iterdir())) == 2  # and no copy of the source is left
 
 
+@pytest.mark.parametrize("tells", [True, False], ids=["st_ctime", "content"])
 @pytest.mark.parametrize("change", ["content", "time", "default_label", "name"])
-def test_another_input_is_parsed_again(tmp_path, parsed, change):
+def test_another_input_is_parsed_again(tmp_path, parsed, monkeypatch, change, tells):
+    monkeypatch.setattr(cache, "_TELLS_OF_CHANGES", tells and cache._TELLS_OF_CHANGES)
     path = write(tmp_path / "f", RECORDS)
     Pairs.read(path)
     stat, options = path.stat(), {}
@@ -265,6 +269,76 @@ def test_another_input_is_parsed_again(tmp_path, parsed, change):
         path = path.rename(tmp_path / "g")
     assert Pairs.read(path, **options).in1.row(0).tolist() == [6 if change == "content" else 7]
     assert len(parsed) == 2
+
+
+def edit(path, at, byte):
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(byte)
+
+
+def edit_mapped(path, at, byte):
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
+        content[at : at + 1] = byte
+
+
+def replace(path, at, byte):
+    content = bytearray(path.read_bytes())
+    content[at : at + 1] = byte
+    other = path.with_name("other")
+    other.write_bytes(content)
+    other.replace(path)
+
+
+def link(path, at, byte):
+    replace(path, at, byte)
+    target = path.rename(path.with_name("target"))
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["st_ctime", "content"])
+@pytest.mark.parametrize("change", [edit, edit_mapped, replace, link])
+@pytest.mark.parametrize("where", [0.4, 0.8])
+def test_a_change_anywhere_is_seen_though_size_and_time_are_kept(
+    tmp_path, monkeypatch, change, where, tells
+):
+    monkeypatch.setattr(cache, "_TELLS_OF_CHANGES", tells and cache._TELLS_OF_CHANGES)
+    line = b'{"in0": [1], "in1": [2], "label": 1}\n'
+    path = tmp_path / "f"
+    path.write_bytes(line * 12_000)  # several hundred KiB
+    os.utime(path, ns=(10**18, 10**18))
+    assert Pairs.read(tmp_path / "f").label.sum() == 12_000
+    row = int(12_000 * where)
+    change(path, row * len(line) + line.index(b"1}"), b"0")
+    os.utime(path, ns=(10**18, 10**18))
+    found = Pairs.read(tmp_path / "f").label
+    assert np.flatnonzero(found == 0).tolist() == [row]
+
+
+def test_a_file_that_is_changed_at_once_again_is_seen(tmp_path):
+    path = tmp_path / "f"
+    for label in range(10):
+        write(path, [{"in0": [1], "in1": [2], "label": label}])
+        os.utime(path, ns=(10**18, 10**18))
+        assert Pairs.read(path).label.tolist() == [label]
+
+
+def test_a_clock_of_seconds_is_waited_for_and_an_old_file_is_not(tmp_path, monkeypatch):
+    path = write(tmp_path / "f", RECORDS)
+    waited = []
+    monkeypatch.setattr(cache.time, "sleep", waited.append)
+    now = path.stat().st_ctime_ns / 1e9
+    for age, expected in ((0.005, 0.015), (0.019, 0.001), (0.02, 0), (-5, 0.02)):
+        waited.clear()
+        monkeypatch.setattr(cache.time, "time", lambda age=age: now + age)
+        cache._stamp(path)
+        assert sum(waited) == pytest.approx(expected, abs=1e-4)
+    waited.clear()
+    monkeypatch.setattr(cache.time, "time", lambda: 1000.5)
+    in_seconds = SimpleNamespace(st_size=1, st_mtime_ns=1, st_ctime_ns=1000 * 10**9, st_ino=1)
+    monkeypatch.setattr(type(path), "stat", lambda self: in_seconds)
+    cache._stamp(path)
+    assert waited == [1.5]
 
 
 def cut(path):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -74,7 +75,11 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
 
     try:
         # safetensors makes its tensors where a caller's default device says.
-        with torch.device("cpu"), safe_open(path, framework="pt") as file:
+        with (
+            torch.device("cpu"),
+            _in_utf8(path) as readable,
+            safe_open(readable, framework="pt") as file,
+        ):
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
             _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
             for name, tensor in into.items():
@@ -106,7 +111,7 @@ def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with _in_utf8(path) as readable, safe_open(readable, framework="numpy") as file:
             found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
             _check_shapes(path, {name: found.get(name, "none")}, {name: shape})
             source = file.get_slice(name)
@@ -120,6 +125,17 @@ def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
             return array
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
         raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+
+
+@contextlib.contextmanager
+def _in_utf8(path: Path) -> Iterator[str]:
+    """Give a name that is UTF-8, as safetensors knows no other; on Linux any bytes are one."""
+    name = str(path)
+    if name.encode(errors="replace").decode() == name:
+        yield name
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _copy(path: Path, name: str, source: Any, into: Tensor) -> None:

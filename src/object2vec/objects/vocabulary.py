@@ -27,11 +27,14 @@ class PretrainedVectors:
     vectors : float32 array (k, E)
     missing : list of str
         Words of the vocabulary without a vector; their rows keep their random start.
+    odd_lines : int
+        Lines whose numbers are set apart by tabs or several blanks, not as GloVe and word2vec do.
     """
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32]
     missing: list[str]
+    odd_lines: int = 0
 
 
 def read_vocabulary(
@@ -81,8 +84,8 @@ def read_vectors(
     Parameters
     ----------
     source : path
-        Text with a word and its numbers on each line, set apart by single blanks, as GloVe has it;
-        packed with gzip or zstd or not. The ``count dim`` line of word2vec may come first.
+        Text with a word and its numbers on each line, set apart by blanks or tabs, as GloVe has it;
+        packed or not. The ``count dim`` line of word2vec may come first.
     vocabulary : mapping of str to int
         Row of each word in the token table.
     dim : int
@@ -94,7 +97,8 @@ def read_vectors(
     ------
     DataError
         If a line has too few numbers, is not UTF-8, or the vector of a wanted word holds what is
-        no finite number, or no id fits. Up to 20 problems are listed, each with file and line.
+        no finite number, or no id fits, or a file has fewer vectors than its first line says. Up to
+        20 problems are listed, each with file and line.
 
     Notes
     -----
@@ -107,13 +111,14 @@ def read_vectors(
             reader.read(file.name, block)
             if len(reader.problems) >= MAX_PROBLEMS:
                 raise DataError(join_problems(reader.problems))
+        reader.end(file.name)
     if reader.problems:
         raise DataError(join_problems(reader.problems))
     rows = np.array(reader.rows, np.int64)  # (k,)
     vectors = np.concatenate([np.zeros((0, dim), np.float32), *reader.vectors])  # (k, E)
     order = np.argsort(rows)
     missing = [word.decode("utf-8", "surrogatepass") for word in reader.wanted]
-    return PretrainedVectors(rows[order], vectors[order], missing)
+    return PretrainedVectors(rows[order], vectors[order], missing, reader.odd_lines)
 
 
 def _load_object(source: PathLike) -> list[tuple[str, Any]]:
@@ -168,6 +173,9 @@ class _VectorReader:
         self.rows: list[int] = []
         self.vectors: list[NDArray[np.float32]] = []
         self.problems: list[str] = []
+        self.odd_lines = 0
+        self.count = 0  # vectors of the file so far
+        self.promised: int | None = None  # vectors that its first line tells of
 
     def read(self, name: str, block: Block) -> None:
         """Take the vectors of a block, or note what is wrong."""
@@ -179,32 +187,44 @@ class _VectorReader:
             self.problems.append(problem(where, "must be UTF-8 text", wrong, "Convert the file."))
             return
         raw = np.frombuffer(block.data, np.uint8)
+        is_blank, is_tab = raw == ord(" "), raw == ord("\t")
         starts, ends = line_bounds(block.data)  # (lines,), (lines,)
-        # The original word2vec ends its lines with a blank.
-        ends = ends - ((ends > starts) & (raw[ends - 1] == ord(" ")))
-        if block.first_line == 1 and self._is_header(name, block.data[starts[0] : ends[0]]):
-            starts, ends = starts[1:], ends[1:]
-        blanks = np.flatnonzero(raw == ord(" "))
+        is_space = is_blank | is_tab
+        while (trails := (ends > starts) & is_space[ends - 1]).any():
+            ends = ends - trails
+        if block.first_line == 1:
+            self.count, self.promised = 0, self._read_header(name, block.data[: ends[0]])
+            starts, ends = (
+                part[1:] if self.promised is not None else part for part in (starts, ends)
+            )
+        starts, ends = starts[ends > starts], ends[ends > starts]
+        self.count += len(starts)
+        blanks = np.flatnonzero(is_blank)
         after = np.searchsorted(blanks, ends)  # (lines,) blanks up to the end of each line
-        is_whole = after - np.searchsorted(blanks, starts) >= self.dim
-        for index in np.flatnonzero(~is_whole & (ends > starts))[:MAX_PROBLEMS].tolist():
-            must = f"must be a word and {self.dim} numbers"
-            got = block.data[starts[index] : ends[index]].decode()
-            where = _where(name, block, starts[index])
-            self.problems.append(problem(where, must, got, "Complete or remove the line."))
-        word_ends = blanks[after[is_whole] - self.dim]
-        self._take(name, block, starts[is_whole], word_ends, ends[is_whole])
+        is_plain = after - np.searchsorted(blanks, starts) >= self.dim
+        word_ends = np.full(len(starts), -1)
+        word_ends[is_plain] = blanks[after[is_plain] - self.dim]
+        # A tab or a second blank between the numbers: the blanks do not tell where they begin.
+        odd = np.flatnonzero(is_tab | (is_blank & np.append(False, is_blank[:-1])))
+        is_odd = np.searchsorted(odd, word_ends, side="right") < np.searchsorted(odd, ends)
+        self._take(name, block, starts, np.where(is_odd, -1, word_ends), ends)
 
-    def _is_header(self, name: str, line: bytes) -> bool:
-        """Say whether the first line is word2vec's; refuse a file of another dimension."""
-        fields = line.split(b" ")
+    def end(self, name: str) -> None:
+        """Raise `DataError` if the file that was read is shorter than its first line says."""
+        if self.promised is not None and self.count < self.promised:
+            must = f"must hold {self.promised} vectors, as its first line says"
+            raise DataError.at(name, must, self.count, "Download it again, or correct that line.")
+
+    def _read_header(self, name: str, line: bytes) -> int | None:
+        """Return the count of word2vec's first line, if it is one; reject another dimension."""
+        fields = line.split()
         is_header = len(fields) == 2 and all(map(bytes.isdigit, fields)) and self.dim > 1
         dim = int(fields[1]) if is_header else len(fields) - 1
         is_vector = dim > 1 and _to_numbers(fields[1:]) is not None
         if dim != self.dim and (is_header or is_vector):
             cure = f"Use another file, or set {self.setting} to {dim}."
             raise DataError.at(f"{name}:1", f"must have {self.dim} numbers", dim, cure)
-        return is_header
+        return int(fields[0]) if is_header else None
 
     def _take(
         self,
@@ -214,16 +234,28 @@ class _VectorReader:
         word_ends: NDArray[np.int64],
         ends: NDArray[np.int64],
     ) -> None:
-        """Parse the numbers of the lines whose word is wanted; all shapes (lines,)."""
+        """Parse the numbers of the lines whose word is wanted; all shapes (lines,).
+
+        Where a line's word ends is -1 if single blanks do not tell.
+        """
         found: list[int] = []
         numbers: list[bytes] = []
         bounds = np.stack([starts, word_ends, ends], axis=1).tolist()
         for start, word_end, end in bounds:
-            row = self.wanted.pop(block.data[start:word_end], None)
+            word, fields = block.data[start:word_end], None
+            if word_end < 0:
+                self.odd_lines += 1
+                word, *fields = block.data[start:end].rsplit(None, self.dim)
+                if len(fields) < self.dim:
+                    self._reject(name, block, start, end)
+                    continue
+            row = self.wanted.pop(word, None)
+            if row is None and len(plain := word.strip(b" \t")) < len(word):
+                row = self.wanted.pop(plain, None)
             if row is not None:
                 self.rows.append(row)
                 found.append(start)
-                numbers += block.data[word_end + 1 : end].split(b" ")
+                numbers += fields or block.data[word_end + 1 : end].split(b" ")
         vectors = _to_numbers(numbers)  # (found * E,) or None
         if vectors is not None:
             self.vectors.append(vectors.reshape(len(found), self.dim))  # (found, E)
@@ -234,6 +266,13 @@ class _VectorReader:
             if wrong:
                 where, must = _where(name, block, start), f"must have {self.dim} finite numbers"
                 self.problems.append(problem(where, must, wrong[0], "Correct or remove the line."))
+
+    def _reject(self, name: str, block: Block, start: int, end: int) -> None:
+        """Note a line without enough numbers."""
+        if len(self.problems) < MAX_PROBLEMS:
+            must, cure = f"must be a word and {self.dim} numbers", "Complete or remove the line."
+            got = block.data[start:end].decode()
+            self.problems.append(problem(_where(name, block, start), must, got, cure))
 
 
 def _where(name: str, block: Block, position: int) -> str:

@@ -43,7 +43,8 @@ VERSION = 2
 
 _META, _BLANK_LINES = "meta.json", ".blank_lines"  # no column is called so
 _FOLDER_NAME = "[0-9a-f]{32}"
-_SAMPLE_BYTES = 64 << 10
+_TELLS_OF_CHANGES = os.name == "posix"  # st_ctime; elsewhere that is the time of creation
+_TICK_S, _COARSE_TICK_S = 0.02, 2.0  # of the clocks of file systems; FAT and the like know no less
 _STALE_S = 24 * 3600
 _MAPPED_BYTES = 64 << 20  # of columns that may end up in memory as a whole, and are faster so
 
@@ -316,11 +317,11 @@ def _identified(
 ) -> tuple[Source, list[object]]:
     """Return a source that can be read again, and what tells its content from any other.
 
-    Of a file these are its size, its time and three samples, so that the cost is the same for any
-    size; what can be read only once is copied to a file first.
+    Of a file these are its `_stamp`, so that the cost is the same for any size; what can be read
+    only once is copied to a file first.
     """
     if source.path is not None:
-        return source, [source.name, *_stamp(source.path), _digest(_samples(source.path))]
+        return source, [source.name, *_stamp(source.path)]
     spool = root / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     spools.callback(spool.unlink, missing_ok=True)
     content = hashlib.blake2b(digest_size=16)
@@ -339,27 +340,30 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Return size and time of a file."""
+def _stamp(path: Path) -> list[int | str]:
+    """Return what changes whenever the content of a file does.
+
+    Whoever writes to a file may set its time back, but not the time of that: it is kept by the
+    system (st_ctime). It moves in ticks, so a file that was changed within the last one is waited
+    for: what happens to it from now on has another time. Windows keeps no such time; there the
+    whole content is read.
+    """
     try:
         found = path.stat()
-    except OSError as err:
-        raise unreadable(str(path), err) from err
-    return found.st_size, found.st_mtime_ns
-
-
-def _samples(path: Path) -> bytes:
-    """Return the head, the middle and the tail of a file."""
-    try:
+        if _TELLS_OF_CHANGES:
+            tick = _TICK_S if found.st_ctime_ns % 1_000_000_000 else _COARSE_TICK_S
+            age = time.time() - found.st_ctime_ns / 1e9
+            if age < tick:
+                time.sleep(min(tick, tick - age))
+                found = path.stat()
+            return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            parts = []
-            for at in (0, size // 2, size - _SAMPLE_BYTES):
-                file.seek(max(0, at))
-                parts.append(file.read(_SAMPLE_BYTES))
-            return b"".join(parts)
+            content = hashlib.blake2b(digest_size=16)
+            while part := file.read(1 << 20):
+                content.update(part)
     except OSError as err:
         raise unreadable(str(path), err) from err
+    return [found.st_size, found.st_mtime_ns, content.hexdigest()]
 
 
 def _writable_root(cache_dir: str | os.PathLike[str] | None) -> Path:

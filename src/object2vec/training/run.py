@@ -355,11 +355,14 @@ def _load_vectors(
     table = network.table(encoder.side)
     table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(found.vectors)
     state = "frozen" if encoder.is_frozen else "trained further"
+    odd = (
+        f" Tabs or several blanks stand in {found.odd_lines} lines: is it whole and the right file?"
+    )
     return Note(
-        "info",
+        "warning" if found.odd_lines or not len(found.rows) else "info",
         f"enc{encoder.side}: {len(found.rows)} of {len(vocabulary)} tokens have a vector in "
         f"{encoder.pretrained_embedding_file}; the others keep their random one. "
-        f"The table is {state}.",
+        f"The table is {state}.{odd if found.odd_lines else ''}",
     )
 
 
