@@ -25,17 +25,31 @@ from hypothesis import strategies as st
 
 from object2vec.config import Config
 from object2vec.errors import DataError, StorageError
-from object2vec.objectives.mean_squared_error import NumberLabels
-from object2vec.objectives.softmax import ClassLabels
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.statistics import IdStatistics, NumberStatistics
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.report import check, check_channel
+from object2vec.pairs.report import check_channel
 from object2vec.reading import cache
 
 IN0, IN1, LABEL = [[1, 2], [], [3, 0, 5]], [[7], [8, 8], [9]], [1.0, 0.0, 2.5]
 RECORDS = [{"in0": a, "in1": b, "label": c} for a, b, c in zip(IN0, IN1, LABEL, strict=True)]
-LIMITS = {"vocab_sizes": (10, 10), "max_seq_lens": (5, 5), "labels": NumberLabels()}
+LIMITS = {"vocab_sizes": (10, 10), "max_seq_lens": (5, 5), "num_classes": None}
+
+
+def check(pairs, *, vocab_sizes, max_seq_lens, num_classes, channel="train", **settings):
+    """The report of a model with these limits; any label is right without a number of classes."""
+    learns = {"output_layer": "mean_squared_error"}
+    if num_classes:
+        learns = {"output_layer": "softmax", "num_classes": num_classes}
+    sides = {
+        f"enc{side}_{name}": value
+        for side in (0, 1)
+        for name, value in {
+            "network": "pooled_embedding", "vocab_size": vocab_sizes[side],
+            "max_seq_len": max_seq_lens[side],
+        }.items()
+    }  # fmt: skip
+    return check_channel(pairs, Config.build({**sides, **learns, **settings}), channel)
 
 
 @pytest.fixture(autouse=True)
@@ -592,9 +606,7 @@ def test_check_reports_what_a_model_sees(tmp_path):
 
 def test_check_is_quiet_where_all_is_well():
     pairs = Pairs.build(in0=[[1]], in1=[[2]], label=[1])
-    report = check(
-        pairs, **LIMITS | {"labels": ClassLabels(3)}, negative_sampling_rate=2, channel="test"
-    )
+    report = check(pairs, **LIMITS | {"num_classes": 3}, negative_sampling_rate=2, channel="test")
     assert report.label_counts == {0: 0, 1: 1, 2: 0}
     assert report.lines() == [
         "test: 1 pairs, 1 tokens in in0, 1 in in1", "test: labels 0: 0, 1: 1, 2: 0",
@@ -686,7 +698,7 @@ def test_a_label_that_is_no_class_is_named(label, message):
     pairs = Pairs.build(in0=[1, 1], in1=[1, 1], label=[0, label])
     text = r"^train row 1: label must be an integer class in \[0, 2\); " + message + "$"
     with pytest.raises(DataError, match=text):
-        check(pairs, **LIMITS | {"labels": ClassLabels(2)})
+        check(pairs, **LIMITS | {"num_classes": 2})
     assert check(pairs, **LIMITS).rows == 2
 
 

@@ -1,4 +1,4 @@
-"""What a model's limits mean for some pairs: what is wrong, and what will be cut or ignored."""
+"""What a model's limits mean for some pairs: what is wrong, truncated or ignored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.config import Config
+from object2vec.config import Config, EncoderConfig
 from object2vec.config.table import MAX_VOCAB_SIZE
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.mapped import release_pages
@@ -27,14 +27,14 @@ _Problem = tuple[int, str]  # the record and what is wrong with it
 
 @dataclass(frozen=True)
 class SideReport:
-    """What a model sees of one side, its sequences cut to max_seq_len.
+    """What a model sees of one side, its sequences truncated to max_seq_len.
 
     Parameters
     ----------
     tokens : int
         Ids that remain.
     truncated_rows, empty_rows : int
-        Sequences that were cut, and that have no id at all.
+        Sequences that were truncated, and that have no id at all.
     padding_rows : int
         Sequences in which the id 0 remains.
     """
@@ -116,34 +116,21 @@ class Report:
         return asdict(self)
 
 
-def check(
-    pairs: Pairs,
-    *,
-    vocab_sizes: tuple[int, int],
-    max_seq_lens: tuple[int, int],
-    labels: LabelRule,
-    mask_padding: bool = True,
-    negative_sampling_rate: int = 0,
-    channel: str = "train",
-    settings: tuple[str, str] | None = ("enc0_vocab_size", "enc1_vocab_size"),
+def check_channel(
+    pairs: Pairs, config: Config, channel: str = "train", *, is_trained: bool = False
 ) -> Report:
-    """Return what a model with these limits sees of `pairs`.
+    """Return what a model of this configuration sees of `pairs`.
 
     Parameters
     ----------
     pairs : Pairs
         Both sides and labels.
-    vocab_sizes, max_seq_lens : tuple of int
-        Limits of encoder 0 and encoder 1. Ids beyond max_seq_len are cut off, so they may be any.
-    labels : LabelRule
-        Which labels the objective learns from.
-    mask_padding : bool, default True
-        Whether the id 0 is padding.
-    negative_sampling_rate : int, default 0
+    config : Config
+        Ids beyond its max_seq_len are truncated, so they may be any.
     channel : str, default "train"
-        What the report and messages call the pairs.
-    settings : pair of str, optional
-        The hyperparameters to raise for larger ids of each side; None if it is too late for that.
+        What the report and messages call the pairs; negatives are drawn for "train" alone.
+    is_trained : bool, default False
+        Whether it is too late to give the model a larger vocabulary.
 
     Raises
     ------
@@ -156,19 +143,22 @@ def check(
     -----
     The message for an id is AWS's own (https://github.com/aws/sagemaker-python-sdk/issues/834).
     """
-    if pairs.in0 is None or pairs.in1 is None or pairs.label is None or not len(pairs):
+    if not len(pairs) or any(column.name not in pairs.columns for column in pairs.schema):
         cure = "Give each record in0, in1 and label."
         raise DataError.at(
             channel, "must hold records with both sides and labels", f"{len(pairs)} records", cure
         )
     problems: list[_Problem] = []
     sides = []
-    for side, column in enumerate((pairs.in0, pairs.in1)):
-        limits = vocab_sizes[side], max_seq_lens[side], settings and settings[side]
-        report, bad = _check_side(side, column, pairs.statistics[f"in{side}"], *limits)
+    for encoder in config.encoders:
+        name = f"in{encoder.side}"
+        setting = None if is_trained else config.setting(encoder.side, "vocab_size")
+        column, facts = pairs.columns[name], pairs.statistics[name]
+        report, bad = _check_side(encoder, column, facts, setting)
         sides.append(report)
         problems += bad
-    problems += _check_labels(pairs.label, labels)
+    label, rule = pairs.columns["label"], objective_of(config).labels
+    problems += _check_labels(label, rule)
     if problems:
         first = sorted(problems)[:MAX_PROBLEMS]
         raise DataError(
@@ -176,46 +166,25 @@ def check(
         )
     spread = pairs.statistics["label"]
     return Report(
-        channel=channel, rows=len(pairs), blank_lines=pairs.blank_lines,
-        in0=sides[0], in1=sides[1],
-        label_counts=_count(pairs.label, labels),
-        label_low=spread.low, label_high=spread.high, label_mean=spread.total / spread.rows,
-        mask_padding=mask_padding, negative_sampling_rate=negative_sampling_rate,
-    )  # fmt: skip
-
-
-def check_channel(
-    pairs: Pairs, config: Config, channel: str, *, is_trained: bool = False
-) -> Report:
-    """Return what a model of this configuration, trained already or not, sees of `pairs`.
-
-    Raises
-    ------
-    DataError
-        If ids or labels do not fit; see `check`.
-    """
-    (side0, side1), of_side = config.encoders, config.setting
-    return check(
-        pairs,
-        vocab_sizes=(side0.vocab_size, side1.vocab_size),
-        max_seq_lens=(side0.max_seq_len, side1.max_seq_len),
-        labels=objective_of(config).labels,
+        channel=channel,
+        rows=len(pairs),
+        blank_lines=pairs.blank_lines,
+        in0=sides[0],
+        in1=sides[1],
+        label_counts=_count(label, rule),
+        label_low=spread.low,
+        label_high=spread.high,
+        label_mean=spread.total / spread.rows,
         mask_padding=config.mask_padding,
         negative_sampling_rate=config.negative_sampling_rate if channel == "train" else 0,
-        channel=channel,
-        settings=None if is_trained else (of_side(0, "vocab_size"), of_side(1, "vocab_size")),
     )
 
 
 def _check_side(
-    side: int,
-    column: Ragged,
-    facts: IdStatistics,
-    vocab_size: int,
-    max_len: int,
-    setting: str | None,
+    encoder: EncoderConfig, column: Ragged, facts: IdStatistics, setting: str | None
 ) -> tuple[SideReport, list[_Problem]]:
     """Return the report of one side, and the first ids that are too large."""
+    side, vocab_size, max_len = encoder.side, encoder.vocab_size, encoder.max_seq_len
     tokens = truncated_rows = padding_rows = largest = 0
     bad: list[tuple[int, int]] = []  # record and id
     # Mostly the statistics tell that no id is wrong or 0; then none is looked at.
@@ -225,10 +194,10 @@ def _check_side(
         tokens += int(np.minimum(lengths, max_len).sum())
         truncated_rows += int(np.count_nonzero(lengths > max_len))
         if must_look:
-            cut = piece.truncated(max_len)
-            padding_rows += len(_rows_with(cut, cut.values == 0)[0])
-            largest = max(largest, int(cut.values.max(initial=0)))
-            rows, ids = _rows_with(cut, cut.values >= vocab_size)
+            seen = piece.truncated(max_len)
+            padding_rows += len(_rows_with(seen, seen.values == 0)[0])
+            largest = max(largest, int(seen.values.max(initial=0)))
+            rows, ids = _rows_with(seen, seen.values >= vocab_size)
             room = MAX_PROBLEMS - len(bad)
             bad += zip((rows[:room] + start).tolist(), ids[:room].tolist(), strict=True)
     if setting is None:
