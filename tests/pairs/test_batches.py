@@ -129,6 +129,18 @@ def test_a_record_that_stands_twice_in_a_batch_is_not_its_own_negative(rows, see
     assert (records[pairing.rows0[generated]] != records[pairing.rows1[generated]]).all()
 
 
+@pytest.mark.parametrize("records", [[5, 9, 2, 7], [5, 9, 9, 2, 7, 5]])
+def test_in_a_fixed_batch_every_other_record_is_a_partner_equally_often(records):
+    positives, rate = len(records), 3000
+    records = np.array(records)
+    pairing = draw_pairing(positives, records, rate, np.random.default_rng(0))
+    partners = records[pairing.rows1[positives:].reshape(rate, positives)]  # (r, P)
+    for own, drawn in zip(records, partners.T, strict=True):
+        found, counts = np.unique(drawn, return_counts=True)
+        assert set(found) == set(records) - {own}
+        assert chi_square(counts) < 19  # 0.9999 quantile, 2 degrees of freedom
+
+
 def chi_square(counts: np.ndarray) -> float:
     expected = counts.sum() / len(counts)
     return float(((counts - expected) ** 2 / expected).sum())

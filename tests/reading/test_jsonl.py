@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from object2vec.errors import DataError
+from object2vec.errors import DataError, StorageError
 from object2vec.files.sources import BLOCK_BYTES, Block, Source, list_sources
 from object2vec.objects.ragged import MAX_ID
 from object2vec.objects.schema import RECORDS
+from object2vec.pairs.dataset import Pairs
+from object2vec.reading import cache
+from object2vec.reading.compiled import compiled_programs
 from object2vec.reading.jsonl import _Reader, line_of, read_columns
 from object2vec.reading.scanner import scan
 
@@ -416,3 +422,54 @@ def test_nothing_is_yielded_after_a_problem(tmp_path):
     assert next(lengths) == 1
     with pytest.raises(DataError, match="f:4: must be one JSON object"):
         assert sum(lengths) <= 2
+
+
+@pytest.fixture
+def found_anew():
+    """The compiled code is looked for once in the test, and again after it."""
+    compiled_programs.cache_clear()
+    yield
+    compiled_programs.cache_clear()
+
+
+def test_without_compiled_code_everything_is_read_too(tmp_path, monkeypatch, caplog, found_anew):
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"in0":[1,2],"in1":[3],"label":1}\n{"in0":[],"in1":[4],"label":0}\n' * 9)
+    rows = np.array([3, 0, 16, 0])
+    expected = Pairs.read(path, cache_dir=tmp_path / "a").take(rows)
+
+    def no_locator(*_, **__):
+        raise RuntimeError("cannot cache function 'read_runs': no locator available for file")
+
+    monkeypatch.delitem(sys.modules, "object2vec.reading.programs")
+    monkeypatch.delattr("object2vec.reading.programs")
+    monkeypatch.setattr("numba.njit", no_locator)
+    monkeypatch.setattr(cache, "_MAPPED_BYTES", 0)
+    compiled_programs.cache_clear()
+    with caplog.at_level("INFO", "object2vec.reading"):
+        found = Pairs.read(path, cache_dir=tmp_path / "b").take(rows)
+    assert (
+        "without compiled code, more slowly (cannot cache function 'read_runs': no" in caplog.text
+    )
+    assert scan(path.read_bytes(), RECORDS) is None
+    assert to_rows(found.columns) == to_rows(expected.columns)
+    pairs = Pairs.read(path, cache_dir=tmp_path / "b")
+    (values,) = (tmp_path / "b").glob("*/in1.values.npy")
+    os.truncate(values, values.stat().st_size - 4)
+    with pytest.raises(StorageError, match="must stay readable"):
+        pairs.take(np.array([17]))
+
+
+def test_a_disabled_compiler_is_not_asked(tmp_path):
+    (tmp_path / "f").write_text('{"in0":[1],"in1":[2],"label":1}\n')
+    program = (
+        "import sys; import numpy as np; from object2vec import Pairs;"
+        "from object2vec.reading import cache, compiled;"
+        "cache._MAPPED_BYTES = 0; pairs = Pairs.read(sys.argv[1], cache_dir=sys.argv[2]);"
+        "assert compiled.compiled_programs() is None;"
+        "print(pairs.take(np.array([0, 0])).in1.values.tolist())"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "f"), str(tmp_path / "cache")]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[2, 2]"

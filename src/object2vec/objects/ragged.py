@@ -304,10 +304,10 @@ def _from_arrow(rows: Any, where: str) -> Ragged:
 
     if isinstance(rows, pa.ChunkedArray):
         return Ragged.concatenate([_from_arrow(chunk, where) for chunk in rows.chunks])
-    rows = tokens = _without_encoding(rows)
+    rows = tokens = _decoded(rows)
     is_list = hasattr(rows, "flatten") and not types.is_struct(rows.type)
     if is_list:
-        tokens = _without_encoding(rows.flatten())
+        tokens = _decoded(rows.flatten())
     if nulls := rows.null_count or tokens.null_count:
         cure = "Fill or drop these rows."
         raise DataError.at(where, "must hold no null", f"{nulls} of them", cure)
@@ -320,7 +320,7 @@ def _from_arrow(rows: Any, where: str) -> Ragged:
     return _checked(tokens.to_numpy(zero_copy_only=False), offsets_of(lengths), where)
 
 
-def _without_encoding(array: Any) -> Any:
+def _decoded(array: Any) -> Any:
     """Return an Arrow array as its plain values: no dictionary, no runs, no extension."""
     import pyarrow as pa
     from pyarrow import compute, types

@@ -1,9 +1,9 @@
-"""Negative sampling: new pairs made of the encodings that a batch has already.
+"""Negative sampling: new pairs made of the embeddings that a batch has already.
 
 AWS keeps in0 of each training record and gives it the in1 of `negative_sampling_rate` others.
-Encoding those others again would make a batch 1 + r times as dear. A shuffled batch is itself a
-uniform sample of the records, so partners are drawn inside the batch: each one is uniform over the
-other records, and every sequence is encoded once.
+Encoding those others again would make a batch 1 + r times as expensive. A shuffled batch is itself
+a uniform sample of the records, so partners are drawn inside the batch: each one is uniform over
+the other records, and every sequence is encoded once.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from object2vec.objects.ragged import Rows
 
 @dataclass(frozen=True)
 class Pairing:
-    """Which encodings make the records of a batch.
+    """Which embeddings make the records of a batch.
 
     Parameters
     ----------
     rows0, rows1 : int64 arrays (B,)
-        Record i is made of encoding ``rows0[i]`` of in0 and ``rows1[i]`` of in1. The positives come
-        first.
+        Record i is made of embedding ``rows0[i]`` of in0 and ``rows1[i]`` of in1. The positives
+        come first.
     """
 
     rows0: NDArray[np.int64]
@@ -61,11 +61,11 @@ def draw_pairing(
 
 
 def _different(records: Rows) -> tuple[Rows, Rows]:
-    """Return the place of each different record, (U,), and which of them stands where, (Q,)."""
-    if (np.diff(np.sort(records)) > 0).all():  # nearly always, and told ten times as fast
-        places = np.arange(len(records))
-        return places, places
+    """Return the row of each different record, (U,), and which of them is in each row, (Q,)."""
+    if (np.diff(np.sort(records)) > 0).all():  # nearly always, and found ten times as fast
+        rows = np.arange(len(records))
+        return rows, rows
     _, first, inverse = np.unique(records, return_index=True, return_inverse=True)
-    first_place = first[inverse]  # (Q,) where each record stands for the first time
-    pool = np.unique(first_place)
-    return pool, np.searchsorted(pool, first_place)
+    first_row = first[inverse]  # (Q,) the first row of each record
+    pool = np.unique(first_row)
+    return pool, np.searchsorted(pool, first_row)

@@ -39,9 +39,9 @@ class RandomOrder:
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, places: slice) -> NDArray[np.int64]:
-        """Return the numbers at these places."""
-        numbers = np.arange(*places.indices(self._length), dtype=np.uint64)  # (m,)
+    def __getitem__(self, ranks: slice) -> NDArray[np.int64]:
+        """Return the numbers at these ranks of the order."""
+        numbers = np.arange(*ranks.indices(self._length), dtype=np.uint64)  # (m,)
         numbers = self._permuted(numbers)
         while len(beyond := np.flatnonzero(numbers >= self._length)):
             numbers[beyond] = self._permuted(numbers[beyond])

@@ -86,8 +86,8 @@ class Report:
             counts = ", ".join(f"{label}: {n}" for label, n in self.label_counts.items())
             lines.append(f"{self.channel}: labels {counts}")
         if self.in0.truncated_rows or self.in1.truncated_rows:
-            cut = f"{self.in0.truncated_rows} in in0, {self.in1.truncated_rows} in in1"
-            lines.append(f"{TRUNCATED} ({self.channel}: {cut})")
+            rows = f"{self.in0.truncated_rows} in in0, {self.in1.truncated_rows} in in1"
+            lines.append(f"{TRUNCATED} ({self.channel}: {rows})")
         if self.in0.empty_rows or self.in1.empty_rows:
             empty = f"{self.in0.empty_rows} in in0, {self.in1.empty_rows} in in1"
             lines.append(f"{self.channel}: sequences without tokens: {empty}")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import StorageError
+from object2vec.reading.compiled import compiled_programs
 
 
 class ColumnFile:
@@ -52,8 +53,8 @@ class ColumnFile:
         StorageError
             If the file cannot be read, or ends too early.
         """
-        from object2vec.reading.programs import read_runs
-
+        programs = compiled_programs()
+        read_runs = _read_runs if programs is None else programs.read_runs
         size = self._dtype.itemsize
         offsets = self._first + size * starts.astype(np.int64)  # (m,) bytes
         content = np.empty(int(lengths.sum()), self._dtype)
@@ -65,3 +66,17 @@ class ColumnFile:
                 "Check the disk, then start again: it is made anew if it is gone.",
             )
         return content
+
+
+def _read_runs(
+    descriptor: int, starts: NDArray[np.int64], sizes: NDArray[np.int64], content: NDArray[Any]
+) -> bool:
+    """Do the same as the compiled function of this name, run by run."""
+    rest = content.view(np.uint8)
+    for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+        run = os.pread(descriptor, size, start)
+        if len(run) < size:
+            return False
+        rest[:size] = np.frombuffer(run, np.uint8)
+        rest = rest[size:]
+    return True

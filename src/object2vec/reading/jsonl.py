@@ -2,7 +2,7 @@
 
 Records are read in blocks of lines, a few blocks at once. The plain form goes through a compiled
 scanner; what it does not know, such as other keys, goes through Arrow's parser with a fixed schema.
-Neither names a line, and Arrow is lax in places, so a block that both refuse, or whose result is
+Neither names a line, and Arrow is lax in places, so a block that both reject, or whose result is
 not beyond doubt, is read again line by line. That way has the last word on what is right, and says
 what is wrong.
 """
@@ -35,6 +35,7 @@ from object2vec.files.sources import (
     read_blocks,
 )
 from object2vec.objects.schema import RECORDS, Schema
+from object2vec.reading.scanner import scan
 
 Record = dict[str, Any]  # the wanted keys of one line
 
@@ -177,10 +178,6 @@ class _Reader:
 
     def _scan(self, block: Block) -> _Found | None:
         """Read a block of the plain form."""
-        try:
-            from object2vec.reading.scanner import scan
-        except ImportError:  # no numba for this Python
-            return None
         scanned = scan(block.data, self.schema)
         if scanned is None or not scanned.rows:
             return None

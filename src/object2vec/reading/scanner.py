@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import Schema
-from object2vec.reading.programs import scan_lines
+from object2vec.reading.compiled import compiled_programs
 
 _MOST_KEYS = 62  # bits of the set of a record's keys
 
@@ -56,7 +56,8 @@ class _Keys(NamedTuple):
 
 def scan(data: bytes, schema: Schema) -> Scanned | None:
     """Return the records of a block of whole lines, or None where something is unusual."""
-    if (keys := _keys(schema)) is None:
+    programs, keys = compiled_programs(), _keys(schema)
+    if programs is None or keys is None:
         return None
     data = data if data.endswith(b"\n") else data + b"\n"
     raw = np.frombuffer(data, np.uint8)
@@ -68,7 +69,7 @@ def scan(data: bytes, schema: Schema) -> Scanned | None:
     numbers = np.full((len(keys.slots) - n_ids, n_lines), np.nan)
     blank = np.empty(n_lines, np.int64)
     missing = np.zeros(len(keys.slots), np.int64)
-    rows, n_blank = scan_lines(raw, *keys, values, offsets, numbers, blank, missing)
+    rows, n_blank = programs.scan_lines(raw, *keys, values, offsets, numbers, blank, missing)
     if rows < 0:
         return None
     columns: dict[str, Any] = {}

@@ -1,0 +1,22 @@
+"""Whether reading has its compiled code: without it everything is read too, only slower."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Any
+
+_log = logging.getLogger("object2vec.reading")
+
+
+@functools.cache
+def compiled_programs() -> Any:
+    """Return the module of what is compiled, or None where that cannot be."""
+    try:
+        from numba import config
+
+        from object2vec.reading import programs
+    except (ImportError, RuntimeError) as err:  # no Numba here, or no folder for what it compiles
+        _log.info("Records are read without compiled code, more slowly (%s).", err)
+        return None
+    return None if config.DISABLE_JIT else programs  # type: ignore[attr-defined]
