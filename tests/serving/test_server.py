@@ -165,6 +165,16 @@ def test_the_log_has_our_lines_and_uvicorns_errors(folder, served, level, ours, 
     assert served[0].level == level
 
 
+def test_lines_of_the_log_begin_with_their_level(monkeypatch, served):
+    given = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **options: given.append(options))
+    server._log("info")
+    line = logging.Formatter(given[0]["format"]).format(
+        logging.makeLogRecord({"msg": "a", "levelname": "ERROR"})
+    )
+    assert line == "ERROR: a"
+
+
 # ---- the process
 
 
