@@ -106,7 +106,7 @@ def test_an_idle_model_may_wait_for_more():
     model = Model()
 
     async def main():
-        b = batcher(model, batch_wait_ms=30)
+        b = batcher(model, batch_wait_ms=250)
         first = b.submit([group([1])])
         await asyncio.sleep(0.001)
         second = b.submit([group([2])])
@@ -470,3 +470,13 @@ def test_a_loop_that_has_ended_meanwhile_does_no_harm():
     thread.run(done.set)
     assert done.wait(10)
     assert model.batches == [[[[1]]]]
+
+
+def test_an_idle_model_starts_without_a_timer(monkeypatch):
+    async def main():
+        b = batcher(Model())
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_later", None)
+        assert listed(await b.submit([group([1])])) == [[[1.0]]]
+        monkeypatch.undo()
+
+    asyncio.run(main())

@@ -35,7 +35,7 @@ _FAILED = (
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Ticket:
     """A request in the queue."""
 
@@ -57,7 +57,7 @@ class _Ticket:
             )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Piece:
     """A group, or a part of one that is larger than a batch."""
 
@@ -67,7 +67,7 @@ class _Piece:
     tokens: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Batch:
     """What is computed together."""
 

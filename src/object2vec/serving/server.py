@@ -130,7 +130,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         raise ConfigError.at(
             f"{host}:{port}",
             "must be a free address of this machine",
-            err.strerror or str(err),
+            err.strerror,
             "Choose another --port or --host.",
         ) from err
     with listener:
