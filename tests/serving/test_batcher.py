@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
 from contextlib import suppress
 
 import numpy as np
@@ -392,27 +391,20 @@ def test_waiting_for_company_ends_when_there_is_enough(monkeypatch):
 
 
 def test_one_batch_is_computed_at_a_time():
-    model, running, most = Model(), 0, 0
-
-    def compute(groups):
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        time.sleep(0.005)
-        running -= 1
-        return model(groups)
+    model = Model()
 
     async def main():
-        b = batcher(compute, quick=False, batch_instances=2)
+        b = batcher(model, quick=False, batch_instances=2)
+        model.gate.clear()
         futures = []
         for i in range(6):
             futures.append(b.submit([group([i])]))
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.001)
+        model.gate.set()
         await asyncio.gather(*futures)
 
     asyncio.run(main())
-    assert most == 1
-    assert len(model.batches) < 6
+    assert [len(batch) for batch in model.batches] == [1, 2, 2, 1]
 
 
 def test_what_is_quick_is_asked_of_the_whole_batch():

@@ -221,10 +221,10 @@ def test_a_request_that_is_cancelled_from_outside_is_no_504(model):
 
 
 def test_a_slow_reader_gets_its_whole_response(model):
-    app = create_app(model, Settings(timeout_s=0.1))
+    app = create_app(model, Settings(timeout_s=0.4))
 
     async def on_send(message):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.3)
 
     status, headers, text = asyncio.run(call(app, PAIR, on_send=on_send))
     assert (status, int(headers["content-length"])) == (200, len(text))
