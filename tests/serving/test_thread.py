@@ -39,11 +39,13 @@ def test_a_closed_thread_ends_after_its_work_and_another_one_may_start():
     thread.close()
     thread.close()
     assert first.is_alive()
+    second = run(thread)  # does not wait for the first one
+    assert second is not first
+    assert seen == []
     gate.set()
     first.join(10)
     assert not first.is_alive()
     assert seen == [1]
-    second = run(thread)
     assert second.is_alive()
     thread.close()
 
