@@ -210,6 +210,18 @@ def test_a_record_may_fill_its_payload_to_the_last_byte(saved, tmp_path, end, ov
     assert [*report.failed] == ([str(whole)] if over else [])
 
 
+def test_the_threads_of_a_caller_are_set_again(saved, tmp_path):
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        transform(saved, [write(tmp_path / "a", PAIRS)], tmp_path / "out")
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_model_that_has_diverged_fails_its_files(model, saved, tmp_path):
     import torch
 

@@ -1,1 +1,1 @@
-"""Answers of a trained model without HTTP: embeddings and scores of columns and of files."""
+"""What a trained model predicts, without HTTP: embeddings and scores of columns and of files."""

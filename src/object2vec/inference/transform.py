@@ -13,7 +13,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -195,7 +195,7 @@ def transform(
         If an output file cannot be written.
     """
     from object2vec.artifact import load
-    from object2vec.devices import available_cores
+    from object2vec.devices import computing
     from object2vec.inference.engine import Engine
     from object2vec.inference.instances import Reader, negotiate
 
@@ -204,27 +204,12 @@ def transform(
         form = negotiate(settings.content_type, settings.accept)
     except RequestError as err:
         raise ConfigError(str(err)) from err
-    files, report = _name_outputs(inputs, out), Report()
+    files = _name_outputs(inputs, out)
     engine = Engine(load(model, settings.device))
-    engine.steady(engine.config.threads or available_cores())
     worker = _Worker(engine, Reader(engine.config), form, settings)
-    for target, source in files.items():
-        if not settings.overwrite and exists(target):
-            report.skipped.append(source.name)
-            _log.info("%s: %s is there already", source.name, target)
-            continue
-        try:
-            with _open_output(target) as stream:
-                records, omissions = worker.process(source, stream)
-        except DataError as err:
-            report.failed[source.name] = str(err)
-            _log.error("%s", err)
-            continue
-        report.done[source.name] = records
-        for side, omitted in enumerate(omissions):
-            warn_of(f"{source.name}: in{side}", omitted)
-        _log.info("%s: %d records, in %s", source.name, records, target)
-    return report
+    with computing(engine.config.threads) as threads:
+        engine.steady(threads)
+        return worker.process_all(files)
 
 
 class _Worker:
@@ -236,6 +221,27 @@ class _Worker:
         self.max_rows = max(1, min(_ROWS, _NUMBERS // engine.width))
         if settings.strategy == "SingleRecord":
             self.max_rows = 1
+
+    def process_all(self, files: Mapping[str, Source]) -> Report:
+        """Write the output files that are missing, each from its source."""
+        report = Report()
+        for target, source in files.items():
+            if not self.settings.overwrite and exists(target):
+                report.skipped.append(source.name)
+                _log.info("%s: %s is there already", source.name, target)
+                continue
+            try:
+                with _open_output(target) as stream:
+                    records, omissions = self.process(source, stream)
+            except DataError as err:
+                report.failed[source.name] = str(err)
+                _log.error("%s", err)
+                continue
+            report.done[source.name] = records
+            for side, omitted in enumerate(omissions):
+                warn_of(f"{source.name}: in{side}", omitted)
+            _log.info("%s: %d records, in %s", source.name, records, target)
+        return report
 
     def process(self, source: Source, stream: BinaryIO) -> tuple[int, list[Omissions]]:
         """Write the predictions for a file's records.
