@@ -32,14 +32,14 @@ from object2vec.errors import (
     problem,
 )
 from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing, whole_file
+from object2vec.inference.media_types import JSON, JSON_LINES
 from object2vec.reporting.events import ModelSaved, Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.sagemaker.paths import Layout
 from object2vec.training.stop import StopRequest
 
 if TYPE_CHECKING:
-    from object2vec.inference.media_types import JSON, JSON_LINES
-from object2vec.model import Object2Vec
+    from object2vec.model import Object2Vec
 
 CHANNELS = ("train", "validation", "test", "auxiliary")
 CHECKPOINT_VARIABLE = "OBJECT2VEC_CHECKPOINT_EVERY"
