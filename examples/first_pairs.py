@@ -14,13 +14,10 @@ film = {title: [number] for number, title in enumerate(FILMS, 1)}
 known = [(name, title) for name in LIKED for title in FILMS if (name, title) not in UNKNOWN]
 records = [{"in0": person[n], "in1": film[t], "label": int(t in LIKED[n])} for n, t in known]
 
-encoders = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": len(person) + 1,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 1, "enc1_vocab_size": len(film) + 1,
-}  # fmt: skip
-model = Object2Vec(
-    **encoders, enc_dim=8, comparator_list="hadamard", mlp_layers=0, learning_rate=0.05, epochs=40
-)
+encoder0 = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 5}
+encoder1 = {"enc1_network": "pooled_embedding", "enc1_max_seq_len": 1, "enc1_vocab_size": 7}
+head = {"comparator_list": "hadamard", "mlp_layers": 0}
+model = Object2Vec(**encoder0, **encoder1, **head, enc_dim=8, learning_rate=0.05, epochs=40)
 model.fit(records)
 
 scores = model.predict(in0=[person[n] for n, _ in UNKNOWN], in1=[film[t] for _, t in UNKNOWN])
