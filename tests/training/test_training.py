@@ -563,6 +563,33 @@ def test_history_tells_the_run_and_metrics_are_those_of_the_best_epoch():
     assert fitted.evaluate(data(3, 2)) == fitted.facts.metrics["test"]
 
 
+@pytest.mark.usefixtures("every_batch")
+def test_the_interval_of_a_resumed_run_counts_from_the_checkpoint_that_it_resumed(tmp_path):
+    recorder = Recorder(stop_after=3)
+    with pytest.raises(Interrupted):
+        model().fit(data(), checkpoints=tmp_path, reporters=[recorder], stop=recorder.stop)
+    rest = Recorder()
+    model().fit(data(), checkpoints=tmp_path, resume=True, checkpoint_every=4, reporters=[rest])
+    assert [Path(e.path).name for e in rest.of(CheckpointWritten)] == ["step-000000007"]
+
+
+def test_the_rate_of_a_run_is_that_of_all_its_epochs():
+    recorder = Recorder()
+    model(epochs=4).fit(data(), validation=data(5, 1), reporters=[recorder])
+    (finished,) = recorder.of(Finished)
+    seconds = sum(event.train_s for event in recorder.of(EpochDone))
+    assert finished.records == 40
+    assert finished.pairs_per_s == pytest.approx(40 / seconds)
+
+
+@pytest.mark.parametrize(("every_s", "reports"), [(1e9, 1), (-1.0, 3)])
+def test_batches_are_reported_at_the_end_and_after_some_time(every_s, reports, monkeypatch):
+    monkeypatch.setattr(loop, "_REPORT_S", every_s)
+    recorder = Recorder()
+    model(epochs=1).fit(data(), reporters=[recorder])
+    assert len(recorder.of(BatchesDone)) == reports
+
+
 def test_records_and_batches_are_counted_with_negatives():
     recorder = Recorder()
     model(negative_sampling_rate=3, epochs=2).fit(data(), reporters=[recorder])
