@@ -63,14 +63,14 @@ def unpacked(
 
 
 class _Member(tarfile.TarInfo):
-    """An entry that is refused before anything is allocated for it."""
+    """An entry that is rejected before anything is allocated for it."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _LONG_NAMES:
             if self.size > _MAX_HEADER_BYTES:
-                raise _refused("an entry", f"a header of {self.size} bytes")
+                raise _rejected("an entry", f"a header of {self.size} bytes")
         elif self.type not in _PLAIN:
-            raise _refused(self.name, "a link, device or other special file")
+            raise _rejected(self.name, "a link, device or other special file")
         member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return member
 
@@ -81,16 +81,16 @@ def _unpack(archive: tarfile.TarFile, folder: Path, max_bytes: int) -> None:
     for count, member in enumerate(archive):
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or any(c in member.name for c in "\\:\0"):
-            raise _refused(member.name, "a name that is absolute or leads outside")
+            raise _rejected(member.name, "a name that is absolute or leads outside")
         if count >= MAX_FILES:
-            raise _refused(member.name, f"more than {MAX_FILES} entries")
+            raise _rejected(member.name, f"more than {MAX_FILES} entries")
         target = folder.joinpath(*path.parts)
         if member.isdir():
             target.mkdir(parents=True, exist_ok=True)
             continue
         left -= member.size
         if left < 0 or member.size > shutil.disk_usage(folder).free or member.issparse():
-            raise _refused(member.name, f"more than {max_bytes} bytes, or than the disk has free")
+            raise _rejected(member.name, f"more than {max_bytes} bytes, or than the disk has free")
         target.parent.mkdir(parents=True, exist_ok=True)
         source = archive.extractfile(member)
         assert source is not None
@@ -108,5 +108,5 @@ def _top(folder: Path, mark: str, name: str) -> Path:
     return found[0]
 
 
-def _refused(name: str, what: str) -> ArtifactError:
+def _rejected(name: str, what: str) -> ArtifactError:
     return ArtifactError.at(name, "must be a plain file or folder inside the archive", what, _CURE)

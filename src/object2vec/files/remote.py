@@ -52,23 +52,23 @@ def join(folder: PathLike, name: str) -> str:
     return str(Path(folder) / name)
 
 
-def exists(place: PathLike) -> bool:
+def exists(location: PathLike) -> bool:
     """Return whether something is at a path, even a broken link, or behind a URL.
 
     Raises
     ------
     DataError
-        If nobody can tell.
+        If that cannot be found out.
     """
-    if not is_url(place):
-        return os.path.lexists(place)
-    url = os.fspath(place)
+    if not is_url(location):
+        return os.path.lexists(location)
+    url = os.fspath(location)
     system, root = open_url(url)
     with _reaching(url, DataError):
         return bool(system.exists(root))
 
 
-def read_bytes(place: PathLike) -> bytes:
+def read_bytes(location: PathLike) -> bytes:
     """Return the content of a file or object.
 
     Raises
@@ -76,9 +76,9 @@ def read_bytes(place: PathLike) -> bytes:
     DataError
         If an object cannot be read; of a file, the system's own error.
     """
-    if not is_url(place):
-        return Path(place).read_bytes()
-    url = os.fspath(place)
+    if not is_url(location):
+        return Path(location).read_bytes()
+    url = os.fspath(location)
     system, root = open_url(url)
     with _reaching(url, DataError):
         content: bytes = system.cat_file(root)
@@ -169,7 +169,7 @@ def names_in(location: PathLike) -> list[str]:
     Raises
     ------
     StorageError
-        If nobody can tell.
+        If that cannot be found out.
     """
     if not is_url(location):
         with storing(location):

@@ -120,7 +120,7 @@ def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
             array = np.empty(shape, np.float32)
             step = max(1, _PART_BYTES // max(1, 4 * shape[1]))
             for start in range(0, len(array), step):
-                stop = min(start + step, len(array))  # NumPy's slices are not cut at the end
+                stop = min(start + step, len(array))  # NumPy's slices may not go beyond the end
                 array[start:stop] = source[start:stop]
             return array
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:

@@ -189,7 +189,7 @@ def space_ahead(stream: BinaryIO) -> Iterator[Callable[[int], bool]]:
     room for a large file page by page while it is written, which can take longer than to compute
     what is in it (benchmarks/LOG.md). The file becomes no longer by this, and what was not used is
     given back at the end. Where the system or the file system has no such call nothing happens;
-    whether there is space at all is for the write to tell.
+    whether there is space at all shows when it is written.
     """
     allocate = _system_call("fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     end = 0
@@ -220,7 +220,7 @@ def _system_call(name: str, *types: Any) -> Any:
 
 
 def _end_of_links(target: Path) -> Path:
-    """Return where a link leads to; `target` itself if it is none and has a name of its own."""
+    """Return where a link leads to; `target` itself if it is no link and has a name of its own."""
     if target.name in ("", "..") or target.is_symlink():
         return Path(os.path.realpath(target))
     return target

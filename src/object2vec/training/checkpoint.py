@@ -179,7 +179,7 @@ class CheckpointFolder:
             )
 
     def latest(self) -> Path | None:
-        """Return the newest checkpoint, None if there is none."""
+        """Return the newest checkpoint; None without any."""
         return max(self._all(), default=None, key=lambda path: int(path.name[5:]))
 
     def _all(self) -> list[Path]:
