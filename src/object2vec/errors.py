@@ -110,7 +110,10 @@ def shown(value: object) -> str:
     >>> len(shown("x" * 1000))
     80
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or an integer of thousands of digits
+        text = f"a {type(value).__name__} too deep or too long to show"
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 

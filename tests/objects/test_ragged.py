@@ -162,6 +162,18 @@ def test_build_refuses_what_is_no_id(given_rows, message):
         Ragged.build(given_rows, "in1")
 
 
+def test_what_cannot_be_shown_is_named_all_the_same():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(DataError, match=rf"^in0\[0\]: {LIST}; got a list too deep or too long"):
+        Ragged.build([[deep]])
+    with pytest.raises(DataError, match=rf"^in0\[1\]: {LIST}; got an? int too deep or too long"):
+        Ragged.build([[1], [10**5000]])
+    while deep:  # or its end would be a recursion, too
+        deep = deep[0]
+
+
 def test_build_lists_twenty_problems():
     with pytest.raises(DataError, match="the first 20 problems:") as caught:
         Ragged.build(-np.ones((50, 1), int))

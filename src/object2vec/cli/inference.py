@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -14,7 +13,7 @@ from object2vec.cli.options import RowFormat
 from object2vec.cli.output import Floats, write_rows
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
-from object2vec.files.sources import Source, list_sources, read_blocks
+from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
 from object2vec.inference.encoder import open_encoder
 from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes, warn_of
 from object2vec.objects.ragged import Ragged
@@ -25,7 +24,7 @@ _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a c
 _LINE_END = ord("\n")
 _LIST_BEGINS = (b"[", b" ", b"\t")
 _FIRST_OF_LIST = np.array([ord(character) for character in _LIST_BEGINS], np.uint8)
-_BARE_LIST = re.compile(rb"^[ \t]*(\[.*\])[ \t]*\r?$", re.MULTILINE)
+_BARE_LIST = re.compile(rb"^[ \t]*(\[[^{\n]*\])[ \t]*\r?$", re.MULTILINE)
 
 
 def encode(
@@ -144,7 +143,7 @@ def _with_keys(source: Source, key: str) -> Source:
         for block in read_blocks(source):
             yield _BARE_LIST.sub(record, block.data) if _has_bare_list(block.data) else block.data
 
-    return Source(source.name, lambda: io.BufferedReader(_Stream(blocks())))
+    return Source(source.name, lambda: as_stream(blocks()))
 
 
 def _has_bare_list(text: bytes) -> bool:
@@ -152,27 +151,3 @@ def _has_bare_list(text: bytes) -> bool:
     after = np.frombuffer(text, np.uint8)[1:]  # (n - 1,) what follows each character
     first = after[np.frombuffer(text, np.uint8)[:-1] == _LINE_END]  # of each line but the first
     return text[:1] in _LIST_BEGINS or bool(np.isin(first, _FIRST_OF_LIST).any())
-
-
-class _Stream(io.RawIOBase):
-    """Pieces of bytes as a binary file."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer` with what comes next and return how much that is."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size

@@ -132,7 +132,7 @@ class Pairs:
         Parameters
         ----------
         source : Pairs, path, URL, "-", list of these, iterable of dicts, or mapping of columns
-            JSON Lines files, alone or all in a folder, packed with gzip or zstd or not; or records
+            JSON Lines files, alone or all in a folder, packed or not (`read_blocks`); or records
             in memory, as ``[{"in0": [10], "in1": [3, 7], "label": 1}, ...]`` or as
             ``{"in0": [[10], ...], "in1": [[3, 7], ...], "label": [1, ...]}``.
         schema : Schema
