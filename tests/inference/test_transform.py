@@ -12,7 +12,7 @@ import pytest
 from object2vec.cli import main
 from object2vec.errors import ConfigError, DataError, StorageError
 from object2vec.inference.engine import Engine
-from object2vec.inference.transform import Settings, transform
+from object2vec.inference.transform import TransformSettings, transform
 from object2vec.model import Object2Vec
 
 PAIRS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(40)]
@@ -93,7 +93,7 @@ def test_payloads_do_not_change_answers(saved, tmp_path, monkeypatch, strategy, 
         return embed(self, side, sequences)
 
     monkeypatch.setattr(Engine, "_embed", counting)
-    transform(saved, [source], tmp_path / "cut", Settings(strategy=strategy))
+    transform(saved, [source], tmp_path / "cut", TransformSettings(strategy=strategy))
     assert (tmp_path / "cut/a.out").read_bytes() == (tmp_path / "whole/a.out").read_bytes()
     assert max(seen) <= (1 if strategy == "SingleRecord" or width == 1 else 3)
     assert sum(seen) == 40
@@ -102,7 +102,7 @@ def test_payloads_do_not_change_answers(saved, tmp_path, monkeypatch, strategy, 
 def test_a_file_of_json_is_one_request(model, saved, tmp_path):
     document = {"instances": [{"in0": [1]}, {"in0": [2]}]}
     source = write(tmp_path / "a.json", json.dumps(document, indent=1).encode())
-    settings = Settings(content_type="application/json")
+    settings = TransformSettings(content_type="application/json")
     report = transform(saved, [source], tmp_path, settings)
     assert report.done == {str(source): 2}
     (found,) = answers(tmp_path / "a.json.out")
@@ -113,14 +113,14 @@ def test_a_file_of_json_is_one_request(model, saved, tmp_path):
 
 def test_the_answer_may_have_another_form(saved, tmp_path):
     source = write(tmp_path / "a.json", b'{"instances": [{"in0": [1]}, {"in0": [2]}]}')
-    settings = Settings(content_type="application/json", accept="application/jsonlines")
+    settings = TransformSettings(content_type="application/json", accept="application/jsonlines")
     transform(saved, [source], tmp_path, settings)
     assert [list(answer) for answer in answers(tmp_path / "a.json.out")] == [["embeddings"]] * 2
 
 
 def test_the_lengths_of_training_can_be_changed(model, saved, tmp_path):
     source = write(tmp_path / "a", [{"in0": [1, 2, 3]}])
-    settings = Settings(content_type="application/jsonlines; infer_max_seqlens=1,1")
+    settings = TransformSettings(content_type="application/jsonlines; infer_max_seqlens=1,1")
     transform(saved, [source], tmp_path, settings)
     (answer,) = answers(tmp_path / "a.out")
     np.testing.assert_allclose(answer["embeddings"], model.encode(in0=[[1]])[0], rtol=1e-6)
@@ -161,7 +161,7 @@ def test_the_next_call_goes_on_where_answers_are_missing(saved, tmp_path):
     report = transform(saved, [first, second], tmp_path / "out")
     assert (report.done, report.skipped) == ({str(second): 2}, [str(first)])
     assert (tmp_path / "out/1.out").read_text() == "kept"
-    report = transform(saved, [first, second], tmp_path / "out", Settings(overwrite=True))
+    report = transform(saved, [first, second], tmp_path / "out", TransformSettings(overwrite=True))
     assert report.done == {str(first): 1, str(second): 2}
     assert (tmp_path / "out/1.out").read_text() != "kept"
 
@@ -178,18 +178,20 @@ def test_a_record_that_is_too_large(saved, tmp_path):
     long = b'{"in0": [%s]}' % b",".join([b"1"] * 600_000)
     source = write(tmp_path / "a", b'{"in0": [1]}\n' + long)
     whole = write(tmp_path / "b.json", b'{"instances": [' + long + b"]}")
-    report = transform(saved, [source], tmp_path, Settings(max_payload_mb=1))
+    report = transform(saved, [source], tmp_path, TransformSettings(max_payload_mb=1))
     assert report.failed[str(source)] == (
         f"{source}:2: must fit into a payload of 1 MB, being a record; got '1200010 bytes'. "
         "Raise --max-payload, or split it."
     )
-    settings = Settings(max_payload_mb=1, content_type="application/json")
+    settings = TransformSettings(max_payload_mb=1, content_type="application/json")
     report = transform(saved, [whole], tmp_path, settings)
     assert (
         "b.json: must fit into a payload of 1 MB, being a file that is not split"
         in (report.failed[str(whole)])
     )
-    assert transform(saved, [source], tmp_path, Settings(max_payload_mb=2)).done == {str(source): 2}
+    assert transform(saved, [source], tmp_path, TransformSettings(max_payload_mb=2)).done == {
+        str(source): 2
+    }
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
@@ -198,14 +200,14 @@ def test_a_record_may_fill_its_payload_to_the_last_byte(saved, tmp_path, end, ov
     line = b'{"in0": [1]%b}' % (b" " * ((1 << 20) + over - 12))
     assert len(line) == (1 << 20) + over
     source = write(tmp_path / "a", b'{"in0": [2]}\n' + line + end)
-    report = transform(saved, [source], tmp_path, Settings(max_payload_mb=1))
+    report = transform(saved, [source], tmp_path, TransformSettings(max_payload_mb=1))
     assert (report.done, [*report.failed]) == (
         ({}, [str(source)]) if over else ({str(source): 2}, [])
     )
     document = b'{"instances": [%b]%b}' % (line[:11] + b"}", b" " * (len(line) - 12 - 17))
     assert len(document) == len(line)
     whole = write(tmp_path / "b", document)
-    settings = Settings(max_payload_mb=1, content_type="application/json")
+    settings = TransformSettings(max_payload_mb=1, content_type="application/json")
     report = transform(saved, [whole], tmp_path, settings)
     assert [*report.failed] == ([str(whole)] if over else [])
 
@@ -270,7 +272,7 @@ def test_urls_in_and_out(model, saved, tmp_path):
 )  # fmt: skip
 def test_settings_that_are_wrong(settings, text):
     with pytest.raises(ConfigError, match=text):
-        Settings(**settings)
+        TransformSettings(**settings)
 
 
 def test_calls_that_are_wrong(saved, tmp_path):
@@ -278,7 +280,7 @@ def test_calls_that_are_wrong(saved, tmp_path):
     with pytest.raises(ConfigError, match=r"y/a: must have an output file of its own, not that of"):
         transform(saved, [a, b], tmp_path)
     with pytest.raises(ConfigError, match="Content-Type: must be application/json or"):
-        transform(saved, [a], tmp_path, Settings(content_type="text/csv"))
+        transform(saved, [a], tmp_path, TransformSettings(content_type="text/csv"))
     with pytest.raises(
         ConfigError, match=r"^out: must be a folder or the URL of one; got '-'\. `ob"
     ):

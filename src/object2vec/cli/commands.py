@@ -94,11 +94,11 @@ def train(
     the very same model.
     """
     from object2vec.cli.settings import read_hyperparameters
-    from object2vec.cli.training import Channels, Locations, checkpoint_folder, run
+    from object2vec.cli.training import ChannelFiles, Locations, checkpoint_folder, run
 
     run(
         read_hyperparameters(config, settings or []),
-        Channels(train=train, validation=validation or None, test=test or None),
+        ChannelFiles(train=train, validation=validation or None, test=test or None),
         Locations(out, checkpoint_folder(checkpoints, out), auxiliary),
         resume=resume,
         overwrite=overwrite,

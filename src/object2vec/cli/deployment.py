@@ -9,7 +9,7 @@ import typer
 
 from object2vec.cli.commands import app
 from object2vec.cli.options import Command, Device
-from object2vec.inference.media_types import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 
 __all__ = ["app"]
 
@@ -86,9 +86,9 @@ def transform(
     record fails its file, and the others go on.
     """
     from object2vec.errors import DataError
-    from object2vec.inference.transform import Settings, transform
+    from object2vec.inference.transform import TransformSettings, transform
 
-    settings = Settings(
+    settings = TransformSettings(
         content_type=content_type,
         accept=accept,
         split_type=split_type,

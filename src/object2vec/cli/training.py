@@ -47,7 +47,7 @@ def checkpoint_folder(given: str | None, model: str) -> Path:
     return Path(given)
 
 
-class Channels(TypedDict):
+class ChannelFiles(TypedDict):
     """The files of each channel."""
 
     train: list[str]
@@ -57,7 +57,7 @@ class Channels(TypedDict):
 
 def run(
     hyperparameters: Mapping[str, Any],
-    channels: Channels,
+    channels: ChannelFiles,
     locations: Locations,
     *,
     resume: bool,

@@ -8,12 +8,11 @@ whole: ``Config.build(config.to_dict())`` equals it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from object2vec.config.kinds import COMPARATORS, Choice, Kind
+from object2vec.config.kinds import COMPARATORS, Choice, ValueKind
 from object2vec.config.rules import RULES, TIED, Draft, Note
 from object2vec.config.table import HYPERPARAMETERS, EncoderConfig, Hyperparameters
 from object2vec.errors import ConfigError, join_problems, problem, shown, suggestion
@@ -96,10 +95,6 @@ class Config(Hyperparameters):
             values[row.name] = list(value) if isinstance(value, tuple) else value
         return values
 
-    def to_json(self) -> str:
-        """Return the whole config as indented JSON."""
-        return json.dumps(self.to_dict(), indent=2)
-
 
 def _fields(values: Mapping[str, Any], side: int | None) -> dict[str, Any]:
     """Return the values of one encoder, or those of none, by field."""
@@ -134,7 +129,7 @@ def _parse(
     return given, problems
 
 
-def _kind(name: str, hyperparameters: Mapping[str, Any]) -> Kind:
+def _kind(name: str, hyperparameters: Mapping[str, Any]) -> ValueKind:
     """Return the type of `name`; in a built config, a pooled token width may be any enc_dim."""
     if (
         name.endswith("_token_embedding_dim")

@@ -17,7 +17,7 @@ COMPARATORS = {"hadamard": 1, "concat": 2, "abs_diff": 1}
 """The comparators, and how many times as wide as an embedding each one's output is."""
 
 
-class Kind(Protocol):
+class ValueKind(Protocol):
     """A kind of value: it states its rule, parses a value and names values that break the rule."""
 
     @property

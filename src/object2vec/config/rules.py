@@ -82,20 +82,20 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule: what the documentation says of it, and the function that applies it."""
+class Interaction:
+    """A rule between hyperparameters: its sentence for the page, and what applies it."""
 
     sentence: str
     apply: Callable[[Draft], Findings]
 
 
-RULES: list[Rule] = []
+RULES: list[Interaction] = []
 """Every rule, in the order in which they apply and are documented."""
 
 
 def _rule(sentence: str) -> Callable[[Callable[[Draft], Findings]], Callable[[Draft], Findings]]:
     def add(apply: Callable[[Draft], Findings]) -> Callable[[Draft], Findings]:
-        RULES.append(Rule(sentence, apply))
+        RULES.append(Interaction(sentence, apply))
         return apply
 
     return add

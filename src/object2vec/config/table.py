@@ -22,8 +22,8 @@ from object2vec.config.kinds import (
     Comparators,
     Float,
     Integer,
-    Kind,
     Pattern,
+    ValueKind,
 )
 
 Origin = Literal["aws", "internal", "tolerated", "extension"]
@@ -54,7 +54,7 @@ class Hyperparameter:
     ----------
     group : str
         Title under which the documentation lists it.
-    kind : Kind
+    kind : ValueKind
         Type and range.
     default : object
         Value when none is given; None when there is none, so that one is required.
@@ -72,7 +72,7 @@ class Hyperparameter:
     """
 
     group: str
-    kind: Kind
+    kind: ValueKind
     default: Any
     meaning: str
     origin: Origin = "aws"
@@ -93,7 +93,7 @@ class Hyperparameter:
         return "conditional" if self.side == 1 else "yes"
 
 
-def _row(group: str, kind: Kind, default: Any, meaning: str, **facts: Any) -> Any:
+def _row(group: str, kind: ValueKind, default: Any, meaning: str, **facts: Any) -> Any:
     """Return a field with its row; of an encoder, `meaning` says {side} for its number."""
     return field(metadata={"row": Hyperparameter(group, kind, default, meaning, **facts)})
 

@@ -24,7 +24,7 @@ from object2vec.config import Config
 from object2vec.config.table import MAX_SEQ_LEN
 from object2vec.errors import RequestError, problem
 from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes
-from object2vec.inference.media_types import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.objects.ragged import MAX_ID, Ragged
 
 Floats = NDArray[np.float32]

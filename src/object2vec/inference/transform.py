@@ -34,14 +34,13 @@ from object2vec.files.remote import exists, is_url, join, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import make_folder, storing, whole_file
 from object2vec.inference.inputs import NOTHING, Omissions, warn_of
-from object2vec.inference.media_types import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES, MIB
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
     from object2vec.inference.instances import Form, Group, Reader, Request
 
 Floats = NDArray[np.float32]
-MIB = 1 << 20
 MAX_PAYLOAD_MB = 100  # SageMaker's own limit
 
 _NUMBERS, _ROWS = 1 << 22, 1 << 12  # of predictions held at once, at the most
@@ -51,7 +50,7 @@ _log = logging.getLogger("object2vec.inference.transform")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TransformSettings:
     """How files are read and predictions written; SageMaker's names and meaning.
 
     Parameters
@@ -141,7 +140,7 @@ class Settings:
 
 
 @dataclass
-class Report:
+class TransformReport:
     """What became of the files.
 
     Parameters
@@ -163,8 +162,8 @@ def transform(
     model: str | os.PathLike[str],
     inputs: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
-    settings: Settings | None = None,
-) -> Report:
+    settings: TransformSettings | None = None,
+) -> TransformReport:
     """Write a model's predictions to files.
 
     Parameters
@@ -176,11 +175,11 @@ def transform(
         are scored, records with one of them embedded; other keys, such as labels, are ignored.
     out : path or URL
         Folder for the output. ``a/b.jsonl`` beneath an input folder becomes ``a/b.jsonl.out``.
-    settings : Settings, optional
+    settings : TransformSettings, optional
 
     Returns
     -------
-    Report
+    TransformReport
         A file with a wrong record fails, and the others go on.
 
     Raises
@@ -199,7 +198,7 @@ def transform(
     from object2vec.inference.engine import Engine
     from object2vec.inference.instances import Reader, negotiate
 
-    settings = settings or Settings()
+    settings = settings or TransformSettings()
     try:
         form = negotiate(settings.content_type, settings.accept)
     except RequestError as err:
@@ -215,16 +214,18 @@ def transform(
 class _Worker:
     """Processes files, one after another."""
 
-    def __init__(self, engine: Engine, reader: Reader, form: Form, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, reader: Reader, form: Form, settings: TransformSettings
+    ) -> None:
         self.engine, self.reader, self.form, self.settings = engine, reader, form, settings
         self.max_bytes = settings.max_payload_mb * MIB
         self.max_rows = max(1, min(_ROWS, _NUMBERS // engine.width))
         if settings.strategy == "SingleRecord":
             self.max_rows = 1
 
-    def process_all(self, files: Mapping[str, Source]) -> Report:
+    def process_all(self, files: Mapping[str, Source]) -> TransformReport:
         """Write the output files that are missing, each from its source."""
-        report = Report()
+        report = TransformReport()
         for target, source in files.items():
             if not self.settings.overwrite and exists(target):
                 report.skipped.append(source.name)

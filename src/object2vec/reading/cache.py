@@ -39,7 +39,7 @@ from object2vec.objects.schema import RECORDS, Schema
 from object2vec.reading.columns import ColumnFile
 from object2vec.reading.jsonl import Chunk, line_of, read_columns
 
-VERSION = 2
+CACHE_VERSION = 2
 
 _META, _BLANK_LINES = "meta.json", ".blank_lines"  # no column is called so
 _FOLDER_NAME = "[0-9a-f]{32}"
@@ -137,7 +137,7 @@ def open_or_build(
     root = _writable_root(cache_dir)
     with contextlib.ExitStack() as spools:
         files = [_identified(source, root, spools) for source in sources]
-        identities = [VERSION, schema.identity(), *(identity for _, identity in files)]
+        identities = [CACHE_VERSION, schema.identity(), *(identity for _, identity in files)]
         folder = root / _digest(json.dumps(identities).encode())
         if cached := _open(folder, schema):
             return cached
@@ -213,7 +213,7 @@ class _Writer:
         """Return what belongs to the files, once they are closed."""
         sizes = {name: array.path.stat().st_size for name, array in self._arrays.items()}
         facts = {name: asdict(statistics) for name, statistics in self._statistics.items()}
-        return Meta(VERSION, self._sources, sizes, facts)
+        return Meta(CACHE_VERSION, self._sources, sizes, facts)
 
 
 class _Array:
@@ -250,7 +250,7 @@ def _open(folder: Path, schema: Schema) -> Cached | None:
     dtypes = _dtypes(schema)
     try:
         meta = msgspec.convert(json.loads((folder / _META).read_bytes()), Meta)
-        if meta.version != VERSION or meta.size_bytes.keys() != dtypes.keys():
+        if meta.version != CACHE_VERSION or meta.size_bytes.keys() != dtypes.keys():
             return None
         array = {n: _map(_path(folder, n), dtypes[n], meta.size_bytes[n]) for n in dtypes}
         statistics = {

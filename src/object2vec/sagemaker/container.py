@@ -32,7 +32,7 @@ from object2vec.errors import (
     problem,
 )
 from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing, whole_file
-from object2vec.inference.media_types import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.reporting.events import ModelSaved, Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.sagemaker.paths import Layout

@@ -14,12 +14,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from object2vec.inference.payload import MIB
 from object2vec.serving.endpoint import Endpoint, LoadListener
 from object2vec.serving.error_responses import error_response, of_runtime
 from object2vec.serving.guard import Guard, path_of
 from object2vec.serving.invocations import FAILED, Invocations
 from object2vec.serving.page import page
-from object2vec.serving.settings import MIB, Settings
+from object2vec.serving.settings import Settings
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact

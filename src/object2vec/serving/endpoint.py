@@ -15,10 +15,11 @@ from starlette.types import Receive
 
 from object2vec.errors import ArtifactError, Object2VecError, RequestError
 from object2vec.inference.instances import Group, Reader, Request, negotiate, render
+from object2vec.inference.payload import MIB
 from object2vec.serving.batcher import Batcher, Floats
 from object2vec.serving.limits import HeldBytes
-from object2vec.serving.metrics import Metrics
-from object2vec.serving.settings import MIB, Settings
+from object2vec.serving.metrics import ServerMetrics
+from object2vec.serving.settings import Settings
 from object2vec.serving.thread import WorkThread
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Endpoint:
     is_draining : bool
         Whether new requests are rejected because the process is about to end.
     held : HeldBytes
-    metrics : Metrics
+    metrics : ServerMetrics
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Endpoint:
         on_loaded: LoadListener = lambda failure: None,
     ) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = ServerMetrics()
         self.held = HeldBytes(settings.max_held_bytes)
         self.model: LoadedModel | None = None
         self.failure: Object2VecError | None = None

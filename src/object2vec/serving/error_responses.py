@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from object2vec.inference.media_types import JSON
+from object2vec.inference.payload import JSON
 
 # What AWS's clients call an error after which they send the request again; all others are a
 # ModelError.

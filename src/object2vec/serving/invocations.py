@@ -11,7 +11,7 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from object2vec.errors import RequestError
-from object2vec.inference.media_types import JSON
+from object2vec.inference.payload import JSON
 from object2vec.serving.endpoint import CHUNK_BYTES, Endpoint
 from object2vec.serving.error_responses import ErrorParts, of_container
 from object2vec.serving.limits import Overloaded

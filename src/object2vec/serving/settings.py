@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from object2vec.errors import ConfigError, join_problems, problem
-from object2vec.inference.media_types import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES, MIB
 
-MIB = 1 << 20
 MODES = ("classification", "embedding")
 
 

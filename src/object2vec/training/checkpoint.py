@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from object2vec.artifact.location import METRICS
 from object2vec.errors import ArtifactError, ConfigError, StorageError
 from object2vec.files.remote import PathLike, is_url
 from object2vec.files.tensors import read_tensors, write_tensors
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 _NAME = re.compile(r"step-(\d{9,})")
-BEST, METRICS = "best.safetensors", "metrics.jsonl"  # of the run at work, beside its checkpoints
+BEST = "best.safetensors"  # of the run at work, beside its checkpoints
 
 _LOCK = "object2vec.lock"
 _TENSORS, _STATE = "tensors.safetensors", "state.json"

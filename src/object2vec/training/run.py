@@ -14,6 +14,7 @@ import torch
 
 from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
+from object2vec.artifact.location import METRICS
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.devices import (
     computing,
@@ -44,7 +45,6 @@ from object2vec.reporting.events import (
     Warned,
 )
 from object2vec.reporting.json import MetricsFile
-from object2vec.training.checkpoint import METRICS
 from object2vec.training.loop import Loop, Outcome, score
 from object2vec.training.options import Channels, Habits
 from object2vec.training.step import Step

@@ -1,0 +1,150 @@
+"""Facts that stand once, and what must stand nowhere: what the parsed source can say of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from object2vec.artifact import MODEL_FILES
+from object2vec.config.kinds import COMPARATORS
+from object2vec.inference.payload import JSON, JSON_LINES
+from object2vec.objectives import OBJECTIVES
+from object2vec.reporting import LOG_FORMATS
+
+SOURCE = Path(__file__).parents[2] / "src" / "object2vec"
+TREES = {
+    str(path.relative_to(SOURCE)): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """Every text in the code of a module; its docstrings are not."""
+    docstrings = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            docstrings.add(id(node.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in docstrings:
+                yield node.value
+
+
+def files_with(wanted: set[str]) -> set[str]:
+    """The files in whose code one of these texts stands."""
+    return {file for file, tree in TREES.items() if not wanted.isdisjoint(texts(tree))}
+
+
+@pytest.mark.parametrize(
+    ("names", "files"),
+    [
+        ({file.name for file in MODEL_FILES}, {"artifact/location.py"}),
+        (set(OBJECTIVES), {"objectives/", "config/table.py", "config/rules.py"}),
+        ({JSON, JSON_LINES}, {"inference/payload.py"}),
+        (set(COMPARATORS), {"config/kinds.py", "kernels/", "examples/"}),
+        (set(LOG_FORMATS) - {"json", "plain"}, {"reporting/", "cli/", "sagemaker/"}),
+    ],
+    ids=["files of a model", "objectives", "media types", "comparators", "log formats"],
+)
+def test_names_stand_where_they_belong(names, files):
+    found = {f for f in files_with(names) if not f.startswith(tuple(files))}
+    assert found - {f for f in found if f.startswith("sagemaker/")} == set()
+
+
+def definitions(tree: ast.Module) -> Iterator[str]:
+    """The public classes and constants that a module defines."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and "Protocol" not in map(ast.unparse, node.bases):
+            yield node.name  # a protocol is called as what keeps it
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        for target in targets:
+            for name in target.elts if isinstance(target, ast.Tuple) else [target]:
+                if isinstance(name, ast.Name) and name.id.isupper():
+                    yield name.id
+
+
+def test_no_class_and_no_constant_has_the_name_of_another():
+    owners = defaultdict(list)
+    for file, tree in TREES.items():
+        if not file.startswith("sagemaker/"):
+            for name in set(definitions(tree)):
+                if not name.startswith("_"):
+                    owners[name].append(file)
+    doubled = {name: files for name, files in owners.items() if len(files) > 1}
+    assert doubled.keys() <= {"SCHEMA_VERSION"}, doubled  # of a model and of a checkpoint
+
+
+@pytest.mark.parametrize("name", ["is_classifier", "output_width"])
+def test_what_objectives_replaced_is_gone(name):
+    for file, tree in TREES.items():
+        names = {getattr(node, "attr", getattr(node, "id", None)) for node in ast.walk(tree)}
+        assert name not in names, file
+
+
+def imports(file: str) -> set[str]:
+    """The files that a module imports when it is imported, or when its functions are called."""
+    tree, found = TREES[file], set()
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {f for name in found if (f := file_of(name)) is not None} - {file}
+
+
+def file_of(module: str) -> str | None:
+    path = module.removeprefix("object2vec").removeprefix(".").replace(".", "/")
+    candidates = (f"{path}.py", f"{path}/__init__.py".lstrip("/"))
+    return next((c for c in candidates if c in TREES), None) if path else None
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Ways along the edges that come back to where they began."""
+    found, done = [], set()
+
+    def visit(node: str, way: list[str]) -> None:
+        if node in way:
+            found.append([*way[way.index(node) :], node])
+        elif node not in done:
+            for target in sorted(edges.get(node, ())):
+                visit(target, [*way, node])
+            done.add(node)
+
+    for node in sorted(edges):
+        visit(node, [])
+    return found
+
+
+def test_no_module_imports_one_that_imports_it():
+    edges = {f: imports(f) for f in TREES if f != "__init__.py" and not f.startswith("sagemaker/")}
+    assert sum(map(len, edges.values())) > 300
+    assert circles(edges) == []
+
+
+def test_a_circle_is_seen():
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
+
+
+def test_a_text_in_a_docstring_is_none_in_the_code():
+    assert list(texts(ast.parse('"""a"""\nx = "b"\n"""c"""'))) == ["b"]
+
+
+def test_the_glossary_is_kept():
+    words = re.compile(r"(^|_)(told|refused?|refuse|turned)(_|$)")
+    for file, tree in TREES.items():
+        names = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        assert [name for name in names if words.search(name)] == [], file
