@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -377,12 +378,23 @@ def test_a_finished_run_has_nothing_to_resume(place, capsys, monkeypatch):
     assert capsys.readouterr().err == "model is finished; there is nothing to do.\n"
 
 
-def test_half_a_model_is_not_called_finished(fresh, capsys, monkeypatch):
+def test_half_a_model_is_not_called_finished(world, fresh, capsys, monkeypatch):
+    monkeypatch.setattr(Loop, "run", None)
+    shutil.copytree(world / "model", fresh / "model", ignore=lambda *_: {"config.json"})
+    assert main([*TRAIN, "--resume"]) == 2
+    assert "--out: must not exist yet; got 'model'. Name another folder, or replace what" in (
+        capsys.readouterr().err
+    )
+
+
+def test_overwriting_is_not_advised_where_it_would_not_help(fresh, capsys, monkeypatch):
     monkeypatch.setattr(Loop, "run", None)
     (fresh / "model").mkdir()
-    (fresh / "model" / "model.safetensors").write_bytes(b"half")
-    assert main([*TRAIN, "--resume"]) == 2
-    assert "--out: must not exist yet; got 'model'" in capsys.readouterr().err
+    (fresh / "model" / "notes.txt").write_text("mine")
+    assert main(TRAIN) == 1
+    text = capsys.readouterr().err
+    assert "Choose another path, or move what is there away." in text
+    assert "--overwrite" not in text
 
 
 def test_resume_without_a_checkpoint_starts_afresh(world, fresh, capsys):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
-from object2vec.artifact.location import MARK
+from object2vec.artifact.location import MARK, check_target
 from object2vec.config import Config
 from object2vec.errors import ConfigError, Interrupted
 from object2vec.files.remote import exists, is_url, join
@@ -114,12 +114,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _is_finished(locations: Locations, *, resume: bool, overwrite: bool) -> bool:
-    """Say whether there is nothing to do; refuse to touch what an earlier run has left.
+    """Say whether there is nothing to do; leave alone what an earlier run has left.
 
     Raises
     ------
     ConfigError
         If the model or checkpoints are there, and the options do not say what to do with them.
+    StorageError
+        If something else is there, which no option replaces.
     """
     has_model = exists(locations.model)
     has_checkpoint = CheckpointFolder(locations.checkpoints).latest() is not None
@@ -130,6 +132,7 @@ def _is_finished(locations: Locations, *, resume: bool, overwrite: bool) -> bool
     if has_model:
         if resume and not has_checkpoint and exists(join(locations.model, MARK)):
             return True
+        check_target(locations.model, replace=True)  # or no option would help
         unfinished = f" beside unfinished work in {locations.checkpoints}" if has_checkpoint else ""
         cure = "Name another folder, or replace what is there with --overwrite."
         if resume and has_checkpoint:
