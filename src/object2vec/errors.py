@@ -49,7 +49,7 @@ class DataError(Object2VecError, ValueError):
 
 
 class NotFittedError(Object2VecError, ValueError, AttributeError):
-    """The model was asked for an answer before it was trained or loaded."""
+    """The model was used before it was trained or loaded."""
 
 
 class ArtifactError(Object2VecError):
@@ -69,7 +69,7 @@ class MissingExtraError(Object2VecError, ImportError):
 
 
 class RequestError(Object2VecError, ValueError):
-    """An inference request cannot be answered.
+    """An inference request is rejected or fails.
 
     Parameters
     ----------

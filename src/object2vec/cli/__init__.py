@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.make_context("object2vec", arguments) as context,
         ):
             command.invoke(context)
-            sys.stdout.flush()  # while an error can still be told
+            sys.stdout.flush()  # while an error can still be reported
     except typer.Exit as ended:
         return ended.exit_code
     except (Exception, KeyboardInterrupt) as err:
@@ -116,7 +116,7 @@ def _logging() -> Iterator[None]:
     handler.setFormatter(_Formatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    logger.propagate = False  # the server has the root logger write to the same place
+    logger.propagate = False  # the server has the root logger write to the same stream
     try:
         yield
     finally:

@@ -177,7 +177,7 @@ def check(
     """Validate pairs without training.
 
     FILE is JSON Lines like those of train. With hyperparameters it applies their limits, and says
-    what will be cut or ignored. Without any it prints the limits that the pairs need.
+    what will be truncated or ignored. Without any it prints the limits that the pairs need.
     """
     from object2vec.cli.inspection import check
 

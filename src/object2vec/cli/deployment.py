@@ -22,7 +22,7 @@ app.add_typer(sagemaker, name="sagemaker")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
 Inputs = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
-OutFolder = Annotated[str, typer.Option(metavar="DIR", help="Folder or prefix for the answers.")]
+OutFolder = Annotated[str, typer.Option(metavar="DIR", help="Folder or prefix of the results.")]
 Address = Annotated[
     str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in.")
 ]
@@ -35,7 +35,7 @@ ContentType = Annotated[str, typer.Option(metavar="TYPE", help=f"{JSON_LINES} or
 Accept = Annotated[
     str,
     typer.Option(
-        metavar="TYPE", help="Of the answers; like the records by default.", show_default=False
+        metavar="TYPE", help="Of the predictions; like the records by default.", show_default=False
     ),
 ]
 SplitType = Annotated[
@@ -44,11 +44,11 @@ SplitType = Annotated[
 ]
 Strategy = Annotated[
     Literal["MultiRecord", "SingleRecord"],
-    typer.Option(metavar="NAME", help="MultiRecord or SingleRecord, with the same answers."),
+    typer.Option(metavar="NAME", help="MultiRecord or SingleRecord, with the same predictions."),
 ]
-MaxPayload = Annotated[int, typer.Option(metavar="MB", help="Records answered at once, 1 to 100.")]
-AnswerAgain = Annotated[
-    bool, typer.Option("--overwrite", help="Answer also files that have an answer.")
+MaxPayload = Annotated[int, typer.Option(metavar="MB", help="Records taken at once, 1 to 100.")]
+TransformAgain = Annotated[
+    bool, typer.Option("--overwrite", help="Transform also files that have predictions.")
 ]
 
 
@@ -56,7 +56,7 @@ AnswerAgain = Annotated[
 def serve(
     model: Model, host: Address = "127.0.0.1", port: Port = 8080, log_level: LogLevel = "info"
 ) -> None:
-    """Answer requests over HTTP, as SageMaker's endpoints do.
+    """Serve a model over HTTP, as SageMaker's endpoints do.
 
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. The variable
     OBJECT2VEC_TOKEN sets a bearer token that every request must then carry.
@@ -76,14 +76,14 @@ def transform(
     split_type: SplitType = None,
     strategy: Strategy = "MultiRecord",
     max_payload: MaxPayload = 6,
-    overwrite: AnswerAgain = False,
+    overwrite: TransformAgain = False,
     device: Device = None,
 ) -> None:
-    """Answer whole files, as SageMaker's batch transform does.
+    """Score or embed whole files, as batch transform does.
 
-    FILE is a file, a folder or a URL; FILE.out holds its answers. Records with in0 and in1 are
-    scored, those with one of them embedded. Files that have an answer already are skipped. A wrong
-    record fails its file, and the others go on.
+    FILE is a file, a folder or a URL; FILE.out holds its predictions. Records with in0 and in1 are
+    scored, those with one of them embedded. Files that have predictions already are skipped. A
+    wrong record fails its file, and the others go on.
     """
     from object2vec.errors import DataError
     from object2vec.inference.transform import TransformSettings, transform

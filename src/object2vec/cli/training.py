@@ -77,7 +77,7 @@ def run(
     StorageError
         If something cannot be written or another process trains here.
     """
-    Config.build(hyperparameters)  # what is wrong is told before torch is imported
+    Config.build(hyperparameters)  # what is wrong is reported before torch is imported
     Interval.parse(checkpoint_every)
     list_sources([*channels["train"], *(channels["validation"] or ()), *(channels["test"] or ())])
     if _is_finished(locations, resume=resume, overwrite=overwrite):

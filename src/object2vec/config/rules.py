@@ -31,7 +31,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Values that cannot stand together: their names, and the problem as an error tells it."""
+    """Values that cannot stand together: their names, and the problem as it stands in an error."""
 
     names: Set[str]
     text: str
