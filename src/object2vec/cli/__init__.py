@@ -57,7 +57,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.make_context("object2vec", arguments) as context,
         ):
             command.invoke(context)
-            sys.stdout.flush()  # while an error can still be reported
     except typer.Exit as ended:
         return ended.exit_code
     except (Exception, KeyboardInterrupt) as err:

@@ -7,8 +7,9 @@ import io
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
-from object2vec.errors import StorageError
+from object2vec.errors import Object2VecError, StorageError
 
 
 @contextlib.contextmanager
@@ -17,18 +18,44 @@ def standard_streams() -> Iterator[None]:
 
     A name that its encoding lacks, or that is not Unicode at all, is written with backslashes, as
     on standard error.
+
+    Raises
+    ------
+    StorageError
+        If standard output cannot be written.
     """
     _open_closed_streams()
-    stdout = sys.stdout
-    if not isinstance(stdout, io.TextIOWrapper) or stdout.errors != "strict":
+    with _escaping(sys.stdout):
+        try:
+            yield
+            sys.stdout.flush()  # while an error can still be reported
+        except BrokenPipeError:
+            raise
+        except OSError as err:
+            if isinstance(err, Object2VecError) or _can_be_written(sys.stdout):
+                raise
+            raise _unwritable(err) from err
+
+
+@contextlib.contextmanager
+def _escaping(stream: TextIO) -> Iterator[None]:
+    if not isinstance(stream, io.TextIOWrapper) or stream.errors != "strict":
         yield
         return
-    stdout.reconfigure(errors="backslashreplace")
+    stream.reconfigure(errors="backslashreplace")
     try:
         yield
     finally:
         with contextlib.suppress(OSError):  # what it still holds cannot be written, as was said
-            stdout.reconfigure(errors="strict")
+            stream.reconfigure(errors="strict")
+
+
+def _can_be_written(stream: TextIO) -> bool:
+    try:
+        stream.flush()  # what could not be written is mostly still there
+    except OSError:
+        return False
+    return True
 
 
 def _open_closed_streams() -> None:
@@ -59,9 +86,13 @@ def say(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as err:
-        cure = "Send it to a file, a pipe or a terminal that can be written."
-        got = err.strerror or str(err)
-        raise StorageError.at("standard output", "must be writable", got, cure) from err
+        raise _unwritable(err) from err
+
+
+def _unwritable(err: OSError) -> StorageError:
+    cure = "Send it to a file, a pipe or a terminal that can be written."
+    got = err.strerror or str(err)
+    return StorageError.at("standard output", "must be writable", got, cure)
 
 
 def settle_output() -> None:
