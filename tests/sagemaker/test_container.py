@@ -227,7 +227,8 @@ def test_all_wrong_channels_are_named_together(layout):
 @pytest.mark.parametrize(
     "facts",
     [{}, {"ContentType": None, "TrainingInputMode": "FastFile"},
-     {"ContentType": "application/jsonlines; charset=utf-8"}],
+     {"ContentType": "application/jsonlines; charset=utf-8"},
+     {"ContentType": "application/x-jsonlines"}, {"ContentType": "application/json"}],
 )  # fmt: skip
 def test_descriptions_that_are_right(layout, facts):
     write(layout.input_data_config, {"train": facts})

@@ -159,6 +159,22 @@ def test_nothing_is_held_after_a_client_that_is_gone(model, body, failing, error
     assert requests_counted(app) == {"200": 1.0}
 
 
+def test_others_have_their_turn_between_large_parts_of_a_response(model, monkeypatch):
+    turns, sleep = [], asyncio.sleep
+
+    def turn(seconds):
+        turns.append(seconds)
+        return sleep(seconds)
+
+    monkeypatch.setattr(endpoints.asyncio, "sleep", turn)
+    app = create_app(model)
+    assert asyncio.run(call(app, LARGE))[0] == 200
+    assert {*turns} == {0}
+    turns.clear()
+    assert asyncio.run(call(app, PAIR))[0] == 200
+    assert turns == []
+
+
 def test_a_body_that_is_too_large_is_read_on_for_a_while_only(model, monkeypatch):
     monkeypatch.setattr(endpoints, "_MAX_DRAINED_BYTES", 1000)
     app, count = create_app(model, Settings(max_payload_bytes=100)), 0
@@ -636,12 +652,16 @@ def test_the_limits_of_a_response_count_the_wider_of_its_kinds(model):
 def test_metrics_name_what_they_count(model):
     app = create_app(model)
     lines = ask(app, b"", method="GET", path="/metrics")[2].decode().splitlines()
-    helps = [line.split(" ")[2] for line in lines if line.startswith("# HELP")]
-    assert [name for name in helps if not name.endswith("_created")] == [
-        "object2vec_requests_total", "object2vec_instances_total", "object2vec_omissions_total",
-        "object2vec_request_seconds",
-        "object2vec_batch_instances", "object2vec_waiting_units", "object2vec_ready_workers",
-    ]  # fmt: skip
+    helps = [line.removeprefix("# HELP object2vec_") for line in lines if "# HELP" in line]
+    assert [text for text in helps if "_created" not in text] == [
+        "requests_total Requests for inference by status.",
+        "instances_total Instances by kind of result.",
+        "omissions_total Sequences that were truncated, hold the padding id 0 or are empty.",
+        "request_seconds Time from the headers of a request to the end of its response.",
+        "batch_instances Instances computed together.",
+        "waiting_units Instances plus tokens in the queue.",
+        "ready_workers Workers whose model is loaded.",
+    ]
     bounds = {
         kind: [float(b) for b in re.findall(rf'{kind}_bucket{{le="(.*?)"}}', "\n".join(lines))]
         for kind in ("object2vec_request_seconds", "object2vec_batch_instances")
