@@ -218,6 +218,12 @@ def test_without_hyperparameters_the_required_ones_are_named(layout):
     assert re.search("enc0_vocab_size: is required and must be an integer", failure(layout))
 
 
+def test_a_failure_is_written_where_there_is_no_folder_for_it_yet(tmp_path):
+    layout = Layout(tmp_path / "not" / "there")
+    assert run(layout) == 2
+    assert failure(layout).startswith("ClientError: ")
+
+
 def test_all_wrong_channels_are_named_together(layout):
     write(layout.input_data_config, {"training": {}, "validation": {"TrainingInputMode": "Pipe"}})
     assert run(layout) == 2
