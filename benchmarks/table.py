@@ -105,14 +105,14 @@ def ours(task: dict[str, Any], rule: str, threads: int) -> Work:
     from object2vec.devices import set_threads
     from object2vec.kernels import kernel_for
     from object2vec.kernels.rules import RULES as rules
-    from object2vec.kernels.rules import new_state
+    from object2vec.kernels.rules import Parameter, Update
     from object2vec.network.tokens import TokenTable
 
     set_threads(threads)
     tokens = TokenTable(task["vocabulary"], WIDTH, kernel_for("auto", "cpu"), "row_sparse", False)
     tokens.weight.uniform_(-0.01, 0.01)
-    update = rules[rule](0.01, 0.0)
-    state = new_state(update, tokens.weight)
+    kind = rules[rule](0.01, 0.0)
+    parameter = Parameter.new(kind, tokens.weight)
     ids, offsets = _batches(task, np.int32)
     batches, bounds = [torch.from_numpy(batch) for batch in ids], torch.from_numpy(offsets)
     gradient = torch.randn(BATCH, WIDTH)  # of the pooled vectors
@@ -123,7 +123,7 @@ def ours(task: dict[str, Any], rule: str, threads: int) -> Work:
         for batch in batches:
             step += 1
             tokens.pool(batch, bounds).backward(gradient)
-            tokens.update(update, step, state)
+            tokens.update(Update(kind, step), parameter)
         return BATCH * BATCHES
 
     return epoch

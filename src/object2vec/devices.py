@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from object2vec.compiled import use_threads
 from object2vec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,13 +65,8 @@ def set_threads(count: int) -> int:
     """Let PyTorch and the kernels use `count` CPU threads, all cores if 0; return the number."""
     import torch
 
-    count = count or available_cores()
+    count = use_threads(count or available_cores())
     torch.set_num_threads(count)
-    try:
-        import numba
-    except ImportError:  # no compiled kernels either
-        return count
-    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     return count
 
 

@@ -1,4 +1,4 @@
-"""What kernels compute beside token tables: the dense layer, and comparing pairs of encodings."""
+"""What kernels compute beside token tables: the dense layer, and comparing pairs of embeddings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from object2vec.compiled.functions import compiled
 from object2vec.devices import set_threads
 from object2vec.kernels.cpu.kernel import CompiledKernel
-from object2vec.kernels.cpu.transpose import transpose_rows
+from object2vec.kernels.cpu.loops.transpose import transpose_rows
 from object2vec.kernels.reference import ReferenceKernel
 from support.kernels import EPS, each_kernel
 
@@ -21,6 +22,11 @@ LISTS = [
     for n in (1, 2, 3)
     for names in itertools.permutations(("hadamard", "concat", "abs_diff"), n)
 ]
+
+
+@compiled
+def transpose(source, start, stop, target):
+    transpose_rows(source, start, stop, target)
 
 
 def tensors(*arrays):
@@ -93,7 +99,7 @@ def test_transposing_rows_writes_these_columns_and_no_others(rows, width, start,
     stop = min(stop, rows)
     source = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
     target = np.full((width, rows), -1, np.float32)
-    transpose_rows(source, start, max(start, stop), target)
+    transpose(source, start, max(start, stop), target)
     assert np.array_equal(target[:, start:stop], source.T[:, start:stop])
     target[:, start:stop] = -1
     assert (target == -1).all()
@@ -105,7 +111,7 @@ def _compared(parts, a, b):
 
 
 def _shares(parts, a, b, g):
-    """Gradients of a record's two encodings from that of its comparator vector."""
+    """Gradients of a record's two embeddings from that of its comparator vector."""
     to_a, to_b, first, width = np.zeros_like(a), np.zeros_like(b), 0, len(a)
     for name in parts:
         here = g[first : first + width]

@@ -13,7 +13,7 @@ from object2vec.kernels import kernel_for
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
-from object2vec.kernels.rules import RULES, new_state
+from object2vec.kernels.rules import RULES, Parameter, Update
 from object2vec.objects.ragged import Ragged
 from object2vec.reporting.events import BatchesDone
 from object2vec.training import loop
@@ -147,13 +147,13 @@ def trained(kernel, update: str, optimizer: str, device: str, vocab: int, width:
     rule = RULES[optimizer](0.1, 0.01)
     weight = np.random.default_rng(2).normal(size=(vocab, width)).astype(np.float32)
     weight = torch.from_numpy(weight).to(device)
-    state = new_state(rule, weight)
+    parameter = Parameter.new(rule, weight)
     tape = [Lookup(*(tensor.to(device) for tensor in (lookup.ids, lookup.offsets, lookup.gradient)))
             for lookup in zipf_tape(vocab, width)]  # fmt: skip
     for step in (1, 2, 3):
-        getattr(kernel, update)(rule, step, weight, state, tape)
-    pooled = kernel.pool(weight, tape[0].ids, tape[0].offsets)
-    return [tensor.cpu() for tensor in (pooled, weight, *state)]
+        getattr(kernel, update)(Update(rule, step), parameter, tape)
+    pooled = kernel.pool(weight, Lookup(tape[0].ids, tape[0].offsets))
+    return [tensor.cpu() for tensor in (pooled, *parameter.tensors())]
 
 
 @pytest.mark.parametrize("width", [1, 3, 64, 300])
@@ -185,11 +185,11 @@ def test_tritons_dense_updates_are_those_of_the_cpu(triton_kernel, optimizer):
     start, gradient = generator.normal(size=(2, 130, 131)).astype(np.float32)
     for kernel, device in [(triton_kernel, "cuda"), (CompiledKernel(), "cpu")]:
         weight = torch.from_numpy(start.copy()).to(device)
-        state = new_state(rule, weight)
+        parameter = Parameter.new(rule, weight)
         for step in (1, 2, 3):
             there = torch.from_numpy(gradient).to(device)
-            kernel.update_dense(rule, step, weight, state, there, decay=True)
-        found.append([tensor.cpu() for tensor in (weight, *state)])
+            kernel.update_dense(Update(rule, step), parameter, there)
+        found.append([tensor.cpu() for tensor in parameter.tensors()])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, **ROUNDED)
 
@@ -214,9 +214,9 @@ def test_triton_finds_rows_beyond_two_to_the_31_numbers(triton_kernel):
     weight[0], weight[-1], weight[-2] = 1.0, 2.0, 3.0
     ids = torch.tensor([vocab - 1, 0], dtype=torch.int32, device="cuda")
     offsets = torch.tensor([0, 2], device="cuda")
-    assert (triton_kernel.pool(weight, ids, offsets) == 1.5).all()
+    assert (triton_kernel.pool(weight, Lookup(ids, offsets)) == 1.5).all()
     tape = [Lookup(ids, offsets, torch.ones(1, width, device="cuda"))]
-    triton_kernel.update_rows(RULES["sgd"](1.0), 1, weight, (), tape)
+    triton_kernel.update_rows(Update(RULES["sgd"](1.0), 1), Parameter(weight, ()), tape)
     assert (weight[-1] == 1.5).all()
     assert (weight[-2] == 3.0).all()
     assert (weight[0] == 0.5).all()

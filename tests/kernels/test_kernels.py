@@ -28,7 +28,7 @@ from object2vec.kernels import kernel_for
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
-from object2vec.kernels.rules import RULES, Rule, new_state
+from object2vec.kernels.rules import RULES, Parameter, Rule, Update
 from object2vec.network.network import Network
 from object2vec.network.tokens import TokenTable
 from object2vec.objects.ragged import Ragged
@@ -89,11 +89,11 @@ def run(kernel, update: str, rule: Rule, steps=STEPS, vocab=VOCAB, width=WIDTH) 
     """Weight and state after every step."""
     generator = np.random.default_rng(4)
     weight = torch.from_numpy(generator.normal(size=(vocab, width)).astype(np.float32))
-    state, seen = new_state(rule, weight), []
+    parameter, seen = Parameter.new(rule, weight), []
     for step, lookups in enumerate(steps, 1):
         tape = tape_of(lookups, generator, width)
-        getattr(kernel, update)(rule, step, weight, state, tape)
-        seen.append([weight.clone(), *(s.clone() for s in state)])
+        getattr(kernel, update)(Update(rule, step), parameter, tape)
+        seen.append([tensor.clone() for tensor in parameter.tensors()])
     return seen
 
 
@@ -164,10 +164,10 @@ def test_dense_updates_are_the_formulas_and_the_reference(
     results, fast = [], kernel()
     for made in (fast, ReferenceKernel()):
         weight = torch.from_numpy(start.copy())
-        state = new_state(rule, weight)
+        parameter = Parameter.new(rule, weight, decay)
         for step, gradient in enumerate(gradients, 1):
-            made.update_dense(rule, step, weight, state, torch.from_numpy(gradient), decay)
-        results.append([weight, *state])
+            made.update_dense(Update(rule, step), parameter, torch.from_numpy(gradient))
+        results.append(parameter.tensors())
     for ours, theirs in zip(*results, strict=True):
         assert agree(fast, ours, theirs)
     expected = start.astype(np.float64)
@@ -195,7 +195,7 @@ def test_a_first_gradient_of_a_token_in_two_lookups_is_summed_before_the_rule(
         [Lookup(ids, offsets, 2 * gradient)],
     ):
         weight = torch.ones(VOCAB, WIDTH)
-        getattr(kernel(), update)(rule, 1, weight, new_state(rule, weight), tape)
+        getattr(kernel(), update)(Update(rule, 1), Parameter.new(rule, weight), tape)
         weights.append(weight)
     assert torch.equal(*weights)
     assert (weights[0][2] != 1).all()
@@ -212,8 +212,8 @@ def test_pooling_is_the_mean(kernel, rows):
     column = Ragged.build(rows)
     ids, offsets = torch.from_numpy(column.values), torch.from_numpy(column.offsets)
     made = kernel()
-    compiled = made.pool(weight, ids, offsets)
-    assert agree(made, compiled, ReferenceKernel().pool(weight, ids, offsets))
+    compiled = made.pool(weight, Lookup(ids, offsets))
+    assert agree(made, compiled, ReferenceKernel().pool(weight, Lookup(ids, offsets)))
     for found, row in zip(compiled.double(), rows, strict=True):
         mean = weight[row].double().mean(0) if row else torch.zeros(WIDTH).double()
         torch.testing.assert_close(found, mean, rtol=20 * EPS, atol=20 * EPS)
@@ -309,14 +309,14 @@ def test_a_step_without_any_token_moves_a_dense_table_and_no_row_of_a_sparse_one
     for storage in ("dense", "row_sparse"):
         table = TokenTable(VOCAB, WIDTH, kernel(), storage, False)
         table.weight.copy_(torch.randn(VOCAB, WIDTH, generator=torch.Generator().manual_seed(1)))
-        state = new_state(rule, table.weight)
+        parameter = Parameter.new(rule, table.weight)
         table.pool(torch.tensor([1, 2], dtype=torch.int32), torch.tensor([0, 2])).sum().backward()
-        table.update(rule, 1, state)
-        expected, moments = table.weight.clone(), [tensor.clone() for tensor in state]
+        table.update(Update(rule, 1), parameter)
+        expected = parameter.rows(torch.arange(VOCAB))  # a copy
         if storage == "dense":
-            rule.update(expected, torch.zeros_like(expected), moments, 2)
-        table.update(rule, 2, state)
-        for ours, theirs in zip((table.weight, *state), (expected, *moments), strict=True):
+            Update(rule, 2).apply(expected, torch.zeros_like(expected.weight))
+        table.update(Update(rule, 2), parameter)
+        for ours, theirs in zip(parameter.tensors(), expected.tensors(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=20 * EPS, atol=20 * EPS)
 
 
@@ -335,7 +335,7 @@ def test_any_tapes_give_the_bytes_of_the_reference(kernel, steps, optimizer, upd
 
 
 def test_one_kernel_serves_tables_of_one_and_of_other_sizes():
-    """The scratch places of a vocabulary size are shared: every update must leave them clean."""
+    """The scratch array of a vocabulary size are shared: every update must leave them clean."""
     kernel, rule = CompiledKernel(), RULES["adam"](0.1)
     for vocab in (VOCAB, 2 * VOCAB, VOCAB):
         ours = run(kernel, "update_rows", rule, vocab=vocab)
@@ -367,12 +367,11 @@ def test_threads_change_no_byte_of_a_dense_update_or_a_lookup(optimizer, threads
     for count in (1, 2):
         threads(count)
         weight = torch.from_numpy(start.copy())
-        state = new_state(rule, weight)
-        CompiledKernel().update_dense(rule, 1, weight, state, gradient, True)
-        pooled = CompiledKernel().pool(
-            weight, torch.from_numpy(column.values), torch.from_numpy(column.offsets)
-        )
-        found.append([weight, pooled, *state])
+        parameter = Parameter.new(rule, weight)
+        CompiledKernel().update_dense(Update(rule, 1), parameter, gradient)
+        lookup = Lookup(torch.from_numpy(column.values), torch.from_numpy(column.offsets))
+        pooled = CompiledKernel().pool(weight, lookup)
+        found.append([pooled, *parameter.tensors()])
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
 
 
@@ -381,13 +380,13 @@ def test_threads_change_no_byte_of_a_dense_update_or_a_lookup(optimizer, threads
 def test_moments_end_as_zero_and_not_as_subnormal_numbers(kernel, optimizer):
     rule, made = RULES[optimizer](0.1), kernel()
     weight = torch.ones(4)
-    state = new_state(rule, weight)
-    made.update_dense(rule, 1, weight, state, torch.full((4,), 1e-14), True)
-    moment = state[-1].clone()
+    parameter = Parameter.new(rule, weight)
+    made.update_dense(Update(rule, 1), parameter, torch.full((4,), 1e-14))
+    moment = parameter.state[-1].clone()
     assert ((moment == 0) | (moment >= 1e-30)).all()
     for step in range(2, 900):
-        made.update_dense(rule, step, weight, state, torch.zeros(4), True)
-    assert (state[0] == 0).all()
+        made.update_dense(Update(rule, step), parameter, torch.zeros(4))
+    assert (parameter.state[0] == 0).all()
     assert torch.isfinite(weight).all()
 
 
@@ -395,6 +394,11 @@ def table(storage="row_sparse", is_frozen=False, kernel=None) -> TokenTable:
     made = TokenTable(VOCAB, WIDTH, kernel or CompiledKernel(), storage, is_frozen)
     made.weight.copy_(torch.arange(VOCAB * WIDTH).reshape(VOCAB, WIDTH) / 10)
     return made
+
+
+def plain(made: TokenTable) -> tuple[Update, Parameter]:
+    """A step of size one."""
+    return Update(RULES["sgd"](1.0), 1), Parameter(made.weight, ())
 
 
 IDS = torch.tensor([1, 2, 2, 5], dtype=torch.int32)
@@ -407,7 +411,7 @@ def test_a_frozen_table_records_nothing_and_never_changes():
     pooled = frozen.pool(IDS, OFFSETS)
     assert not pooled.requires_grad
     assert frozen._tape == []
-    frozen.update(RULES["sgd"](1.0), 1, ())
+    frozen.update(*plain(frozen))
     assert torch.equal(frozen.weight, before)
     assert torch.equal(pooled, table().pool(IDS, OFFSETS))
 
@@ -419,7 +423,7 @@ def test_a_lookup_without_gradient_is_not_recorded_or_not_applied():
         made.pool(IDS, OFFSETS)
     assert made._tape == []
     made.pool(IDS, OFFSETS)  # recorded, but its output is not used by any loss
-    made.update(RULES["sgd"](1.0), 1, ())
+    made.update(*plain(made))
     assert made._tape == []
     assert torch.equal(made.weight, before)
 
@@ -430,10 +434,10 @@ def test_the_gradient_of_a_pooled_row_goes_to_its_tokens_in_equal_shares(kernel,
     made = table(storage, kernel=kernel())
     before = made.weight.clone()
     (made.pool(IDS, OFFSETS) * torch.tensor([[3.0], [100.0], [5.0]])).sum().backward()
-    made.update(RULES["sgd"](1.0), 1, ())
+    made.update(*plain(made))
     change = (before - made.weight)[:, 0]
     torch.testing.assert_close(change, torch.tensor([0, 1.0, 2.0, 0, 0, 5.0, 0, 0, 0]))
-    made.update(RULES["sgd"](1.0), 2, ())  # the tape was cleared
+    made.update(*plain(made))  # the tape was cleared
     torch.testing.assert_close((before - made.weight)[:, 0], change)
 
 
@@ -534,7 +538,7 @@ def test_biases_do_not_decay_and_weights_do():
         assert decayed if "weight" in name else (parameter == 1).all(), name
         kinds.add("weight" in name)
     assert kinds == {True, False}
-    assert before.keys() == optimizer.parameters.keys()
+    assert optimizer.parameters.keys() - before.keys() == {"tokens.0.weight", "tokens.1.weight"}
 
 
 def test_the_reference_stands_in_where_what_a_kernel_needs_is_missing(monkeypatch, caplog):
@@ -560,10 +564,11 @@ def test_the_reference_stands_in_where_what_a_kernel_needs_is_missing(monkeypatc
 PROGRAM = """
 import threading
 import torch
+from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 
 weight, offsets = torch.ones(50, 8), torch.arange(1001)
-ids = torch.arange(1000, dtype=torch.int32) % 50
+lookup = Lookup(torch.arange(1000, dtype=torch.int32) % 50, offsets)
 products, mask = torch.ones(1000, 3, 8), torch.ones(1000, 1)
 mask[[0, -1]] = 0
 
@@ -571,7 +576,7 @@ mask[[0, -1]] = 0
 def work():
     kernel = CompiledKernel()  # each model has its own
     for _ in range(300):
-        assert (kernel.pool(weight, ids, offsets) == 1).all()
+        assert (kernel.pool(weight, lookup) == 1).all()
         assert (kernel.segment_max(products[:, 0], offsets) == 1).all()
         assert kernel.sum_taps(products, torch.zeros(8), mask).sum() == 998 * 3 * 8
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from object2vec.kernels import kernel_for
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
-from object2vec.kernels.rules import RULES, new_state
+from object2vec.kernels.rules import RULES, Parameter, Update
 from object2vec.objects.ragged import Ragged
 from support.kernels import (
     EPS,
@@ -46,10 +46,10 @@ def changed(kernel, update, rule, tape, vocab, width, steps=1) -> list:
     """Weight and state after some steps with one tape."""
     generator = np.random.default_rng(1)
     weight = torch.from_numpy(generator.normal(size=(vocab, width)).astype(np.float32))
-    state = new_state(rule, weight)
+    parameter = Parameter.new(rule, weight)
     for step in range(1, steps + 1):
-        getattr(kernel, update)(rule, step, weight, state, tape)
-    return [weight, *state]
+        getattr(kernel, update)(Update(rule, step), parameter, tape)
+    return list(parameter.tensors())
 
 
 def summed(tape: list, vocab: int, width: int, chunk: int) -> np.ndarray:
@@ -132,8 +132,9 @@ def test_any_width_is_covered_and_nothing_beside_it(width, optimizer, update):
     assert same(kernel, ours, changed(CompiledKernel(), update, rule, tape, 9, width, steps=2))
     x = tape[1].gradient  # (2, E)
     weight, ids, offsets = ours[0], tape[0].ids, tape[0].offsets
-    pooled = CompiledKernel().pool(weight, ids, offsets)
-    assert agree(kernel, kernel.pool(weight, ids, offsets), pooled)
+    for coefficients in (None, torch.linspace(-1, 2, len(ids))):
+        lookup = Lookup(ids, offsets, coefficients=coefficients)
+        assert agree(kernel, kernel.pool(weight, lookup), CompiledKernel().pool(weight, lookup))
     assert torch.equal(kernel.segment_max(x, torch.tensor([0, 2])), x.amax(0, keepdim=True))
 
 
@@ -145,9 +146,9 @@ def test_any_size_of_a_parameter_is_covered(size, optimizer):
     gradient = torch.from_numpy(np.random.default_rng(0).normal(size=size).astype(np.float32))
     for made in (kernel, CompiledKernel()):
         weight = torch.ones(size + 1)[:size]  # in a larger memory, whose end must not change
-        state = new_state(rule, weight)
-        made.update_dense(rule, 1, weight, state, gradient, True)
-        found.append([weight, *state])
+        parameter = Parameter.new(rule, weight)
+        made.update_dense(Update(rule, 1), parameter, gradient)
+        found.append(parameter.tensors())
         assert weight.untyped_storage().nbytes() == 4 * (size + 1)
         assert weight.as_strided((1,), (1,), size).item() == 1
     assert same(kernel, *found)
@@ -160,16 +161,17 @@ def test_lookups_of_nothing_change_what_the_rule_changes(optimizer):
     rule, kernel = RULES[optimizer](0.1, 0.02), triton_kernel()
     empty, some = tape_of([[[], []], [[]]], 3), tape_of([[[1, 1]]], 3)
     weight = torch.ones(9, 3)
-    state = new_state(rule, weight)
-    kernel.update_table(rule, 1, weight, state, some)
-    before = [weight.clone(), *(s.clone() for s in state)]
-    kernel.update_rows(rule, 2, weight, state, empty)
-    assert all(torch.equal(a, b) for a, b in zip(before, [weight, *state], strict=True))
-    kernel.update_table(rule, 2, weight, state, empty)
-    CompiledKernel().update_table(rule, 2, before[0], before[1:], empty)
-    assert same(kernel, [weight, *state], before)
+    parameter = Parameter.new(rule, weight)
+    kernel.update_table(Update(rule, 1), parameter, some)
+    before = parameter.rows(torch.arange(9))  # a copy
+    kernel.update_rows(Update(rule, 2), parameter, empty)
+    tensors = zip(before.tensors(), parameter.tensors(), strict=True)
+    assert all(torch.equal(a, b) for a, b in tensors)
+    kernel.update_table(Update(rule, 2), parameter, empty)
+    CompiledKernel().update_table(Update(rule, 2), before, empty)
+    assert same(kernel, parameter.tensors(), before.tensors())
     assert (weight[2:] < 1).all()  # the decay alone
-    assert kernel.pool(weight, empty[1].ids, torch.tensor([0])).shape == (0, 3)
+    assert kernel.pool(weight, Lookup(empty[1].ids, torch.tensor([0]))).shape == (0, 3)
 
 
 @needs_triton
@@ -180,10 +182,11 @@ def test_a_gradient_may_lie_in_memory_as_autograd_left_it():
     ids, offsets = torch.tensor([1, 2], dtype=torch.int32), torch.arange(3)
     for gradient in (one, many):
         weight = torch.zeros(4, 3)
-        kernel.update_rows(rule, 1, weight, (), [Lookup(ids, offsets, gradient)])
+        lookup = Lookup(ids, offsets, gradient)
+        kernel.update_rows(Update(rule, 1), Parameter(weight, ()), [lookup])
         assert torch.equal(weight[1:3], -gradient)
         flat = torch.zeros(2, 3)
-        kernel.update_dense(rule, 1, flat, (), gradient, True)
+        kernel.update_dense(Update(rule, 1), Parameter(flat, ()), gradient)
         assert torch.equal(flat, -gradient)
 
 
@@ -198,9 +201,9 @@ def test_rows_beyond_two_to_the_31_numbers_are_found():
     assert weight.numel() > 2**31
     weight[0], weight[-1], weight[-2] = 1.0, 2.0, 3.0
     ids, offsets = torch.tensor([vocab - 1, 0], dtype=torch.int32), torch.tensor([0, 2])
-    assert (kernel.pool(weight, ids, offsets) == 1.5).all()
+    assert (kernel.pool(weight, Lookup(ids, offsets)) == 1.5).all()
     tape = [Lookup(ids, offsets, torch.ones(1, width))]
-    kernel.update_rows(RULES["sgd"](1.0), 1, weight, (), tape)
+    kernel.update_rows(Update(RULES["sgd"](1.0), 1), Parameter(weight, ()), tape)
     assert (weight[-1] == 1.5).all()
     assert (weight[-2] == 3.0).all()
     assert (weight[0] == 0.5).all()
@@ -237,12 +240,15 @@ def test_a_gpu_gets_tritons_kernel_if_it_runs_there(monkeypatch, caplog):
 
 FLOATS, INTS, LONGS = "*fp32", "*i32", "*i64"
 ARRAYS = {"weights": FLOATS, "firsts": FLOATS, "seconds": FLOATS}
-SHARES = {"owners": LONGS, "gradient": FLOATS, "scales": FLOATS}
+SHARES = {"owners": LONGS, "coefficients": FLOATS, "gradient": FLOATS}
 CONSTANTS = ("fp32",) * 7
 ROW = {"width": "i32", "BLOCK": 128}
 PROGRAMS = {
-    "pool": {"weight": FLOATS, "ids": INTS, "offsets": LONGS, "pooled": FLOATS, **ROW},
-    "segment_max": {"x": FLOATS, "offsets": LONGS, "maxima": FLOATS, "places": LONGS, **ROW},
+    "pool": {
+        "weight": FLOATS, "ids": INTS, "coefficients": FLOATS, "offsets": LONGS, "pooled": FLOATS,
+        "IS_WEIGHTED": False, **ROW,
+    },
+    "segment_max": {"x": FLOATS, "offsets": LONGS, "maxima": FLOATS, "rows": LONGS, **ROW},
     "sum_chunks": {"partials": FLOATS, "ids": INTS, **SHARES, "CHUNK": 128, **ROW},
     "update_rows": {
         **ARRAYS, "tokens": INTS, "starts": LONGS, **SHARES, "partials": FLOATS, "c": CONSTANTS,
@@ -265,7 +271,8 @@ def test_every_program_compiles_for_gpus_and_rounds_as_it_should(name, rule, cap
     from object2vec.kernels.cuda import programs
 
     program = getattr(programs, name)
-    given = {"RULE": rule, **PROGRAMS[name]}
+    states = len(RULES[rule].state_names) if rule else 0
+    given = {"RULE": rule, "STATES": states, **PROGRAMS[name]}
     signature = {n: given[n] if n != "RULE" and not isinstance(given[n], int) else "constexpr"
                  for n in program.arg_names}  # fmt: skip
     fixed = {n: given[n] for n, kind in signature.items() if kind == "constexpr"}

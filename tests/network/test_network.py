@@ -12,7 +12,7 @@ import torch
 from object2vec import Config
 from object2vec.kernels import kernel_for
 from object2vec.kernels.comparator import compare
-from object2vec.kernels.rules import SGD, new_state
+from object2vec.kernels.rules import SGD, Parameter, Update
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import _grouped_states, _packed_states
 from object2vec.network.network import Network, parameter_count
@@ -131,7 +131,7 @@ def gradients(network: Network, label: np.ndarray) -> dict[str, torch.Tensor]:
     found = {name: p.grad for name, p in network.named_parameters()}
     for i, table in enumerate(network.tables()):
         before = table.weight.clone()
-        table.update(SGD(1.0), 1, new_state(SGD(1.0), table.weight))
+        table.update(Update(SGD(1.0), 1), Parameter.new(SGD(1.0), table.weight))
         found[f"tokens.{i}.weight"] = before - table.weight
     return found | {"loss": value.detach()}
 

@@ -17,6 +17,7 @@ LAYERS = (
     ("errors", "version"),
     ("config",),
     ("objectives",),
+    ("compiled",),
     ("files",),
     ("objects",),
     ("reading",),

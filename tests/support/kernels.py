@@ -16,6 +16,7 @@ import torch
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
+from object2vec.kernels.rules import Parameter
 
 EPS = float(np.finfo(np.float32).eps)
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -34,8 +35,8 @@ class OnGPU:
         self.kernel = kernel
         self.name = kernel.name
 
-    def pool(self, weight, ids, offsets):
-        return self.kernel.pool(weight.cuda(), ids.cuda(), offsets.cuda()).cpu()
+    def pool(self, weight, lookup):
+        return self.kernel.pool(weight.cuda(), on_gpu(lookup)).cpu()
 
     def segment_max(self, x, offsets):
         return self.kernel.segment_max(x.cuda(), offsets.cuda()).cpu()
@@ -51,24 +52,26 @@ class OnGPU:
     def sum_taps(self, products, bias, mask):
         return self.kernel.sum_taps(products.cuda(), bias.cuda(), mask.cuda()).cpu()
 
-    def update_rows(self, rule, step, weight, state, tape):
-        self._update(self.kernel.update_rows, rule, step, weight, state, tape)
+    def update_rows(self, update, table, tape):
+        self._update(self.kernel.update_rows, update, table, [on_gpu(lookup) for lookup in tape])
 
-    def update_table(self, rule, step, weight, state, tape):
-        self._update(self.kernel.update_table, rule, step, weight, state, tape)
+    def update_table(self, update, table, tape):
+        self._update(self.kernel.update_table, update, table, [on_gpu(lookup) for lookup in tape])
 
-    def _update(self, update, rule, step, weight, state, tape):
-        there = [tensor.cuda() for tensor in (weight, *state)]
-        tape = [Lookup(t.ids.cuda(), t.offsets.cuda(), t.gradient.cuda()) for t in tape]
-        update(rule, step, there[0], there[1:], tape)
-        for here, changed in zip((weight, *state), there, strict=True):
+    def update_dense(self, update, parameter, gradient):
+        self._update(self.kernel.update_dense, update, parameter, gradient.cuda())
+
+    def _update(self, change, update, parameter, gradients):
+        weight, *state = (tensor.cuda() for tensor in parameter.tensors())
+        there = Parameter(weight, tuple(state), parameter.decays)
+        change(update, there, gradients)
+        for here, changed in zip(parameter.tensors(), there.tensors(), strict=True):
             here.copy_(changed)
 
-    def update_dense(self, rule, step, weight, state, gradient, decay):
-        there = [tensor.cuda() for tensor in (weight, *state)]
-        self.kernel.update_dense(rule, step, there[0], there[1:], gradient.cuda(), decay)
-        for here, changed in zip((weight, *state), there, strict=True):
-            here.copy_(changed)
+
+def on_gpu(lookup: Lookup) -> Lookup:
+    given = (lookup.ids, lookup.offsets, lookup.gradient, lookup.coefficients)
+    return Lookup(*(tensor if tensor is None else tensor.cuda() for tensor in given))
 
 
 def triton_kernel():

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.artifact import WEIGHTS, read_config
+from object2vec.compiled import missing
 from object2vec.config import Config
 from object2vec.files.tensors import read_array
 from object2vec.inference.inputs import diverged
@@ -37,13 +38,13 @@ class PooledReader:
 
     def encode(self, side: int, sequences: Ragged) -> NDArray[np.float32]:
         """Return embeddings as `object2vec.inference.encoder.Encoder` says."""
-        from object2vec.kernels.cpu.lookup import mean_rows
+        from object2vec.kernels.cpu.loops.lookup import mean_rows
 
         if self.config.mask_padding:
             sequences = sequences.without(PADDING)
         table = self.tables[side]  # (V, D)
         embeddings = np.empty((len(sequences), table.shape[1]), np.float32)  # (n, D)
-        mean_rows(table, sequences.values, sequences.offsets, embeddings)
+        mean_rows(len(sequences), table, sequences.values, sequences.offsets, embeddings)
         if not np.isfinite(embeddings).all():
             raise diverged("embeddings")
         return embeddings
@@ -73,17 +74,8 @@ def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledRea
     encoder = config.encoders[side]
     is_elsewhere = (device or config.device) not in ("auto", "cpu")
     is_pooled = encoder.network == "pooled_embedding"
-    if not is_pooled or is_elsewhere or config.kernel == "reference" or not _is_compiled():
+    if not is_pooled or is_elsewhere or config.kernel == "reference" or missing():
         return None
     name = f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"
     shape = (encoder.vocab_size, config.enc_dim)
     return PooledReader(config, {side: read_array(folder / WEIGHTS, name, shape)})
-
-
-def _is_compiled() -> bool:
-    """Return whether the compiled lookup is there."""
-    try:
-        import object2vec.kernels.cpu.lookup  # noqa: F401
-    except ImportError:
-        return False
-    return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from object2vec.compiled import first_line, missing
+
 if TYPE_CHECKING:
     from object2vec.kernels.base import Kernel
 
@@ -30,13 +32,19 @@ def kernel_for(name: str, device: str) -> Kernel:
 
 
 def _cpu_kernel() -> Kernel | None:
-    """Return Numba's kernel, or None if it is not installed."""
-    try:
-        from object2vec.kernels.cpu.kernel import CompiledKernel
-    except ImportError as err:
-        _logger.warning("The compiled kernels need numba (%s); using plain PyTorch, slower.", err)
-        return None
-    return CompiledKernel()
+    """Return Numba's kernel, or None if it is not installed or does not run."""
+    why = missing()
+    if why is None:
+        try:
+            from object2vec.kernels.cpu.kernel import CompiledKernel, probe
+
+            probe()
+        except Exception as err:  # a compiler may fail in many ways, and none must end a run
+            why = first_line(err)
+        else:
+            return CompiledKernel()
+    _logger.warning("The compiled kernels need numba (%s); using plain PyTorch, slower.", why)
+    return None
 
 
 def _gpu_kernel(device: str) -> Kernel | None:
@@ -48,7 +56,7 @@ def _gpu_kernel(device: str) -> Kernel | None:
     # Triton compiles when it first runs. Then it may miss a C compiler, as small images do, find
     # the GPU too old or its cache read-only: each raises another type, and none must end a run.
     except Exception as err:
-        why = f"{type(err).__name__}: {err}".splitlines()[0]
-        _logger.warning("The GPU's kernels need triton (%s); using plain PyTorch, slower.", why)
+        message = "The GPU's kernels need triton (%s); using plain PyTorch, slower."
+        _logger.warning(message, first_line(err))
         return None
     return TritonKernel()

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from object2vec.kernels.rules import Rule
+from object2vec.kernels.rules import Parameter, Update
 
 
 @dataclass
@@ -30,11 +31,22 @@ class Lookup:
         Sequence i is ``ids[offsets[i]:offsets[i + 1]]``.
     gradient : Tensor of shape (B, E), float32, or None
         Gradient of the loss with respect to the lookup's output; None before the backward pass.
+    coefficients : Tensor of shape (n,), float32, or None
+        What each token counts in the sum of its sequence; one over the length if None: a mean.
     """
 
     ids: Tensor
     offsets: Tensor
     gradient: Tensor | None = None
+    coefficients: Tensor | None = None
+
+    def shares(self) -> Tensor:
+        """Return the coefficient of each token, (n,) float32."""
+        if self.coefficients is not None:
+            return self.coefficients
+        lengths = self.offsets.diff()  # (B,)
+        scales = 1.0 / lengths.clamp(min=1).to(torch.float32)  # (B,)
+        return torch.repeat_interleave(scales, lengths, output_size=len(self.ids))
 
 
 class Kernel(Protocol):
@@ -42,8 +54,11 @@ class Kernel(Protocol):
 
     name: str
 
-    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
-        """Return the mean row of each sequence, (B, E) float32; zeros for an empty one."""
+    def pool(self, weight: Tensor, lookup: Lookup) -> Tensor:
+        """Return the sum of each sequence's rows times their coefficients, (B, E) float32.
+
+        Without coefficients that is the mean row. An empty sequence gets zeros.
+        """
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the maximum over the rows of each segment, (B, F), differentiable in `x`.
@@ -75,12 +90,12 @@ class Kernel(Protocol):
     def compare(
         self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
     ) -> Tensor:
-        """Return what the comparator makes of pairs of encodings, differentiable in both, (B, C).
+        """Return what the comparator makes of pairs of embeddings, differentiable in both, (B, C).
 
         Parameters
         ----------
         a, b : Tensor of shape (P, D), float32
-            Encodings of in0 and in1.
+            Embeddings of in0 and in1.
         rows0, rows1 : Tensor of shape (B,), int64
             Record i compares ``a[rows0[i]]`` with ``b[rows1[i]]``.
         comparator_list : sequence of {"hadamard", "concat", "abs_diff"}
@@ -96,29 +111,17 @@ class Kernel(Protocol):
         Parameters
         ----------
         products : Tensor of shape (N, w, F), float32
-            What each of the filters' w places says of each row; rows beyond both ends count 0.
+            What each of the filters' w taps says of each row; rows beyond both ends count 0.
         bias : Tensor of shape (F,)
         mask : Tensor of shape (N, 1), float32
             1 or 0; 0 in the first and the last ``w // 2`` rows.
         """
 
-    def update_rows(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
-    ) -> None:
-        """Update, in place, the rows of `weight` and `state` that the lookups of `tape` read."""
+    def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
+        """Update, in place, the rows of a table that the lookups of `tape` read."""
 
-    def update_table(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
-    ) -> None:
-        """Update every row of `weight` and its `state`, in place; rows not read have gradient 0."""
+    def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
+        """Update every row of a table, in place; rows not read have gradient 0."""
 
-    def update_dense(
-        self,
-        rule: Rule,
-        step: int,
-        weight: Tensor,
-        state: Sequence[Tensor],
-        gradient: Tensor,
-        decay: bool,
-    ) -> None:
+    def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter of any shape from its whole gradient, in place."""

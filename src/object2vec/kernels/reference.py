@@ -9,7 +9,7 @@ from torch import Tensor
 
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.comparator import compare
-from object2vec.kernels.rules import Rule
+from object2vec.kernels.rules import Parameter, Update
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -28,7 +28,7 @@ class PlainLayers:
     def compare(
         self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
     ) -> Tensor:
-        """Return what the comparator makes of pairs of encodings, (B, C)."""
+        """Return what the comparator makes of pairs of embeddings, (B, C)."""
         return compare(a.index_select(0, rows0), b.index_select(0, rows1), comparator_list)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
@@ -41,10 +41,14 @@ class ReferenceKernel(PlainLayers):
 
     name = "reference"
 
-    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
-        """Return the mean row of each sequence, (B, E); zeros for an empty one."""
-        rows = weight.new_zeros(len(offsets) - 1, weight.shape[1])  # (B, E)
-        return rows.index_add_(0, _owners(offsets), weight[ids.long()]) * _scales(offsets)
+    def pool(self, weight: Tensor, lookup: Lookup) -> Tensor:
+        """Return the mean, or the weighted sum, of each sequence's rows, (B, E)."""
+        rows, offsets = weight[lookup.ids.long()], lookup.offsets  # (n, E)
+        pooled = weight.new_zeros(len(offsets) - 1, weight.shape[1])  # (B, E)
+        if lookup.coefficients is not None:
+            return pooled.index_add_(0, _owners(offsets), rows * lookup.coefficients[:, None])
+        scales = 1.0 / offsets.diff().clamp(min=1).to(torch.float32)[:, None]  # (B, 1)
+        return pooled.index_add_(0, _owners(offsets), rows) * scales
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the maximum over the rows of each segment, (B, F).
@@ -58,42 +62,28 @@ class ReferenceKernel(PlainLayers):
             used = x[: len(owners)]  # (n, F), without rows after the last segment
             rows = torch.arange(len(used), device=x.device)[:, None]  # (n, 1)
             rows = torch.where((used == maxima[owners]) | used.isnan(), rows, len(x))  # (n, F)
-            places = rows.new_full(maxima.shape, len(x))  # (B, F)
-            places.scatter_reduce_(0, owners[:, None].expand_as(rows), rows, "amin")
-        return x.gather(0, places)
+            first = rows.new_full(maxima.shape, len(x))  # (B, F)
+            first.scatter_reduce_(0, owners[:, None].expand_as(rows), rows, "amin")
+        return x.gather(0, first)
 
-    def update_rows(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
-    ) -> None:
+    def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the rows that were read: gather them, apply the rule, put them back."""
         ids, gradients = _occurrences(tape)  # (n,), (n, E)
-        tokens, places = torch.unique(ids, return_inverse=True)  # (U,), (n,)
-        gradient = torch.zeros(len(tokens), weight.shape[1], device=weight.device)  # (U, E)
-        gradient.index_add_(0, places, gradients)
-        rows, row_state = weight[tokens], [tensor[tokens] for tensor in state]
-        rule.update(rows, gradient, row_state, step)
-        for whole, part in zip((weight, *state), (rows, *row_state), strict=True):
+        tokens, ranks = torch.unique(ids, return_inverse=True)  # (U,), (n,)
+        rows = table.rows(tokens)
+        gradient = torch.zeros_like(rows.weight).index_add_(0, ranks, gradients)  # (U, E)
+        update.apply(rows, gradient)
+        for whole, part in zip(table.tensors(), rows.tensors(), strict=True):
             whole[tokens] = part
 
-    def update_table(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
-    ) -> None:
+    def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the whole table from its dense gradient."""
         ids, gradients = _occurrences(tape)  # (n,), (n, E)
-        gradient = torch.zeros_like(weight).index_add_(0, ids, gradients)  # (V, E)
-        rule.update(weight, gradient, state, step)
+        update.apply(table, torch.zeros_like(table.weight).index_add_(0, ids, gradients))
 
-    def update_dense(
-        self,
-        rule: Rule,
-        step: int,
-        weight: Tensor,
-        state: Sequence[Tensor],
-        gradient: Tensor,
-        decay: bool,
-    ) -> None:
+    def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Apply the rule to the whole parameter."""
-        rule.update(weight, gradient, state, step, decay)
+        update.apply(parameter, gradient)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
@@ -119,16 +109,11 @@ def _owners(offsets: Tensor) -> Tensor:
     )
 
 
-def _scales(offsets: Tensor) -> Tensor:
-    """Return one over each sequence's length, (B, 1); 1 for an empty one."""
-    return 1.0 / offsets.diff().clamp(min=1).to(torch.float32)[:, None]
-
-
 def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor]:
     """Return each occurrence of a token, (n,), and its share of the gradient, (n, E)."""
     ids = torch.cat([lookup.ids for lookup in tape]).long()
     shares = []
     for lookup in tape:
         assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
-        shares.append((lookup.gradient * _scales(lookup.offsets))[_owners(lookup.offsets)])
+        shares.append(lookup.gradient[_owners(lookup.offsets)] * lookup.shares()[:, None])
     return ids, torch.cat(shares)

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from object2vec.devices import large_zeros
@@ -27,7 +26,7 @@ TINY = 1e-30
 
 
 def _decay(moment: Tensor, keep: float, addend: Tensor) -> None:
-    """Turn `moment` into keep * moment + (1 - keep) * addend, without subnormal numbers."""
+    """Make `moment` keep * moment + (1 - keep) * addend, without subnormal numbers."""
     moment.mul_(keep).add_((1 - keep) * addend)
     moment.masked_fill_(moment.abs() < TINY, 0.0)
 
@@ -49,37 +48,16 @@ class Rule(ABC):
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]] = ()
+    keep: ClassVar[tuple[float, float]] = (0.0, 0.0)  # how much of each moment an update keeps
+    epsilon: ClassVar[float] = 0.0
 
     def rate(self, step: int) -> float:
         """Return the step size of update number `step`, which counts from 1."""
         return self.learning_rate
 
-    def update(
-        self,
-        weight: Tensor,
-        gradient: Tensor,
-        state: Sequence[Tensor],
-        step: int,
-        decay: bool = True,
-    ) -> None:
-        """Update `weight` and `state` in place from `gradient`, all of one shape.
-
-        Parameters
-        ----------
-        weight, gradient : Tensor, float32
-            The parameter, or rows of it, and the gradient of the loss.
-        state : sequence of Tensor
-            One tensor per entry of `state_names`.
-        step : int
-            Number of this update, from 1.
-        decay : bool, default True
-            Whether weight decay applies; it does not to biases.
-        """
-        self._apply(weight, gradient, state, step, self.weight_decay if decay else 0.0)
-
     @abstractmethod
-    def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
-        """Do the arithmetic of one update."""
+    def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+        """Change a weight and its state, in place, by a gradient of its shape."""
 
 
 class SGD(Rule):
@@ -87,7 +65,8 @@ class SGD(Rule):
 
     name = "sgd"
 
-    def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+    def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+        """Do the arithmetic of the formula above."""
         w -= self.rate(step) * (g + wd * w)
 
 
@@ -100,18 +79,20 @@ class Adam(Rule):
 
     name = "adam"
     state_names = ("mean", "variance")
-    beta1, beta2, epsilon = 0.9, 0.999, 1e-8
+    keep, epsilon = (0.9, 0.999), 1e-8
 
     def rate(self, step: int) -> float:
         """Return the learning rate with both bias corrections."""
-        correction = math.sqrt(1.0 - self.beta2**step) / (1.0 - self.beta1**step)
+        beta1, beta2 = self.keep
+        correction = math.sqrt(1.0 - beta2**step) / (1.0 - beta1**step)
         return self.learning_rate * correction
 
-    def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+    def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+        """Do the arithmetic of the formula above."""
         mean, variance = state
         g = g + wd * w
-        _decay(mean, self.beta1, g)
-        _decay(variance, self.beta2, g * g)
+        _decay(mean, self.keep[0], g)
+        _decay(variance, self.keep[1], g * g)
         w -= self.rate(step) * mean / (variance.sqrt() + self.epsilon)
 
 
@@ -122,7 +103,8 @@ class Adagrad(Rule):
     state_names = ("history",)
     epsilon = 1e-7
 
-    def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+    def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+        """Do the arithmetic of the formula above."""
         (history,) = state
         history.add_(g * g)
         w -= self.rate(step) * (g / (history + self.epsilon).sqrt() + wd * w)
@@ -136,12 +118,13 @@ class RMSProp(Rule):
 
     name = "rmsprop"
     state_names = ("variance",)
-    gamma, epsilon = 0.9, 1e-8
+    keep, epsilon = (0.9, 0.0), 1e-8
 
-    def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+    def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+        """Do the arithmetic of the formula above."""
         (variance,) = state
         g = g + wd * w
-        _decay(variance, self.gamma, g * g)
+        _decay(variance, self.keep[0], g * g)
         w -= self.rate(step) * g / (variance + self.epsilon).sqrt()
 
 
@@ -154,40 +137,79 @@ class Adadelta(Rule):
 
     name = "adadelta"
     state_names = ("gradients", "updates")
-    rho, epsilon = 0.9, 1e-5
+    keep, epsilon = (0.9, 0.9), 1e-5
 
-    def _apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+    def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
+        """Do the arithmetic of the formula above."""
         gradients, updates = state
-        _decay(gradients, self.rho, g * g)
+        _decay(gradients, self.keep[0], g * g)
         delta = (updates + self.epsilon).sqrt() / (gradients + self.epsilon).sqrt() * g
-        _decay(updates, self.rho, delta * delta)
+        _decay(updates, self.keep[1], delta * delta)
         w -= delta + wd * w
 
 
 RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (SGD, Adam, Adagrad, RMSProp, Adadelta)}
 
 
-def new_state(rule: Rule, weight: Tensor) -> tuple[Tensor, ...]:
-    """Return the initial state of a weight: zeros, which cost no memory until they are touched."""
-    if weight.device.type == "cpu":
-        return tuple(large_zeros(weight.shape) for _ in rule.state_names)
-    return tuple(torch.zeros_like(weight) for _ in rule.state_names)
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """What a rule changes.
 
-
-def settings(rule: Rule, step: int, decay: bool = True) -> tuple[float, ...]:
-    """Return what compiled code needs of a rule, in one form for all of them.
-
-    Returns
-    -------
-    tuple of float
-        Rate, weight decay, two coefficients of the moments, epsilon, and one less each coefficient;
-        0 for what a rule does not have.
+    Parameters
+    ----------
+    weight : Tensor, float32
+    state : tuple of Tensor of the shape of `weight`
+        One for each of the rule's `state_names`.
+    decays : bool
+        Whether weight decay applies; it does not to biases.
     """
-    first, second, epsilon = {
-        Adam: (Adam.beta1, Adam.beta2, Adam.epsilon),
-        Adagrad: (0.0, 0.0, Adagrad.epsilon),
-        RMSProp: (RMSProp.gamma, 0.0, RMSProp.epsilon),
-        Adadelta: (Adadelta.rho, 0.0, Adadelta.epsilon),
-    }.get(type(rule), (0.0, 0.0, 0.0))
-    wd = rule.weight_decay if decay else 0.0
-    return rule.rate(step), wd, first, second, epsilon, 1 - first, 1 - second
+
+    weight: Tensor
+    state: tuple[Tensor, ...]
+    decays: bool = True
+
+    @classmethod
+    def new(cls, rule: Rule, weight: Tensor, decays: bool = True) -> Parameter:
+        """Return a parameter with its initial state: zeros, which cost nothing until touched."""
+        zeros = large_zeros if weight.device.type == "cpu" else weight.new_zeros
+        return cls(weight, tuple(zeros(weight.shape) for _ in rule.state_names), decays)
+
+    def rows(self, index: Tensor) -> Parameter:
+        """Return a copy of some rows."""
+        return Parameter(self.weight[index], tuple(t[index] for t in self.state), self.decays)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the weight and what belongs to its state."""
+        return self.weight, *self.state
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update of all parameters.
+
+    Parameters
+    ----------
+    rule : Rule
+    step : int
+        Its number, from 1.
+    """
+
+    rule: Rule
+    step: int
+
+    def apply(self, parameter: Parameter, gradient: Tensor) -> None:
+        """Update a parameter, in place, from a gradient of its shape."""
+        wd = self.rule.weight_decay if parameter.decays else 0.0
+        self.rule.apply(parameter.weight, gradient, parameter.state, self.step, wd)
+
+    def constants(self, parameter: Parameter) -> tuple[float, ...]:
+        """Return what compiled code needs, in one form for all rules.
+
+        Returns
+        -------
+        tuple of float
+            Rate, weight decay, what is kept of each moment, epsilon, and one less what is kept.
+        """
+        rule, (first, second) = self.rule, self.rule.keep
+        wd = rule.weight_decay if parameter.decays else 0.0
+        return rule.rate(self.step), wd, first, second, rule.epsilon, 1 - first, 1 - second

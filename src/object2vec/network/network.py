@@ -133,9 +133,8 @@ class Network(nn.Module):
         2010), the training losses of AWS's published MovieLens log are met to the second digit in
         every epoch (benchmarks/results/movielens_rating.json).
         """
-        tables = [table.weight for table in self.tables()]
-        for tensor in [*tables, *self.parameters()]:
-            if tensor.dim() == 1:  # a bias
+        for tensor in [*(table.weight for table in self.tables()), *self.parameters()]:
+            if is_bias(tensor):
                 tensor.zero_()
             else:
                 fan_out, fan_in = tensor.shape[0], tensor[0].numel()
@@ -178,9 +177,14 @@ def new_network(config: Config, kernel: Kernel) -> Network:
     return network
 
 
+def is_bias(parameter: Tensor) -> bool:
+    """Return whether a parameter is a bias: numbers for the outputs, none for the inputs."""
+    return parameter.dim() == 1
+
+
 def parameter_count(network: Network) -> int:
     """Return the number of trained numbers without the token tables, as AWS's log counts them."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["Encoder", "Network", "materialize", "new_network", "parameter_count"]
+__all__ = ["Encoder", "Network", "is_bias", "materialize", "new_network", "parameter_count"]

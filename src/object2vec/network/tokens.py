@@ -8,14 +8,13 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from object2vec.kernels.base import Kernel, Lookup
-from object2vec.kernels.rules import Rule
+from object2vec.kernels.rules import Parameter, Update
 
 
 class TokenTable(nn.Module):
@@ -45,22 +44,24 @@ class TokenTable(nn.Module):
         self.is_frozen = is_frozen
         self._tape: list[Lookup] = []
 
-    def pool(self, ids: Tensor, offsets: Tensor) -> Tensor:
-        """Return the mean vector of each sequence.
+    def pool(self, ids: Tensor, offsets: Tensor, coefficients: Tensor | None = None) -> Tensor:
+        """Return the mean vector of each sequence, or the weighted sum of its vectors.
 
         Parameters
         ----------
         ids : Tensor of shape (n,), int32
         offsets : Tensor of shape (B + 1,), int64
+        coefficients : Tensor of shape (n,), float32, optional
+            What each token counts in the sum; one over the length of its sequence by default.
 
         Returns
         -------
         Tensor of shape (B, E), float32
             Zeros for an empty sequence.
         """
+        lookup = Lookup(ids, offsets, coefficients=coefficients)
         if self.is_frozen or not torch.is_grad_enabled():
-            return self.kernel.pool(self.weight, ids, offsets)
-        lookup = Lookup(ids, offsets)
+            return self.kernel.pool(self.weight, lookup)
         self._tape.append(lookup)
         # Autograd calls a backward only if an input needs a gradient; the table itself must not.
         anchor = torch.zeros((), requires_grad=True)
@@ -71,25 +72,23 @@ class TokenTable(nn.Module):
         """Return the vector of each token, (n, E): the mean over sequences of one."""
         return self.pool(ids, torch.arange(len(ids) + 1, device=ids.device))
 
-    def update(self, rule: Rule, step: int, state: Sequence[Tensor]) -> None:
-        """Apply `rule` to the lookups since the last update and clear the tape.
+    def update(self, update: Update, parameter: Parameter) -> None:
+        """Apply an update to the lookups since the last one and clear the tape.
 
         Parameters
         ----------
-        rule : Rule
-        step : int
-            Number of this update, from 1.
-        state : sequence of Tensor of shape (V, E)
-            The rule's state for this table, changed in place.
+        update : Update
+        parameter : Parameter
+            `weight` with its state, changed in place.
         """
         tape = [lookup for lookup in self._tape if lookup.gradient is not None]
         self._tape.clear()
         if self.storage == "row_sparse":
             if tape:
-                self.kernel.update_rows(rule, step, self.weight, state, tape)
+                self.kernel.update_rows(update, parameter, tape)
             return
         # Weight decay and momentum move every row of a dense table, also when no token was read.
-        self.kernel.update_table(rule, step, self.weight, state, tape or [self._empty_lookup()])
+        self.kernel.update_table(update, parameter, tape or [self._empty_lookup()])
 
     def _empty_lookup(self) -> Lookup:
         """Return a lookup of no sequence."""
@@ -107,7 +106,7 @@ class _RecordedPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchor: Tensor, table: TokenTable, lookup: Lookup) -> Tensor:
         ctx.lookup = lookup
-        return table.kernel.pool(table.weight, lookup.ids, lookup.offsets)
+        return table.kernel.pool(table.weight, lookup)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from object2vec.config import Config
 from object2vec.kernels.base import Kernel
-from object2vec.kernels.rules import RULES, new_state
-from object2vec.network.network import Network
+from object2vec.kernels.rules import RULES, Parameter, Update
+from object2vec.network.network import Network, is_bias
 
 
 class Optimizer:
@@ -23,49 +24,43 @@ class Optimizer:
     ----------
     steps : int
         Updates made so far.
-    state : dict of str to tuple of Tensor
-        The rule's state of each parameter, by the parameter's name.
+    parameters : dict of str to Parameter
+        Every trained weight with the rule's state, by its name.
     """
 
     def __init__(self, network: Network, config: Config, kernel: Kernel) -> None:
         self.rule = RULES[config.optimizer](config.learning_rate, config.weight_decay)
         self.kernel = kernel
         self.steps = 0
-        self.parameters = dict(network.named_parameters())
-        self.tables = {
-            f"tokens.{i}.weight": table
-            for i, table in enumerate(network.tables())
-            if not table.is_frozen
-        }
-        weights = self.parameters | {name: table.weight for name, table in self.tables.items()}
+        self._dense = dict(network.named_parameters())
+        tables = {f"tokens.{i}.weight": table for i, table in enumerate(network.tables())}
+        self._tables = {name: table for name, table in tables.items() if not table.is_frozen}
+        weights = self._dense | {name: table.weight for name, table in self._tables.items()}
         untrained = network.state_dict().keys() - weights.keys()
-        frozen = {f"tokens.{i}.weight" for i, t in enumerate(network.tables()) if t.is_frozen}
+        frozen = tables.keys() - self._tables.keys()
         assert untrained == frozen, f"our bug: {untrained ^ frozen} would not be trained"
-        self.state = {name: new_state(self.rule, weight) for name, weight in weights.items()}
+        self.parameters = {
+            name: Parameter.new(self.rule, weight.detach(), decays=not is_bias(weight))
+            for name, weight in weights.items()
+        }
 
     def step(self) -> None:
         """Apply the gradients of the last backward pass and forget them."""
         self.steps += 1
-        for name, table in self.tables.items():
-            table.update(self.rule, self.steps, self.state[name])
-        for name, parameter in self.parameters.items():
-            gradient = parameter.grad
+        update = Update(self.rule, self.steps)
+        for name, table in self._tables.items():
+            table.update(update, self.parameters[name])
+        for name, weight in self._dense.items():
+            gradient = weight.grad
             if gradient is None:  # a side without a token in the whole batch
-                gradient = parameter.detach().new_zeros(parameter.shape)  # shape of the parameter
-            self.kernel.update_dense(
-                self.rule,
-                self.steps,
-                parameter.data,
-                self.state[name],
-                gradient,
-                decay=parameter.dim() > 1,  # biases are vectors
-            )
-            parameter.grad = None
+                gradient = weight.detach().new_zeros(weight.shape)  # shape of the weight
+            self.kernel.update_dense(update, self.parameters[name], gradient)
+            weight.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state as named tensors, for a checkpoint."""
         return {
             f"optimizer.{name}.{part}": tensor
-            for name, state in self.state.items()
-            for part, tensor in zip(self.rule.state_names, state, strict=True)
+            for name, parameter in self.parameters.items()
+            for part, tensor in zip(self.rule.state_names, parameter.state, strict=True)
         }

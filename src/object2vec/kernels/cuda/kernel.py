@@ -26,7 +26,7 @@ from torch import Tensor
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cuda import programs
 from object2vec.kernels.reference import PlainLayers
-from object2vec.kernels.rules import Rule, settings
+from object2vec.kernels.rules import Parameter, Update
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
 _COLUMNS = 128  # columns of one program: four numbers for each of a warp's 32 threads
@@ -38,10 +38,13 @@ class TritonKernel(PlainLayers):
 
     name = "triton"
 
-    def pool(self, weight: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
-        """Return the mean row of each sequence, (B, E); zeros for an empty one."""
-        pooled = weight.new_empty(len(offsets) - 1, weight.shape[1])  # (B, E)
-        _launch_rows(programs.pool, pooled.shape, weight, ids, offsets, pooled)
+    def pool(self, weight: Tensor, lookup: Lookup) -> Tensor:
+        """Return the mean, or the weighted sum, of each sequence's rows, (B, E)."""
+        pooled = weight.new_empty(len(lookup.offsets) - 1, weight.shape[1])  # (B, E)
+        is_weighted = lookup.coefficients is not None
+        coefficients = lookup.coefficients if is_weighted else weight  # the latter is never read
+        arrays = (weight, lookup.ids, coefficients, lookup.offsets, pooled)
+        _launch_rows(programs.pool, pooled.shape, *arrays, IS_WEIGHTED=is_weighted)
         return pooled
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
@@ -49,76 +52,63 @@ class TritonKernel(PlainLayers):
         maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
         return maxima
 
-    def update_rows(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
-    ) -> None:
+    def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the rows that were read."""
         ids, *occurrences = _occurrences(tape)
         tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
         starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
         _launch_rows(
             programs.update_rows,
-            (len(tokens), weight.shape[1]),
-            *_arrays(weight, state),
+            (len(tokens), table.weight.shape[1]),
+            *_arrays(table),
             tokens,
             starts,
             *occurrences,
-            settings(rule, step),
-            RULE=rule.name,
+            update.constants(table),
+            **_constants(update),
             CHUNK=_CHUNK,
             IS_TABLE=False,
         )
 
-    def update_table(
-        self, rule: Rule, step: int, weight: Tensor, state: Sequence[Tensor], tape: Sequence[Lookup]
-    ) -> None:
+    def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
         ids, *occurrences = _occurrences(tape)
-        bounds = torch.arange(len(weight) + 1, dtype=ids.dtype, device=ids.device)  # (V + 1,)
+        n_rows = len(table.weight)
+        bounds = torch.arange(n_rows + 1, dtype=ids.dtype, device=ids.device)  # (V + 1,)
         starts = torch.searchsorted(ids, bounds)  # (V + 1,)
         _launch_rows(
             programs.update_rows,
-            weight.shape,
-            *_arrays(weight, state),
+            table.weight.shape,
+            *_arrays(table),
             bounds,
             starts,
             *occurrences,
-            settings(rule, step),
-            RULE=rule.name,
+            update.constants(table),
+            **_constants(update),
             CHUNK=_CHUNK,
             IS_TABLE=True,
         )
 
-    def update_dense(
-        self,
-        rule: Rule,
-        step: int,
-        weight: Tensor,
-        state: Sequence[Tensor],
-        gradient: Tensor,
-        decay: bool,
-    ) -> None:
+    def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""
-        size = weight.numel()
-        flat = [tensor.view(-1) for tensor in state]  # every axis, the rule works number by number
-        weight = weight.view(-1)  # every axis, likewise
-        gradient = gradient.contiguous().view(-1)  # every axis, likewise
+        size = parameter.weight.numel()
         _launch(
             programs.update_flat,
             (triton.cdiv(size, _FLAT),),
-            *_arrays(weight, flat),
-            gradient,
+            *(tensor.view(-1) for tensor in _arrays(parameter)),  # every axis: by the number
+            gradient.contiguous().view(-1),  # every axis, likewise
             size,
-            settings(rule, step, decay),
-            RULE=rule.name,
+            update.constants(parameter),
+            **_constants(update),
             BLOCK=_FLAT,
         )
 
 
 def probe(device: str) -> None:
     """Run one small kernel on a device; raise whatever Triton raises if it cannot."""
-    ids, offsets = torch.zeros(1, dtype=torch.int32), torch.arange(2)
-    TritonKernel().pool(torch.ones(1, 1, device=device), ids.to(device), offsets.to(device))
+    ids = torch.zeros(1, dtype=torch.int32, device=device)
+    lookup = Lookup(ids, torch.arange(2, device=device))
+    TritonKernel().pool(torch.ones(1, 1, device=device), lookup)
     torch.cuda.synchronize(device)
 
 
@@ -126,18 +116,18 @@ class _SegmentMax(torch.autograd.Function):
     """The maximum of each segment; the gradient goes to the first row that has it."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, offsets: Tensor) -> Tensor:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def forward(ctx: Any, x: Tensor, offsets: Tensor) -> Tensor:
         maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
-        places = torch.empty_like(maxima, dtype=torch.int64)  # (B, F)
-        _launch_rows(programs.segment_max, maxima.shape, x.contiguous(), offsets, maxima, places)
-        ctx.places, ctx.n_rows = places, len(x)
+        rows = torch.empty_like(maxima, dtype=torch.int64)  # (B, F)
+        _launch_rows(programs.segment_max, maxima.shape, x.contiguous(), offsets, maxima, rows)
+        ctx.rows, ctx.n_rows = rows, len(x)
         return maxima
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
         # Segments do not overlap, so no two maxima of a column share a row.
-        return shares.scatter_(0, ctx.places, gradient), None
+        return shares.scatter_(0, ctx.rows, gradient), None
 
 
 def _launch_rows(program: Any, shape: Sequence[int], *arguments: Any, **constants: Any) -> None:
@@ -149,7 +139,7 @@ def _launch_rows(program: Any, shape: Sequence[int], *arguments: Any, **constant
 
 
 def _launch(program: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
-    """Run a program for every place of `grid`, with products and sums rounded one by one."""
+    """Run a program for every point of `grid`, with products and sums rounded one by one."""
     if 0 in grid:  # CUDA takes no empty one
         return
     # Triton launches on the current device, which need not be the one of the tensors.
@@ -157,13 +147,18 @@ def _launch(program: Any, grid: tuple[int, ...], *arguments: Any, **constants: A
         program[grid](*arguments, **constants, enable_fp_fusion=False)
 
 
-def _arrays(weight: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _arrays(parameter: Parameter) -> tuple[Tensor, Tensor, Tensor]:
     """Return weight and two states; an unused state is the weight, never touched."""
-    first, second = (*state, weight, weight)[:2]
+    weight, first, second = (*parameter.tensors(), *2 * (parameter.weight,))[:3]
     return weight, first, second
 
 
-def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _constants(update: Update) -> dict[str, Any]:
+    """Return what a program is compiled for."""
+    return {"RULE": update.rule.name, "STATES": len(update.rule.state_names)}
+
+
+def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, ...]:
     """Return each occurrence of a token in the order of the ids, and what it is summed from.
 
     Returns
@@ -171,13 +166,13 @@ def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor, Tensor, Tensor
     ids : Tensor of shape (n,), int32, ascending
     owners : Tensor of shape (n,), int64
         The row of `gradient` that each of them gets its share of.
+    coefficients : Tensor of shape (n,)
+        The share.
     gradient : Tensor of shape (R, E)
-    scales : Tensor of shape (R,)
-        One over the length of each row's sequence.
     partials : Tensor of shape (n // _CHUNK, E)
         The sum of each chunk that holds one token only; the other rows are undefined.
     """
-    owners, gradients, scales, row = [], [], [], 0
+    owners, gradients, row = [], [], 0
     for lookup in tape:
         assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
         lengths = lookup.offsets.diff()  # (B,)
@@ -185,11 +180,11 @@ def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor, Tensor, Tensor
         # With the size given, the device need not be waited for.
         owners.append(torch.repeat_interleave(rows, lengths, output_size=len(lookup.ids)))
         gradients.append(lookup.gradient)
-        scales.append(1.0 / lengths.clamp(min=1).to(torch.float32))
         row += len(lengths)
     ids, order = torch.sort(_joined([lookup.ids for lookup in tape]), stable=True)  # (n,), (n,)
-    parts = _joined(owners)[order], _joined(gradients), _joined(scales)
-    partials = parts[1].new_empty(len(ids) // _CHUNK, parts[1].shape[1])  # (C, E)
+    shares = _joined([lookup.shares() for lookup in tape])[order]  # (n,)
+    parts = _joined(owners)[order], shares, _joined(gradients)
+    partials = parts[2].new_empty(len(ids) // _CHUNK, parts[2].shape[1])  # (C, E)
     _launch_rows(programs.sum_chunks, partials.shape, partials, ids, *parts, CHUNK=_CHUNK)
     return ids, *parts, partials
 

@@ -15,8 +15,17 @@ _TINY = tl.constexpr(TINY)
 
 
 @triton.jit
-def pool(weight, ids, offsets, pooled, width, BLOCK: tl.constexpr):
-    """Write the mean row of one sequence."""
+def pool(
+    weight,
+    ids,
+    coefficients,
+    offsets,
+    pooled,
+    width,
+    IS_WEIGHTED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Write the mean row of one sequence, or the sum of its rows times their coefficients."""
     i = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
     mask = columns < width
@@ -24,43 +33,47 @@ def pool(weight, ids, offsets, pooled, width, BLOCK: tl.constexpr):
     total = tl.zeros((BLOCK,), tl.float32)
     for k in tl.range(start, stop, loop_unroll_factor=_AHEAD):
         row = tl.load(ids + k).to(tl.int64)
-        total += tl.load(weight + row * width + columns, mask=mask, other=0.0)
-    scale = tl.div_rn(1.0, tl.maximum(stop - start, 1).to(tl.float32))
-    tl.store(pooled + i * width + columns, total * scale, mask=mask)
+        values = tl.load(weight + row * width + columns, mask=mask, other=0.0)  # (BLOCK,)
+        if IS_WEIGHTED:
+            values *= tl.load(coefficients + k)
+        total += values
+    if not IS_WEIGHTED:
+        total *= tl.div_rn(1.0, tl.maximum(stop - start, 1).to(tl.float32))
+    tl.store(pooled + i * width + columns, total, mask=mask)
 
 
 @triton.jit
-def segment_max(x, offsets, maxima, places, width, BLOCK: tl.constexpr):
+def segment_max(x, offsets, maxima, rows, width, BLOCK: tl.constexpr):
     """Write the maximum of one segment and the first row that has it."""
     i = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
     mask = columns < width
     start, stop = tl.load(offsets + i), tl.load(offsets + i + 1)
     best = tl.load(x + start * width + columns, mask=mask, other=0.0)
-    place = tl.zeros((BLOCK,), tl.int64) + start
+    first = tl.zeros((BLOCK,), tl.int64) + start
     for k in tl.range(start + 1, stop, loop_unroll_factor=_AHEAD):
         row = tl.load(x + k * width + columns, mask=mask, other=0.0)
         # What is no number is the maximum, as in PyTorch: a run that diverged should look like it.
         is_larger = (row > best) | ((row != row) & (best == best))
         best = tl.where(is_larger, row, best)
-        place = tl.where(is_larger, k, place)
+        first = tl.where(is_larger, k, first)
     tl.store(maxima + i * width + columns, best, mask=mask)
-    tl.store(places + i * width + columns, place, mask=mask)
+    tl.store(rows + i * width + columns, first, mask=mask)
 
 
 @triton.jit
-def _add_shares(total, owners, gradient, scales, start, stop, columns, mask, width):
+def _add_shares(total, owners, coefficients, gradient, start, stop, columns, mask, width):
     """Add to `total` the shares of the occurrences from `start` to `stop`, one after another."""
     for k in tl.range(start, stop, loop_unroll_factor=_AHEAD):
         row = tl.load(owners + k)
         values = tl.load(gradient + row * width + columns, mask=mask, other=0.0)  # (BLOCK,)
-        total += values * tl.load(scales + row)
+        total += values * tl.load(coefficients + k)
     return total
 
 
 @triton.jit
 def sum_chunks(
-    partials, ids, owners, gradient, scales, width, CHUNK: tl.constexpr, BLOCK: tl.constexpr
+    partials, ids, owners, coefficients, gradient, width, CHUNK: tl.constexpr, BLOCK: tl.constexpr
 ):
     """Sum one chunk, if all its occurrences are of one token."""
     chunk = tl.program_id(0).to(tl.int64)
@@ -69,7 +82,9 @@ def sum_chunks(
     start, stop = chunk * CHUNK, (chunk + 1) * CHUNK
     if tl.load(ids + start) == tl.load(ids + stop - 1):
         total = tl.zeros((BLOCK,), tl.float32)
-        total = _add_shares(total, owners, gradient, scales, start, stop, columns, mask, width)
+        total = _add_shares(
+            total, owners, coefficients, gradient, start, stop, columns, mask, width
+        )
         tl.store(partials + chunk * width + columns, total, mask=mask)
 
 
@@ -81,12 +96,13 @@ def update_rows(
     tokens,
     starts,
     owners,
+    coefficients,
     gradient,
-    scales,
     partials,
     c,
     width,
     RULE: tl.constexpr,
+    STATES: tl.constexpr,
     CHUNK: tl.constexpr,
     IS_TABLE: tl.constexpr,
     BLOCK: tl.constexpr,
@@ -101,38 +117,46 @@ def update_rows(
     head = tl.where(first < last, first * CHUNK, stop)
     tail = tl.where(first < last, last * CHUNK, stop)
     total = tl.zeros((BLOCK,), tl.float32)
-    total = _add_shares(total, owners, gradient, scales, start, head, columns, mask, width)
+    total = _add_shares(total, owners, coefficients, gradient, start, head, columns, mask, width)
     for k in tl.range(first, last, loop_unroll_factor=_AHEAD):
         total += tl.load(partials + k * width + columns, mask=mask, other=0.0)
-    total = _add_shares(total, owners, gradient, scales, tail, stop, columns, mask, width)
+    total = _add_shares(total, owners, coefficients, gradient, tail, stop, columns, mask, width)
     row = i if IS_TABLE else tl.load(tokens + i).to(tl.int64)
-    _step(weights, firsts, seconds, row * width + columns, mask, total, c, RULE)
+    _step(weights, firsts, seconds, row * width + columns, mask, total, c, RULE, STATES)
 
 
 @triton.jit
 def update_flat(
-    weights, firsts, seconds, gradient, size, c, RULE: tl.constexpr, BLOCK: tl.constexpr
+    weights,
+    firsts,
+    seconds,
+    gradient,
+    size,
+    c,
+    RULE: tl.constexpr,
+    STATES: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):
     """Apply the rule to a part of a parameter, as one run of numbers."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
     g = tl.load(gradient + at, mask=at < size, other=0.0)
-    _step(weights, firsts, seconds, at, at < size, g, c, RULE)
+    _step(weights, firsts, seconds, at, at < size, g, c, RULE, STATES)
 
 
 @triton.jit
-def _step(weights, firsts, seconds, at, mask, g, c, RULE: tl.constexpr):
+def _step(weights, firsts, seconds, at, mask, g, c, RULE: tl.constexpr, STATES: tl.constexpr):
     """Apply one rule to the numbers at `at`, their gradient being `g`."""
     w = tl.load(weights + at, mask=mask, other=0.0)
     s, u = w, w
-    if RULE != "sgd":
+    if STATES > 0:
         s = tl.load(firsts + at, mask=mask, other=0.0)
-    if RULE == "adam" or RULE == "adadelta":
+    if STATES > 1:
         u = tl.load(seconds + at, mask=mask, other=0.0)
     w, s, u = _applied(w, g, s, u, c, RULE)
     tl.store(weights + at, w, mask=mask)
-    if RULE != "sgd":
+    if STATES > 0:
         tl.store(firsts + at, s, mask=mask)
-    if RULE == "adam" or RULE == "adadelta":
+    if STATES > 1:
         tl.store(seconds + at, u, mask=mask)
 
 

@@ -4,29 +4,26 @@ The rows that a batch reads follow no pattern, so the CPU cannot foresee them, a
 them waits for memory most of the time. Asking for a row a few steps ahead hides that wait.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from llvmlite import ir
-from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from object2vec.compiled.functions import inner
 
 _LINE = 16  # float32 numbers in a cache line
 
 
 @intrinsic
-def _prefetch_line(typing, array, row, column):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _prefetch_line(typing, array, row, column):
     """Ask the CPU to fetch the cache line of one number; rows of a table follow no pattern."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def generate(context, builder, signature, args):
         kind = signature.args[0]
         table = context.make_array(kind)(context, builder, args[0])
-        pointer = cgutils.get_item_pointer(  # type: ignore[no-untyped-call]
-            context, builder, kind, table, args[1:]
-        )
+        pointer = cgutils.get_item_pointer(context, builder, kind, table, args[1:])
         address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-        fetch = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+        fetch = cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(ir.VoidType(), [address, flag, flag, flag]),
             "llvm.prefetch.p0",
@@ -38,8 +35,8 @@ def _prefetch_line(typing, array, row, column):  # type: ignore[no-untyped-def] 
     return types.void(array, row, column), generate
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def prefetch_row(table, row):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+@inner
+def prefetch_row(table, row):
     """Ask the CPU to fetch a row of a table (V, E) of float32 numbers."""
     for column in range(0, table.shape[1], _LINE):
-        _prefetch_line(table, np.int64(row), column)  # type: ignore[call-arg]
+        _prefetch_line(table, np.int64(row), column)
