@@ -11,7 +11,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 _logger = logging.getLogger(__name__)
@@ -19,7 +18,6 @@ _logger = logging.getLogger(__name__)
 lock = threading.RLock()  # not each of Numba's threading layers takes two callers at once
 _is_forked = False
 _threads: int | None = None
-_listeners: list[Callable[[], None]] = []
 _held: list[Any] = []  # locks of a fork that is under way
 
 
@@ -70,19 +68,6 @@ def threads() -> int:
 def is_forked() -> bool:
     """Return whether this process was forked from one that may have had computing threads."""
     return _is_forked
-
-
-def when_compiling(listener: Callable[[], None]) -> None:
-    """Call `listener` before this process compiles its first function; never if all are cached."""
-    _listeners.append(listener)
-
-
-@functools.cache
-def announce() -> None:
-    """Say, once, why a first command takes longer."""
-    _logger.info("Compiling kernels (once on this machine).")
-    for listener in _listeners:
-        listener()
 
 
 def _before_fork() -> None:

@@ -25,7 +25,6 @@ from numba.core import serialize
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 
-from object2vec.compiled import announce
 from object2vec.version import VERSION
 
 _logger = logging.getLogger(__name__)
@@ -50,7 +49,6 @@ class FunctionCache(NullCache):  # type: ignore[misc]
                 if hashlib.sha256(content[_DIGEST_BYTES:]).digest() == content[:_DIGEST_BYTES]:
                     payload = serialize.loads(content[_DIGEST_BYTES:])
                     return CompileResult._rebuild(target, *payload)
-        announce()
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:

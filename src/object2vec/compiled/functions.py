@@ -34,8 +34,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function that only compiled functions call: without an entry for Python."""
-    return _cached(numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+    """Compile a function into the compiled ones that call it; Python cannot."""
+    return _cached(numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)(function))
 
 
 def parallel(function: Callable[..., Any]) -> Parallel:

@@ -37,7 +37,7 @@ class CompileClock:
             return
         clock = self
 
-        class Listener(event.Listener):
+        class Listener(event.Listener):  # type: ignore[misc]
             def on_start(self, event: object) -> None:
                 clock._begin()
 

@@ -6,8 +6,9 @@ Nothing here has types in Python: Numba compiles a function for the types that i
 from typing import Any
 
 import numpy as np
-from numba import int64, njit, types
+from numba import int64, types
 
+from object2vec.compiled.functions import compiled, inner
 from object2vec.objects.ragged import MAX_ID
 
 _DIGITS = 15  # a double holds every integer of so many digits, and their quotient by 10**15
@@ -18,7 +19,7 @@ _pread: Any = types.ExternalFunction(
 )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def read_runs(descriptor, starts, sizes, content):
     """Fill `content` with runs of bytes, one after another; return whether all could be read.
 
@@ -47,14 +48,14 @@ def read_runs(descriptor, starts, sizes, content):
 # has read, or -1. The data end with a newline, which nothing inside a record accepts: none runs on.
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inner
 def _blanks(data, i):
     while data[i] == 32 or data[i] == 9 or data[i] == 13:  # space, tab, carriage return
         i += 1
     return i
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inner
 def _key(data, i, names, bounds, key):
     """Read a quoted key and the colon; return its number, too. Mostly it follows the last one."""
     for _ in range(len(bounds) - 1):
@@ -69,7 +70,7 @@ def _key(data, i, names, bounds, key):
     return -1, -1
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inner
 def _ids(data, i, values, n):
     """Read a list of ids into `values` from row `n` on; return the new `n`, too."""
     if data[i] != 91:  # [
@@ -95,7 +96,7 @@ def _ids(data, i, values, n):
         i = _blanks(data, i + 1)
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inner
 def _number(data, i):
     """Read a number without exponent."""
     is_negative = data[i] == 45  # -
@@ -116,7 +117,7 @@ def _number(data, i):
     return i, -(digits / scale) if is_negative else digits / scale
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inner
 def _value(data, i):
     """Read a number, true or false."""
     if data[i] == 116:  # t
@@ -128,7 +129,7 @@ def _value(data, i):
     return _number(data, i)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def scan_lines(data, names, bounds, slots, values, offsets, numbers, blank, missing):
     """Read all lines; return the numbers of records, -1 to give up, and of blank lines.
 
