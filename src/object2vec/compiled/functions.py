@@ -38,7 +38,7 @@ def inner(function: Callable[..., Any]) -> Any:
     return _cached(numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)(function))
 
 
-def parallel(function: Callable[..., Any]) -> Parallel:
+def parallel(function: Callable[..., Any], **own: Any) -> Parallel:
     """Compile a function that works on units ``first`` to ``last``, for several threads.
 
     Parameters
@@ -46,16 +46,17 @@ def parallel(function: Callable[..., Any]) -> Parallel:
     function : callable
         Takes the first unit of a range, the unit behind its last one, and what else it likes.
         Ranges run in any order and side by side; it returns nothing.
+    **own
+        What it finds by these names instead of what its module has there, such as another function.
     """
-    name = f"{function.__name__}_on_threads"
-    code, own = _entry.__code__, function.__code__
-    entry = FunctionType(
-        code.replace(co_filename=own.co_filename, co_firstlineno=own.co_firstlineno),
-        {"_part": inner(function), "_on_threads": _on_threads},
-        name,
-    )
+    name = "_".join([function.__qualname__, *(value.__name__ for value in own.values())])
+    part = FunctionType(function.__code__, function.__globals__ | own, name)
+    code, of_part = _entry.__code__, function.__code__
+    code = code.replace(co_filename=of_part.co_filename, co_firstlineno=of_part.co_firstlineno)
+    entry = FunctionType(code, {"_part": numba.njit(part), "_on_threads": _on_threads}, name)
     # Compiled code is linked by these names, which therefore must be its own.
-    entry.__module__, entry.__qualname__ = function.__module__, name
+    part.__module__ = entry.__module__ = function.__module__
+    part.__qualname__, entry.__qualname__ = f"{name}_part", name
     return Parallel(compiled(entry))
 
 
@@ -103,45 +104,44 @@ _part: Any = None  # in its stead each copy of `_entry` has a function of its ow
 
 def _entry(threads, bounds, *arguments):
     """Run a part over all ranges; `parallel` compiles it once for each part."""
-    if threads > 1:
-        _on_threads(threads, bounds, _part, arguments)
-    else:
-        _part(bounds[0], bounds[-1], *arguments)
+    _on_threads(threads, bounds, _part, arguments)
 
 
 @intrinsic
 def _on_threads(typing, threads, bounds, part, arguments):
-    """Let the threads of Numba's pool call ``part(bounds[i], bounds[i + 1], *arguments)``."""
-    inputs = (types.intp, types.intp, *arguments.types)
-    call = typing.resolve_function_type(part, inputs, {})
+    """Call ``part(bounds[i], bounds[i + 1], *arguments)`` for all i, on threads if more than one.
+
+    The body that does so for some of them is what Numba's pool asks for; on one thread it is called
+    as it stands, so that the part is compiled but once.
+    """
 
     def generate(context, builder, signature, args):
-        result = part.dispatcher.get_compile_result(call)
-        context.active_code_library.add_linking_library(result.library)
-        body = _body(context, builder.module, result.fndesc, arguments, inputs)
+        body = _body(context, builder, part.dispatcher.py_func, arguments)
         ranges = context.make_array(signature.args[1])(context, builder, args[1])
-        n_ranges = builder.sub(builder.extract_value(ranges.shape, 0), _WORD(1))
-        first = builder.bitcast(ranges.data, _BYTES)
-        data = builder.bitcast(cgutils.alloca_once_value(builder, args[3]), _BYTES)
-        pool = cgutils.get_or_insert_function(builder.module, _POOL, "numba_parallel_for")
-        # One loop of Numba's pool, over an array whose item i is the bound that range i begins at.
-        array, size, stride = (
-            cgutils.alloca_once_value(builder, value)
-            for value in (first, n_ranges, _WORD(_WORD.width // 8))
+        values = (
+            builder.bitcast(ranges.data, _BYTES),
+            builder.sub(builder.extract_value(ranges.shape, 0), _WORD(1)),
+            _WORD(_WORD.width // 8),
+            args[3],
         )
-        count = builder.trunc(args[0], _COUNT)
-        body = builder.bitcast(body, _BYTES)
-        builder.call(pool, [body, array, size, stride, data, _WORD(0), _WORD(1), count])
+        array, size, stride, data = (cgutils.alloca_once_value(builder, v) for v in values)
+        inputs = (array, size, stride, builder.bitcast(data, _BYTES))
+        is_serial = builder.icmp_signed("==", args[0], args[0].type(1))
+        with builder.if_else(is_serial) as (serial, threaded):
+            with serial:
+                builder.call(body, inputs)
+            with threaded:
+                pool = cgutils.get_or_insert_function(builder.module, _POOL, "numba_parallel_for")
+                count = builder.trunc(args[0], _COUNT)
+                function = builder.bitcast(body, _BYTES)
+                builder.call(pool, (function, *inputs, _WORD(0), _WORD(1), count))
         return context.get_dummy_value()
 
     return types.void(threads, bounds, part, arguments), generate
 
 
-_WORD, _COUNT, _BYTES = (
-    ir.IntType(8 * np.intp(0).itemsize),
-    ir.IntType(32),
-    ir.IntType(8).as_pointer(),
-)
+_WORD, _COUNT = ir.IntType(8 * np.intp(0).itemsize), ir.IntType(32)
+_BYTES = ir.IntType(8).as_pointer()
 # What Numba's pool calls: void body(char **arrays, size_t *sizes, size_t *strides, void *data)
 _BODY = ir.FunctionType(
     ir.VoidType(), [_BYTES.as_pointer(), _WORD.as_pointer(), _WORD.as_pointer(), _BYTES]
@@ -150,21 +150,23 @@ _BODY = ir.FunctionType(
 _POOL = ir.FunctionType(ir.VoidType(), [_BYTES, *_BODY.args, _WORD, _WORD, _COUNT])
 
 
-def _body(context, module, part, arguments, inputs):
+def _body(context, caller, part, arguments):
     """Write the function that unpacks its data and calls `part` for each range it is given."""
-    body = ir.Function(module, _BODY, module.get_unique_name("ranges"))
+    inputs = (types.intp, types.intp, *arguments.types)
+    compiled_part = context.compile_subroutine(caller, part, types.void(*inputs))
+    body = ir.Function(caller.module, _BODY, caller.module.get_unique_name("ranges"))
     body.linkage = "internal"
+    body.attributes.add("noinline")
     builder = ir.IRBuilder(body.append_basic_block())
     arrays, sizes, _, data = body.args
     packed = builder.bitcast(data, context.get_value_type(arguments).as_pointer())
     values = cgutils.unpack_tuple(builder, builder.load(packed))
     bounds = builder.bitcast(builder.load(arrays), _WORD.as_pointer())
+    function = context.declare_function(builder.module, compiled_part.fndesc)
     with cgutils.for_range(builder, builder.load(sizes)) as loop:
         ends = (loop.index, builder.add(loop.index, _WORD(1)))
         first_last = [builder.load(builder.gep(bounds, [end])) for end in ends]
-        function = context.declare_function(builder.module, part)
-        context.call_conv.call_function(
-            builder, function, types.none, inputs, [*first_last, *values]
-        )
+        numbers = [*first_last, *values]
+        context.call_conv.call_function(builder, function, types.none, inputs, numbers)
     builder.ret_void()
     return body

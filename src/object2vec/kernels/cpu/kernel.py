@@ -14,13 +14,7 @@ from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.dense import onednn_linear
 from object2vec.kernels.cpu.loops import convolution
 from object2vec.kernels.cpu.loops.lookup import mean_rows, weighted_rows
-from object2vec.kernels.cpu.loops.update import (
-    CODES,
-    list_tokens,
-    update_flat,
-    update_rows,
-    update_table,
-)
+from object2vec.kernels.cpu.loops.update import list_tokens, updates
 from object2vec.kernels.cpu.pairing import compare_pairs
 from object2vec.kernels.rules import Parameter, Update
 
@@ -73,6 +67,7 @@ class CompiledKernel:
         """Update the rows that were read."""
         ranks = self._ranks_of(len(table.weight))
         tokens, starts, *shares = _occurrences(tape, ranks)
+        update_rows, _, _ = updates(update.rule.name)
         update_rows(_bounds(starts), *_arrays(update, table), tokens, starts, *shares)
         ranks[tokens] = 0
 
@@ -80,6 +75,7 @@ class CompiledKernel:
         """Update every row, in one pass over the table and without its dense gradient."""
         ranks = self._ranks_of(len(table.weight))
         tokens, starts, *shares = _occurrences(tape, ranks)
+        _, update_table, _ = updates(update.rule.name)
         update_table(len(ranks), *_arrays(update, table), ranks, starts, *shares)
         ranks[tokens] = 0
 
@@ -89,6 +85,7 @@ class CompiledKernel:
         weight, *state = flat
         arrays = _arrays(update, Parameter(weight, tuple(state), parameter.decays))
         size = weight.numel()
+        _, _, update_flat = updates(update.rule.name)
         update_flat(size, *arrays, gradient.reshape(-1).numpy(), small=size <= _SMALL)
 
     def _ranks_of(self, vocab_size: int) -> Ranks:
@@ -152,7 +149,7 @@ def _occurrences(tape: Sequence[Lookup], ranks: Ranks) -> tuple[NDArray[Any], ..
     Returns
     -------
     tokens, starts, owners, coefficients : array
-        As `object2vec.kernels.cpu.loops.update.list_tokens` has them.
+        As `object2vec.kernels.cpu.loops.update.list_tokens` fills them.
     gradient : float32 array (R, E)
         That of each sequence of the tape.
     """
@@ -162,18 +159,22 @@ def _occurrences(tape: Sequence[Lookup], ranks: Ranks) -> tuple[NDArray[Any], ..
     lengths = np.concatenate([np.diff(lookup.offsets.numpy()) for lookup in tape])  # (R,)
     owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)  # (n,)
     shares = np.concatenate([lookup.shares().numpy() for lookup in tape])  # (n,)
-    return *list_tokens(ids, owners, shares, ranks), gradient.numpy()
+    n = len(ids)
+    tokens, counts, numbers, sorted_owners = (np.empty(n, np.int32) for _ in range(4))
+    starts, sorted_shares = np.empty(n + 1, np.int64), np.empty(n, np.float32)
+    listed = (starts, sorted_owners, sorted_shares)
+    u = list_tokens(ids, owners, shares, ranks, tokens, counts, numbers, *listed)
+    return tokens[:u], starts[: u + 1], sorted_owners, sorted_shares, gradient.numpy()
 
 
 def _arrays(update: Update, parameter: Parameter) -> tuple[Any, ...]:
-    """Return the rule's code and constants, the weight and two states.
+    """Return the rule's constants, the weight and two states.
 
     A state that the rule does not have is the weight, never touched.
     """
-    code = CODES[update.rule.name]
     constants = np.array(update.constants(parameter), np.float32)
     weight, first, second = (*parameter.tensors(), *2 * (parameter.weight,))[:3]
-    return code, constants, weight.numpy(), first.numpy(), second.numpy()
+    return constants, weight.numpy(), first.numpy(), second.numpy()
 
 
 def _bounds(starts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -58,8 +58,10 @@ class _Compare(torch.autograd.Function):
             if not ctx.needs_input_grad[side]:  # the embeddings of a frozen table
                 continue
             own, other = ctx.saved_tensors[side], ctx.saved_tensors[1 - side]  # (P, D) both
-            records = records_of(rows[side], len(own))
-            arrays = own.numpy(), other.numpy(), handed, *records, rows[1 - side]
+            starts, following = np.zeros((2, len(own) + 1), np.int64)  # (P + 1,) both
+            records = np.empty(len(rows[side]), np.int64)  # (B,)
+            records_of(rows[side], starts, following, records)
+            arrays = own.numpy(), other.numpy(), handed, starts, records, rows[1 - side]
             shares[side] = sums = torch.empty_like(own)  # (P, D)
             share(len(own), parts, side, *arrays, sums.numpy())
         return *shares, None, None, None

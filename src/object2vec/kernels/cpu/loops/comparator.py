@@ -32,19 +32,26 @@ def compare(first, last, a, b, parts, rows0, rows1, compared):
 
 
 @compiled
-def records_of(rows, n_rows):
-    """Return the records of each row, in their order: ``records[starts[i]:starts[i + 1]]``."""
-    starts = np.zeros(n_rows + 1, np.int64)
+def records_of(rows, starts, following, records):
+    """List the records of each row, in their order: ``records[starts[i]:starts[i + 1]]``.
+
+    Parameters
+    ----------
+    rows : int64 array (B,)
+        The row of each record.
+    starts, following : int64 array (P + 1,)
+        Zeros; the first one is filled, the other one is scratch.
+    records : int64 array (B,)
+    """
     for row in rows:
         starts[row + 1] += 1
-    for i in range(n_rows):
+    for i in range(len(starts) - 1):
         starts[i + 1] += starts[i]
-    records, following = np.empty(len(rows), np.int64), starts.copy()
+        following[i + 1] = starts[i + 1]
     for record in range(len(rows)):
         row = rows[record]
         records[following[row]] = record
         following[row] += 1
-    return starts, records
 
 
 @parallel

@@ -15,13 +15,14 @@ _LINE = 16  # float32 numbers in a cache line
 
 
 @intrinsic
-def _prefetch_line(typing, array, row, column):
+def _prefetch(typing, array, index):
     """Ask the CPU to fetch the cache line of one number; rows of a table follow no pattern."""
 
     def generate(context, builder, signature, args):
         kind = signature.args[0]
         table = context.make_array(kind)(context, builder, args[0])
-        pointer = cgutils.get_item_pointer(context, builder, kind, table, args[1:])
+        indices = cgutils.unpack_tuple(builder, args[1])
+        pointer = cgutils.get_item_pointer(context, builder, kind, table, indices)
         address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         fetch = cgutils.get_or_insert_function(
             builder.module,
@@ -32,11 +33,17 @@ def _prefetch_line(typing, array, row, column):
         builder.call(fetch, [builder.bitcast(pointer, address), read, keep, data])
         return context.get_dummy_value()
 
-    return types.void(array, row, column), generate
+    return types.void(array, index), generate
 
 
 @inner
 def prefetch_row(table, row):
     """Ask the CPU to fetch a row of a table (V, E) of float32 numbers."""
     for column in range(0, table.shape[1], _LINE):
-        _prefetch_line(table, np.int64(row), column)
+        _prefetch(table, (np.int64(row), column))
+
+
+@inner
+def prefetch_number(numbers, index):
+    """Ask the CPU to fetch a number of an array (V,)."""
+    _prefetch(numbers, (np.int64(index),))

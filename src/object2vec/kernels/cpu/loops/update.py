@@ -7,21 +7,32 @@ on. A unit belongs to one thread as a whole and its order of summation is fixed 
 number of threads cannot change a bit of the result.
 """
 
+import functools
+
 import numpy as np
 
 from object2vec.compiled.functions import compiled, inner, parallel
-from object2vec.kernels.cpu.loops.prefetch import prefetch_row
-from object2vec.kernels.rules import RULES, TINY
+from object2vec.kernels.cpu.loops.prefetch import prefetch_number, prefetch_row
+from object2vec.kernels.rules import TINY
 
-CODES = {name: code for code, name in enumerate(RULES)}
-_SGD, _ADAM, _ADAGRAD, _RMSPROP = (CODES[n] for n in ("sgd", "adam", "adagrad", "rmsprop"))
 _TINY = np.float32(TINY)
 _GRADIENTS_AHEAD = 4  # gradients that a sum fetches before their turn
 _RANKS_AHEAD = 32  # tokens whose ranks are fetched before their turn
 
 
 @compiled
-def list_tokens(ids, owners, coefficients, ranks):
+def list_tokens(
+    ids,
+    owners,
+    coefficients,
+    ranks,
+    tokens,
+    counts,
+    numbers,
+    starts,
+    sorted_owners,
+    sorted_coefficients,
+):
     """List each distinct token, in order of appearance, with where it occurs.
 
     Parameters
@@ -34,21 +45,22 @@ def list_tokens(ids, owners, coefficients, ranks):
     ranks : int32 array (V,)
         Zeros; it comes back holding each listed token's number in the list, from 1.
 
+    tokens, counts, numbers : int32 array (n,)
+        Filled with the distinct tokens; the other two are scratch.
+    starts : int64 array (n + 1,)
+        Filled so that occurrences ``starts[i]:starts[i + 1]`` of the next two are token i's.
+    sorted_owners : int32 array (n,)
+    sorted_coefficients : float32 array (n,)
+
     Returns
     -------
-    tokens : int32 array (u,)
-    starts : int64 array (u + 1,)
-        Occurrences ``starts[i]:starts[i + 1]`` of the next two are token i's, in their order.
-    owners : int32 array (n,)
-    coefficients : float32 array (n,)
+    int
+        The number of distinct tokens.
     """
-    n = len(ids)
-    tokens, counts, number = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
-    scratch = ranks.reshape((len(ranks), 1))
-    u = 0
+    n, u = len(ids), 0
     for j in range(n):
         if j + _RANKS_AHEAD < n:
-            prefetch_row(scratch, ids[j + _RANKS_AHEAD])
+            prefetch_number(ranks, ids[j + _RANKS_AHEAD])
         rank = ranks[ids[j]]
         if rank == 0:
             tokens[u] = ids[j]
@@ -56,19 +68,18 @@ def list_tokens(ids, owners, coefficients, ranks):
             u += 1
             rank = u
             ranks[ids[j]] = rank
-        number[j] = rank - 1
+        numbers[j] = rank - 1
         counts[rank - 1] += 1
-    starts = np.zeros(u + 1, np.int64)
+    starts[0] = 0
     for k in range(u):
         starts[k + 1] = starts[k] + counts[k]
         counts[k] = starts[k]  # from here on: where the next of its occurrences stands
-    sorted_owners, sorted_coefficients = np.empty(n, np.int32), np.empty(n, np.float32)
     for j in range(n):
-        k = counts[number[j]]
+        k = counts[numbers[j]]
         sorted_owners[k] = owners[j]
         sorted_coefficients[k] = coefficients[j]
-        counts[number[j]] = k + 1
-    return tokens[:u], starts, sorted_owners, sorted_coefficients
+        counts[numbers[j]] = k + 1
+    return u
 
 
 @inner
@@ -91,38 +102,64 @@ def _decayed(moment, keep, rest, addend):
     return np.float32(0.0) if abs(value) < _TINY else value
 
 
+# The rules: each changes a row `w` and its states `s` and `u` by its gradient `g`, with constants
+# `c`; see `object2vec.kernels.rules` for the formulas.
+
+
 @inner
-def _apply(code, c, w, g, s, u):
-    """Apply one rule to a row; see `object2vec.kernels.rules` for the formulas."""
+def _sgd(c, w, g, s, u):
+    rate, wd = c[0], c[1]
+    for i in range(len(w)):
+        w[i] -= rate * (g[i] + wd * w[i])
+
+
+@inner
+def _adam(c, w, g, s, u):
     rate, wd, k1, k2, epsilon, r1, r2 = c[0], c[1], c[2], c[3], c[4], c[5], c[6]
-    if code == _SGD:
-        for i in range(len(w)):
-            w[i] -= rate * (g[i] + wd * w[i])
-    elif code == _ADAM:
-        for i in range(len(w)):
-            x = g[i] + wd * w[i]
-            s[i] = _decayed(s[i], k1, r1, x)
-            u[i] = _decayed(u[i], k2, r2, x * x)
-            w[i] -= rate * s[i] / (np.sqrt(u[i]) + epsilon)
-    elif code == _ADAGRAD:
-        for i in range(len(w)):
-            s[i] += g[i] * g[i]
-            w[i] -= rate * (g[i] / np.sqrt(s[i] + epsilon) + wd * w[i])
-    elif code == _RMSPROP:
-        for i in range(len(w)):
-            x = g[i] + wd * w[i]
-            s[i] = _decayed(s[i], k1, r1, x * x)
-            w[i] -= rate * x / np.sqrt(s[i] + epsilon)
-    else:
-        for i in range(len(w)):
-            s[i] = _decayed(s[i], k1, r1, g[i] * g[i])
-            d = np.sqrt(u[i] + epsilon) / np.sqrt(s[i] + epsilon) * g[i]
-            u[i] = _decayed(u[i], k1, r1, d * d)
-            w[i] -= d + wd * w[i]
+    for i in range(len(w)):
+        x = g[i] + wd * w[i]
+        s[i] = _decayed(s[i], k1, r1, x)
+        u[i] = _decayed(u[i], k2, r2, x * x)
+        w[i] -= rate * s[i] / (np.sqrt(u[i]) + epsilon)
 
 
-@parallel
-def update_rows(first, last, code, c, w, s, u, tokens, starts, owners, coefficients, gradient):
+@inner
+def _adagrad(c, w, g, s, u):
+    rate, wd, epsilon = c[0], c[1], c[4]
+    for i in range(len(w)):
+        s[i] += g[i] * g[i]
+        w[i] -= rate * (g[i] / np.sqrt(s[i] + epsilon) + wd * w[i])
+
+
+@inner
+def _rmsprop(c, w, g, s, u):
+    rate, wd, k1, epsilon, r1 = c[0], c[1], c[2], c[4], c[5]
+    for i in range(len(w)):
+        x = g[i] + wd * w[i]
+        s[i] = _decayed(s[i], k1, r1, x * x)
+        w[i] -= rate * x / np.sqrt(s[i] + epsilon)
+
+
+@inner
+def _adadelta(c, w, g, s, u):
+    wd, k1, epsilon, r1 = c[1], c[2], c[4], c[5]
+    for i in range(len(w)):
+        s[i] = _decayed(s[i], k1, r1, g[i] * g[i])
+        d = np.sqrt(u[i] + epsilon) / np.sqrt(s[i] + epsilon) * g[i]
+        u[i] = _decayed(u[i], k1, r1, d * d)
+        w[i] -= d + wd * w[i]
+
+
+_RULES = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "adadelta": _adadelta,
+}
+
+
+def _update_rows(first, last, c, w, s, u, tokens, starts, owners, coefficients, gradient):
     """Update the rows that were read; units are entries of `tokens`."""
     total = np.empty(w.shape[1], np.float32)
     for k in range(first, last):
@@ -132,21 +169,29 @@ def update_rows(first, last, code, c, w, s, u, tokens, starts, owners, coefficie
             prefetch_row(u, tokens[k + 1])
         _sum_shares(owners, coefficients, gradient, starts[k], starts[k + 1], total)
         row = tokens[k]
-        _apply(code, c, w[row], total, s[row], u[row])
+        _apply(c, w[row], total, s[row], u[row])
 
 
-@parallel
-def update_table(first, last, code, c, w, s, u, ranks, starts, owners, coefficients, gradient):
+def _update_table(first, last, c, w, s, u, ranks, starts, owners, coefficients, gradient):
     """Update every row; units are rows."""
     total = np.empty(w.shape[1], np.float32)
     for row in range(first, last):
         rank = ranks[row]
         start, stop = (starts[rank - 1], starts[rank]) if rank else (0, 0)
         _sum_shares(owners, coefficients, gradient, start, stop, total)
-        _apply(code, c, w[row], total, s[row], u[row])
+        _apply(c, w[row], total, s[row], u[row])
 
 
-@parallel
-def update_flat(first, last, code, c, w, s, u, gradient):
+def _update_flat(first, last, c, w, s, u, gradient):
     """Update a parameter from its whole gradient; units are numbers."""
-    _apply(code, c, w[first:last], gradient[first:last], s[first:last], u[first:last])
+    _apply(c, w[first:last], gradient[first:last], s[first:last], u[first:last])
+
+
+_apply = _sgd  # in its stead each of the three above has the rule that it is compiled for
+
+
+@functools.cache
+def updates(rule):
+    """Return the updates of rows, tables and whole parameters by one rule: a run uses but one."""
+    loops = (_update_rows, _update_table, _update_flat)
+    return tuple(parallel(loop, _apply=_RULES[rule]) for loop in loops)
