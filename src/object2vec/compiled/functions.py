@@ -153,7 +153,8 @@ _POOL = ir.FunctionType(ir.VoidType(), [_BYTES, *_BODY.args, _WORD, _WORD, _COUN
 def _body(context, caller, part, arguments):
     """Write the function that unpacks its data and calls `part` for each range it is given."""
     inputs = (types.intp, types.intp, *arguments.types)
-    compiled_part = context.compile_subroutine(caller, part, types.void(*inputs))
+    # Numba would cache it by the code alone, which parts with other functions inside share.
+    compiled_part = context.compile_subroutine(caller, part, types.void(*inputs), caching=False)
     body = ir.Function(caller.module, _BODY, caller.module.get_unique_name("ranges"))
     body.linkage = "internal"
     body.attributes.add("noinline")
