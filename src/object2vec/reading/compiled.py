@@ -19,4 +19,4 @@ def compiled_programs() -> Any:
     except (ImportError, RuntimeError) as err:  # no Numba here, or no folder for what it compiles
         _log.info("Records are read without compiled code, more slowly (%s).", err)
         return None
-    return None if config.DISABLE_JIT else programs  # type: ignore[attr-defined]
+    return None if config.DISABLE_JIT else programs
