@@ -6,6 +6,8 @@ import functools
 import logging
 from typing import Any
 
+from object2vec.compiled import missing
+
 _log = logging.getLogger("object2vec.reading")
 
 
@@ -13,10 +15,10 @@ _log = logging.getLogger("object2vec.reading")
 def compiled_programs() -> Any:
     """Return the module of what is compiled, or None where that cannot be."""
     try:
-        from numba import config
-
+        if (why := missing()) is not None:
+            raise ImportError(why)
         from object2vec.reading import programs
-    except (ImportError, RuntimeError) as err:  # no Numba here, or no folder for what it compiles
+    except (ImportError, RuntimeError) as err:
         _log.info("Records are read without compiled code, more slowly (%s).", err)
         return None
-    return None if config.DISABLE_JIT else programs
+    return programs
