@@ -21,9 +21,10 @@ PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 CELLS = {
     "config": (0, 0.0),
     "files": (1, 0.0),
-    "devices": (2, 0.0),
     "objectives": (0, 1.25),
     "objects": (1, 1.0),
+    "compiled": (2, 0.0),
+    "devices": (2, 1.25),
     "kernels": (2, 2.5),
     "reading": (1, 2.0),
     "reporting": (0, 2.5),
@@ -66,7 +67,7 @@ STYLE = """
     .title { font: 600 20px system-ui, "DejaVu Sans", "Segoe UI", Arial, sans-serif }
     .note { fill: #6b6d82 } .label { fill: #4051b5; font-weight: 600 }
     .halo { stroke: #ffffff; stroke-width: 6; paint-order: stroke; stroke-linejoin: round }
-    .import { fill: none; stroke: #a9aabf; stroke-width: 1.3 }
+    .import { fill: none; stroke-linejoin: round; stroke: #a9aabf; stroke-width: 1.3 }
     .way { fill: none; stroke: #4051b5; stroke-width: 4 }
 """
 
@@ -227,6 +228,10 @@ def line(start: Point, end: Point, kind: str, marker: str) -> str:
     down = min(14, abs(y1 - y0) / 2) * (1 if y1 > y0 else -1)
     if x0 == x1 and (x0 - MARGIN) % (CARD + GAP) == 0:  # past other cards
         x, before, after = x0 - 24, abs(down), abs(down)
+    elif abs(x1 - x0) > CARD:  # above the column between them
+        side = GAP / 2 if x1 > x0 else -GAP / 2
+        path = f"H{x0 + side:g} V{TOP - 16:g} H{x1 - side + 12:g} V{y1:g} H{x1:g}"
+        return f'<path class="{kind}" d="M{x0:g} {y0:g} {path}" marker-end="url(#{marker})"/>'
     elif is_vertical(start, end):
         bend = (y1 - y0) / 2
         path = f"C{x0:g} {y0 + bend:g} {x1:g} {y1 - bend:g} {x1:g} {y1:g}"
