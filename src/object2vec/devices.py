@@ -32,7 +32,7 @@ _ALIGNMENT = 64  # bytes, a cache line, as PyTorch's own tensors have it
 _USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
-def place(device: str) -> str:
+def find_device(device: str) -> str:
     """Return the device that a name stands for: ``cpu`` or ``cuda:N``.
 
     Raises

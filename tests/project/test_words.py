@@ -1,4 +1,4 @@
-"""The pages and the examples keep to the glossary of CONTRIBUTING.md."""
+"""The code and the pages keep to the glossary of CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 FILES = [
-    *sorted((ROOT / "src" / "object2vec" / "examples").glob("*.py")),
+    *(path for path in sorted((ROOT / "src").rglob("*.py")) if path.parent.name != "sagemaker"),
     *sorted((ROOT / "examples").glob("*.py")),
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "README.md",

@@ -21,7 +21,7 @@ from object2vec.artifact.location import (
     open_model,
 )
 from object2vec.config import Config
-from object2vec.devices import place
+from object2vec.devices import find_device
 from object2vec.errors import ArtifactError, ConfigError
 from object2vec.files.remote import PathLike
 from object2vec.files.tensors import read_tensors, write_tensors
@@ -146,7 +146,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], Config]:
 def _load(path: Path, device: str | None) -> Artifact:
     """Read a model folder of this machine."""
     document, config = read_config(path)
-    network = _read_network(path / WEIGHTS, config, place(device or config.device))
+    network = _read_network(path / WEIGHTS, config, find_device(device or config.device))
     sides = [_read_vocabulary(path / name) for name in VOCABULARIES]
     facts = ModelFacts(
         _facts(document, "data"), _facts(document, "metrics"), _read_history(path / METRICS)

@@ -1,6 +1,6 @@
 """What a kernel is: all that is computed in another way on each device.
 
-It is the only place where a token table is read and written. A lookup means rows of a table over
+Nothing else reads or writes a token table. A lookup means rows of a table over
 ragged sequences. While a network trains, each lookup is recorded; its backward pass only hands over
 the gradient of its output. The kernel then reduces the gradients of each distinct token and applies
 the optimizer to that token's row, in one pass and without ever forming a gradient as large as the

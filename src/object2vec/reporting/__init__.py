@@ -1,4 +1,4 @@
-"""One run told several ways: as a live display, as plain lines, as JSON, as AWS's log."""
+"""One run shown several ways: as a live display, as plain lines, as JSON, as AWS's log."""
 
 from typing import Literal, get_args
 

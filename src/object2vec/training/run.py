@@ -18,8 +18,8 @@ from object2vec.artifact.location import METRICS
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.devices import (
     computing,
+    find_device,
     peak_memory_bytes,
-    place,
     release_freed_memory,
     retain_freed_memory,
 )
@@ -149,7 +149,7 @@ class Run:
     def _build(self, threads: int) -> tuple[Network, Vocabularies]:
         """Return the network with its initial weights, and the vocabularies."""
         config = self.config
-        device = place(config.device)
+        device = find_device(config.device)
         kernel = kernel_for(config.kernel, device)
         network = new_network(config, kernel)
         vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
