@@ -22,6 +22,9 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN pip install ".[sagemaker]"
+# Kernels compile once: here, beside the package, where whoever runs the image reads them. On another
+# kind of CPU than the one that built it they compile at the first command, as they would without.
+RUN python -m object2vec.kernels.cpu.warm
 
 FROM python:${PYTHON}-slim
 

@@ -219,6 +219,31 @@ def test_pooling_is_the_mean(kernel, rows):
         torch.testing.assert_close(found, mean, rtol=20 * EPS, atol=20 * EPS)
 
 
+@each_update
+@each_kernel
+@given(rows=columns, seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_coefficients_weigh_a_lookup_and_its_gradient(kernel, rows, seed, update):
+    generator, column = np.random.default_rng(seed), Ragged.build(rows)
+    weight = generator.normal(size=(VOCAB, WIDTH)).astype(np.float32)
+    coefficients = generator.normal(size=len(column.values)).astype(np.float32)
+    gradient = generator.normal(size=(len(rows), WIDTH)).astype(np.float32)
+    pooled, expected = np.zeros((len(rows), WIDTH)), weight.astype(np.float64)
+    for owner, token, c in zip(
+        np.repeat(np.arange(len(rows)), column.lengths), column.values, coefficients, strict=True
+    ):
+        pooled[owner] += weight[token].astype(np.float64) * c
+        expected[token] -= gradient[owner].astype(np.float64) * c
+    arrays = (column.values, column.offsets, gradient, coefficients)
+    lookup, made = Lookup(*map(torch.from_numpy, arrays)), kernel()
+    table = Parameter(torch.from_numpy(weight), ())
+    found = made.pool(table.weight, lookup)
+    assert agree(made, found, ReferenceKernel().pool(table.weight, lookup))
+    np.testing.assert_allclose(found.numpy(), pooled, rtol=0, atol=500 * EPS)
+    getattr(made, update)(Update(RULES["sgd"](1.0), 1), table, [lookup])
+    np.testing.assert_allclose(table.weight.numpy(), expected, rtol=0, atol=500 * EPS)
+
+
 @each_kernel
 def test_the_first_of_equal_maxima_gets_the_whole_gradient(kernel):
     """PyTorch's segment_reduce halves a positive gradient of two equals and doubles a negative."""

@@ -1,0 +1,38 @@
+"""Compile all kernels, for an image that should not do so at its first command.
+
+``python -m object2vec.kernels.cpu.warm`` calls each of them once, on next to nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from object2vec.config.kinds import COMPARATORS
+from object2vec.kernels.base import Lookup
+from object2vec.kernels.cpu.kernel import CompiledKernel
+from object2vec.kernels.rules import RULES, Parameter, Update
+
+
+def warm() -> None:
+    """Call every kernel, and its backward pass."""
+    kernel, row = CompiledKernel(), torch.tensor([0])
+    x = torch.ones(3, 2, requires_grad=True)
+    y = kernel.linear(x, x, None, "tanh")  # (3, 3)
+    z = kernel.compare(y, y, row, row, list(COMPARATORS))  # (1, C)
+    products, bias = torch.ones(3, 1, 2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    sums = kernel.sum_taps(products, bias, torch.ones(3, 1))  # (3, 2)
+    maxima = kernel.segment_max(sums, torch.tensor([0, 3]))  # (1, 2)
+    (z.sum() + maxima.sum()).backward()  # type: ignore[no-untyped-call]
+    ids, offsets = torch.zeros(1, dtype=torch.int32), torch.tensor([0, 1])
+    for coefficients in (None, torch.ones(1)):
+        kernel.pool(torch.ones(1, 2), Lookup(ids, offsets, coefficients=coefficients))
+    for rule in RULES.values():
+        update, table = Update(rule(0.1), 1), torch.ones(1, 2)
+        tape = [Lookup(ids, offsets, torch.ones(1, 2))]
+        kernel.update_rows(update, Parameter.new(update.rule, table), tape)
+        kernel.update_table(update, Parameter.new(update.rule, table), tape)
+        kernel.update_dense(update, Parameter.new(update.rule, table), torch.ones(1, 2))
+
+
+if __name__ == "__main__":
+    warm()

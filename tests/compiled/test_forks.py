@@ -1,0 +1,120 @@
+"""A process that was forked from one that has computed computes on, on one thread."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+# Each program prints what its forked child found; `in_child` runs a function there.
+HEAD = """
+import logging, os, sys, threading, warnings
+import numpy as np
+from object2vec.devices import set_threads
+
+warnings.simplefilter("ignore")  # Python's own one about threads and forks
+ROWS = [[1, 2]] * 3000
+DATA = {"in0": ROWS, "in1": [[3]] * 3000, "label": [1, 0] * 1500}
+
+
+def model(network="pooled_embedding", threads=2):
+    from object2vec import Object2Vec
+
+    return Object2Vec(enc0_network=network, enc0_max_seq_len=4, enc0_vocab_size=9, enc_dim=64,
+                      mlp_dim=64, epochs=1, threads=threads)
+
+
+def in_child(function):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if function() else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return True
+"""
+PROGRAMS = {
+    "after a fit": """
+for network in ("pooled_embedding", "hcnn", "bilstm"):
+    fitted = model(network).fit(DATA)
+    expected = fitted.encode(in0=ROWS).tobytes()
+    scores = fitted.predict(in0=ROWS, in1=ROWS).tobytes()
+    in_child(lambda: fitted.encode(in0=ROWS).tobytes() == expected)
+    in_child(lambda: np.allclose(np.frombuffer(fitted.predict(in0=ROWS, in1=ROWS).tobytes(),
+                                               np.float32), np.frombuffer(scores, np.float32)))
+    assert fitted.encode(in0=ROWS).tobytes() == expected  # and the parent goes on
+""",
+    "of a fork": """
+fitted = model().fit(DATA)
+expected = fitted.encode(in0=ROWS).tobytes()
+in_child(lambda: in_child(lambda: fitted.encode(in0=ROWS).tobytes() == expected))
+""",
+    "and trains there": """
+expected = model().fit(DATA).encode(in0=ROWS).tobytes()
+in_child(lambda: model().fit(DATA).encode(in0=ROWS).tobytes() == expected)
+""",
+    "of a pool": """
+import multiprocessing
+fitted = model().fit(DATA)
+expected = fitted.encode(in0=ROWS[:9]).tobytes()
+
+
+def work(_):
+    return fitted.encode(in0=ROWS[:9]).tobytes()
+
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(work, range(4)) == [expected] * 4
+""",
+    "while threads compute": """
+fitted = model().fit(DATA)
+expected, stop = fitted.encode(in0=ROWS).tobytes(), threading.Event()
+
+
+def compute():
+    while not stop.is_set():
+        fitted.encode(in0=ROWS)
+
+
+threads = [threading.Thread(target=compute) for _ in range(2)]
+[thread.start() for thread in threads]
+for _ in range(5):
+    in_child(lambda: fitted.encode(in0=ROWS).tobytes() == expected)
+stop.set()
+[thread.join() for thread in threads]
+""",
+    "without PyTorch": """
+from object2vec.kernels.cpu.loops.lookup import mean_rows
+
+def pooled():
+    out = np.empty((3000, 64), np.float32)
+    weight = np.ones((9, 64), np.float32)
+    mean_rows(3000, weight, np.ones(6000, np.int32), np.arange(0, 6001, 2), out)
+    return (out == 1).all()
+
+assert pooled()
+in_child(pooled)
+assert "torch" not in sys.modules
+""",
+    "and asks for threads": """
+set_threads(2)
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+in_child(lambda: set_threads(2) == 1 and set_threads(1) == 1)
+assert set_threads(2) == 2
+""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_forked_child_computes_on_one_thread(name):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{HEAD}\n{PROGRAMS[name]}\nprint('done')"],
+        capture_output=True, text=True, timeout=100, check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    said = "This process was forked: it computes on one thread instead of 2. Start it with "
+    assert done.stdout.endswith("done\n"), done.stderr
+    assert (said in done.stdout) == (name == "and asks for threads")
+    assert done.returncode == 0

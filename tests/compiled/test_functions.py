@@ -1,0 +1,236 @@
+"""Compiled functions: ranges on threads, and files that may miss or be damaged."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from object2vec.compiled import missing, use_threads
+from object2vec.compiled.functions import parallel
+
+
+@parallel
+def mark(first, last, owners, counts):
+    for i in range(first, last):
+        owners[i] = first
+        counts[i] += 1
+
+
+@pytest.fixture
+def threads():
+    yield use_threads
+    use_threads(1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("small", [True, False])
+def test_every_unit_is_worked_on_once(count, n, small, threads):
+    threads(count)
+    owners, counts = np.full(n, -1), np.zeros(n, np.int64)
+    mark(n, owners, counts, small=small)
+    assert (counts == 1).all()
+    assert len(np.unique(owners)) == min(n, 64)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_ranges_of_unequal_size_are_those_that_are_given(count, threads):
+    threads(count)
+    owners, counts = np.full(10, -1), np.zeros(10, np.int64)
+    mark(np.array([2, 2, 5, 9]), owners, counts)
+    assert owners.tolist() == [-1, -1, 2, 2, 2, 5, 5, 5, 5, -1]
+    assert counts.sum() == 7
+
+
+# Compiles one function; prints how often Numba compiled and which folder is written.
+PROGRAM = """
+import logging, sys
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+import numpy as np
+from numba.core import event
+from object2vec.compiled import missing
+assert missing() is None, missing()
+from object2vec.compiled.cache import writable_folder
+from object2vec.kernels.cpu.loops.lookup import mean_rows
+
+
+class Count(event.Listener):
+    n = 0
+    def on_start(self, event):
+        Count.n += event.data["dispatcher"].__name__ == "mean_rows"
+    def on_end(self, event):
+        pass
+
+
+with event.install_listener("numba:compile", Count()):
+    out = np.empty((2, 3), np.float32)
+    mean_rows(2, np.ones((4, 3), np.float32), np.ones(2, np.int32), np.arange(3), out)
+assert (out == 1).all()
+print(Count.n, writable_folder())
+"""
+
+
+def compile_once(**environ: str) -> tuple[int, str, str]:
+    """Return how often it was compiled, the folder, and what else was said."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False,
+        env=os.environ | environ,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    *said, last = done.stdout.splitlines()
+    count, folder = last.split(maxsplit=1)
+    return int(count), folder, "\n".join(said) + done.stderr
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package that nothing was compiled for."""
+    source = Path(__file__).parents[2] / "src" / "object2vec"
+    for path in source.rglob("*.py"):
+        target = tmp_path / "src" / path.relative_to(source.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return tmp_path / "src"
+
+
+def environ(package: Path, cache: Path | str) -> dict[str, str]:
+    return {"PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(cache)}
+
+
+def test_what_was_compiled_is_found_by_the_next_process(package, tmp_path):
+    given = environ(package, tmp_path / "kernels")
+    folder = str(tmp_path / "kernels" / "object2vec")
+    assert compile_once(**given) == (1, folder, "")
+    assert compile_once(**given) == (0, folder, "")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "changed", "folder"])
+def test_a_damaged_file_is_compiled_anew_and_replaced(package, tmp_path, damage):
+    given = environ(package, tmp_path / "kernels")
+    compile_once(**given)
+    for path in (tmp_path / "kernels" / "object2vec").iterdir():
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        whole = {"cut": content[:100], "empty": b"", "other": b"text", "changed": content}
+        path.unlink()
+        path.mkdir() if damage == "folder" else path.write_bytes(whole[damage])
+    assert compile_once(**given)[0] == 1
+    assert compile_once(**given)[0] == (damage == "folder")
+
+
+def test_another_source_or_cpu_is_compiled_for_itself(package, tmp_path):
+    given = environ(package, tmp_path / "kernels")
+    assert compile_once(**given)[0] == 1
+    assert compile_once(**given, NUMBA_CPU_NAME="generic")[0] == 1
+    assert compile_once(**given)[0] == 0
+    beside = package / "object2vec" / "kernels" / "cpu" / "loops" / "prefetch.py"
+    beside.write_text(beside.read_text() + "\n")  # part of it is compiled into `mean_rows`
+    assert compile_once(**given)[0] == 1
+
+
+def test_a_folder_that_cannot_be_used_is_passed_over(package, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    count, folder, said = compile_once(**environ(package, tmp_path / "file"))
+    assert (count, folder, said) == (
+        1,
+        str(package / "object2vec" / "__pycache__" / "kernels"),
+        "",
+    )
+
+
+def test_a_folder_that_others_can_write_is_not_trusted(package, tmp_path):
+    own = tmp_path / "kernels" / "object2vec"
+    own.mkdir(parents=True)
+    own.chmod(0o777)
+    _, folder, _ = compile_once(**environ(package, tmp_path / "kernels"))
+    assert folder != str(own)
+
+
+def test_without_any_folder_each_process_compiles(package, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    (package / "object2vec" / "__pycache__").write_text("no folder")
+    given = environ(package, tmp_path / "file") | dict.fromkeys(
+        ("XDG_CACHE_HOME", "HOME", "TMPDIR"), str(tmp_path / "file")
+    )
+    program = "import tempfile; tempfile.tempdir = '/proc/none'\n" + PROGRAM
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", program], capture_output=True, text=True, check=True,
+            env=os.environ | given,
+        )  # fmt: skip
+        assert done.stdout == (
+            "No folder for compiled kernels can be written: each process compiles.\n1 None\n"
+        )
+
+
+def test_a_full_disk_ends_nothing(package, tmp_path):
+    program = (
+        "import object2vec.compiled.cache as cache\n"
+        "def full(path, content): raise OSError(28, 'No space left on device')\n"
+        "cache._write_whole = full\n" + PROGRAM
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        env=os.environ | environ(package, tmp_path),
+    )  # fmt: skip
+    assert done.stdout.startswith("1 ")
+
+
+def test_what_came_with_the_package_is_read_where_it_cannot_be_written(package, tmp_path):
+    """As in an image that was warmed when it was built, and runs as another user."""
+    (tmp_path / "file").write_text("no folder")
+    beside = package / "object2vec" / "__pycache__" / "kernels"
+    assert compile_once(**environ(package, tmp_path / "file"))[:2] == (1, str(beside))
+    own = tmp_path / "own"
+    assert compile_once(**environ(package, own))[:2] == (0, str(own / "object2vec"))
+
+
+def test_processes_may_compile_at_once(package, tmp_path):
+    given = os.environ | environ(package, tmp_path / "kernels")
+    started = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM], env=given, stdout=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    assert compile_once(**environ(package, tmp_path / "kernels"))[0] == 0
+
+
+BROKEN = {
+    "is not there": "raise ModuleNotFoundError(\"No module named 'numba'\")",
+    "does not fit": "raise SystemError('initialization of _internal failed')",
+    "lacks a library": "raise OSError('Could not find/load shared object file')",
+}
+
+
+@pytest.mark.parametrize("why", [*BROKEN, "is switched off"])
+def test_without_a_working_numba_everything_goes_on_slower(why, tmp_path):
+    if why in BROKEN:
+        (tmp_path / "numba").mkdir()
+        (tmp_path / "numba" / "__init__.py").write_text(BROKEN[why])
+    program = """
+import json, logging, sys
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+from object2vec import Object2Vec
+rows = [{"in0": [1], "in1": [2, 3], "label": i % 2} for i in range(20)]
+open("t.jsonl", "w").writelines(json.dumps(row) + "\\n" for row in rows)
+model = Object2Vec(enc0_network="hcnn", enc0_max_seq_len=4, enc0_vocab_size=9, enc_dim=8, mlp_dim=8,
+                   epochs=1, threads=1).fit("t.jsonl")
+print(model.encode(in0=[[1]]).shape)
+"""
+    path = {"PYTHONPATH": str(tmp_path)} if why in BROKEN else {"NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False,
+        env=os.environ | path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "The compiled kernels need numba (" in done.stdout
+    assert done.stdout.endswith("(1, 8)\n")
+
+
+def test_numba_is_here():
+    assert missing() is None
