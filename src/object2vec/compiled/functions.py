@@ -34,8 +34,13 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """Compile a function into the compiled ones that call it; Python cannot."""
-    return _cached(numba.njit(no_cpython_wrapper=True, forceinline=True, **_OPTIONS)(function))
+    """Compile a function into the compiled ones that call it; Python cannot.
+
+    It counts no references, so it makes no arrays but views: two atomic instructions for each array
+    that it is given took 70 % of the time of reading short records.
+    """
+    options = {"no_cpython_wrapper": True, "forceinline": True, "_nrt": False, **_OPTIONS}
+    return _cached(numba.njit(**options)(function))
 
 
 def parallel(function: Callable[..., Any], **own: Any) -> Parallel:

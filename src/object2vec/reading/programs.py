@@ -5,7 +5,6 @@ Nothing here has types in Python: Numba compiles a function for the types that i
 
 from typing import Any
 
-import numpy as np
 from numba import int64, types
 
 from object2vec.compiled.functions import compiled, inner
@@ -72,7 +71,7 @@ def _key(data, i, names, bounds, key):
 
 @inner
 def _ids(data, i, values, n):
-    """Read a list of ids into `values` from row `n` on; return the new `n`, too."""
+    """Read a list of ids into `values` from index `n` on; return the new `n`, too."""
     if data[i] != 91:  # [
         return -1, n
     i = _blanks(data, i + 1)
@@ -129,6 +128,28 @@ def _value(data, i):
     return _number(data, i)
 
 
+@inner
+def _record(data, i, names, bounds, slots, values, offsets, numbers, row):
+    """Read an object into row `row` of its columns; return the set of its keys, too."""
+    found, key = 0, -1
+    while data[i] != 125:  # }
+        if found and data[i] != 44:  # ,
+            return -1, found
+        i, key = _key(data, _blanks(data, i + 1), names, bounds, key)
+        if i < 0 or (found >> key) & 1:
+            return -1, found
+        found |= 1 << key
+        slot = slots[key]
+        if slot >= 0:
+            i, offsets[slot, row + 1] = _ids(data, i, values[slot], offsets[slot, row])
+        else:
+            i, numbers[-1 - slot, row] = _value(data, i)
+        if i < 0:
+            return -1, found
+        i = _blanks(data, i)
+    return _blanks(data, i + 1), found
+
+
 @compiled
 def scan_lines(data, names, bounds, slots, values, offsets, numbers, blank, missing):
     """Read all lines; return the numbers of records, -1 to give up, and of blank lines.
@@ -143,8 +164,8 @@ def scan_lines(data, names, bounds, slots, values, offsets, numbers, blank, miss
         Where each begins.
     slots : int64 array (k,)
         What its values are: the column of ids of this number, or that of numbers -1, -2, ...
-    values : int32 array (ids columns * most,)
-        Filled column by column; flat, as two indices would cost a third more time.
+    values : int32 array (ids columns, most ids that L lines may hold)
+        Filled with the ids of each column.
     offsets : int64 array (ids columns, L + 1)
         Filled with where each row of `values` begins in its column.
     numbers : float64 array (number columns, L)
@@ -155,8 +176,7 @@ def scan_lines(data, names, bounds, slots, values, offsets, numbers, blank, miss
         Raised by the number of records without each key.
     """
     i, line, row, n_blank = 0, 0, 0, 0
-    most, every = len(values) // max(1, len(offsets)), (1 << len(slots)) - 1
-    ends = np.arange(len(offsets)) * most  # (ids columns,)
+    every = (1 << len(slots)) - 1
     while i < len(data):
         i = _blanks(data, i)
         if data[i] == 10:
@@ -164,30 +184,15 @@ def scan_lines(data, names, bounds, slots, values, offsets, numbers, blank, miss
             n_blank += 1
         elif data[i] != 123:  # {
             return -1, 0
-        else:  # a record, here as a function of its own would cost a third more time
-            found, key = 0, -1  # the set of its keys
-            while data[i] != 125:  # }
-                if found and data[i] != 44:  # ,
-                    return -1, 0
-                i, key = _key(data, _blanks(data, i + 1), names, bounds, key)
-                if i < 0 or (found >> key) & 1:
-                    return -1, 0
-                found |= 1 << key
-                slot = slots[key]
-                if slot >= 0:
-                    i, ends[slot] = _ids(data, i, values, ends[slot])
-                else:
-                    i, numbers[-1 - slot, row] = _value(data, i)
-                if i < 0:
-                    return -1, 0
-                i = _blanks(data, i)
-            i = _blanks(data, i + 1)
-            if data[i] != 10:
+        else:
+            i, found = _record(data, i, names, bounds, slots, values, offsets, numbers, row)
+            if i < 0 or data[i] != 10:
                 return -1, 0
             row += 1
-            for slot in range(len(ends)):
-                offsets[slot, row] = ends[slot] - slot * most
-            for key in range(len(slots) if found != every else 0):
-                missing[key] += 1 - ((found >> key) & 1)
+            for k in range(len(slots) if found != every else 0):
+                if not (found >> k) & 1:
+                    missing[k] += 1
+                    if slots[k] >= 0:
+                        offsets[slots[k], row] = offsets[slots[k], row - 1]
         i, line = i + 1, line + 1
     return row, n_blank

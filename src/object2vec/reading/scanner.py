@@ -64,7 +64,7 @@ def scan(data: bytes, schema: Schema) -> Scanned | None:
     n_lines = int(np.count_nonzero(raw == ord("\n")))
     n_ids = int(np.count_nonzero(keys.slots >= 0))
     most = len(raw) // 2 + 1  # an id and what divides it from the next take two bytes
-    values = np.empty(n_ids * most, np.int32)
+    values = np.empty((n_ids, most), np.int32)
     offsets = np.zeros((n_ids, n_lines + 1), np.int64)
     numbers = np.full((len(keys.slots) - n_ids, n_lines), np.nan)
     blank = np.empty(n_lines, np.int64)
@@ -77,8 +77,8 @@ def scan(data: bytes, schema: Schema) -> Scanned | None:
         if slot < 0:
             columns[column.name] = numbers[-1 - slot, :rows]
         else:
-            ends, first = offsets[slot, : rows + 1], slot * most
-            columns[column.name] = Ragged(values[first : first + ends[-1]].copy(), ends)
+            ends = offsets[slot, : rows + 1]
+            columns[column.name] = Ragged(values[slot, : ends[-1]].copy(), ends)
     counts = dict(zip(columns, (rows - missing).tolist(), strict=True))
     return Scanned(rows, columns, counts, blank[:n_blank])
 
