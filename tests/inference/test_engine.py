@@ -22,8 +22,9 @@ POOLED = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab
 MIXED = POOLED | {"enc0_network": "hcnn", "enc0_layers": 2, "enc0_token_embedding_dim": 8,
                   "enc1_network": "bilstm", "enc1_token_embedding_dim": 8}  # fmt: skip
 RECORDS = [{"in0": [i % 39 + 1, 5], "in1": [i % 29 + 1], "label": i % 2} for i in range(24)]
-IN0 = Ragged.build([[i % 39 + 1] * (i % 5) for i in range(150)])
-IN1 = Ragged.build([[i % 29 + 1] * (i % 4 + 1) for i in range(150)])
+ROWS0 = [[i % 39 + 1] * (i % 5) for i in range(150)]
+ROWS1 = [[i % 29 + 1] * (i % 4 + 1) for i in range(150)]
+IN0, IN1 = Ragged.build(ROWS0), Ragged.build(ROWS1)
 
 
 def fitted(settings=POOLED, **more) -> Object2Vec:
@@ -41,8 +42,8 @@ def test_an_instance_of_pooled_encoders_has_the_same_bits_in_any_batch(output):
     engine = steady(fitted(output_layer=output))
     together = engine.score(IN0, IN1)
     assert len(np.unique(together)) > 20
-    (merged,) = engine.predict([Group(IN0, IN1)])
-    parts = [Group(IN0.slice(i, j), IN1.slice(i, j)) for i, j in ((0, 1), (1, 70), (70, 150))]
+    (merged,) = engine.predict([Group(ROWS0, ROWS1)])
+    parts = [Group(ROWS0[i:j], ROWS1[i:j]) for i, j in ((0, 1), (1, 70), (70, 150))]
     for scores in (merged, np.concatenate(engine.predict(parts))):
         assert scores.tobytes() == together.tobytes()
     for row in (0, 1, 63, 64, 149):
@@ -55,8 +56,8 @@ def test_groups_of_all_kinds_are_predicted_together(settings):
     model = fitted(settings)
     engine = steady(model)
     groups = [
-        Group(None, IN1.slice(0, 3)), Group(IN0.slice(0, 2), IN1.slice(0, 2)),
-        Group(IN0.slice(5, 9), None), Group(IN0.slice(7, 20), IN1.slice(7, 20)),
+        Group(None, ROWS1[0:3]), Group(ROWS0[0:2], ROWS1[0:2]),
+        Group(ROWS0[5:9], None), Group(ROWS0[7:20], ROWS1[7:20]),
     ]  # fmt: skip
     expected = [
         engine.encode(1, IN1.slice(0, 3)), engine.score(IN0.slice(0, 2), IN1.slice(0, 2)),
@@ -80,7 +81,7 @@ def test_an_embedding_that_is_not_finite_is_an_error(settings, side, bad):
     model = fitted(settings)
     model.artifact.network.table(side).weight[7] = bad
     engine = steady(model)
-    column, fine = Ragged.build([[3], [7]]), Ragged.build([[3], [4]])
+    column, fine = [[3], [7]], [[3], [4]]
     given = {f"in{side}": column}
     with pytest.raises(ArtifactError, match=r"^embeddings: must be finite numbers; got 'nan"):
         model.encode(**given)
@@ -101,7 +102,7 @@ def test_a_score_that_is_not_finite_is_an_error(output):
     model = fitted(output_layer=output)
     model.artifact.network.head.output.weight.data[0, 0] = float("nan")
     engine = steady_without_warming(model)
-    pair = Ragged.build([[3]]), Ragged.build([[3]])
+    pair = [[3]], [[3]]
     with pytest.raises(ArtifactError, match=r"^scores: must be finite numbers; got 'nan or inf'"):
         model.predict(in0=pair[0], in1=pair[1])
     with pytest.raises(RequestError, match=r"^scores: must be finite") as caught:
@@ -143,7 +144,7 @@ AMBIENT = {
 def test_what_a_caller_has_set_in_pytorch_changes_nothing(settings, kernel, ambient, tmp_path):
     model = fitted(settings, kernel=kernel)
     model.save(tmp_path / "model")
-    group = [Group(IN0, IN1)]
+    group = [Group(ROWS0, ROWS1)]
 
     def everything(of: Object2Vec) -> list[np.ndarray]:
         return [of.encode(in0=IN0), of.encode(in1=IN1), of.predict(in0=IN0, in1=IN1),

@@ -47,6 +47,7 @@ def test_sequences_are_taken_as_a_plain_reading_takes_them(rows, limit, mask_pad
         return
     accepted, omissions = door.accept(Ragged.build(rows), str, limit)
     assert listed(accepted) == read
+    assert door.accept_known(rows, limit) == (read, omissions)
     counted = [[t for t in row if t or not mask_padding] for row in read]
     assert omissions == Omissions(
         truncated=sum(len(row) > (limit or LENGTH) for row in rows),
@@ -56,8 +57,11 @@ def test_sequences_are_taken_as_a_plain_reading_takes_them(rows, limit, mask_pad
 
 
 def test_nothing_left_out_is_nothing():
-    _, omissions = intake().accept(Ragged.build([[1, 2], [3]]), str)
-    assert omissions is NOTHING
+    for mask_padding, rows in [(True, [[1, 2], [3]]), (False, [[1, 0], [0]])]:
+        door = intake(mask_padding=mask_padding)
+        assert door.accept(Ragged.build(rows), str)[1] is NOTHING
+        assert door.accept_known(rows)[1] is NOTHING
+    omissions = NOTHING
     assert not omissions
     assert all(map(bool, [Omissions(truncated=1), Omissions(padded=1), Omissions(empty=1)]))
     assert Omissions(1, 2, 3) + Omissions(10, 20, 30) == Omissions(11, 22, 33)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from object2vec.errors import RequestError
 from object2vec.inference.instances import Group
-from object2vec.objects.ragged import Ragged
 from object2vec.serving import batcher as batchers
 from object2vec.serving.batcher import Batcher
 from object2vec.serving.limits import Overloaded
@@ -23,11 +22,7 @@ from object2vec.serving.thread import WorkThread
 
 
 def group(*rows: list[int]) -> Group:
-    return Group(Ragged.build([*rows]), None)
-
-
-def listed_rows(g: Group) -> list[list[int]]:
-    return [g.in0.row(i).tolist() for i in range(len(g))]
+    return Group([*rows], None)
 
 
 class Model:
@@ -42,15 +37,15 @@ class Model:
 
     def __call__(self, groups):
         self.gate.wait(10)
-        self.batches.append([*map(listed_rows, groups)])
+        self.batches.append([g.in0 for g in groups])
         self.threads.add(threading.current_thread().name)
-        if any(self.bad in row for g in groups for row in listed_rows(g)):
+        if any(self.bad in row for g in groups for row in g.in0):
             raise ValueError("an inside")
-        return [np.array([[sum(row)] for row in listed_rows(g)], np.float32) for g in groups]
+        return [np.array([[sum(row)] for row in g.in0], np.float32) for g in groups]
 
 
 def sums(*groups: Group) -> list[list[list[float]]]:
-    return [[[float(sum(row))] for row in listed_rows(g)] for g in groups]
+    return [[[float(sum(row))] for row in g.in0] for g in groups]
 
 
 def listed(answers) -> list[list[list[float]]]:

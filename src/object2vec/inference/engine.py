@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 from object2vec.artifact import Artifact
 from object2vec.devices import set_threads
 from object2vec.errors import ArtifactError, RequestError
-from object2vec.inference.inputs import batches_by_length, diverged
+from object2vec.inference.inputs import Rows, batches_by_length, diverged
 from object2vec.inference.instances import Group
 from object2vec.objects.ragged import Ragged
 
@@ -89,7 +90,7 @@ class Engine:
             As in `steady`.
         """
         self.steady(threads)
-        rows = [Ragged.build([[1] * min(e.max_seq_len, 8)]) for e in self.config.encoders]
+        rows = [[[1] * min(encoder.max_seq_len, 8)] for encoder in self.config.encoders]
         groups = [Group(*rows), Group(rows[0], None), Group(None, rows[1])]
         self.predict(groups if preferred_mode == "classification" else groups[::-1])
 
@@ -151,13 +152,14 @@ class Engine:
             torch.set_num_threads(self._threads)  # Numba's OpenMP layer changes it as it starts
             self._used.threads = self._threads
 
-    def _embed_columns(self, side: int, columns: list[Ragged | None]) -> list[Tensor | None]:
+    def _embed_columns(self, side: int, columns: list[Rows | None]) -> list[Tensor | None]:
         """Return the embeddings of each column; None where there is none."""
         present = [column for column in columns if column is not None]
         if not present:
             return [None] * len(columns)
-        together = present[0] if len(present) == 1 else Ragged.concatenate(present)
-        parts = iter(self._embed(side, together).split_with_sizes([*map(len, present)]))
+        rows = present[0] if len(present) == 1 else [*chain.from_iterable(present)]
+        together = self._embed(side, Ragged.of_lists(rows))  # (n, D)
+        parts = iter(together.split_with_sizes([*map(len, present)]))
         return [None if column is None else next(parts) for column in columns]
 
     def _score_pairs(self, columns: list[tuple[Tensor | None, Tensor | None]]) -> list[Tensor]:

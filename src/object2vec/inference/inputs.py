@@ -1,7 +1,7 @@
 """What an encoder takes in: the one way from given sequences to those that are encoded.
 
 Every surface (Python, command line, server, batch transform, the reader without PyTorch) passes its
-sequences through `Intake.accept`. A sequence is read up to the encoder's length and no further: ids
+sequences through an `Intake`. A sequence is read up to the encoder's length and no further: ids
 beyond it may be any, and an id before it must be in the vocabulary. What is left out on the way is
 counted, so that nothing is lost in silence.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import contains
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from object2vec.errors import MAX_PROBLEMS, ArtifactError, DataError, join_probl
 from object2vec.objects.ragged import PADDING, Ragged
 
 Floats = NDArray[np.float32]
+Rows = list[list[int]]
 
 # What a network encodes at once: more tokens fall out of the caches, more rows out of memory.
 _BATCH_TOKENS = 1 << 16
@@ -45,6 +48,11 @@ class Omissions:
     truncated: int = 0
     padded: int = 0
     empty: int = 0
+
+    @staticmethod
+    def of(truncated: int, padded: int, empty: int) -> Omissions:
+        """Return these numbers; `NOTHING` itself if there is nothing to be said."""
+        return Omissions(truncated, padded, empty) if truncated or padded or empty else NOTHING
 
     def __add__(self, other: Omissions) -> Omissions:
         return Omissions(
@@ -139,6 +147,22 @@ class Intake:
             raise self._unknown(sequences, where)
         return sequences, self._omissions(sequences, truncated)
 
+    def accept_known(self, rows: Rows, limit: int | None = None) -> tuple[Rows, Omissions]:
+        """Return what `accept` does for lists, of which the ids to be read are in the vocabulary.
+
+        For the few sequences of a request, array operations would cost more than all the rest.
+        """
+        limit = self.max_seq_len if limit is None else limit
+        truncated = 0
+        if max(map(len, rows), default=0) > limit:
+            truncated = sum(map(limit.__lt__, map(len, rows)))
+            rows = [row[:limit] for row in rows]
+        elif all(rows) and all(map(all, rows)):  # none is empty or holds a 0
+            return rows, NOTHING
+        padded = sum(map(contains, rows, repeat(PADDING))) if self.mask_padding else 0
+        empty = len(rows) - sum(map(any if self.mask_padding else bool, rows))
+        return rows, Omissions.of(truncated, padded, empty)
+
     def _omissions(self, sequences: Ragged, truncated: int) -> Omissions:
         values, offsets = sequences.values, sequences.offsets
         padded = 0
@@ -148,7 +172,7 @@ class Intake:
             offsets = kept_before[offsets]  # (n + 1,) of what is not padding
             padded = int(np.count_nonzero(np.diff(offsets) < sequences.lengths))
         empty = len(sequences) - int(np.count_nonzero(offsets[1:] > offsets[:-1]))
-        return Omissions(truncated, padded, empty) if truncated or padded or empty else NOTHING
+        return Omissions.of(truncated, padded, empty)
 
     def _unknown(self, sequences: Ragged, where: Callable[[int], str]) -> UnknownIds:
         """Return the error that names the first ids that are too large, as AWS words it."""

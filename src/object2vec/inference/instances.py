@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, chain, compress
+from itertools import compress
+from operator import add
 from typing import Annotated, Any
 
 import msgspec
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from object2vec.config import Config
 from object2vec.config.table import MAX_SEQ_LEN
 from object2vec.errors import RequestError, problem
-from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes
+from object2vec.inference.inputs import NOTHING, Omissions, Rows, UnknownIds, intakes
 from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.objects.ragged import MAX_ID, Ragged
 
@@ -63,22 +64,18 @@ class Group:
 
     Parameters
     ----------
-    in0, in1 : Ragged of length n, or None
-        Both for pairs; one of them to be embedded.
+    in0, in1 : list of list of int, length n, or None
+        Both for pairs; one of them to be embedded. They stay lists until a batch is made of them,
+        so that what arrays cost is paid once a batch and not once a request.
     """
 
-    in0: Ragged | None
-    in1: Ragged | None
+    in0: Rows | None
+    in1: Rows | None
 
     def __len__(self) -> int:
-        column = self.in1 if self.in0 is None else self.in0
-        assert column is not None, "our bug: a group has neither in0 nor in1"
-        return len(column)
-
-    def sides(self) -> list[tuple[int, Ragged]]:
-        """Return the sides that are there, one or both, with their sequences."""
-        columns = enumerate((self.in0, self.in1))
-        return [(side, column) for side, column in columns if column is not None]
+        rows = self.in1 if self.in0 is None else self.in0
+        assert rows is not None, "our bug: a group has neither in0 nor in1"
+        return len(rows)
 
     @property
     def key(self) -> str:
@@ -88,18 +85,17 @@ class Group:
     @property
     def tokens(self) -> int:
         """Ids of all instances, both sides together."""
-        return sum(len(column.values) for _, column in self.sides())
+        return sum(map(len, self.in0 or ())) + sum(map(len, self.in1 or ()))
 
     def lengths(self) -> list[int]:
         """Return the number of ids of each instance, both sides together."""
-        first, *others = (column.lengths for _, column in self.sides())
-        lengths: list[int] = sum(others, first).tolist()
-        return lengths
+        first, *others = [map(len, rows) for rows in (self.in0, self.in1) if rows is not None]
+        return [*map(add, first, *others)] if others else [*first]
 
     def slice(self, start: int, stop: int) -> Group:
         """Return the instances from `start` to before `stop`."""
-        in0 = None if self.in0 is None else self.in0.slice(start, stop)
-        return Group(in0, None if self.in1 is None else self.in1.slice(start, stop))
+        in0 = None if self.in0 is None else self.in0[start:stop]
+        return Group(in0, None if self.in1 is None else self.in1[start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +218,9 @@ class Reader:
     """
 
     def __init__(self, config: Config) -> None:
-        ids = list[Annotated[int, Meta(ge=0, le=MAX_ID)]] | UnsetType
-        fields: list[tuple[str, Any, Any]] = [("in0", ids, UNSET), ("in1", ids, UNSET)]
-        instance: Any = msgspec.defstruct("Instance", fields, gc=False)
-        many = ("instances", list[instance] | UnsetType, UNSET)
-        whole: Any = msgspec.defstruct("Whole", [many, *fields])
-        self._json = msgspec.json.Decoder(whole | list[instance])
-        self._line = msgspec.json.Decoder(instance)
         self._intakes = intakes(config)
+        self._decoders = _decoders([MAX_ID, MAX_ID])
+        self._known_decoders = _decoders([intake.vocab_size - 1 for intake in self._intakes])
 
     def read(self, body: bytes, form: Form) -> Request | None:
         """Return the instances of a body; None for an empty one.
@@ -247,20 +238,32 @@ class Reader:
         """
         if not body or body.isspace():
             return None
-        prefix = "instances[{}]."
-        if form.reads == JSON_LINES:
-            texts = [line for line in body.split(b"\n") if line.strip()]
-            instances = [self._decode(self._line, text, f"[{i}]") for i, text in enumerate(texts)]
-        else:
-            texts, document = [body], self._decode(self._json, body)
-            instances = _listed(document)
-            if instances and instances[0] is document:
-                prefix = ""
+        is_json = form.reads == JSON
+        texts = [body] if is_json else [line for line in body.split(b"\n") if line.strip()]
+        documents, are_known = self._decode_all(texts, form.reads)
+        instances = _listed(documents[0]) if is_json else documents
         kinds = [(i.in0 is not UNSET) + 2 * (i.in1 is not UNSET) for i in instances]
-        _check_keys(body, texts, kinds, is_json=form.reads == JSON)
-        return self._grouped(instances, kinds, form.max_seq_lens or (None, None), prefix)
+        keys = len(kinds) - kinds.count(_NEITHER) + kinds.count(_PAIR)
+        is_bare = bool(instances) and instances is not documents and instances[0] is documents[0]
+        is_wrapped = is_json and not is_bare and instances is not documents[0]
+        if body.count(b":") != keys + is_wrapped:  # or else each key was read, and none twice
+            _check_keys(body, texts, kinds, is_json=is_json)
+        limits = form.max_seq_lens or (None, None)
+        if not are_known:
+            self._check_ids(instances, limits, "" if is_bare else "instances[{}].")
+        return self._grouped(instances, kinds, limits)
 
-    def _decode(self, decoder: msgspec.json.Decoder[Any], text: bytes, at: str = "") -> Any:
+    def _decode_all(self, texts: list[bytes], reads: str) -> tuple[list[Any], bool]:
+        """Return what JSON texts hold, and whether the parser has seen that all ids are known."""
+        try:
+            return [*map(self._known_decoders[reads].decode, texts)], True
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass  # an error, or ids beyond the length, which may be any
+        paths = [""] if reads == JSON else [f"[{i}]" for i in range(len(texts))]
+        decoder = self._decoders[reads]
+        return [self._decode(decoder, *each) for each in zip(texts, paths, strict=True)], False
+
+    def _decode(self, decoder: msgspec.json.Decoder[Any], text: bytes, at: str) -> Any:
         """Return the instance or document of a JSON text; `at` is its path in the request."""
         where = f"instances{at}" if at else "body"
         try:
@@ -273,42 +276,48 @@ class Reader:
             raise RequestError(_malformed(where, err)) from None
 
     def _grouped(
-        self, instances: Sequence[Any], kinds: list[int], limits: Sequence[int | None], prefix: str
+        self, instances: Sequence[Any], kinds: list[int], limits: Sequence[int | None]
     ) -> Request:
-        """Return instances by kind, as they are encoded; `prefix` names one by its position."""
+        """Return instances by kind, as they are encoded."""
         present = set(kinds)
         if _NEITHER in present:
             where = f"instances[{kinds.index(_NEITHER)}]"
             raise RequestError.at(where, _INSTANCE_RULE, "neither key", _INSTANCE_CURE)
-        groups, positions, omissions = [], [], [NOTHING, NOTHING]
+        if len(present) == 1:
+            group, omissions = self._group(instances, kinds[0], limits)
+            return Request([group], None, omissions)
+        groups, positions, omissions = [], [], (NOTHING, NOTHING)
         for kind in sorted(present):
             chosen = [k == kind for k in kinds]
-            indices = [*compress(range(len(kinds)), chosen)]
-            columns: list[Ragged | None] = [None, None]
-            for side in (0, 1):
-                if kind & (1 << side):
-                    rows = [getattr(i, f"in{side}") for i in compress(instances, chosen)]
-                    column, omitted = self._accept(side, rows, limits[side], prefix, indices)
-                    columns[side] = column
-                    if omitted:
-                        omissions[side] += omitted
-            groups.append(Group(*columns))
-            positions.append(indices)
-        both = omissions[0], omissions[1]
-        return Request(groups, positions if len(groups) > 1 else None, both)
+            group, (omitted0, omitted1) = self._group([*compress(instances, chosen)], kind, limits)
+            groups.append(group)
+            positions.append([*compress(range(len(kinds)), chosen)])
+            omissions = omissions[0] + omitted0, omissions[1] + omitted1
+        return Request(groups, positions or None, omissions)
 
-    def _accept(
-        self, side: int, rows: list[list[int]], limit: int | None, prefix: str, indices: list[int]
-    ) -> tuple[Ragged, Omissions]:
-        """Return one side of some instances as it is encoded, and what was left out."""
-        ends = accumulate(map(len, rows), initial=0)
-        offsets = np.fromiter(ends, np.int64, len(rows) + 1)  # (n + 1,)
-        values = np.fromiter(chain.from_iterable(rows), np.int32, int(offsets[-1]))  # (n_tokens,)
-        try:
-            return self._intakes[side].accept(Ragged(values, offsets), str, limit)
-        except UnknownIds as err:
-            path = f"{prefix.format(indices[err.row])}in{side}[{err.position}]"
-            raise RequestError(self._unknown_id(path, side, err.token)) from None
+    def _group(
+        self, instances: Sequence[Any], kind: int, limits: Sequence[int | None]
+    ) -> tuple[Group, tuple[Omissions, Omissions]]:
+        """Return instances of one kind as they are encoded, and what was left out of each side."""
+        in0, in1, omitted0, omitted1 = None, None, NOTHING, NOTHING
+        if kind & _IN0:
+            in0, omitted0 = self._intakes[0].accept_known([i.in0 for i in instances], limits[0])
+        if kind & _IN1:
+            in1, omitted1 = self._intakes[1].accept_known([i.in1 for i in instances], limits[1])
+        return Group(in0, in1), (omitted0, omitted1)
+
+    def _check_ids(
+        self, instances: Sequence[Any], limits: Sequence[int | None], prefix: str
+    ) -> None:
+        """Reject ids that are read and not known; `prefix` names an instance by its position."""
+        for side, name in enumerate(("in0", "in1")):
+            given = [getattr(instance, name) for instance in instances]
+            rows = Ragged.of_lists([[] if ids is UNSET else ids for ids in given])
+            try:
+                self._intakes[side].accept(rows, str, limits[side])
+            except UnknownIds as err:
+                path = f"{prefix.format(err.row)}{name}[{err.position}]"
+                raise RequestError(self._unknown_id(path, side, err.token)) from None
 
     def _unknown_id(self, where: str, side: int, got: object) -> str:
         must = f"must be an integer in [0, {self._intakes[side].vocab_size})"
@@ -340,12 +349,26 @@ class Reader:
         return problem("body", _BODY_RULE, got, _INSTANCE_CURE)
 
 
+def _decoders(largest: Sequence[int]) -> dict[str, msgspec.json.Decoder[Any]]:
+    """Return parsers of a JSON body and of a line, for ids up to the largest of each side."""
+    fields: list[tuple[str, Any, Any]] = [
+        (f"in{side}", list[Annotated[int, Meta(ge=0, le=most)]] | UnsetType, UNSET)
+        for side, most in enumerate(largest)
+    ]
+    instance: Any = msgspec.defstruct("Instance", fields, gc=False)
+    many = ("instances", list[instance] | UnsetType, UNSET)
+    whole: Any = msgspec.defstruct("Whole", [many, *fields])
+    as_json = msgspec.json.Decoder(whole | list[instance])
+    return {JSON: as_json, JSON_LINES: msgspec.json.Decoder(instance)}
+
+
 def _listed(document: Any) -> list[Any]:
     """Return the instances of a JSON body."""
     if isinstance(document, list):
         return document
     if document.instances is not UNSET:
-        return list(document.instances)
+        listed: list[Any] = document.instances
+        return listed
     if document.in0 is not UNSET or document.in1 is not UNSET:
         return [document]
     raise RequestError.at("body", _BODY_RULE, "an object without them", _INSTANCE_CURE)

@@ -35,6 +35,7 @@ from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import make_folder, storing, whole_file
 from object2vec.inference.inputs import NOTHING, Omissions, warn_of
 from object2vec.inference.payload import JSON, JSON_LINES, MIB
+from object2vec.objects.ragged import Ragged
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
@@ -283,7 +284,9 @@ class _Worker:
 
     def _predict(self, group: Group) -> Floats:
         """Return the predictions for records of one kind, (n, D) or (n, K)."""
-        (side, column), *other = group.sides()
+        columns = enumerate((group.in0, group.in1))
+        given = [(side, Ragged.of_lists(rows)) for side, rows in columns if rows is not None]
+        (side, column), *other = given
         return self.engine.score(column, other[0][1]) if other else self.engine.encode(side, column)
 
     def _payloads(self, source: Source) -> Iterator[tuple[int, bytes]]:

@@ -163,6 +163,13 @@ class Ragged:
             np.concatenate([no_tokens, *values]), offsets_of(np.concatenate([no_rows, *lengths]))
         )
 
+    @staticmethod
+    def of_lists(rows: Sequence[list[int]]) -> Ragged:
+        """Return the column of lists that are known to hold ids alone; `build` checks them."""
+        offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))  # (n + 1,)
+        ids = chain.from_iterable(rows)
+        return Ragged(np.fromiter(ids, np.int32, int(offsets[-1])), offsets)
+
     @classmethod
     def build(cls, rows: Any, where: str = "in0") -> Ragged:
         """Return the column that `rows` describe.
