@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from object2vec.config import Config
 from object2vec.errors import RequestError
+from object2vec.inference import instances
 from object2vec.inference.inputs import Omissions
 from object2vec.inference.instances import (
     JSON,
@@ -188,6 +189,17 @@ def test_no_instance_is_passed_over(body, message):
 def test_the_same_key_elsewhere_is_no_key_of_an_instance():
     body = b'[{"in0": [1], "x": {"in0": 1, "in0": 2}, "y": "\\"in1\\""}, {"x": "in0", "in1": [2]}]'
     assert rows(body) == [([[1]], None), (None, [[2]])]
+
+
+@pytest.mark.parametrize("body", [{"instances": [PAIR, {"in1": [4]}]}, [PAIR, {"in0": []}], PAIR])
+@pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
+def test_what_is_right_is_looked_at_once(body, form, monkeypatch):
+    monkeypatch.delattr(instances, "_check_keys")
+    monkeypatch.delattr(Reader, "_decode")
+    monkeypatch.delattr(Reader, "_check_ids")
+    if form is AS_LINES:
+        body = "\n".join([json.dumps(PAIR), '{"in1": [4]}']).encode()
+    assert len(read(body, form)) > 0
 
 
 @pytest.mark.parametrize("text", [b'{"in0": [1]} {"in0": [2]}', b'{"in0": [1]}\n{"in1":\n[2]}'])
