@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from object2vec.config import Config
 from object2vec.errors import DataError, StorageError
+from object2vec.files.user_cache import user_cache
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.statistics import IdStatistics, NumberStatistics
 from object2vec.pairs.dataset import Pairs
@@ -422,6 +423,7 @@ def test_the_temporary_folder_is_gone_when_the_process_ends(tmp_path):
         ("linux", {}, "/home/me/.cache/object2vec"),
         ("darwin", {"XDG_CACHE_HOME": "/xdg"}, "/home/me/Library/Caches/object2vec"),
         ("win32", {"LOCALAPPDATA": "/local"}, "/local/object2vec"),
+        ("linux", {"XDG_CACHE_HOME": "not/absolute"}, "None"),
     ],
 )
 def test_the_cache_lies_where_the_platform_has_it(monkeypatch, platform, variables, expected):
@@ -431,7 +433,7 @@ def test_the_cache_lies_where_the_platform_has_it(monkeypatch, platform, variabl
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
-    assert str(cache._user_cache()) == expected
+    assert str(user_cache()) == expected
 
 
 def test_processes_that_build_the_same_cache_share_the_first(tmp_path, cache_dir, monkeypatch):
@@ -708,3 +710,15 @@ def test_a_label_that_is_no_class_is_named(label, message):
 def test_check_needs_whole_records(pairs):
     with pytest.raises(DataError, match=r"^train: must hold records with both sides and labels"):
         check(pairs, **LIMITS)
+
+
+def test_a_user_without_a_home_reads_all_the_same(monkeypatch, tmp_path, caplog):
+    """As in a container that runs under a number which no list of users knows."""
+    monkeypatch.delenv("OBJECT2VEC_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"in0": [1], "in1": [2], "label": 1}\n', encoding="utf-8")
+    with caplog.at_level(logging.WARNING, "object2vec.reading"):
+        assert len(Pairs.read(path)) == 1
+    assert "The user's cache cannot hold cached records (this user has no home: set" in caplog.text

@@ -80,16 +80,16 @@ def test_a_side_without_tokens_is_updated_with_a_gradient_of_zero(optimizer, ker
     rule, expected = step.optimizer.rule, {}
     for name, parameter in parameters.items():
         weight = parameter.detach().clone()
-        state = [part.clone() for part in step.optimizer.state[name]]
-        gradient, decay = torch.zeros_like(weight), parameter.dim() > 1
-        rule.update(weight, gradient, state, step.count + 1, decay)
+        state = [part.clone() for part in step.optimizer.parameters[name].state]
+        decay = rule.weight_decay if parameter.dim() > 1 else 0.0
+        rule.apply(weight, torch.zeros_like(weight), state, step.count + 1, decay)
         expected[name] = weight, state
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     step(batch_of([[], [], [0], []], [[1], [2, 3], [4], [5]]))
     for name, (weight, state) in expected.items():
         close = {"rtol": 100 * EPS, "atol": EPS}
         torch.testing.assert_close(parameters[name].detach(), weight, **close)
-        for found, part in zip(step.optimizer.state[name], state, strict=True):
+        for found, part in zip(step.optimizer.parameters[name].state, state, strict=True):
             torch.testing.assert_close(found, part, **close)
         if parameters[name].dim() > 1:
             assert not torch.equal(before[name], weight), "nothing was compared"

@@ -218,6 +218,8 @@ def cache(*, clear: bool) -> str:
     from object2vec.reading.cache import cache_root, cached_folders
 
     root = cache_root()
+    if root is None:
+        return "Nothing is cached: this user has no home. Set OBJECT2VEC_CACHE to a folder."
     folders = cached_folders(root)
     files = [file for folder in folders for file in (folder, *folder.rglob("*"))]
     size = sum(file.stat().st_size for file in files if file.is_file())

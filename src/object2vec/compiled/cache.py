@@ -25,6 +25,7 @@ from numba.core import serialize
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 
+from object2vec.files.user_cache import user_cache
 from object2vec.version import VERSION
 
 _logger = logging.getLogger(__name__)
@@ -111,9 +112,8 @@ def _folders() -> Iterator[Path]:
     if given := os.environ.get("NUMBA_CACHE_DIR"):
         yield Path(given).absolute() / "object2vec"
     yield _beside_package()
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if os.path.isabs(caches):
-        yield Path(caches) / "object2vec" / "kernels"
+    if (caches := user_cache()) is not None:
+        yield caches / "kernels"
     user = os.getuid() if hasattr(os, "getuid") else 0
     yield Path(tempfile.gettempdir()) / f"object2vec-kernels-{user}"
 

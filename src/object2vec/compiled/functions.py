@@ -18,8 +18,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from object2vec import compiled as state
 from object2vec.compiled.cache import FunctionCache
+from object2vec.compiled.threads import lock, threads
 
 numba.get_num_threads()  # loads the threading layer that compiled functions are linked to
 
@@ -86,11 +86,11 @@ class Parallel:
             Whether the work is less than what it takes to wake a thread.
         """
         bounds = units if isinstance(units, np.ndarray) else _bounds(units)
-        if small or (threads := state.threads()) == 1:
+        if small or (count := threads()) == 1:
             self._entry(1, bounds, *arguments)
             return
-        with state.lock:
-            self._entry(threads, bounds, *arguments)
+        with lock:
+            self._entry(count, bounds, *arguments)
 
 
 def _cached(dispatcher: Any) -> Any:

@@ -6,6 +6,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from object2vec.compiled import missing
+
 
 class CompileClock:
     """A clock in seconds that stands still while Numba compiles.
@@ -30,11 +32,11 @@ class CompileClock:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Watch Numba while the block runs; without Numba there is nothing to watch."""
-        try:
-            from numba.core import event
-        except ImportError:
+        if missing() is not None:
             yield
             return
+        from numba.core import event
+
         clock = self
 
         class Listener(event.Listener):  # type: ignore[misc]

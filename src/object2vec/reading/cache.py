@@ -16,7 +16,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 import uuid
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import DataError, StorageError
 from object2vec.files.sources import Source, read_raw, unreadable
+from object2vec.files.user_cache import user_cache
 from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
 from object2vec.objects.ragged import Rows
 from object2vec.objects.schema import RECORDS, Schema
@@ -369,26 +369,29 @@ def _stamp(path: Path) -> list[int | str]:
 def _writable_root(cache_dir: str | os.PathLike[str] | None) -> Path:
     """Return the folder of all cached sets, a temporary one if the right one is not writable."""
     root = Path(cache_dir) if cache_dir else cache_root()
+    reason = "this user has no home: set OBJECT2VEC_CACHE"
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if os.access(root, os.W_OK | os.X_OK):
-            return root
-        reason = "no permission"
+        if root is not None:
+            root.mkdir(parents=True, exist_ok=True)
+            if os.access(root, os.W_OK | os.X_OK):
+                return root
+            reason = "no permission"
     except OSError as err:
         reason = err.strerror or str(err)
     temporary = _temporary_root()
     _log.warning(
         "%s cannot hold cached records (%s); they go to %s and are gone when this process ends.",
-        root,
+        root or "The user's cache",
         reason,
         temporary,
     )
     return temporary
 
 
-def cache_root() -> Path:
-    """Return the folder of all cached sets: ``$OBJECT2VEC_CACHE`` or the user's cache."""
-    return Path(os.environ.get("OBJECT2VEC_CACHE") or _user_cache())
+def cache_root() -> Path | None:
+    """Return the folder of all cached sets: ``$OBJECT2VEC_CACHE`` or the user's cache, if any."""
+    given = os.environ.get("OBJECT2VEC_CACHE")
+    return Path(given) if given else user_cache()
 
 
 def cached_folders(root: Path) -> list[Path]:
@@ -397,18 +400,6 @@ def cached_folders(root: Path) -> list[Path]:
         return []
     names = (_FOLDER_NAME, re.escape(TEMPORARY_PREFIX) + ".*")
     return sorted(p for p in root.iterdir() if any(re.fullmatch(n, p.name) for n in names))
-
-
-def _user_cache() -> Path:
-    """Return the folder in which this system keeps what can be made again."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
-    return Path(base) / "object2vec"
 
 
 @functools.cache
