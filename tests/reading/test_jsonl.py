@@ -146,7 +146,10 @@ def test_a_fast_way_never_accepts_what_the_plain_way_refuses(way):
         b'{"in0":[1],"in1":[2],"label":3}{"in0":[1],"in1":[2],"label":3}',
         b'{"in0":[1],"in1":[2],"label":3,"x":{"in0":5}}',
         b'{"in0":[1],"in1":[2],"label":3,"x":"\xff"}',
-        b'{"in0":[1],"in1":[2],"label":3,"x":NaN}', b'{"in0":[1],"in1":[2],"label":3,"x":1,"x":1}',
+        b'{"in0":[1],"in1":[2],"label":3,"x":NaN}', b'{"in0":[1],"in1":[2],"label":3,"x":[-Inf ]}',
+        b'{"x":{"y":-Infinity},"in0":[1],"in1":[2],"label":3}',
+        b'{"in0":[1],"in1":[2],"label":3,"x":"NaN, Infinity}"}',
+        b'{"in0":[1],"in1":[2],"label":3,"x":1,"x":1}',
         b'{"in0":[1],"in1":[2],"label":3,"x":"\\ud800"}', b'{"in0":[[1]],"in1":[2],"label":3}',
     ],
 )  # fmt: skip
@@ -255,6 +258,23 @@ def test_ignored_keys_may_hold_anything(tmp_path):
     text = '{"in0":[1],"in1":"text","label":"a","label":"b"}\n{"in0":[2]}\n'
     (chunk,) = read(tmp_path, text, in1="ignored", label="ignored")
     assert to_rows(chunk.columns) == {"in0": [[1], [2]]}
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "[1, NaN ]", r'{"\\"": Infinity}', "Inf"])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_key_that_is_not_used_holds_json_too(tmp_path, value, escaped):
+    key = r"in\u0030" if escaped else "in0"
+    line = f'{{"{key}":[1],"in1":[2],"label":1,"x":%s}}\n'
+    with pytest.raises(
+        DataError, match=r":2: must be (JSON, which has finite numbers only|one JSON)"
+    ):
+        read(tmp_path, line % "null" + line % value)
+
+
+def test_a_text_may_speak_of_nan(tmp_path):
+    line = r'{"in0":[1],"in1":[2],"label":1,"x":"\"NaN, -Infinity]"}'
+    (chunk,) = read(tmp_path, line)
+    assert chunk.rows == 1
 
 
 def test_optional_keys_are_there_or_not(tmp_path):

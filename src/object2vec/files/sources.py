@@ -150,14 +150,17 @@ def read_blocks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[Bloc
     unpacked, all their members, and UTF-16 and UTF-32 become UTF-8. A byte order mark is skipped,
     and the last line need not end.
     """
+    import numpy as np
+
     line = 1
     parts: list[bytes] = []  # of a line that has not ended yet
     for chunk in _read_chunks(source, block_bytes):
         end = chunk.rfind(b"\n") + 1
         if end:
-            data = b"".join([*parts, chunk[:end]])
+            data = b"".join([*parts, memoryview(chunk)[:end]])
             yield Block(data, line)
-            line += data.count(b"\n")
+            # NumPy counts what is frequent several times as fast as bytes do.
+            line += int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
             parts = []
         parts.append(chunk[end:])
     if any(parts):

@@ -44,6 +44,10 @@ _LAYOUTS = {  # how their first line looks, and what turns them into lines
     "one list of records": (re.compile(rb"\s*\[\s*(\{.*)?"), "jq -c '.[]' FILE"),
     "a record on several lines": (re.compile(rb"\s*\{(.*[,:{\[])?\s*"), "jq -c . FILE"),
 }
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# JSON has no NaN and no infinity, but Python reads them, and Arrow, where a key is ignored.
+_NAN_OF_PYTHON = re.compile(rb"NaN|-?Infinity")
+_NAN_OF_ARROW = [re.compile(word + rb"\s*[,\]}]") for word in (b"NaN", b"Inf(?:inity)?")]
 _LINE_CURE = 'Write one {"in0": [10], "in1": [3, 7], "label": 1} per line.'
 
 
@@ -201,7 +205,7 @@ class _Reader:
         from pyarrow import json as pyarrow_json
 
         lines = _find_lines(block.data)
-        if lines is None or not lines[0]:
+        if lines is None or not lines[0] or any(p.search(block.data) for p in _NAN_OF_ARROW):
             return None
         rows, blank = lines
         options = pyarrow_json.ReadOptions(use_threads=False, block_size=len(block.data) + 1)
@@ -289,6 +293,9 @@ class _Reader:
                 must, got, cure = mistake
                 raise _Rejected(f'"{name}" {must}', _plain(got), cure)
             record[name] = value
+        if found := _NAN_OF_PYTHON.search(_STRING.sub(b"", line)):
+            must, cure = "must be JSON, which has finite numbers only", "Write null in its stead."
+            raise _Rejected(must, float(found[0]), cure)
         return record
 
     def _check_keys(self, line: bytes, record: Record) -> None:
