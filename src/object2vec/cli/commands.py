@@ -149,8 +149,7 @@ def evaluate(
     model: Model,
     files: Files,
     compat_metrics: Annotated[
-        bool,
-        typer.Option("--compat-metrics", help="Average as AWS does, over filled-up batches."),
+        bool, typer.Option("--compat-metrics", help="Average as AWS does, over filled-up batches.")
     ] = False,
     device: Device = None,
 ) -> None:
@@ -186,10 +185,7 @@ def check(
 
 @app.command(cls=Command)
 def hyperparameters(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", hidden=True),
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", hidden=True)] = None,
     as_json: AsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the documentation page of all.")

@@ -14,9 +14,7 @@ from object2vec.inference.payload import JSON, JSON_LINES
 __all__ = ["app"]
 
 sagemaker = typer.Typer(
-    help="Do what a SageMaker container does.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+    help="Do what a SageMaker container does.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(sagemaker, name="sagemaker")
 

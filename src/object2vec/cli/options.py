@@ -11,14 +11,10 @@ from typer.core import TyperCommand
 from object2vec.reporting import LogFormat
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
-Inputs = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[FILE]...", hidden=True),
-]
+Inputs = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", hidden=True)]
 Files = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
 Out = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Write here, not to standard output."),
+    str | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")
 ]
 Device = Annotated[
     str | None,

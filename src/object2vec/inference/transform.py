@@ -100,10 +100,7 @@ class TransformSettings:
         if self.split_type == "Line" and self.media == JSON:
             problems.append(
                 problem(
-                    "split_type",
-                    f"must be None for {JSON}",
-                    "Line",
-                    "Split JSON Lines instead.",
+                    "split_type", f"must be None for {JSON}", "Line", "Split JSON Lines instead."
                 )
             )
         if self.strategy not in ("MultiRecord", "SingleRecord"):

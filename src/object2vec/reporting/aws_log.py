@@ -40,10 +40,7 @@ _QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric
 _RULE = "_" * 120
 
 METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
-    {
-        "Name": "train:progress",
-        "Regex": r"#progress_metric: host=\S+, completed (\S+) %",
-    },
+    {"Name": "train:progress", "Regex": r"#progress_metric: host=\S+, completed (\S+) %"},
     {
         "Name": "train:throughput",
         "Regex": r"#throughput_metric: host=\S+, train throughput=(\S+) records/second",

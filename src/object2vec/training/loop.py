@@ -27,12 +27,7 @@ from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.network.network import Network
 from object2vec.objectives import Objective
 from object2vec.objectives.metrics import Metrics
-from object2vec.pairs.batches import (
-    Batch,
-    TrainingBatches,
-    evaluation_batches,
-    prepared_ahead,
-)
+from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, prepared_ahead
 from object2vec.pairs.dataset import Pairs
 from object2vec.reporting.events import (
     BatchesDone,

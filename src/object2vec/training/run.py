@@ -325,9 +325,7 @@ def _load_auxiliary(
             )
         file = join(folder, encoder.vocab_file)
         vocabulary = read_vocabulary(
-            file,
-            vocab_size=encoder.vocab_size,
-            setting=config.setting(encoder.side, "vocab_size"),
+            file, vocab_size=encoder.vocab_size, setting=config.setting(encoder.side, "vocab_size")
         )
         vocabularies[encoder.side] = vocabulary
         is_second_of_tied = encoder.side and config.tied_token_embedding_weight

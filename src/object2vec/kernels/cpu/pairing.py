@@ -31,12 +31,7 @@ class _Compare(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        a: Tensor,
-        b: Tensor,
-        rows0: Tensor,
-        rows1: Tensor,
-        comparator_list: Sequence[str],
+        ctx: Any, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
     ) -> Tensor:
         a, b = a.contiguous(), b.contiguous()  # (P, D), (P, D)
         parts = np.array([CODES[name] for name in comparator_list])
