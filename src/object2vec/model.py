@@ -336,12 +336,8 @@ class Object2Vec(Estimator):
             If the model was neither trained nor loaded.
         """
         if self._artifact is None:
-            raise NotFittedError.at(
-                "Object2Vec",
-                "must be trained or loaded",
-                "a new model",
-                "Call fit, or Object2Vec.load.",
-            )
+            cure = "Call fit, or Object2Vec.load."
+            raise NotFittedError.at("Object2Vec", "must be trained or loaded", "a new model", cure)
         return self._artifact
 
     def _accept(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
@@ -369,10 +365,7 @@ def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
     try:
         first, second = map(kind.parse, max_seq_lens)
     except (TypeError, ValueError) as err:
-        raise DataError.at(
-            "max_seq_lens",
-            f"must be a pair, each of which {kind.rule}",
-            max_seq_lens,
-            "Give one number for in0 and one for in1.",
-        ) from err
+        must = f"must be a pair, each of which {kind.rule}"
+        cure = "Give one number for in0 and one for in1."
+        raise DataError.at("max_seq_lens", must, max_seq_lens, cure) from err
     return first, second

@@ -199,12 +199,9 @@ def _finite(text: str) -> float:
 def _read_config(path: Path, document: Mapping[str, Any]) -> Config:
     version = document.get("schema_version")
     if document.get("format") != FORMAT or version != SCHEMA_VERSION:
-        raise ArtifactError.at(
-            str(path),
-            f"must be an object2vec model of schema version {SCHEMA_VERSION}",
-            f"{document.get('format')} {version}",
-            "Load it with the version of object2vec that wrote it.",
-        )
+        must = f"must be an object2vec model of schema version {SCHEMA_VERSION}"
+        cure = "Load it with the version of object2vec that wrote it."
+        raise ArtifactError.at(str(path), must, f"{document.get('format')} {version}", cure)
     try:
         return Config.build(_section(document, "hyperparameters"))
     except ConfigError as err:
@@ -225,12 +222,8 @@ def _facts(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     section = _section(document, name)
     for channel, facts in section.items():
         if not isinstance(facts, dict):
-            raise ArtifactError.at(
-                f"{CONFIG}: {name}",
-                f'must hold an object "{channel}"',
-                facts,
-                "Copy or train it again.",
-            )
+            must, cure = f'must hold an object "{channel}"', "Copy or train it again."
+            raise ArtifactError.at(f"{CONFIG}: {name}", must, facts, cure)
     return section
 
 
@@ -250,12 +243,8 @@ def _read_network(path: Path, config: Config, device: str) -> Network:
     # A float32 takes four bytes: a file smaller than that cannot hold what its header may claim.
     needed = 4 * sum(tensor.numel() for tensor in network.state_dict().values())
     if path.stat().st_size < needed:
-        raise ArtifactError.at(
-            str(path),
-            f"must hold at least {needed} bytes",
-            path.stat().st_size,
-            "The file is truncated: copy the model again.",
-        )
+        got, cure = path.stat().st_size, "The file is truncated: copy the model again."
+        raise ArtifactError.at(str(path), f"must hold at least {needed} bytes", got, cure)
     materialize(network)
     read_tensors(path, network.state_dict())
     return network.to(device).eval()
@@ -267,12 +256,8 @@ def _read_vocabulary(path: Path) -> Vocabulary | None:
     document = _read_json(path)
     for token, number in document.items():
         if type(number) is not int or number < 0:
-            raise ArtifactError.at(
-                f"{path}: {token}",
-                "must be an id, an integer >= 0",
-                number,
-                "Copy the model again.",
-            )
+            must, cure = "must be an id, an integer >= 0", "Copy the model again."
+            raise ArtifactError.at(f"{path}: {token}", must, number, cure)
     return document
 
 

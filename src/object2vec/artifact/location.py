@@ -105,12 +105,9 @@ def open_model(location: PathLike, *, max_bytes: int = MAX_BYTES) -> Iterator[Pa
             name = os.fspath(location)
             path = stack.enter_context(unpacked(path, MARK, name=name, max_bytes=max_bytes))
         if not path.is_dir() or (is_url(location) and not (path / MARK).is_file()):
-            raise ArtifactError.at(
-                os.fspath(location),
-                "must be a model folder",
-                f"no {MARK} there" if path.is_dir() else "nothing",
-                "Name the folder that `object2vec train --out` wrote.",
-            )
+            got = f"no {MARK} there" if path.is_dir() else "nothing"
+            cure = "Name the folder that `object2vec train --out` wrote."
+            raise ArtifactError.at(os.fspath(location), "must be a model folder", got, cure)
         yield path
 
 
@@ -168,12 +165,8 @@ def _check_free(location: PathLike, *, replace: bool) -> None:
     elif (names := names_in(location)) and (replace or MARK not in names):
         _check_ours(location)  # without the mark it is what an upload that failed has left
     elif names:
-        raise StorageError.at(
-            os.fspath(location),
-            "must not exist yet",
-            "a model",
-            "Choose another URL or allow overwriting (--overwrite).",
-        )
+        cure = "Choose another URL or allow overwriting (--overwrite)."
+        raise StorageError.at(os.fspath(location), "must not exist yet", "a model", cure)
 
 
 def _check_ours(location: PathLike) -> None:
@@ -183,12 +176,9 @@ def _check_ours(location: PathLike) -> None:
     if not got and names and not _is_ours(location, names):
         got = "files of another program"
     if got:
-        raise StorageError.at(
-            os.fspath(location),
-            "must hold an object2vec model and nothing else to be replaced",
-            got,
-            "Choose another path, or move what is there away.",
-        )
+        must = "must hold an object2vec model and nothing else to be replaced"
+        cure = "Choose another path, or move what is there away."
+        raise StorageError.at(os.fspath(location), must, got, cure)
 
 
 def _is_ours(location: PathLike, names: Container[str]) -> bool:

@@ -139,10 +139,7 @@ def _is_finished(locations: Locations, *, resume: bool, overwrite: bool) -> bool
             cure = "Finish that work and replace the model with --resume --overwrite."
         raise ConfigError.at("--out", "must not exist yet", f"{locations.model}{unfinished}", cure)
     if has_checkpoint and not resume:
-        raise ConfigError.at(
-            "--checkpoints",
-            "must hold no checkpoint of an earlier run",
-            str(locations.checkpoints),
-            "Go on from it with --resume, or start afresh with --overwrite.",
-        )
+        must = "must hold no checkpoint of an earlier run"
+        cure = "Go on from it with --resume, or start afresh with --overwrite."
+        raise ConfigError.at("--checkpoints", must, str(locations.checkpoints), cure)
     return False

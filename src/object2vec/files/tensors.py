@@ -154,12 +154,9 @@ def _copy(path: Path, name: str, source: Any, into: Tensor) -> None:
 def _check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
-            raise ArtifactError.at(
-                str(path),
-                f"must hold {name} of shape {wanted.get(name, 'none')}",
-                found.get(name, "none"),
-                "The file does not belong to this configuration.",
-            )
+            must = f"must hold {name} of shape {wanted.get(name, 'none')}"
+            cure = "The file does not belong to this configuration."
+            raise ArtifactError.at(str(path), must, found.get(name, "none"), cure)
 
 
 def _damaged(path: Path, what: str) -> str:

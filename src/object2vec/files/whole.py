@@ -129,12 +129,9 @@ def check_free(target: Path, may_replace: Callable[[Path], object] | None = None
     """
     if target.exists():
         if may_replace is None:
-            raise StorageError.at(
-                str(target),
-                "must not exist yet",
-                "a folder" if target.is_dir() else "a file",
-                "Choose another path or allow overwriting (--overwrite).",
-            )
+            got = "a folder" if target.is_dir() else "a file"
+            cure = "Choose another path or allow overwriting (--overwrite)."
+            raise StorageError.at(str(target), "must not exist yet", got, cure)
         may_replace(target)
 
 
@@ -154,12 +151,9 @@ def storing(target: os.PathLike[str] | str) -> Iterator[None]:
 
 def storage_problem(target: os.PathLike[str] | str, err: OSError) -> str:
     """Return the message for a failed write to `target`."""
-    return problem(
-        os.fspath(target),
-        "must be writable, with space left",
-        err.strerror or str(err),
-        "Free space or choose another path; what stood there before is unchanged.",
-    )
+    must = "must be writable, with space left"
+    cure = "Free space or choose another path; what stood there before is unchanged."
+    return problem(os.fspath(target), must, err.strerror or str(err), cure)
 
 
 def make_folder(path: Path) -> None:

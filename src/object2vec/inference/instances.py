@@ -141,13 +141,8 @@ def negotiate(content_type: str, accept: str, default_accept: str | None = None)
     reads = JSON if media in _UNMARKED else media
     charset = parameters.get("charset", "utf-8").lower()
     if reads not in (JSON, JSON_LINES) or charset not in ("utf-8", "utf8", "us-ascii"):
-        raise RequestError.at(
-            "Content-Type",
-            f"must be {JSON} or {JSON_LINES} in UTF-8",
-            content_type,
-            "Convert the body.",
-            status=415,
-        )
+        must, cure = f"must be {JSON} or {JSON_LINES} in UTF-8", "Convert the body."
+        raise RequestError.at("Content-Type", must, content_type, cure, status=415)
     lens = parameters.get("infer_max_seqlens")
     return Form(
         reads,
@@ -174,12 +169,9 @@ def _max_seq_lens(text: str) -> tuple[int, int]:
         or len(parts) > 2
         or not all(1 <= number <= MAX_SEQ_LEN for number in numbers)
     ):
-        raise RequestError.at(
-            "infer_max_seqlens",
-            f"must be one or two integers in [1, {MAX_SEQ_LEN}]",
-            text,
-            "Write infer_max_seqlens=<in0's>,<in1's>.",
-        )
+        must = f"must be one or two integers in [1, {MAX_SEQ_LEN}]"
+        cure = "Write infer_max_seqlens=<in0's>,<in1's>."
+        raise RequestError.at("infer_max_seqlens", must, text, cure)
     return numbers[0], numbers[-1]
 
 
@@ -199,13 +191,8 @@ def _accepted(accept: str, default: str) -> str:
             if name in (JSON, JSON_LINES) and quality > 0:
                 wanted[name] = max(quality, wanted.get(name, 0.0))
     if not wanted:
-        raise RequestError.at(
-            "Accept",
-            f"must allow {JSON} or {JSON_LINES}",
-            accept,
-            "Accept one of them.",
-            status=406,
-        )
+        must, cure = f"must allow {JSON} or {JSON_LINES}", "Accept one of them."
+        raise RequestError.at("Accept", must, accept, cure, status=406)
     return max(wanted, key=lambda name: (wanted[name], name == default))
 
 

@@ -59,12 +59,9 @@ class ColumnFile:
         offsets = self._first + size * starts.astype(np.int64)  # (m,) bytes
         content = np.empty(int(lengths.sum()), self._dtype)
         if not read_runs(self._descriptor, offsets, size * lengths, content):
-            raise StorageError.at(
-                str(self._path),
-                "must stay readable",
-                "an error or its end",
-                "Check the disk, then start again: it is made anew if it is gone.",
-            )
+            must = "must stay readable"
+            cure = "Check the disk, then start again: it is made anew if it is gone."
+            raise StorageError.at(str(self._path), must, "an error or its end", cure)
         return content
 
 

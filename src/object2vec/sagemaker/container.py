@@ -235,12 +235,9 @@ def _read_host(layout: Layout) -> str:
     resources = _read_object(layout.resource_config) or {}
     hosts = resources.get("hosts", [])
     if not isinstance(hosts, list) or len(hosts) > 1:
-        raise ConfigError.at(
-            layout.resource_config.name,
-            "must name one host: training uses one machine",
-            hosts,
-            "Set the instance count to 1 and, for speed, take a larger one.",
-        )
+        must = "must name one host: training uses one machine"
+        cure = "Set the instance count to 1 and, for speed, take a larger one."
+        raise ConfigError.at(layout.resource_config.name, must, hosts, cure)
     return str(resources.get("current_host", _DEFAULT_HOST))
 
 

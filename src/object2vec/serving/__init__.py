@@ -26,9 +26,6 @@ from object2vec.errors import MissingExtraError
 
 _missing = [name for name in ("starlette", "uvicorn", "prometheus_client") if not find_spec(name)]
 if _missing:
-    raise MissingExtraError.at(
-        "object2vec.serving",
-        "must find the packages of the extra 'serve'",
-        f"no {', '.join(_missing)}",
-        "Run: pip install 'object2vec[serve]'",
-    )
+    must = "must find the packages of the extra 'serve'"
+    cure = "Run: pip install 'object2vec[serve]'"
+    raise MissingExtraError.at("object2vec.serving", must, f"no {', '.join(_missing)}", cure)

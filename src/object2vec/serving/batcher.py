@@ -178,13 +178,10 @@ class Batcher:
         fits = self.waiting_units + units <= self._settings.queue_units
         if self.waiting_units and not (fits and wait_s <= self._settings.timeout_s / 2):
             retry_after_s = min(max(math.ceil(wait_s), 1), 60)
-            raise Overloaded.at(
-                "the server",
-                "must have room in its queue",
-                f"{self.waiting_units} instances and tokens waiting",
-                f"Send the request again after {retry_after_s} s.",
-                retry_after_s=retry_after_s,
-            )
+            must = "must have room in its queue"
+            got = f"{self.waiting_units} instances and tokens waiting"
+            cure = f"Send the request again after {retry_after_s} s."
+            raise Overloaded.at("the server", must, got, cure, retry_after_s=retry_after_s)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start a batch soon, unless one runs or is about to."""

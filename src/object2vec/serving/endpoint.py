@@ -172,13 +172,8 @@ class Endpoint:
         content_type, accept = headers.get(b"content-type", ""), headers.get(b"accept", "")
         form = negotiate(content_type, accept, self.settings.default_accept)
         if headers.get(b"content-encoding", "identity").lower() != "identity":
-            raise RequestError.at(
-                "Content-Encoding",
-                "must be identity",
-                headers[b"content-encoding"],
-                "Send the body uncompressed.",
-                status=415,
-            )
+            got, cure = headers[b"content-encoding"], "Send the body uncompressed."
+            raise RequestError.at("Content-Encoding", "must be identity", got, cure, status=415)
         length = _content_length(headers)
         with self.held.admit(min(length or limit, limit)):
             if length > limit and b"expect" in headers:
@@ -214,13 +209,8 @@ class Endpoint:
         """Reject a request whose response would not fit into memory."""
         limit = max(self.settings.max_response_numbers // width, 1)
         if len(request) > limit:
-            raise RequestError.at(
-                "instances",
-                f"must be at most {limit} for this model",
-                len(request),
-                "Split the request.",
-                status=413,
-            )
+            must, cure = f"must be at most {limit} for this model", "Split the request."
+            raise RequestError.at("instances", must, len(request), cure, status=413)
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:

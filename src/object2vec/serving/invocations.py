@@ -93,13 +93,10 @@ class Invocations:
                 raise
             if sys.version_info >= (3, 11):
                 task.uncancel()  # it goes on, whatever task group it runs in
-            raise RequestError.at(
-                "the request",
-                "must be completed in time",
-                f"{timeout_s:g} s",
-                "Send fewer instances, or again later.",
-                status=504,
-            ) from None
+            must = "must be completed in time"
+            got = f"{timeout_s:g} s"
+            cure = "Send fewer instances, or again later."
+            raise RequestError.at("the request", must, got, cure, status=504) from None
         finally:
             timer.cancel()
 

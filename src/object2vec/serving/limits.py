@@ -47,12 +47,8 @@ class HeldBytes:
             If other bytes are held and `size` more would exceed the limit.
         """
         if self.total and self.total + size > self._limit:
-            raise Overloaded.at(
-                "the server",
-                "must have memory for the request",
-                f"{self.total} bytes in flight",
-                "Send it again after 1 s.",
-            )
+            must, cure = "must have memory for the request", "Send it again after 1 s."
+            raise Overloaded.at("the server", must, f"{self.total} bytes in flight", cure)
         return _Held(self, size)
 
     def add(self, size: int) -> _Held:

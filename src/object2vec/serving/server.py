@@ -127,12 +127,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         family, _, _, _, address = found[0]
         listener = socket.create_server(address, family=family, backlog=2048)
     except OSError as err:
-        raise ConfigError.at(
-            f"{host}:{port}",
-            "must be a free address of this machine",
-            err.strerror,
-            "Choose another --port or --host.",
-        ) from err
+        must, cure = "must be a free address of this machine", "Choose another --port or --host."
+        raise ConfigError.at(f"{host}:{port}", must, err.strerror, cure) from err
     with listener:
         yield listener
 

@@ -63,12 +63,9 @@ class Interval:
         """
         match = re.fullmatch(r"(\d+)([smh]?)", str(text).strip())
         if match is None or int(match[1]) == 0:
-            raise ConfigError.at(
-                "checkpoint interval",
-                "must be a number of steps or a time",
-                text,
-                "Write for example 500, 30s, 10m or 1h.",
-            )
+            must = "must be a number of steps or a time"
+            cure = "Write for example 500, 30s, 10m or 1h."
+            raise ConfigError.at("checkpoint interval", must, text, cure)
         number = int(match[1])
         if not match[2]:
             return cls(steps=number)
@@ -113,12 +110,10 @@ class CheckpointFolder:
             try:
                 lock.acquire()
             except Timeout as err:
-                raise StorageError.at(
-                    str(self.path),
-                    "must belong to one process",
-                    "another one that trains here",
-                    "Wait until it ends or choose another folder.",
-                ) from err
+                must = "must belong to one process"
+                got = "another one that trains here"
+                cure = "Wait until it ends or choose another folder."
+                raise StorageError.at(str(self.path), must, got, cure) from err
         try:
             for path in self.path.iterdir():
                 if _LEFTOVER.fullmatch(path.name):
@@ -139,12 +134,9 @@ class CheckpointFolder:
         if not is_ours:
             foreign += [name for name in (BEST, METRICS) if os.path.lexists(self.path / name)]
         if foreign:
-            raise StorageError.at(
-                str(self.path),
-                "must hold nothing of another program under the names of checkpoints",
-                foreign,
-                "Choose another folder for checkpoints, or move these away.",
-            )
+            must = "must hold nothing of another program under the names of checkpoints"
+            cure = "Choose another folder for checkpoints, or move these away."
+            raise StorageError.at(str(self.path), must, foreign, cure)
 
     def check_apart(self, model: PathLike) -> None:
         """Make sure that a model is not to be saved where the checkpoints are, or around them.
@@ -156,12 +148,9 @@ class CheckpointFolder:
         """
         folder = Path(os.path.realpath(self.path))
         if not is_url(model) and Path(os.path.realpath(model)) in (folder, *folder.parents):
-            raise ConfigError.at(
-                "checkpoints",
-                "must not lie in the folder of the model",
-                str(self.path),
-                "Choose another folder for one of them.",
-            )
+            must = "must not lie in the folder of the model"
+            cure = "Choose another folder for one of them."
+            raise ConfigError.at("checkpoints", must, str(self.path), cure)
 
     def check_free(self) -> None:
         """Make sure that there is no checkpoint of an earlier run.
@@ -172,12 +161,9 @@ class CheckpointFolder:
             If there is one.
         """
         if (latest := self.latest()) is not None:
-            raise StorageError.at(
-                str(self.path),
-                "must hold no checkpoint of an earlier run",
-                latest.name,
-                "Resume, choose another folder or allow overwriting.",
-            )
+            must = "must hold no checkpoint of an earlier run"
+            cure = "Resume, choose another folder or allow overwriting."
+            raise StorageError.at(str(self.path), must, latest.name, cure)
 
     def latest(self) -> Path | None:
         """Return the newest checkpoint; None without any."""
@@ -252,12 +238,9 @@ class CheckpointFolder:
             ) from err
         version = state.get("schema_version") if isinstance(state, dict) else None
         if version != SCHEMA_VERSION:
-            raise ArtifactError.at(
-                str(file),
-                f"must have schema version {SCHEMA_VERSION}",
-                version,
-                "Resume with the version of object2vec that wrote it, or start afresh.",
-            )
+            must = f"must have schema version {SCHEMA_VERSION}"
+            cure = "Resume with the version of object2vec that wrote it, or start afresh."
+            raise ArtifactError.at(str(file), must, version, cure)
         checked: dict[str, Any] = state
         return checked
 

@@ -320,12 +320,8 @@ class Loop:
             self.stopping.restore(state["early_stopping"])
             self.history[:] = msgspec.convert(state["history"], list[dict[str, Any]])
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as err:
-            raise ArtifactError.at(
-                f"{path}/state.json",
-                "must be a whole state",
-                str(err),
-                "Remove this checkpoint to start afresh.",
-            ) from err
+            must, cure = "must be a whole state", "Remove this checkpoint to start afresh."
+            raise ArtifactError.at(f"{path}/state.json", must, str(err), cure) from err
         if self.stopping.best_epoch is not None:
             read_tensors(path / BEST, self._copies())
             self._best.unlink(missing_ok=True)
@@ -373,12 +369,9 @@ class Loop:
         if state.get("data") != self._data_facts():
             changed.append("data")
         if changed:
-            raise ArtifactError.at(
-                str(path),
-                "must belong to this run",
-                "other " + ", ".join(changed),
-                "Resume with the same settings and data, or choose another folder.",
-            )
+            must = "must belong to this run"
+            cure = "Resume with the same settings and data, or choose another folder."
+            raise ArtifactError.at(str(path), must, "other " + ", ".join(changed), cure)
 
 
 def score(

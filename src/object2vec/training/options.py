@@ -83,18 +83,10 @@ def checkpoint_habits(
     interval = Interval() if every is None else Interval.parse(every)
     if path is None:
         if resume or every is not None:
-            raise ConfigError.at(
-                "checkpoints",
-                "must be given with resume or checkpoint_every",
-                None,
-                "Name a folder for them.",
-            )
+            must, cure = "must be given with resume or checkpoint_every", "Name a folder for them."
+            raise ConfigError.at("checkpoints", must, None, cure)
         return None, interval
     if is_url(path):
-        raise ConfigError.at(
-            "checkpoints",
-            "must be a folder of this machine",
-            os.fspath(path),
-            "Copy it to and from the object store yourself.",
-        )
+        got, cure = os.fspath(path), "Copy it to and from the object store yourself."
+        raise ConfigError.at("checkpoints", "must be a folder of this machine", got, cure)
     return CheckpointFolder(Path(path)), interval

@@ -317,12 +317,9 @@ def _load_auxiliary(
         if not encoder.vocab_file:
             continue
         if folder is None:
-            raise ConfigError.at(
-                "auxiliary",
-                f"must be given with {config.setting(encoder.side, 'vocab_file')}",
-                None,
-                "Name the folder that holds the files (--auxiliary).",
-            )
+            must = f"must be given with {config.setting(encoder.side, 'vocab_file')}"
+            cure = "Name the folder that holds the files (--auxiliary)."
+            raise ConfigError.at("auxiliary", must, None, cure)
         file = join(folder, encoder.vocab_file)
         vocabulary = read_vocabulary(
             file, vocab_size=encoder.vocab_size, setting=config.setting(encoder.side, "vocab_size")
