@@ -13,7 +13,8 @@ from object2vec.artifact import open_model
 from object2vec.cli import main
 from object2vec.errors import ArtifactError, ConfigError, DataError, MissingExtraError, StorageError
 from object2vec.files import remote
-from object2vec.files.remote import download, is_url, join, write_object
+from object2vec.files.remote import download, exists, is_url, join, names_in, write_object
+from object2vec.files.sources import list_sources
 from object2vec.inference.transform import transform
 from object2vec.model import Object2Vec
 from object2vec.sagemaker import jobs
@@ -109,6 +110,23 @@ def test_a_channel_and_an_archive_in_s3(s3, tmp_path):
     assert found == {"a/1": "channel/a/1", "2": "channel/2"}
     jobs._pack(tmp_path / "a", "s3://bucket/job/output/model.tar.gz")
     assert keys(s3, "job") == ["job/output/model.tar.gz"]
+
+
+def test_what_others_wrote_into_s3_since_the_last_look_is_seen(s3):
+    s3.put_object(Bucket="bucket", Key="seen/here/a", Body=b"one")
+    assert [source.name for source in list_sources("s3://bucket/seen")] == [
+        "s3://bucket/seen/here/a"
+    ]
+    assert names_in("s3://bucket/seen/here") == ["a"]
+    assert not exists("s3://bucket/seen/here/b")
+    s3.put_object(Bucket="bucket", Key="seen/here/b", Body=b"another")
+    assert exists("s3://bucket/seen/here/b")
+    assert names_in("s3://bucket/seen/here") == ["a", "b"]
+    assert len(list_sources("s3://bucket/seen")) == 2
+    s3.put_object(Bucket="bucket", Key="seen/here/b", Body=b"a longer one")
+    (source,) = list_sources("s3://bucket/seen/here/b")
+    with source.open() as stream:
+        assert stream.read() == b"a longer one"
 
 
 def test_what_is_not_in_s3_is_said(s3):

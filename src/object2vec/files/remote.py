@@ -177,7 +177,6 @@ def names_in(location: PathLike) -> list[str]:
     url = os.fspath(location)
     system, root = open_url(url)
     with _reaching(url, StorageError):
-        system.invalidate_cache()
         try:
             entries = system.ls(root, detail=True)
         except FileNotFoundError:
@@ -281,6 +280,7 @@ def open_url(url: str) -> tuple[Any, str]:
     except ValueError as err:
         cure = "Use s3://, file:// or another one that fsspec knows."
         raise DataError.at(url, "must be a known kind of URL", str(err), cure) from err
+    system.invalidate_cache()  # or what others wrote since the last listing stays unseen
     return system, path.rstrip("/")
 
 
