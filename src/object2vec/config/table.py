@@ -36,13 +36,11 @@ FILE_NAME = Pattern(
     r"(?!\.\.?$)[A-Za-z0-9._-]*",
     "the name of a file in the auxiliary channel, of letters, digits, '.', '_' and '-'",
     "Give the name alone, without a folder; leave it empty for none.",
-    ("folder/vocab.json", "..\\vocab.json", "..", ".", "a b", "naïve.txt", "$HOME"),
 )
 DEVICE = Pattern(
     r"auto|cpu|cuda|cuda:[0-9]{1,3}",
     "'auto', 'cpu', 'cuda' or 'cuda:N'",
     "Name one of these devices.",
-    ("", "gpu", "cuda:", "cuda:-1", "cuda 0", "CPU"),
 )
 
 

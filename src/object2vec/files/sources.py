@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from object2vec.errors import DataError
-from object2vec.files.remote import list_objects, open_url
+from object2vec.files.remote import PathLike, is_url, list_objects, open_url
 
 try:
     from lzma import LZMAError
@@ -75,8 +75,6 @@ _FOREIGN: dict[str, re.Pattern[bytes]] = {
 }
 
 _log = logging.getLogger("object2vec.reading")
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -218,7 +216,7 @@ def _one(name: str) -> list[Source]:
     """Return the streams behind one name."""
     if name == _STDIN:
         return [Source("<stdin>", lambda: contextlib.nullcontext(sys.stdin.buffer))]
-    if "://" in name:
+    if is_url(name):
         return _remote(name)
     path = Path(name)
     if path.is_dir():
@@ -238,7 +236,7 @@ def _folder(folder: Path) -> list[Source]:
     files, left_out, seen = [], [], set[str]()
     for at, folders, names in os.walk(folder, onerror=_raise_unreadable, followlinks=True):
         here = Path(at)
-        hidden = [name for name in (*folders, *names) if _is_hidden([name])]
+        hidden = [name for name in (*folders, *names) if name.startswith(".")]
         folders[:] = [name for name in folders if name not in hidden]
         special = [name for name in names if name not in hidden and _is_special(here / name)]
         if (real := os.path.realpath(at)) in seen:  # a link to a folder around it
@@ -267,10 +265,6 @@ def _is_special(path: Path) -> bool:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return False
-
-
-def _is_hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith(".") for part in parts)
 
 
 def _remote(url: str) -> list[Source]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from object2vec.config import Config
 from object2vec.config.table import MAX_SEQ_LEN
 from object2vec.errors import RequestError, problem
+from object2vec.files.json import JsonObject
 from object2vec.inference.inputs import NOTHING, Omissions, Rows, UnknownIds, intakes
 from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.objects.ragged import MAX_ID, Ragged
@@ -361,10 +362,6 @@ def _listed(document: Any) -> list[Any]:
     raise RequestError.at("body", _BODY_RULE, "an object without them", _INSTANCE_CURE)
 
 
-class _Object(list[tuple[str, Any]]):
-    """A JSON object as it is written: keys in order, also those given twice."""
-
-
 def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_json: bool) -> None:
     """Reject a key given twice, of which the parser keeps the last one in silence.
 
@@ -384,7 +381,7 @@ def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_jso
     except RecursionError:
         raise RequestError("body: must not nest so deep. " + _INSTANCE_CURE) from None
     if is_json:
-        if isinstance(documents[0], _Object):
+        if isinstance(documents[0], JsonObject):
             _check_once("body", documents[0], ("instances", "in0", "in1"))
             keys = dict(documents[0])
             if "instances" in keys and keys.keys() & {"in0", "in1"}:
@@ -397,13 +394,12 @@ def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_jso
 
 
 def _loads(text: bytes) -> Any:
-    """Return a JSON text with objects as `_Object` and numbers as they are written."""
-    return json.loads(
-        text.decode("utf-8", "replace"), object_pairs_hook=_Object, parse_int=str, parse_float=str
-    )
+    """Return a JSON text with objects as `JsonObject` and numbers as they are written."""
+    whole = text.decode("utf-8", "replace")
+    return json.loads(whole, object_pairs_hook=JsonObject, parse_int=str, parse_float=str)
 
 
-def _check_once(where: str, found: _Object, names: Sequence[str]) -> None:
+def _check_once(where: str, found: JsonObject, names: Sequence[str]) -> None:
     keys = [key for key, _ in found]
     for name in names:
         if keys.count(name) > 1:

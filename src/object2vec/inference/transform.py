@@ -87,40 +87,20 @@ class TransformSettings:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        split_type, strategy, size = self.split_type, self.strategy, self.max_payload_mb
         problems = []
-        if self.split_type not in (None, "Line", "None"):
-            problems.append(
-                problem(
-                    "split_type",
-                    "must be Line or None",
-                    self.split_type,
-                    "RecordIO and TFRecord are not read.",
-                )
-            )
-        if self.split_type == "Line" and self.media == JSON:
-            problems.append(
-                problem(
-                    "split_type", f"must be None for {JSON}", "Line", "Split JSON Lines instead."
-                )
-            )
-        if self.strategy not in ("MultiRecord", "SingleRecord"):
-            problems.append(
-                problem(
-                    "strategy",
-                    "must be MultiRecord or SingleRecord",
-                    self.strategy,
-                    "Choose one of them.",
-                )
-            )
-        if not 1 <= self.max_payload_mb <= MAX_PAYLOAD_MB:
-            problems.append(
-                problem(
-                    "max_payload",
-                    f"must be in [1, {MAX_PAYLOAD_MB}] megabytes",
-                    self.max_payload_mb,
-                    "Choose another size.",
-                )
-            )
+        if split_type not in (None, "Line", "None"):
+            must, cure = "must be Line or None", "RecordIO and TFRecord are not read."
+            problems.append(problem("split_type", must, split_type, cure))
+        if split_type == "Line" and self.media == JSON:
+            must, cure = f"must be None for {JSON}", "Split JSON Lines instead."
+            problems.append(problem("split_type", must, "Line", cure))
+        if strategy not in ("MultiRecord", "SingleRecord"):
+            must, cure = "must be MultiRecord or SingleRecord", "Choose one of them."
+            problems.append(problem("strategy", must, strategy, cure))
+        if not 1 <= size <= MAX_PAYLOAD_MB:
+            must, cure = f"must be in [1, {MAX_PAYLOAD_MB}] megabytes", "Choose another size."
+            problems.append(problem("max_payload", must, size, cure))
         if problems:
             raise ConfigError(join_problems(problems))
 

@@ -138,7 +138,8 @@ def open_or_build(
     with contextlib.ExitStack() as spools:
         files = [_identified(source, root, spools) for source in sources]
         identities = [CACHE_VERSION, schema.identity(), *(identity for _, identity in files)]
-        folder = root / _digest(json.dumps(identities).encode())
+        whole = json.dumps(identities).encode()
+        folder = root / hashlib.blake2b(whole, digest_size=16).hexdigest()
         if cached := _open(folder, schema):
             return cached
         if folder.exists():
@@ -334,10 +335,6 @@ def _identified(
         raise StorageError(storage_problem(spool, err)) from err
     copied = Source(source.name, lambda: spool.open("rb"), spool)
     return copied, [source.name, content.hexdigest()]
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _stamp(path: Path) -> list[int | str]:

@@ -249,11 +249,8 @@ def _read_channels(layout: Layout) -> dict[str, Path]:
         described = {path.name: {} for path in found if not path.name.startswith(".")}
     problems = [text for item in sorted(described.items()) for text in _channel_problems(*item)]
     if "train" not in described:
-        problems.append(
-            problem(
-                "channel train", "must be given", sorted(described), "Add a channel of this name."
-            )
-        )
+        cure = "Add a channel of this name."
+        problems.append(problem("channel train", "must be given", sorted(described), cure))
     if problems:
         raise ConfigError(join_problems(problems))
     return {name: layout.channel(name) for name in CHANNELS if name in described}
@@ -261,36 +258,25 @@ def _read_channels(layout: Layout) -> dict[str, Path]:
 
 def _channel_problems(name: str, facts: Any) -> Iterator[str]:
     """Yield what is wrong with a channel's description."""
+    where = f"channel {name}"
     if not isinstance(facts, dict):
         cure = "Write TrainingInputMode, ContentType and RecordWrapperType, or {}."
-        yield problem(f"channel {name}", "must be described by a JSON object", facts, cure)
+        yield problem(where, "must be described by a JSON object", facts, cure)
         return
     if name not in CHANNELS:
-        yield problem(
-            f"channel {name}", f"must be one of {', '.join(CHANNELS)}", name, "Rename or remove it."
-        )
+        yield problem(where, f"must be one of {', '.join(CHANNELS)}", name, "Rename or remove it.")
         return
     mode = facts.get("TrainingInputMode") or "File"
     if mode not in ("File", "FastFile"):
-        yield problem(
-            f"channel {name}",
-            "must have input mode File or FastFile",
-            mode,
-            "Pipe mode is not supported, as in AWS's Object2Vec.",
-        )
+        cure = "Pipe mode is not supported, as in AWS's Object2Vec."
+        yield problem(where, "must have input mode File or FastFile", mode, cure)
     wrapper = facts.get("RecordWrapperType") or "None"
     if wrapper != "None":
-        yield problem(
-            f"channel {name}", "must have RecordWrapperType None", wrapper, "Use JSON Lines."
-        )
+        yield problem(where, "must have RecordWrapperType None", wrapper, "Use JSON Lines.")
     content_type = str(facts.get("ContentType") or JSON_LINES)
     if name != "auxiliary" and content_type.partition(";")[0].strip() not in _CONTENT_TYPES:
-        yield problem(
-            f"channel {name}",
-            f"must have the content type {JSON_LINES}",
-            content_type,
-            "Write one JSON object per line.",
-        )
+        must, cure = f"must have the content type {JSON_LINES}", "Write one JSON object per line."
+        yield problem(where, must, content_type, cure)
 
 
 def _fail(layout: Layout, err: Exception) -> int:

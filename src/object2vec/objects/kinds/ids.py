@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Annotated, Any
 
 import msgspec
@@ -42,8 +41,7 @@ class Ids(Kind[Ragged]):
 
     def from_json(self, values: Sequence[Any]) -> Ragged:
         """Return lists of ids as a column."""
-        offsets = offsets_of(np.fromiter(map(len, values), np.int64, len(values)))  # (n + 1,)
-        return Ragged(np.fromiter(chain.from_iterable(values), np.int32, offsets[-1]), offsets)
+        return Ragged.of_lists(values)
 
     def arrow_type(self) -> Any:
         """Return a list of int32."""
