@@ -144,6 +144,7 @@ def test_reporters_hear_of_channels_in_order():
     assert isinstance(recorder[0], RunStarted)
     channels = [(e.channel, e.records, e.tokens1) for e in recorder.of(ChannelOpened)]
     assert channels == [("train", 3, 4), ("validation", 2, 3), ("test", 1, 1)]
+    assert [e.buckets for e in recorder.of(ChannelOpened)] == [1, 1, 1]
     assert recorder[0].parameters == 4 * 4 * 2 + 2
     assert recorder[0].token_parameters == 2 * 6 * 4
 

@@ -85,7 +85,10 @@ def test_a_closed_stream_is_an_error_only_where_it_is_needed(
     with monkeypatch.context() as patch:
         patch.setattr(sys, closed, None)
         assert main(command.split()) == code
-        getattr(sys, closed).close()
+        stream = getattr(sys, closed)
+        number = stream.fileno()
+        stream.close()
+        os.close(number)  # fails if the stream has closed it, as the end of Python would
     text = capsys.readouterr().err
     assert message in text
     assert text == "" or message
