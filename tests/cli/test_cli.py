@@ -769,7 +769,10 @@ def test_standard_output_by_any_of_its_names(command, to, out, place):
     assert main([name, "model", "train.jsonl", *options, "--out", "file"]) == 0
     line = f"{shlex.quote(sys.executable)} -m object2vec {command} model train.jsonl --out {out} "
     done = subprocess.run(["bash", "-c", line + to], capture_output=True, check=True)
-    assert (done.stdout, done.stderr) == (b"", b"warning: in1: of the sequences, 20 truncated.\n")
+    assert (done.stdout, done.stderr) == (
+        b"",
+        b"warning: in1: sequences read in part: 20 truncated.\n",
+    )
     assert (place / "got").read_bytes() == b"first\n" + (place / "file").read_bytes()
     assert not (place / "-").exists()
 

@@ -102,10 +102,10 @@ def test_a_warning_says_what_was_left_out(caplog):
     warn_of("a.jsonl: in1", Omissions(3, 0, 1))
     warn_of("in0", Omissions(padded=2))
     assert [(r.levelname, r.name, r.getMessage()) for r in caplog.records] == [
-        ("WARNING", "object2vec.inference", "a.jsonl: in1: of the sequences, 3 truncated, "
-         "1 embedded as zeros for lack of tokens."),
+        ("WARNING", "object2vec.inference", "a.jsonl: in1: sequences read in part: 3 truncated; "
+         "1 without tokens, embedded as zeros."),
         ("WARNING", "object2vec.inference",
-         "in0: of the sequences, 2 with the ignored padding id 0."),
+         "in0: sequences read in part: 2 with id 0, padding, which is ignored."),
     ]  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def test_the_command_does_not_load_pytorch(tmp_path):
          str(tmp_path / "in1.jsonl"), "--format", "npy", "--out", str(tmp_path / "out.npy")],
         capture_output=True, text=True,
     )  # fmt: skip
-    told = "warning: in1: of the sequences, 1 embedded as zeros for lack of tokens.\n"
+    told = "warning: in1: sequences read in part: 1 without tokens, embedded as zeros.\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", told + "[]\n")
     assert np.array_equal(np.load(tmp_path / "out.npy"), model.encode(in1=[[1, 2], []]))
 

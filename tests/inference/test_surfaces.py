@@ -142,8 +142,8 @@ def test_pairs_are_taken_and_rejected_alike(line, code, saved, model, tmp_path):
 
 LEFT_OUT = [{"in0": [1, 2, 3, 4]}, {"in0": [0]}, {"in0": []}, {"in0": [1, 0]}, {"in0": [5]}]
 SAID = (
-    "in0: of the sequences, 1 truncated, 2 with the ignored padding id 0, "
-    "2 embedded as zeros for lack of tokens."
+    "in0: sequences read in part: 1 truncated; 2 with id 0, padding, which is ignored; "
+    "2 without tokens, embedded as zeros."
 )
 
 
@@ -152,15 +152,15 @@ def test_python_logs_what_was_left_out(model, caplog):
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [("WARNING", SAID)]
     caplog.clear()
     model.predict(in0=[[1]], in1=[[1, 2, 3]])
-    assert [r.getMessage() for r in caplog.records] == ["in1: of the sequences, 1 truncated."]
+    assert [r.getMessage() for r in caplog.records] == ["in1: sequences read in part: 1 truncated."]
     caplog.clear()
     model.predict(in0=[[1, 2, 3, 4]], in1=[[1, 2, 3]], max_seq_lens=(4, 2))
-    assert [r.getMessage() for r in caplog.records] == ["in1: of the sequences, 1 truncated."]
+    assert [r.getMessage() for r in caplog.records] == ["in1: sequences read in part: 1 truncated."]
     caplog.clear()
     model.evaluate([{"in0": [0], "in1": [1, 2, 3], "label": 1}])
     assert [r.getMessage() for r in caplog.records] == [
-        "in0: of the sequences, 1 with the ignored padding id 0.",
-        "in1: of the sequences, 1 truncated.",
+        "in0: sequences read in part: 1 with id 0, padding, which is ignored.",
+        "in1: sequences read in part: 1 truncated.",
     ]
 
 
@@ -178,7 +178,7 @@ def test_commands_say_once_what_was_left_out(rows, saved, tmp_path, capsys, monk
     pairs = write(tmp_path / "b.jsonl", [{"in0": [1], "in1": [1, 2, 3], "label": 1}] * 2)
     for command in ("predict", "evaluate"):
         assert main([command, str(saved), str(pairs)]) == 0
-        assert "warning: in1: of the sequences, 2 truncated.\n" in capsys.readouterr().err
+        assert "warning: in1: sequences read in part: 2 truncated.\n" in capsys.readouterr().err
     assert main(["encode", str(saved), "--side", "in0", str(pairs)]) == 0
     assert capsys.readouterr().err == ""
 
@@ -189,7 +189,7 @@ def test_transform_says_for_each_file_what_was_left_out(saved, tmp_path, caplog)
     with caplog.at_level(logging.WARNING):
         transform(saved, [source, other], tmp_path / "out")
     assert [record.getMessage() for record in caplog.records] == [
-        f"{source}: {SAID}", f"{other}: in1: of the sequences, 2 truncated.",
+        f"{source}: {SAID}", f"{other}: in1: sequences read in part: 2 truncated.",
     ]  # fmt: skip
 
 

@@ -223,18 +223,21 @@ def _end_of_links(target: Path) -> Path:
 @contextlib.contextmanager
 def _temporary(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
     """Give what `make` makes beside `target`, locked while the block runs, removed if it fails."""
-    for number in itertools.count():
-        name = f"{TEMPORARY_PREFIX}{target.name[:_KEPT_CHARACTERS]}-{number}"
-        work = target.with_name(name)
-        with contextlib.suppress(FileExistsError):
-            _sweep(work, target)
-            make(work)
-            break
-    lock = _lock(work)
+    is_made, lock = False, None
     try:
+        for number in itertools.count():
+            name = f"{TEMPORARY_PREFIX}{target.name[:_KEPT_CHARACTERS]}-{number}"
+            work = target.with_name(name)
+            with contextlib.suppress(FileExistsError):
+                _sweep(work, target)
+                make(work)
+                break
+        is_made, lock = True, _lock(work)
         yield work
     except BaseException:
-        _remove(work)
+        # A signal may come just before it is noted as made; another process would hold its lock.
+        if is_made or (lock := _lock(work)) is not None:
+            _remove(work)
         raise
     finally:
         _unlock(lock)

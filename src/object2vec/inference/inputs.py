@@ -65,10 +65,10 @@ class Omissions:
     def __str__(self) -> str:
         counts = (
             (self.truncated, "truncated"),
-            (self.padded, "with the ignored padding id 0"),
-            (self.empty, "embedded as zeros for lack of tokens"),
+            (self.padded, "with id 0, padding, which is ignored"),
+            (self.empty, "without tokens, embedded as zeros"),
         )
-        return ", ".join(f"{count} {kind}" for count, kind in counts if count)
+        return "; ".join(f"{count} {kind}" for count, kind in counts if count)
 
 
 NOTHING = Omissions()
@@ -77,7 +77,7 @@ NOTHING = Omissions()
 def warn_of(where: str, omissions: Omissions) -> None:
     """Log a warning if something was left out; `where` names the sequences."""
     if omissions:
-        _log.warning("%s: of the sequences, %s.", where, omissions)
+        _log.warning("%s: sequences read in part: %s.", where, omissions)
 
 
 class UnknownIds(DataError):
