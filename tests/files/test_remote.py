@@ -224,6 +224,11 @@ def test_file_urls_are_files(model, tmp_path):
     model.save(f"file://{tmp_path}/model")
     assert Object2Vec.load(tmp_path / "model").encode(in0=[[1]]).shape == (1, 4)
     assert Object2Vec.load(f"file://{tmp_path}/model").encode(in0=[[1]]).shape == (1, 4)
+    model.save(f"file://{tmp_path}/model", overwrite=True)
+    for name in ("one", "two"):
+        with write_object(f"file://{tmp_path}/new/folder/{name}") as stream:
+            stream.write(name.encode())
+        assert (tmp_path / "new" / "folder" / name).read_text() == name
 
 
 def test_checkpoints_stay_on_this_machine():
