@@ -45,6 +45,9 @@ UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "
 FORBIDDEN = {"torch.load", "builtins.eval", "builtins.exec", "builtins.__import__"}
 MAX_LINES = 40
 
+# Values are frozen; only these change, each in the hands of one owner.
+CHANGING = {"Draft", "Progress", "Lookup", "TransformReport", "_Ticket", "_Piece", "_Batch"}
+
 
 def part(path: Path) -> str:
     """The part of the package that a file belongs to: its folder, or its name."""
@@ -114,6 +117,17 @@ def long_functions(tree: ast.AST) -> list[str]:
     return long
 
 
+def changing(tree: ast.AST) -> set[str]:
+    """The names of dataclasses that are not frozen."""
+    return {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if decorator.startswith("dataclass") and "frozen=True" not in decorator
+    }
+
+
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 
 
@@ -136,6 +150,16 @@ def test_nothing_runs_code_from_data(path):
 @each_file
 def test_functions_are_short(path):
     assert long_functions(parse(path)) == []
+
+
+def test_values_are_frozen():
+    assert set().union(*(changing(parse(path)) for path in FILES)) == CHANGING
+
+
+@pytest.mark.parametrize("options", ["", "(slots=True)", "(frozen=False)"])
+def test_a_value_that_may_change_is_seen(options):
+    code = f"@dataclass(frozen=True)\nclass A: ...\n@dataclass{options}\nclass B: ..."
+    assert changing(ast.parse(code)) == {"B"}
 
 
 @pytest.mark.parametrize(
