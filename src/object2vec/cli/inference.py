@@ -45,13 +45,9 @@ def encode(
     sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
     encoder = open_encoder(model, side, device)
     schema = RECORDS.but(**{f"in{1 - side}": IGNORED, "label": IGNORED})
-    rows = _results(
-        encoder.config,
-        read_columns(sources, schema),
-        encoder.config.enc_dim,
-        lambda columns: encoder.encode(side, columns[side]),
-    )
-    write_rows(rows, "embeddings", encoder.config.enc_dim, row_format, out)
+    chunks, width = read_columns(sources, schema), encoder.config.enc_dim
+    rows = _results(encoder.config, chunks, width, lambda taken: encoder.encode(side, taken[side]))
+    write_rows(rows, "embeddings", width, row_format, out)
 
 
 def predict(model: str, files: Sequence[str], out: str | None, device: str | None) -> None:
@@ -67,13 +63,9 @@ def predict(model: str, files: Sequence[str], out: str | None, device: str | Non
 
     sources = list_sources(files)
     engine = Engine(load(model, device))
+    chunks = read_columns(sources, RECORDS.but(label=IGNORED))
     width = engine.network.objective.width
-    rows = _results(
-        engine.config,
-        read_columns(sources, RECORDS.but(label=IGNORED)),
-        width,
-        lambda columns: engine.score(columns[0], columns[1]),
-    )
+    rows = _results(engine.config, chunks, width, lambda taken: engine.score(taken[0], taken[1]))
     write_rows(rows, "scores", width, "jsonl", out)
 
 

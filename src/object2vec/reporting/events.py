@@ -309,8 +309,8 @@ class Tested(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished(Event):
-    """Nothing is left to do.
+class Outcome:
+    """How the training ended.
 
     Parameters
     ----------
@@ -324,6 +324,22 @@ class Finished(Event):
         Records trained on, all epochs together.
     pairs_per_s : float
         Those per second of training; validation does not count.
+    """
+
+    epochs: int
+    best_epoch: int
+    best_value: float
+    stopped_early: bool
+    records: int
+    pairs_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Outcome, Event):
+    """Nothing is left to do.
+
+    Parameters
+    ----------
     total_s : float
         Seconds of the whole run.
     peak_memory_bytes : int or None
@@ -332,12 +348,6 @@ class Finished(Event):
 
     name: ClassVar[str] = "finished"
 
-    epochs: int
-    best_epoch: int
-    best_value: float
-    stopped_early: bool
-    records: int
-    pairs_per_s: float
     total_s: float
     peak_memory_bytes: int | None
 

@@ -36,6 +36,7 @@ from object2vec.reporting.events import (
     EpochDone,
     Event,
     Interrupting,
+    Outcome,
     Resumed,
     Warned,
 )
@@ -61,18 +62,6 @@ class Progress:
     epoch_s: float = 0.0
     records: int = 0
     train_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    epochs: int
-    best_epoch: int
-    best_value: float
-    stopped_early: bool
-    records: int
-    train_s: float
 
 
 class Loop:
@@ -147,22 +136,20 @@ class Loop:
             self._train_epoch()
             self._finish_epoch()
         if stopping.best_epoch is None or stopping.best_value is None:
-            raise TrainingError.at(
-                "training",
-                f"must reach a finite {stopping.metric.name}",
-                f"NaN or infinity in each of {progress.epoch} epochs",
-                f"Nothing was saved. {_DIVERGED_CURE} Labels of a regression should be small "
-                "numbers.",
-            )
+            must = f"must reach a finite {stopping.metric.name}"
+            got = f"NaN or infinity in each of {progress.epoch} epochs"
+            small = "Labels of a regression should be small numbers."
+            cure = f"Nothing was saved. {_DIVERGED_CURE} {small}"
+            raise TrainingError.at("training", must, got, cure)
         self._restore_best()
         self.network.eval()
         return Outcome(
-            progress.epoch,
-            stopping.best_epoch,
-            stopping.best_value,
-            stopping.should_stop,
-            progress.records,
-            progress.train_s,
+            epochs=progress.epoch,
+            best_epoch=stopping.best_epoch,
+            best_value=stopping.best_value,
+            stopped_early=stopping.should_stop,
+            records=progress.records,
+            pairs_per_s=progress.records / progress.train_s if progress.train_s else 0.0,
         )
 
     def _train_epoch(self) -> None:
@@ -284,14 +271,9 @@ class Loop:
         best = self._best if self.stopping.best_epoch is not None else None
         path = self.checkpoints.save(self.step.count, self._state(), self._tensors(), best)
         self._saved_step, self._saved_at = self.step.count, time.monotonic()
-        self.emit(
-            CheckpointWritten(
-                path=path,
-                epoch=self.progress.epoch,
-                batches=self.progress.batches,
-                write_s=self._saved_at - started,
-            )
-        )
+        epoch, batches = self.progress.epoch, self.progress.batches
+        write_s = self._saved_at - started
+        self.emit(CheckpointWritten(path=path, epoch=epoch, batches=batches, write_s=write_s))
         return path
 
     def save_finished(self) -> Path | None:

@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,13 @@ from object2vec.reporting.events import (
     Layer,
     ModelSaved,
     Noted,
+    Outcome,
     RunStarted,
     Tested,
     Warned,
 )
 from object2vec.reporting.json import MetricsFile
-from object2vec.training.loop import Loop, Outcome, score
+from object2vec.training.loop import Loop, score
 from object2vec.training.options import Channels, Habits
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
@@ -211,12 +213,7 @@ class Run:
         """Score the test channel and save the model; return what is left to report."""
         self._test(network)
         finished = Finished(
-            epochs=outcome.epochs,
-            best_epoch=outcome.best_epoch,
-            best_value=outcome.best_value,
-            stopped_early=outcome.stopped_early,
-            records=outcome.records,
-            pairs_per_s=outcome.records / outcome.train_s if outcome.train_s else 0.0,
+            **asdict(outcome),
             total_s=time.monotonic() - self._started,
             peak_memory_bytes=peak_memory_bytes(),
         )
