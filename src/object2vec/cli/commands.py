@@ -32,6 +32,8 @@ from object2vec.cli.options import (
     Test,
     Train,
     Validation,
+    argument,
+    option,
 )
 from object2vec.cli.streams import say
 
@@ -111,11 +113,10 @@ def train(
 @app.command(cls=Command)
 def encode(
     model: Model,
-    side: Annotated[Side, typer.Option(metavar="in0|in1", help="Which encoder to use.")],
+    side: Annotated[Side, option("in0|in1", "Which encoder to use.")],
     files: Inputs = None,
     row_format: Annotated[
-        RowFormat,
-        typer.Option("--format", metavar="jsonl|npy|arrow", help="How to write the vectors."),
+        RowFormat, option("jsonl|npy|arrow", "How to write the vectors.", "--format")
     ] = "jsonl",
     out: Out = None,
     device: Device = None,
@@ -169,8 +170,7 @@ def check(
     config: ConfigFile = None,
     settings: Settings = None,
     channel: Annotated[
-        Channel,
-        typer.Option(metavar="CHANNEL", help="Read them as train, validation or test would be."),
+        Channel, option("CHANNEL", "Read them as train, validation or test would be.")
     ] = "train",
 ) -> None:
     """Validate pairs without training.
@@ -185,7 +185,7 @@ def check(
 
 @app.command(cls=Command)
 def hyperparameters(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", hidden=True)] = None,
+    name: Annotated[str | None, argument("[NAME]")] = None,
     as_json: AsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the documentation page of all.")
@@ -225,8 +225,7 @@ def cache(
 @app.command(cls=Command)
 def demo(
     out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where to leave the model; a temporary folder if none."),
+        Path | None, option("DIR", "Where to leave the model; a temporary folder if none.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model that is there.")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from object2vec.cli.commands import app
-from object2vec.cli.options import Command, Device
+from object2vec.cli.options import Command, Device, Files, Model, option
 from object2vec.inference.payload import JSON, JSON_LINES
 
 __all__ = ["app"]
@@ -18,33 +18,26 @@ sagemaker = typer.Typer(
 )
 app.add_typer(sagemaker, name="sagemaker")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
-Inputs = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
-OutFolder = Annotated[str, typer.Option(metavar="DIR", help="Folder or prefix of the results.")]
-Address = Annotated[
-    str, typer.Option("--host", metavar="ADDRESS", help="0.0.0.0 lets other machines in.")
-]
-Port = Annotated[int, typer.Option(metavar="PORT", help="0 takes any free one.")]
+OutFolder = Annotated[str, option("DIR", "Folder or prefix of the results.")]
+Address = Annotated[str, option("ADDRESS", "0.0.0.0 lets other machines in.", "--host")]
+Port = Annotated[int, option("PORT", "0 takes any free one.")]
 LogLevel = Annotated[
     Literal["error", "warning", "info", "debug"],
-    typer.Option(metavar="LEVEL", help="error, warning, info, or debug for every request."),
+    option("LEVEL", "error, warning, info, or debug for every request."),
 ]
-ContentType = Annotated[str, typer.Option(metavar="TYPE", help=f"{JSON_LINES} or {JSON}.")]
+ContentType = Annotated[str, option("TYPE", f"{JSON_LINES} or {JSON}.")]
 Accept = Annotated[
-    str,
-    typer.Option(
-        metavar="TYPE", help="Of the predictions; like the records by default.", show_default=False
-    ),
+    str, option("TYPE", "Of the predictions; like the records by default.", show_default=False)
 ]
 SplitType = Annotated[
     Literal["Line", "None"] | None,
-    typer.Option(metavar="Line|None", help="Whether each line is a record.  [default: of TYPE]"),
+    option("Line|None", "Whether each line is a record.  [default: of TYPE]"),
 ]
 Strategy = Annotated[
     Literal["MultiRecord", "SingleRecord"],
-    typer.Option(metavar="NAME", help="MultiRecord or SingleRecord, with the same predictions."),
+    option("NAME", "MultiRecord or SingleRecord, with the same predictions."),
 ]
-MaxPayload = Annotated[int, typer.Option(metavar="MB", help="Records taken at once, 1 to 100.")]
+MaxPayload = Annotated[int, option("MB", "Records taken at once, 1 to 100.")]
 TransformAgain = Annotated[
     bool, typer.Option("--overwrite", help="Transform also files that have predictions.")
 ]
@@ -67,7 +60,7 @@ def serve(
 @app.command(cls=Command)
 def transform(
     model: Model,
-    files: Inputs,
+    files: Files,
     out: OutFolder,
     content_type: ContentType = JSON_LINES,
     accept: Accept = "",

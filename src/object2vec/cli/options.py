@@ -10,31 +10,31 @@ from typer.core import TyperCommand
 
 from object2vec.reporting import LogFormat
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", hidden=True)]
-Inputs = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", hidden=True)]
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", hidden=True)]
-Out = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Write here, not to standard output.")
-]
+
+def argument(metavar: str) -> Any:
+    """Return what an argument looks like; the text of its command's help says what it is."""
+    return typer.Argument(metavar=metavar, hidden=True)
+
+
+def option(metavar: str, help_text: str, *names: str, show_default: bool = True) -> Any:
+    """Return what an option with a value looks like, by default called like its parameter."""
+    return typer.Option(*names, metavar=metavar, help=help_text, show_default=show_default)
+
+
+Model = Annotated[str, argument("MODEL")]
+Inputs = Annotated[list[str] | None, argument("[FILE]...")]
+Files = Annotated[list[str], argument("FILE...")]
+Out = Annotated[str | None, option("FILE", "Write here, not to standard output.")]
 Device = Annotated[
-    str | None,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N; as in training by default."),
+    str | None, option("DEVICE", "auto, cpu, cuda or cuda:N; as in training by default.")
 ]
 ConfigFile = Annotated[
     str | None,
-    typer.Option(
-        metavar="FILE",
-        help="JSON object of hyperparameters; SageMaker's hyperparameters.json is one.",
-    ),
+    option("FILE", "JSON object of hyperparameters; SageMaker's hyperparameters.json is one."),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A hyperparameter; goes before --config.",
-        show_default=False,
-    ),
+    option("NAME=VALUE", "A hyperparameter; goes before --config.", "--set", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Side = Literal["in0", "in1"]
@@ -75,19 +75,16 @@ def _repeat_options(args: Sequence[str]) -> Iterator[str]:
 _MANY = {"--train", "--validation", "--test", "--set"}
 
 
-def _channel(help_text: str) -> Any:
-    return typer.Option(metavar="FILE...", help=help_text, show_default=False)
-
-
-Train = Annotated[list[str], _channel("Pairs to learn from.")]
-Validation = Annotated[list[str] | None, _channel("Pairs that choose the best epoch.")]
-Test = Annotated[list[str] | None, _channel("Pairs to score at the end.")]
-ModelOut = Annotated[
-    str, typer.Option(metavar="MODEL", help="Folder or URL to write the model to.")
+Train = Annotated[list[str], option("FILE...", "Pairs to learn from.", show_default=False)]
+Validation = Annotated[
+    list[str] | None, option("FILE...", "Pairs that choose the best epoch.", show_default=False)
 ]
+Test = Annotated[
+    list[str] | None, option("FILE...", "Pairs to score at the end.", show_default=False)
+]
+ModelOut = Annotated[str, option("MODEL", "Folder or URL to write the model to.")]
 Auxiliary = Annotated[
-    str | None,
-    typer.Option(metavar="DIR", help="Folder or URL of vocabularies and pretrained vectors."),
+    str | None, option("DIR", "Folder or URL of vocabularies and pretrained vectors.")
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
@@ -96,19 +93,11 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace MODEL and checkpoints that are there.")
 ]
 Checkpoints = Annotated[
-    str | None,
-    typer.Option(metavar="DIR", help="Folder for checkpoints.  [default: MODEL.checkpoint]"),
+    str | None, option("DIR", "Folder for checkpoints.  [default: MODEL.checkpoint]")
 ]
-CheckpointEvery = Annotated[
-    str, typer.Option(metavar="INTERVAL", help="Batches, or a time such as 30s, 10m or 1h.")
-]
+CheckpointEvery = Annotated[str, option("INTERVAL", "Batches, or a time such as 30s, 10m or 1h.")]
 ShownLog = Annotated[
     LogFormat | None,
-    typer.Option(
-        metavar="FORMAT",
-        help="rich, plain, sagemaker or json.  [default: rich on a terminal, else plain]",
-    ),
+    option("FORMAT", "rich, plain, sagemaker or json.  [default: rich on a terminal, else plain]"),
 ]
-Host = Annotated[
-    str, typer.Option(metavar="NAME", help="Name in the lines of the sagemaker format.")
-]
+Host = Annotated[str, option("NAME", "Name in the lines of the sagemaker format.")]
