@@ -8,8 +8,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from object2vec.config.configuration import unknown
 from object2vec.config.table import HYPERPARAMETERS
-from object2vec.errors import ConfigError, shown, suggestion
+from object2vec.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,9 +41,7 @@ class Estimator:
         """
         for name in hyperparameters:
             if name not in HYPERPARAMETERS:
-                cure = suggestion(name, HYPERPARAMETERS)
-                cure += "`object2vec hyperparameters` lists them all."
-                raise ConfigError.at(name, "must be a known hyperparameter", name, cure)
+                raise ConfigError(unknown(name))
         if hyperparameters:
             self._hyperparameters = self._hyperparameters | hyperparameters
             self._artifact = None

@@ -13,32 +13,15 @@ Nothing is ever unpickled. Sizes and shapes are checked against the configuratio
 allocated.
 """
 
-from object2vec.artifact.content import (
-    SCHEMA_VERSION,
-    Artifact,
-    ModelFacts,
-    Vocabulary,
-    load,
-    read_config,
-    save,
-)
-from object2vec.artifact.location import (
-    MARK,
-    MODEL_FILES,
-    WEIGHTS,
-    ModelFile,
-    check_target,
-    open_model,
-)
+from object2vec.artifact.content import Artifact, ModelFacts, Vocabulary, load, read_config, save
+from object2vec.artifact.location import MARK, MODEL_FILES, WEIGHTS, check_target, open_model
 
 __all__ = [
     "MARK",
     "MODEL_FILES",
-    "SCHEMA_VERSION",
     "WEIGHTS",
     "Artifact",
     "ModelFacts",
-    "ModelFile",
     "Vocabulary",
     "check_target",
     "load",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from object2vec.compiled.threads import is_forked, lock, threads, use_threads
+from object2vec.compiled.threads import threads, use_threads
 
 
 @functools.cache
@@ -34,4 +34,4 @@ def first_line(err: Exception) -> str:
     return f"{type(err).__name__}: {err}".splitlines()[0]
 
 
-__all__ = ["first_line", "is_forked", "lock", "missing", "threads", "use_threads"]
+__all__ = ["first_line", "missing", "threads", "use_threads"]

@@ -11,7 +11,7 @@ from typing import Any
 _logger = logging.getLogger(__name__)
 
 lock = threading.RLock()  # not each of Numba's threading layers takes two callers at once
-_is_forked = False
+_is_forked = False  # from a process that may have had computing threads
 _threads: int | None = None
 _held: list[Any] = []  # locks of a fork that is under way
 
@@ -23,7 +23,7 @@ def use_threads(count: int) -> int:
     GNU's OpenMP ends a process that goes on as if they did.
     """
     global _threads
-    if count > 1 and is_forked():
+    if count > 1 and _is_forked:
         _logger.warning(
             "This process was forked: it computes on one thread instead of %d. Start it with "
             "multiprocessing's method spawn to have them all.",
@@ -39,12 +39,7 @@ def threads() -> int:
     import numba
 
     most: int = numba.config.NUMBA_NUM_THREADS
-    return 1 if is_forked() else min(_threads or most, most)
-
-
-def is_forked() -> bool:
-    """Return whether this process was forked from one that may have had computing threads."""
-    return _is_forked
+    return 1 if _is_forked else min(_threads or most, most)
 
 
 def _before_fork() -> None:

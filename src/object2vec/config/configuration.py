@@ -96,6 +96,12 @@ class Config(Hyperparameters):
         return values
 
 
+def unknown(name: object) -> str:
+    """Return the problem of a name that no hyperparameter has."""
+    cure = f"{suggestion(name, HYPERPARAMETERS)}`object2vec hyperparameters` lists them all."
+    return problem(str(name)[:_NAME_CHARACTERS], "must be a known hyperparameter", name, cure)
+
+
 def _fields(values: Mapping[str, Any], side: int | None) -> dict[str, Any]:
     """Return the values of one encoder, or those of none, by field."""
     return {row.field: values[row.name] for row in _HELD if row.side == side}
@@ -109,10 +115,7 @@ def _parse(
     problems: list[str] = []
     for name, value in hyperparameters.items():
         if name not in HYPERPARAMETERS:
-            where, must = str(name)[:_NAME_CHARACTERS], "must be a known hyperparameter"
-            meant = suggestion(name, HYPERPARAMETERS)
-            cure = f"{meant}`object2vec hyperparameters` lists them all."
-            problems.append(problem(where, must, name, cure))
+            problems.append(unknown(name))
             continue
         kind = _kind(name, hyperparameters)
         try:

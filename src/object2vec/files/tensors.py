@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from object2vec.errors import ArtifactError, problem
+from object2vec.errors import ArtifactError
 from object2vec.files.whole import storing
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
             for name, tensor in into.items():
                 _copy(path, name, file.get_slice(name), tensor)
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
-        raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+        raise _damaged(path, str(err) or type(err).__name__) from err
 
 
 def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
@@ -116,7 +116,7 @@ def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
             _check_shapes(path, {name: found.get(name, "none")}, {name: shape})
             source = file.get_slice(name)
             if source.get_dtype() != "F32":
-                raise ArtifactError(_damaged(path, f"{name} of type {source.get_dtype()}"))
+                raise _damaged(path, f"{name} of type {source.get_dtype()}")
             array = np.empty(shape, np.float32)
             step = max(1, _PART_BYTES // max(1, 4 * shape[1]))
             for start in range(0, len(array), step):
@@ -124,7 +124,7 @@ def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
                 array[start:stop] = source[start:stop]
             return array
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
-        raise ArtifactError(_damaged(path, str(err) or type(err).__name__)) from err
+        raise _damaged(path, str(err) or type(err).__name__) from err
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def _copy(path: Path, name: str, source: Any, into: Tensor) -> None:
     for start in range(0, len(into), step):
         part = source[start : start + step]
         if part.dtype != into.dtype:
-            raise ArtifactError(_damaged(path, f"{name} of type {part.dtype}"))
+            raise _damaged(path, f"{name} of type {part.dtype}")
         into[start : start + step].copy_(part)
 
 
@@ -159,7 +159,6 @@ def _check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, 
             raise ArtifactError.at(str(path), must, found.get(name, "none"), cure)
 
 
-def _damaged(path: Path, what: str) -> str:
-    return problem(
-        str(path), "must be a whole safetensors file", what, "Copy or train the model again."
-    )
+def _damaged(path: Path, what: str) -> ArtifactError:
+    cure = "Copy or train the model again."
+    return ArtifactError.at(str(path), "must be a whole safetensors file", what, cure)
