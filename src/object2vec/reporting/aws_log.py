@@ -17,24 +17,7 @@ from typing import Any, TextIO
 from object2vec.config import Note
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.objectives import metrics_by_name
-from object2vec.reporting.events import (
-    BatchesDone,
-    BestRestored,
-    ChannelOpened,
-    CheckpointWritten,
-    EpochDone,
-    Event,
-    Finished,
-    Interrupting,
-    ModelSaved,
-    Noted,
-    Resumed,
-    RunStarted,
-    Tested,
-    Verdict,
-    Warned,
-    write_line,
-)
+from object2vec.reporting import events
 
 _QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric.is_quality}
 _RULE = "_" * 120
@@ -92,7 +75,7 @@ class SageMakerReporter:
         self._clock = clock
         self._started = self._mark = clock()
         self._setup_ms = 0.0
-        self._run: RunStarted | None = None
+        self._run: events.RunStarted | None = None
         self._epochs = self._batches = self._records = 0
         self._most_batches = self._most_records = 0
         self._times_ms: dict[str, float] = {}
@@ -100,22 +83,23 @@ class SageMakerReporter:
         if entrypoint is not None:
             self._write(f"Docker entrypoint called with argument(s): {entrypoint}")
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Write the event's lines."""
-        if not isinstance(event, RunStarted | ChannelOpened | Noted | Warned):
+        before_epochs = events.RunStarted | events.ChannelOpened | events.Noted | events.Warned
+        if not isinstance(event, before_epochs):
             self._begin()
         match event:
-            case RunStarted():
+            case events.RunStarted():
                 self._write_config(event)
-            case ChannelOpened():
+            case events.ChannelOpened():
                 self._write_channel(event)
-            case BatchesDone():
+            case events.BatchesDone():
                 self._write_batches(event)
-            case EpochDone():
+            case events.EpochDone():
                 self._write_epoch(event)
-            case Tested():
+            case events.Tested():
                 self._write_test(event)
-            case Finished():
+            case events.Finished():
                 self._write_end(event)
             case _:
                 self._write_other(event)
@@ -124,7 +108,7 @@ class SageMakerReporter:
         """Leave the stream open: it is not ours."""
 
     def _write(self, line: str) -> None:
-        write_line(self._stream, line)
+        events.write_line(self._stream, line)
 
     def _line(self, text: str, level: str = "INFO") -> None:
         """Write one line with AWS's prefix, in UTC."""
@@ -151,7 +135,7 @@ class SageMakerReporter:
         self._mark = now
         self._write(f"#metrics {json.dumps(body)}")
 
-    def _write_config(self, event: RunStarted) -> None:
+    def _write_config(self, event: events.RunStarted) -> None:
         self._run = event
         defaults = {
             name: row.default
@@ -170,7 +154,7 @@ class SageMakerReporter:
         for note in notes:
             self._line(note.text, note.level.upper())
 
-    def _write_channel(self, event: ChannelOpened) -> None:
+    def _write_channel(self, event: events.ChannelOpened) -> None:
         shape, size = event.max_seq_lens, event.batch_size
         self._line(f"Creating data iterator for {event.source}")
         self._line(f"Source words: {event.tokens0}")
@@ -215,7 +199,7 @@ class SageMakerReporter:
         self._metrics({"initialize.time": self._setup_ms})
         self._iterator("init_train_data_iter", 0, 0)
 
-    def _write_layers(self, run: RunStarted) -> None:
+    def _write_layers(self, run: events.RunStarted) -> None:
         def row(name: object, shape: object, count: object) -> str:
             return f"{name:<52}{shape:<24}{count:<44}"
 
@@ -240,7 +224,7 @@ class SageMakerReporter:
         }
         self._metrics(counters, Meta=meta, **dimensions)
 
-    def _write_batches(self, event: BatchesDone) -> None:
+    def _write_batches(self, event: events.BatchesDone) -> None:
         if event.batches % 100:
             return
         self._line(
@@ -250,7 +234,7 @@ class SageMakerReporter:
         )
         self._line(f"\tTraining metrics: {_aws_metrics(event.metrics)}")
 
-    def _write_epoch(self, event: EpochDone) -> None:
+    def _write_epoch(self, event: events.EpochDone) -> None:
         number, update_s = event.epoch, event.train_s + event.validation_s
         self._line("*" * 14)
         self._line(f"Completed Epoch: {number}, time taken: {timedelta(seconds=event.train_s)}")
@@ -276,14 +260,14 @@ class SageMakerReporter:
             f"#throughput_metric: host={self._host}, train throughput={throughput} records/second"
         )
 
-    def _count(self, event: EpochDone) -> None:
+    def _count(self, event: events.EpochDone) -> None:
         self._epochs += 1
         self._batches += event.batches
         self._records += event.records
         self._most_batches = max(self._most_batches, event.batches)
         self._most_records = max(self._most_records, event.records)
 
-    def _write_verdict(self, verdict: Verdict) -> None:
+    def _write_verdict(self, verdict: events.Verdict) -> None:
         if verdict.past_values is not None and verdict.best_past is not None:
             difference = abs(verdict.best_past - verdict.value)
             self._line(f"patience losses: {list(verdict.past_values)}")
@@ -304,7 +288,7 @@ class SageMakerReporter:
                 figure = f"{name} <{_QUALITY[name].kind}>={_aws_number(value)}"
                 self._line(f"#quality_metric: host={self._host}, {where} {figure}")
 
-    def _write_test(self, event: Tested) -> None:
+    def _write_test(self, event: events.Tested) -> None:
         self._is_tested = True
         self._line(
             f"Finished scoring on {event.records} examples from {event.batches} batches, "
@@ -317,28 +301,28 @@ class SageMakerReporter:
         self._quality("test", event.metrics)
         self._times_ms["model.score.time"] = event.test_s * 1000
 
-    def _write_other(self, event: Event) -> None:
+    def _write_other(self, event: events.Event) -> None:
         match event:
-            case Resumed():
+            case events.Resumed():
                 where = f"epoch: {event.epoch}, batches: {event.batches}"
                 self._line(f'Resuming training from "{event.path}", {where}')
-            case CheckpointWritten():
+            case events.CheckpointWritten():
                 self._line(f'Saved checkpoint to "{event.path}"')
-            case BestRestored():
+            case events.BestRestored():
                 loss = f"Best loss: {event.value:.3f}"
                 self._line(f"Best model based on epoch {event.epoch}. {loss}")
                 self._metrics({"finalize.time": (self._clock() - self._mark) * 1000})
-            case ModelSaved():
+            case events.ModelSaved():
                 self._line(f"Serializing model to {event.path}")
                 self._times_ms["model.serialize.time"] = event.write_s * 1000
-            case Noted():
+            case events.Noted():
                 self._line(event.text)
-            case Warned():
+            case events.Warned():
                 self._line(event.text, "WARNING")
-            case Interrupting():
+            case events.Interrupting():
                 self._line(f"Received {event.signal_name}. Stopping after a checkpoint.", "WARNING")
 
-    def _write_end(self, event: Finished) -> None:
+    def _write_end(self, event: events.Finished) -> None:
         if not self._is_tested:
             self._line("Test data is not provided.")
         total = {"setuptime": self._setup_ms, "totaltime": event.total_s * 1000}

@@ -13,14 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from object2vec.objectives import metrics_by_name
-from object2vec.reporting.events import (
-    BatchesDone,
-    BestRestored,
-    EpochDone,
-    Event,
-    Finished,
-    Interrupting,
-)
+from object2vec.reporting import events
 from object2vec.reporting.plain import opinions, plain_lines, times_left
 
 _SHOW_EVERY_S = 0.1
@@ -41,17 +34,17 @@ class RichReporter:
         self._shown_s = 0.0
         self._has_header = False
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Draw the event."""
-        if isinstance(event, BatchesDone):
+        if isinstance(event, events.BatchesDone):
             self._show(event)
-        elif isinstance(event, EpochDone):
+        elif isinstance(event, events.EpochDone):
             self._add_row(event)
         else:
-            if isinstance(event, BestRestored | Finished | Interrupting):
+            if isinstance(event, events.BestRestored | events.Finished | events.Interrupting):
                 self.close()
             for line in plain_lines(event):
-                is_warning = line.startswith("warning: ") or isinstance(event, Interrupting)
+                is_warning = line.startswith("warning: ") or isinstance(event, events.Interrupting)
                 self._print(line, "yellow" if is_warning else "")
 
     def close(self) -> None:
@@ -63,7 +56,7 @@ class RichReporter:
     def _print(self, line: str, style: str = "") -> None:
         self._console.print(Text(line, style=style))
 
-    def _show(self, event: BatchesDone) -> None:
+    def _show(self, event: events.BatchesDone) -> None:
         """Move the bar, at most ten times a second."""
         is_recent = 0 <= event.epoch_s - self._shown_s < _SHOW_EVERY_S
         if self._live is not None and is_recent and event.batches < event.batches_total:
@@ -74,7 +67,7 @@ class RichReporter:
             self._live.start()
         self._live.update(_bar(event), refresh=True)
 
-    def _add_row(self, event: EpochDone) -> None:
+    def _add_row(self, event: events.EpochDone) -> None:
         """Print the epoch's line, under a header before the first."""
         if not self._has_header:
             self._has_header = True
@@ -83,7 +76,7 @@ class RichReporter:
         self._print(_row(event), "green" if event.verdict.is_best else "")
 
 
-def _bar(event: BatchesDone) -> RenderableType:
+def _bar(event: events.BatchesDone) -> RenderableType:
     """Return the two live lines: the bar with the times left, then metrics and speed."""
     epoch_left, run_left = times_left(event)
     share = event.batches / max(event.batches_total, 1)
@@ -101,7 +94,7 @@ def _bar(event: BatchesDone) -> RenderableType:
     return Group(grid, Text(text, no_wrap=True, overflow="ellipsis"))
 
 
-def _header(event: EpochDone) -> list[str]:
+def _header(event: events.EpochDone) -> list[str]:
     """Return the two lines above the epochs' rows."""
     widths = _widths(event)
     channels = ["train"] if event.validation is None else ["train", "validation"]
@@ -113,7 +106,7 @@ def _header(event: EpochDone) -> list[str]:
     ]
 
 
-def _row(event: EpochDone) -> str:
+def _row(event: events.EpochDone) -> str:
     """Return the line of a finished epoch."""
     groups = [event.train] if event.validation is None else [event.train, event.validation]
     cells = [
@@ -126,7 +119,7 @@ def _row(event: EpochDone) -> str:
     return "  ".join([f"{event.epoch + 1}/{event.epochs}".rjust(7), *cells, status])
 
 
-def _widths(event: EpochDone) -> dict[str, int]:
+def _widths(event: events.EpochDone) -> dict[str, int]:
     known = metrics_by_name()
     return {name: max(len(_short(name)), 8) for name in event.train if known[name].is_tabled}
 

@@ -7,24 +7,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from object2vec.config import Note
-from object2vec.reporting.events import (
-    BatchesDone,
-    BestRestored,
-    ChannelOpened,
-    CheckpointWritten,
-    EpochDone,
-    Event,
-    Finished,
-    Interrupting,
-    ModelSaved,
-    Noted,
-    Resumed,
-    RunStarted,
-    Tested,
-    Verdict,
-    Warned,
-    write_line,
-)
+from object2vec.reporting import events
 
 _PLAIN_EVERY_S = 10.0
 
@@ -36,62 +19,62 @@ class PlainReporter:
         self._stream = stream
         self._shown_s = 0.0
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: events.Event) -> None:
         """Write the event, unless batches were shown a moment ago."""
-        if isinstance(event, BatchesDone):
+        if isinstance(event, events.BatchesDone):
             if event.epoch_s - self._shown_s < _PLAIN_EVERY_S:
                 return
             self._shown_s = event.epoch_s
-        elif isinstance(event, EpochDone):
+        elif isinstance(event, events.EpochDone):
             self._shown_s = 0.0
         for line in plain_lines(event):
-            write_line(self._stream, line)
+            events.write_line(self._stream, line)
 
     def close(self) -> None:
         """Leave the stream open: it is not ours."""
 
 
-def plain_lines(event: Event) -> list[str]:
+def plain_lines(event: events.Event) -> list[str]:
     """Return an event as lines for people."""
     match event:
-        case RunStarted():
+        case events.RunStarted():
             return [_run_line(event), *map(_note_line, event.notes)]
-        case ChannelOpened():
+        case events.ChannelOpened():
             return [_channel_line(event), *map(_note_line, event.notes)]
-        case BatchesDone():
+        case events.BatchesDone():
             return [_batches_line(event)]
-        case EpochDone():
+        case events.EpochDone():
             return [_epoch_line(event)]
-        case Finished():
+        case events.Finished():
             return [_finished_line(event)]
         case _:
             return [_short_line(event)]
 
 
-def _short_line(event: Event) -> str:
+def _short_line(event: events.Event) -> str:
     match event:
-        case Resumed():
+        case events.Resumed():
             where = f"epoch {event.epoch + 1} after {event.batches} batches"
             return f"resumed: {where}, from {event.path}"
-        case CheckpointWritten():
+        case events.CheckpointWritten():
             where = f"epoch {event.epoch + 1} after {event.batches} batches"
             return f"checkpoint: {where}, in {event.path}, {event.write_s:.1f} s"
-        case BestRestored():
+        case events.BestRestored():
             return f"best: epoch {event.epoch + 1}, {event.metric} {event.value:.6g}"
-        case ModelSaved():
+        case events.ModelSaved():
             return f"model: {event.path}"
-        case Tested():
+        case events.Tested():
             return f"test: {_named(event.metrics)}, {event.records} records"
-        case Interrupting():
+        case events.Interrupting():
             return f"{event.signal_name}: stopping after a checkpoint"
-        case Noted():
+        case events.Noted():
             return f"note: {event.text}"
-        case Warned():
+        case events.Warned():
             return f"warning: {event.text}"
     return json.dumps(event.to_dict())
 
 
-def _run_line(event: RunStarted) -> str:
+def _run_line(event: events.RunStarted) -> str:
     config = event.config
     networks = " and ".join(encoder.network for encoder in config.encoders)
     return (
@@ -105,7 +88,7 @@ def _note_line(note: Note) -> str:
     return f"{'note' if note.level == 'info' else note.level}: {note.text}"
 
 
-def _channel_line(event: ChannelOpened) -> str:
+def _channel_line(event: events.ChannelOpened) -> str:
     parts = [f"{event.records:,} records"]
     if event.negatives_per_record:
         parts.append(f"{event.negatives_per_record} negatives for each")
@@ -114,7 +97,7 @@ def _channel_line(event: ChannelOpened) -> str:
     return f"{event.channel}: {', '.join(parts)}, from {event.source}"
 
 
-def _batches_line(event: BatchesDone) -> str:
+def _batches_line(event: events.BatchesDone) -> str:
     epoch_left, run_left = times_left(event)
     return (
         f"epoch {event.epoch + 1}/{event.epochs}: batch {event.batches}/{event.batches_total}, "
@@ -123,7 +106,7 @@ def _batches_line(event: BatchesDone) -> str:
     )
 
 
-def _epoch_line(event: EpochDone) -> str:
+def _epoch_line(event: events.EpochDone) -> str:
     parts = [f"train {_named(event.train)}"]
     if event.validation is not None:
         parts.append(f"validation {_named(event.validation)}")
@@ -132,7 +115,7 @@ def _epoch_line(event: EpochDone) -> str:
     return f"epoch {event.epoch + 1}/{event.epochs}: {', '.join(parts)}"
 
 
-def _finished_line(event: Finished) -> str:
+def _finished_line(event: events.Finished) -> str:
     parts = [f"{event.epochs} epochs in {_duration(event.total_s)}"]
     parts += [f"{event.records:,} pairs", f"{event.pairs_per_s:,.0f} pairs/s"]
     if event.peak_memory_bytes is not None:
@@ -141,7 +124,7 @@ def _finished_line(event: Finished) -> str:
     return f"done: {', '.join(parts)}{', stopped early' if event.stopped_early else ''}"
 
 
-def opinions(verdict: Verdict) -> list[str]:
+def opinions(verdict: events.Verdict) -> list[str]:
     """Return what early stopping thinks of an epoch, in a few words or none."""
     opinions = ["best"] if verdict.is_best else []
     if verdict.should_stop:
@@ -151,7 +134,7 @@ def opinions(verdict: Verdict) -> list[str]:
     return opinions
 
 
-def times_left(event: BatchesDone) -> tuple[str, str]:
+def times_left(event: events.BatchesDone) -> tuple[str, str]:
     """Return the time left in the epoch and, unless it stops early, in the run."""
     batch_s = event.epoch_s / max(event.batches, 1)
     epoch_s = batch_s * (event.batches_total - event.batches)
