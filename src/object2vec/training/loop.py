@@ -29,17 +29,7 @@ from object2vec.objectives import Objective
 from object2vec.objectives.metrics import Metrics
 from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, prepared_ahead
 from object2vec.pairs.dataset import Pairs
-from object2vec.reporting.events import (
-    BatchesDone,
-    BestRestored,
-    CheckpointWritten,
-    EpochDone,
-    Event,
-    Interrupting,
-    Outcome,
-    Resumed,
-    Warned,
-)
+from object2vec.reporting import events
 from object2vec.training.checkpoint import BEST, link
 from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.options import Habits
@@ -96,7 +86,7 @@ class Loop:
         stop: StopRequest,
         *,
         workspace: Path,
-        emit: Callable[[Event], None],
+        emit: Callable[[events.Event], None],
         history: list[dict[str, Any]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -120,7 +110,7 @@ class Loop:
         """Whether the network holds weights worth keeping: not those of a run that diverged."""
         return self.stopping.best_epoch is not None or math.isfinite(self.metrics.watched)
 
-    def run(self) -> Outcome:
+    def run(self) -> events.Outcome:
         """Train to the end and leave the best epoch's weights in the network.
 
         Raises
@@ -143,7 +133,7 @@ class Loop:
             raise TrainingError.at("training", must, got, cure)
         self._restore_best()
         self.network.eval()
-        return Outcome(
+        return events.Outcome(
             epochs=progress.epoch,
             best_epoch=stopping.best_epoch,
             best_value=stopping.best_value,
@@ -169,7 +159,7 @@ class Loop:
             if is_round or now - reported > _REPORT_S:
                 reported = now
                 self.emit(
-                    BatchesDone(
+                    events.BatchesDone(
                         epoch=progress.epoch,
                         epochs=self.config.epochs,
                         batches=progress.batches,
@@ -204,7 +194,7 @@ class Loop:
         validation_s = time.monotonic() - started
         if not math.isfinite(watched):
             self.emit(
-                Warned(
+                events.Warned(
                     f"The {self.stopping.metric.name} of epoch {progress.epoch} is not finite: "
                     f"the run has diverged. {_DIVERGED_CURE}"
                 )
@@ -213,7 +203,7 @@ class Loop:
         if verdict.is_best:
             self._keep_best()
         self.emit(
-            EpochDone(
+            events.EpochDone(
                 epoch=progress.epoch,
                 epochs=self.config.epochs,
                 batches=progress.batches,
@@ -244,13 +234,13 @@ class Loop:
             return
         if best != self.progress.epoch - 1 or self.progress.batches:
             read_tensors(self._best, self.network.state_dict())
-        self.emit(BestRestored(epoch=best, metric=self.stopping.metric.name, value=value))
+        self.emit(events.BestRestored(epoch=best, metric=self.stopping.metric.name, value=value))
 
     def _obey_stop(self) -> None:
         """End the run with a checkpoint if a signal asked for it."""
         if self.stop.signal_number is None:
             return
-        self.emit(Interrupting(self.stop.signal_number))
+        self.emit(events.Interrupting(self.stop.signal_number))
         where = "No folder for checkpoints was given: what was learned since is lost."
         if self.checkpoints is not None:
             where = f"Go on from {self.save_checkpoint()} with resume."
@@ -273,7 +263,9 @@ class Loop:
         self._saved_step, self._saved_at = self.step.count, time.monotonic()
         epoch, batches = self.progress.epoch, self.progress.batches
         write_s = self._saved_at - started
-        self.emit(CheckpointWritten(path=path, epoch=epoch, batches=batches, write_s=write_s))
+        self.emit(
+            events.CheckpointWritten(path=path, epoch=epoch, batches=batches, write_s=write_s)
+        )
         return path
 
     def save_finished(self) -> Path | None:
@@ -309,7 +301,7 @@ class Loop:
             self._best.unlink(missing_ok=True)
             link(path / BEST, self._best)
         progress = self.progress
-        self.emit(Resumed(path=path, epoch=progress.epoch, batches=progress.batches))
+        self.emit(events.Resumed(path=path, epoch=progress.epoch, batches=progress.batches))
         return True
 
     def _copies(self) -> dict[str, Tensor]:

@@ -33,19 +33,7 @@ from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
-from object2vec.reporting.events import (
-    ChannelOpened,
-    EpochDone,
-    Event,
-    Finished,
-    Layer,
-    ModelSaved,
-    Noted,
-    Outcome,
-    RunStarted,
-    Tested,
-    Warned,
-)
+from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
 from object2vec.training.loop import Loop, score
 from object2vec.training.options import Channels, Habits
@@ -53,7 +41,12 @@ from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.version import VERSION
 
-_KEPT_EVENTS = (RunStarted, EpochDone, Tested, Finished)  # what the saved model remembers
+_KEPT_EVENTS = (
+    events.RunStarted,
+    events.EpochDone,
+    events.Tested,
+    events.Finished,
+)  # what the saved model remembers
 _COMPILING = "Compiling kernels for this machine, once: the first steps wait for it."
 _NOT_SAVED = (
     "The trained model is not saved, but kept in the checkpoint: resume saves it without training."
@@ -115,7 +108,7 @@ class Run:
                 stack.enter_context(stop.on_signals())
             workspace = self._open_workspace(stack)
             threads = stack.enter_context(computing(self.config.threads))
-            clock = CompileClock(lambda: self._tell(Noted(_COMPILING)))
+            clock = CompileClock(lambda: self._tell(events.Noted(_COMPILING)))
             stack.enter_context(clock.running())
             network, vocabularies = self._build(threads)
             self._open_channels()
@@ -157,7 +150,7 @@ class Run:
         vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
         network.to(device)
         self._emit(
-            RunStarted(
+            events.RunStarted(
                 config=config,
                 notes=(*config.notes, *notes),
                 layers=_layers(network),
@@ -205,14 +198,16 @@ class Run:
             except Exception:
                 del self._history[trained:]
                 if loop.save_finished() is not None:
-                    self._tell(Warned(_NOT_SAVED))
+                    self._tell(events.Warned(_NOT_SAVED))
                 raise
         self._tell(finished)
 
-    def _end(self, network: Network, vocabularies: Vocabularies, outcome: Outcome) -> Finished:
+    def _end(
+        self, network: Network, vocabularies: Vocabularies, outcome: events.Outcome
+    ) -> events.Finished:
         """Score the test channel and save the model; return what is left to report."""
         self._test(network)
-        finished = Finished(
+        finished = events.Finished(
             **asdict(outcome),
             total_s=time.monotonic() - self._started,
             peak_memory_bytes=peak_memory_bytes(),
@@ -222,7 +217,7 @@ class Run:
             started, path = time.monotonic(), self.habits.save_to
             learned = self._learned(network, vocabularies)
             artifact.save(learned, path, replace=self.habits.overwrite)
-            self._tell(ModelSaved(path=path, write_s=time.monotonic() - started))
+            self._tell(events.ModelSaved(path=path, write_s=time.monotonic() - started))
         return finished
 
     def _test(self, network: Network) -> None:
@@ -232,7 +227,7 @@ class Run:
         started, size = time.monotonic(), self.config.mini_batch_size
         metrics = score(network, evaluation_batches(pairs, self.config))
         self._emit(
-            Tested(
+            events.Tested(
                 metrics=metrics.values(),
                 records=len(pairs),
                 batches=-(-len(pairs) // size),
@@ -251,12 +246,12 @@ class Run:
         )
         return Artifact(self.config, network, vocabularies, facts)
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: events.Event) -> None:
         """Tell every reporter, and remember what belongs to the model's history."""
         self._remember(event)
         self._tell(event)
 
-    def _remember(self, event: Event) -> None:
+    def _remember(self, event: events.Event) -> None:
         if not isinstance(event, _KEPT_EVENTS):
             return
         values = event.to_dict()
@@ -265,7 +260,7 @@ class Run:
         if self._metrics_file is not None:
             self._metrics_file.append(values)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: events.Event) -> None:
         for reporter in self.habits.reporters:
             reporter(event)
 
@@ -278,7 +273,7 @@ def _name(source: Any) -> str:
     return "memory"
 
 
-def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> ChannelOpened:
+def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> events.ChannelOpened:
     """Return the event for an open channel."""
     is_train = report.channel == "train"
     batches = TrainingBatches(pairs, config) if is_train else None
@@ -288,7 +283,7 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> Channe
     _, *facts = report.lines()  # the first one says what the event itself does
     notes = [Note("info", line) for line in facts]
     notes += [Note("warning", line) for line in report.warnings()]
-    return ChannelOpened(
+    return events.ChannelOpened(
         channel=report.channel,
         source=source,
         records=len(pairs),
@@ -358,9 +353,9 @@ def _load_vectors(
     )
 
 
-def _layers(network: Network) -> tuple[Layer, ...]:
+def _layers(network: Network) -> tuple[events.Layer, ...]:
     return tuple(
-        Layer(name, tuple(tensor.shape), tensor.numel())
+        events.Layer(name, tuple(tensor.shape), tensor.numel())
         for name, tensor in network.state_dict().items()
     )
 
