@@ -41,12 +41,8 @@ from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.version import VERSION
 
-_KEPT_EVENTS = (
-    events.RunStarted,
-    events.EpochDone,
-    events.Tested,
-    events.Finished,
-)  # what the saved model remembers
+# What the saved model remembers.
+_KEPT_EVENTS = (events.RunStarted, events.EpochDone, events.Tested, events.Finished)
 _COMPILING = "Compiling kernels for this machine, once: the first steps wait for it."
 _NOT_SAVED = (
     "The trained model is not saved, but kept in the checkpoint: resume saves it without training."
