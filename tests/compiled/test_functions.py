@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from object2vec.compiled import missing, use_threads
+from object2vec.compiled import cache, missing, use_threads
 from object2vec.compiled.functions import parallel
 
 
@@ -234,3 +234,13 @@ print(model.encode(in0=[[1]]).shape)
 
 def test_numba_is_here():
     assert missing() is None
+
+
+def test_a_file_that_cannot_be_put_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        cache._write_whole(tmp_path / "kernel", b"code")
+    assert list(tmp_path.iterdir()) == []
