@@ -21,7 +21,7 @@ from object2vec.inference.engine import Engine
 from object2vec.inference.instances import JSON, JSON_LINES
 from object2vec.serving import endpoint as endpoints
 from object2vec.serving.app import create_app
-from object2vec.serving.endpoint import CHUNK_BYTES, Endpoint
+from object2vec.serving.endpoint import CHUNK_BYTES, Endpoint, LoadedModel
 from object2vec.serving.settings import Settings
 from support.servers import POOLED, VALUE, ask, call, fitted, instances
 
@@ -536,6 +536,18 @@ def test_whatever_fails_while_loading_is_told_to_the_listener(error, message, ca
     endpoint.start()
     assert endpoint._loading is loading  # it is not tried again
     endpoint.close()
+
+
+def test_the_thread_of_a_closed_model_ends():
+    model = LoadedModel(Engine(fitted("pooled").artifact), Settings(), lambda *figures: None)
+    done = threading.Event()
+    model._thread.run(done.set)
+    assert done.wait(10)
+    thread = model._thread._thread
+    assert thread.is_alive()
+    model.close()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_model_that_is_not_fitted_is_rejected_at_once():
