@@ -9,7 +9,7 @@ import pytest
 
 from object2vec import Config, DataError, Pairs
 from object2vec.files.sources import Block, list_sources
-from object2vec.objects.kinds import KINDS
+from object2vec.objects.layouts import LAYOUTS
 from object2vec.objects.schema import RECORDS, Column, Schema
 from object2vec.objects.statistics import NumberStatistics
 from object2vec.pairs.batches import TrainingBatches
@@ -17,10 +17,10 @@ from object2vec.reading import cache
 from object2vec.reading.jsonl import _Reader, read_columns
 from object2vec.reading.scanner import scan
 
-WEIGHT = Column("weight", KINDS["number"])
-HISTORY = Column("a history", KINDS["ids"], side=0)
+WEIGHT = Column("weight", LAYOUTS["number"])
+HISTORY = Column("a history", LAYOUTS["ids"], side=0)
 WEIGHTED = Schema((*RECORDS, WEIGHT))
-WIDE = Schema((HISTORY, *RECORDS, WEIGHT, Column("größe", KINDS["number"])))
+WIDE = Schema((HISTORY, *RECORDS, WEIGHT, Column("größe", LAYOUTS["number"])))
 
 ROWS = [
     {"in0": [i], "in1": [i, i], "label": i % 2, "weight": i / 4, "a history": [7] * (i % 3),
@@ -90,10 +90,10 @@ def test_each_form_is_read_by_the_way_it_is_named_after():
 
 def test_the_scanner_leaves_keys_that_need_an_escape_to_others():
     for name in ('a"b', "a\\b", "a\nb", "größe", "\ud800"):
-        schema = Schema((Column(name, KINDS["ids"]),))
+        schema = Schema((Column(name, LAYOUTS["ids"]),))
         assert scan(json.dumps({name: [1]}).encode(), schema) is None
     for name in ("", "in", "in00", "a b"):
-        schema = Schema((*RECORDS, Column(name, KINDS["ids"])))
+        schema = Schema((*RECORDS, Column(name, LAYOUTS["ids"])))
         record = {"in0": [4], name: [5, 6], "in1": [], "label": 1}
         scanned = scan(json.dumps(record).encode(), schema)
         assert scanned.columns[name].values.tolist() == [5, 6]
@@ -125,7 +125,7 @@ def test_another_schema_is_another_cached_set(written, cache_dir):
 
 def test_columns_whose_arrays_would_share_a_name_do_not(written):
     names = ["in0.values", "blank_lines", ".blank_lines", "a/b", "größe", "%2E"]
-    schema = Schema((*RECORDS, *(Column(name, KINDS["number"]) for name in names)))
+    schema = Schema((*RECORDS, *(Column(name, LAYOUTS["number"]) for name in names)))
     rows = [{**row, **{name: i for i, name in enumerate(names)}} for row in ROWS]
     for _ in range(2):
         taken = Pairs.read(written(rows), schema=schema).take(np.array([1]))

@@ -57,10 +57,10 @@ def _find_limits(files: Sequence[str]) -> list[str]:
     from object2vec.objects.schema import RECORDS
     from object2vec.reading.jsonl import read_columns
 
-    facts = {column.name: column.kind.statistics() for column in RECORDS}
+    facts = {column.name: column.layout.statistics() for column in RECORDS}
     for chunk in read_columns(list_sources(files), RECORDS.but(label={"need": "optional"})):
         for column in (column for column in RECORDS if column.name in chunk.columns):
-            facts[column.name] += column.kind.count(chunk.columns[column.name])
+            facts[column.name] += column.layout.count(chunk.columns[column.name])
     sides, label = (facts["in0"], facts["in1"]), facts["label"]
     if not sides[0].rows:
         cure = "Check that this is the right input."

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from object2vec.objects.kinds import KINDS, Kind
+from object2vec.objects.layouts import LAYOUTS, Layout
 
 Need = Literal["required", "optional", "ignored"]
 
@@ -25,7 +25,7 @@ class Column:
     ----------
     name : str
         Its key in a record.
-    kind : Kind
+    layout : Layout
     side : {0, 1}, optional
         The object that it describes; None for what is known of the pair.
     need : {"required", "optional", "ignored"}
@@ -37,7 +37,7 @@ class Column:
     """
 
     name: str
-    kind: Kind[Any]
+    layout: Layout[Any]
     side: int | None = None
     need: Need = "required"
     default: float | None = None
@@ -77,13 +77,13 @@ class Schema:
 
     def identity(self) -> list[list[Any]]:
         """Return plain values that tell what is read by this schema from what is by another."""
-        return [[c.name, c.kind.name, c.need, c.default] for c in self.columns]
+        return [[c.name, c.layout.name, c.need, c.default] for c in self.columns]
 
 
 RECORDS = Schema(
     (
-        Column("in0", KINDS["ids"], side=0),
-        Column("in1", KINDS["ids"], side=1),
-        Column("label", KINDS["number"], negative=0.0),
+        Column("in0", LAYOUTS["ids"], side=0),
+        Column("in1", LAYOUTS["ids"], side=1),
+        Column("label", LAYOUTS["number"], negative=0.0),
     )
 )

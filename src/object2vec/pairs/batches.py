@@ -143,7 +143,7 @@ class TrainingBatches:
             records = np.concatenate([rows, other])
         pairing = draw_pairing(len(rows), records, self.rate, generator)
         for column in (column for column in self.pairs.schema if column.side is None):
-            values = column.kind.take(columns[column.name], pairing.rows0)  # (B,)
+            values = column.layout.take(columns[column.name], pairing.rows0)  # (B,)
             if column.negative is not None:
                 values[len(rows) :] = column.negative
             columns[column.name] = values

@@ -72,7 +72,7 @@ class Pairs:
         if self._cached is not None:
             taken = self._cached.take(rows)
         else:
-            taken = {c.name: c.kind.take(self.columns[c.name], rows) for c in self._present}
+            taken = {c.name: c.layout.take(self.columns[c.name], rows) for c in self._present}
         return Pairs(taken, self.source, self.schema)
 
     @property
@@ -98,7 +98,7 @@ class Pairs:
         """Facts about each column; known already of records that were read from files."""
         if self._cached:
             return self._cached.statistics
-        return {c.name: c.kind.count(self.columns[c.name]) for c in self._present}
+        return {c.name: c.layout.count(self.columns[c.name]) for c in self._present}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -108,7 +108,7 @@ class Pairs:
         """
         content = hashlib.blake2b(digest_size=16)
         for column in self._present:
-            for part in column.kind.arrays(self.columns[column.name]).values():
+            for part in column.layout.arrays(self.columns[column.name]).values():
                 last, window = max(0, len(part) - _WINDOW), _WINDOW
                 if column.side is None:
                     last, window = 0, len(part)
@@ -194,7 +194,7 @@ class Pairs:
             cure = f"Use {', '.join(schema.names)}."
             raise DataError.at(source, "must have columns of its schema", unknown[0], cure)
         built = {
-            column.name: column.kind.build(columns[column.name], column.name)
+            column.name: column.layout.build(columns[column.name], column.name)
             for column in schema
             if columns.get(column.name) is not None
         }

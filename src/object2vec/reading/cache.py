@@ -98,8 +98,8 @@ class Cached:
     def take(self, rows: Rows) -> dict[str, Any]:
         """Return the columns of these records, in this order."""
         if self.files:
-            return {c.name: c.kind.read(self.files[c.name], rows) for c in self.schema}
-        return {c.name: c.kind.take(self.columns[c.name], rows) for c in self.schema}
+            return {c.name: c.layout.read(self.files[c.name], rows) for c in self.schema}
+        return {c.name: c.layout.take(self.columns[c.name], rows) for c in self.schema}
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of a record."""
@@ -188,7 +188,7 @@ class _Writer:
 
     def __init__(self, schema: Schema, arrays: dict[str, _Array]) -> None:
         self._schema, self._arrays = schema, arrays
-        self._statistics = {column.name: column.kind.statistics() for column in schema}
+        self._statistics = {column.name: column.layout.statistics() for column in schema}
         self._sources: list[SourceFacts] = []
 
     @property
@@ -204,11 +204,11 @@ class _Writer:
         blank_lines = source.blank_lines + len(chunk.blank_lines)
         self._sources[-1] = replace(source, rows=source.rows + len(chunk), blank_lines=blank_lines)
         self._arrays[_BLANK_LINES].append(chunk.blank_lines)
-        for name, kind in ((column.name, column.kind) for column in self._schema if chunk.rows):
+        for name, layout in ((column.name, column.layout) for column in self._schema if chunk.rows):
             column, before = chunk.columns[name], self._statistics[name]
-            for part, values in kind.continued(column, before).items():
+            for part, values in layout.continued(column, before).items():
                 self._arrays[_file_name(name, part)].append(values)
-            self._statistics[name] = before + kind.statistics.of(column)
+            self._statistics[name] = before + layout.statistics.of(column)
 
     def meta(self) -> Meta:
         """Return what belongs to the files, once they are closed."""
@@ -255,14 +255,14 @@ def _open(folder: Path, schema: Schema) -> Cached | None:
             return None
         array = {n: _map(_path(folder, n), dtypes[n], meta.size_bytes[n]) for n in dtypes}
         statistics = {
-            c.name: msgspec.convert(meta.statistics[c.name], c.kind.statistics) for c in schema
+            c.name: msgspec.convert(meta.statistics[c.name], c.layout.statistics) for c in schema
         }
     except (OSError, ValueError, EOFError, KeyError, RecursionError, msgspec.MsgspecError):
         return None
     columns = {}
-    for name, kind in ((column.name, column.kind) for column in schema):
-        arrays = {part: array[_file_name(name, part)] for part in kind.dtypes}
-        columns[name] = kind.from_arrays(arrays, statistics[name])
+    for name, layout in ((column.name, column.layout) for column in schema):
+        arrays = {part: array[_file_name(name, part)] for part in layout.dtypes}
+        columns[name] = layout.from_arrays(arrays, statistics[name])
     rows = sum(source.rows for source in meta.sources)
     if any(column is None or len(column) != rows for column in columns.values()):
         return None
@@ -281,7 +281,7 @@ def _files(
         return ColumnFile(_path(folder, name), array[name])
 
     return {
-        c.name: {part: file(_file_name(c.name, part)) for part in c.kind.dtypes} for c in schema
+        c.name: {part: file(_file_name(c.name, part)) for part in c.layout.dtypes} for c in schema
     }
 
 
@@ -290,7 +290,7 @@ def _dtypes(schema: Schema) -> dict[str, np.dtype[Any]]:
     columns = {
         _file_name(column.name, part): dtype
         for column in schema
-        for part, dtype in column.kind.dtypes.items()
+        for part, dtype in column.layout.dtypes.items()
     }
     return {**columns, _BLANK_LINES: np.dtype(np.int64)}
 

@@ -187,7 +187,7 @@ class _Reader:
                 continue
             elif count < scanned.rows:
                 return None
-            columns[name] = wanted.kind.from_scanned(column)
+            columns[name] = wanted.layout.from_scanned(column)
         if any(column is None for column in columns.values()):
             return None
         return _Found(columns, scanned.blank + block.first_line, scanned.rows)
@@ -222,7 +222,7 @@ class _Reader:
                 continue
             if wanted.default is not None:
                 column = column.fill_null(wanted.default)
-            columns[name] = None if column.null_count else wanted.kind.from_arrow(column)
+            columns[name] = None if column.null_count else wanted.layout.from_arrow(column)
             if columns[name] is None:
                 return None
         return columns
@@ -282,7 +282,7 @@ class _Reader:
                 raise _Rejected(must, "it twice", "Remove one of them.")
             if name not in self.wanted:
                 continue
-            if mistake := self.wanted[name].kind.mistake(value):
+            if mistake := self.wanted[name].layout.mistake(value):
                 must, got, cure = mistake
                 raise _Rejected(f'"{name}" {must}', _plain(got), cure)
             record[name] = value
@@ -314,7 +314,7 @@ class _Reader:
     def _to_columns(self, records: Sequence[Record]) -> dict[str, Any]:
         """Return records as columns."""
         return {
-            name: wanted.kind.from_json([record[name] for record in records])
+            name: wanted.layout.from_json([record[name] for record in records])
             for name, wanted in self.wanted.items()
             if self.optional.get(name, True)
         }
@@ -324,7 +324,7 @@ class _Reader:
 def _decoder(schema: Schema) -> msgspec.json.Decoder[Record]:
     """Return what decodes a line to its wanted keys."""
     named: Any = TypedDict
-    fields = {column.name: column.kind.json_type for column in schema.wanted}
+    fields = {column.name: column.layout.json_type for column in schema.wanted}
     return msgspec.json.Decoder(named("Record", fields, total=False))
 
 
@@ -334,7 +334,7 @@ def _parse_options(schema: Schema) -> Any:
     import pyarrow as pa
     from pyarrow import json as pyarrow_json
 
-    fields = pa.schema([(column.name, column.kind.arrow_type()) for column in schema.wanted])
+    fields = pa.schema([(column.name, column.layout.arrow_type()) for column in schema.wanted])
     return pyarrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore")
 
 

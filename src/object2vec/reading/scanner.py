@@ -91,9 +91,9 @@ def _keys(schema: Schema) -> _Keys | None:
         return None  # too many, or an escape might be needed to write them
     slots, numbers, ids = [], itertools.count(1), itertools.count()
     for column in schema:
-        if column.kind.name not in ("ids", "number"):
+        if column.layout.name not in ("ids", "number"):
             return None
-        slots.append(next(ids) if column.kind.name == "ids" else -next(numbers))
+        slots.append(next(ids) if column.layout.name == "ids" else -next(numbers))
     bounds = np.cumsum([0, *map(len, quoted)])
     names = np.frombuffer("".join(quoted).encode("ascii"), np.uint8)
     return _Keys(names, bounds, np.array(slots, np.int64))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
-from object2vec.objects.kinds.base import Arrays, Kind, Mistake, Runs
+from object2vec.objects.layouts.base import Arrays, Layout, Mistake, Runs
 from object2vec.objects.ragged import Rows, to_array
 from object2vec.objects.statistics import NumberStatistics
 
@@ -23,7 +23,7 @@ _REAL = (Real, Decimal, np.bool_)
 _LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 
 
-class Number(Kind[Numbers]):
+class Number(Layout[Numbers]):
     """A finite number in each row, as a float32; true and false are 1 and 0."""
 
     name = "number"

@@ -1,4 +1,4 @@
-"""What every kind of column can do."""
+"""What every layout of a column can do."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Runs(Protocol):
         """Return runs of numbers, one after another; both shapes (m,)."""
 
 
-class Kind(ABC, Generic[C]):
-    """One kind of column; `C` is what a column of it is in memory, and has a length.
+class Layout(ABC, Generic[C]):
+    """How a column is held; `C` is what it is in memory, and has a length.
 
     Parameters
     ----------
     name : str
         What a schema calls it.
     dtypes : mapping of str to dtype
-        The arrays that a column consists of on the disk, by name; the only one of a kind is "".
+        The arrays that a column consists of on the disk, by name; the only one of a layout is "".
     json_type : type
         What msgspec decodes a value to.
     statistics : type

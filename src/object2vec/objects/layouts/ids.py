@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.files.json import JsonObject
-from object2vec.objects.kinds.base import Arrays, Kind, Mistake, Runs
+from object2vec.objects.layouts.base import Arrays, Layout, Mistake, Runs
 from object2vec.objects.ragged import ID_LIST_RULE, MAX_ID, Ragged, Rows, offsets_of
 from object2vec.objects.statistics import IdStatistics
 
 
-class Ids(Kind[Ragged]):
+class Ids(Layout[Ragged]):
     """A list of integers in each row, or an integer as a list of one."""
 
     name = "ids"
