@@ -20,6 +20,7 @@ LAYERS = (
     ("files",),
     ("compiled",),
     ("objects",),
+    ("fields",),
     ("reading",),
     ("pairs",),
     ("devices",),

@@ -1,0 +1,1 @@
+"""From the columns of a user's table to objects of ids: kinds, vocabularies, schema."""

@@ -1,0 +1,197 @@
+"""What every kind of field can do: learn from its values once, then turn values into rows.
+
+A field is a column of a user's table that says something of an object. Its life has two parts. A
+`Learner` sees every value once, block by block, and keeps of each block only what is needed later
+(ordinals of tokens, say), so that a table is parsed once. It ends as a `Fitted` field, which is
+saved with the model and gives the rows of the token table that any values stand for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.objects.ragged import Ragged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How values became rows, in numbers that can be added up.
+
+    Parameters
+    ----------
+    values : int
+        Rows of the column.
+    missing : int
+        Values that are null or empty.
+    tokens : int
+        Tokens of all values.
+    known : int
+        Tokens with a row of their own.
+    hashed : int
+        Rare or unseen tokens that share a bucket.
+    unknown : int
+        Rare or unseen tokens that read the row for all of them.
+    skipped : int
+        Rare or unseen tokens that are left out.
+    """
+
+    values: int = 0
+    missing: int = 0
+    tokens: int = 0
+    known: int = 0
+    hashed: int = 0
+    unknown: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Coverage) -> Coverage:
+        return Coverage(*(a + b for a, b in zip(self._numbers(), other._numbers(), strict=True)))
+
+    def _numbers(self) -> tuple[int, ...]:
+        return (
+            self.values,
+            self.missing,
+            self.tokens,
+            self.known,
+            self.hashed,
+            self.unknown,
+            self.skipped,
+        )
+
+
+class Mistake(NamedTuple):
+    """What is wrong with a value: its row in the block, the rule, what breaks it, and the cure."""
+
+    row: int
+    must: str
+    got: Any
+    cure: str
+
+
+class ValueMistakes(Exception):
+    """Some values cannot be read; who knows where they come from turns it into a `DataError`."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__(f"{len(mistakes)} values")
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a vocabulary: what is shown of it, its number, and how often training saw it.
+
+    `token` is None for what has no text, such as a bucket; `note` says what it is then.
+    """
+
+    token: str | None
+    row: int
+    count: int
+    note: str = ""
+
+
+class Kind(ABC):
+    """What a field holds. A subclass is a frozen dataclass whose fields are the kind's options.
+
+    Attributes
+    ----------
+    name : str
+        What a specification calls it: ``text`` in ``overview:text``.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def learner(self, start: Fitted | None = None) -> Learner:
+        """Return what learns a field of this kind from its values.
+
+        Parameters
+        ----------
+        start : Fitted, optional
+            A field of this kind that is known already: its rows stay what they are, and what is new
+            gets rows behind them.
+        """
+
+
+class Learner(ABC):
+    """Sees the values of a field once, block by block."""
+
+    @abstractmethod
+    def observe(self, values: pa.Array) -> pa.Array:
+        """Return what has to be kept of a block, as long as the block.
+
+        Parameters
+        ----------
+        values : pyarrow array of length n
+            Null where there is none. Strings may come dictionary-encoded.
+
+        Raises
+        ------
+        ValueMistakes
+            If some values are none of this kind.
+        """
+
+    @abstractmethod
+    def finish(self, kept: Iterable[pa.Array] | None = None) -> Fitted:
+        """Return the fitted field.
+
+        Parameters
+        ----------
+        kept : iterable of pyarrow arrays, optional
+            What was kept of the records to learn from, if those are not all that were observed.
+        """
+
+
+class Fitted(ABC):
+    """A field that has learned. Rows are its own, from 0 to below `size`.
+
+    Attributes
+    ----------
+    size : int
+        Rows of the token table that it needs.
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Rows of the token table that it needs."""
+
+    @abstractmethod
+    def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:
+        """Return the rows that values stand for, a sequence for each, and how they became it.
+
+        Raises
+        ------
+        ValueMistakes
+            If some values are none of this kind, or unseen where that is an error.
+        """
+
+    @abstractmethod
+    def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
+        """Return the same for a block that `Learner.observe` has kept."""
+
+    @abstractmethod
+    def entries(self) -> Iterator[Entry]:
+        """Yield its rows, what is known of each."""
+
+    @abstractmethod
+    def untrained_rows(self) -> NDArray[np.int64]:
+        """Return the rows that no record of training has read, (m,)."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what its kind's options do not say: JSON values, and arrays by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, kind: Kind, state: Mapping[str, Any], arrays: Arrays) -> Fitted:
+        """Return the field with this state; raise `ArtifactError` if it is not a possible one."""
