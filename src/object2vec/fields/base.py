@@ -106,9 +106,12 @@ class Kind(ABC):
     ----------
     name : str
         What a specification calls it: ``text`` in ``overview:text``.
+    fitted : type of Fitted
+        What its learners end as, and what a saved field is read as.
     """
 
     name: ClassVar[str]
+    fitted: ClassVar[type[Fitted]]
 
     @abstractmethod
     def learner(self, start: Fitted | None = None) -> Learner:
