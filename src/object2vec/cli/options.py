@@ -16,10 +16,33 @@ def argument(metavar: str) -> Any:
     return typer.Argument(metavar=metavar, hidden=True)
 
 
-def option(metavar: str, help_text: str, *names: str, show_default: bool = True) -> Any:
-    """Return what an option with a value looks like, by default called like its parameter."""
-    return typer.Option(*names, metavar=metavar, help=help_text, show_default=show_default)
+def option(
+    metavar: str,
+    help_text: str,
+    *names: str,
+    show_default: bool = True,
+    section: str | None = None,
+) -> Any:
+    """Return what an option with a value looks like, by default called like its parameter.
 
+    Those of one `section` are listed together under its name.
+    """
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=help_text,
+        show_default=show_default,
+        rich_help_panel=section,
+    )
+
+
+def flag(name: str, help_text: str, *, section: str | None = None) -> Any:
+    """Return what an option without a value looks like."""
+    return typer.Option(name, help=help_text, rich_help_panel=section)
+
+
+_CONFIG = "JSON object of hyperparameters; SageMaker's hyperparameters.json is one."
+_SETTING = "A hyperparameter; goes before --config."
 
 Model = Annotated[str, argument("MODEL")]
 Inputs = Annotated[list[str] | None, argument("[FILE]...")]
@@ -28,15 +51,9 @@ Out = Annotated[str | None, option("FILE", "Write here, not to standard output."
 Device = Annotated[
     str | None, option("DEVICE", "auto, cpu, cuda or cuda:N; as in training by default.")
 ]
-ConfigFile = Annotated[
-    str | None,
-    option("FILE", "JSON object of hyperparameters; SageMaker's hyperparameters.json is one."),
-]
-Settings = Annotated[
-    list[str] | None,
-    option("NAME=VALUE", "A hyperparameter; goes before --config.", "--set", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ConfigFile = Annotated[str | None, option("FILE", _CONFIG)]
+Settings = Annotated[list[str] | None, option("NAME=VALUE", _SETTING, "--set", show_default=False)]
+AsJson = Annotated[bool, flag("--json", "Print JSON.")]
 Side = Literal["in0", "in1"]
 RowFormat = Literal["jsonl", "npy", "arrow"]
 Channel = Literal["train", "validation", "test"]
@@ -49,6 +66,18 @@ class Command(TyperCommand):
         """Return the words after the command's name."""
         arguments = [p.metavar or "" for p in self.params if p.param_type_name == "argument"]
         return [*arguments, "[OPTIONS]"]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, section by section; those without one come last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                title = getattr(parameter, "rich_help_panel", None) or "Options"
+                sections.setdefault(title, []).append(record)
+        sections["Options"] = sections.pop("Options")
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 class ManyValues(Command):
@@ -75,29 +104,118 @@ def _repeat_options(args: Sequence[str]) -> Iterator[str]:
 _MANY = {"--train", "--validation", "--test", "--set"}
 
 
-Train = Annotated[list[str], option("FILE...", "Pairs to learn from.", show_default=False)]
+_DATA = "Data"
+_TABLE = "Columns of a table"
+_READING = "How to read a table"
+_HYPERPARAMETERS = "Hyperparameters"
+_RUN = "The run"
+
+Train = Annotated[
+    list[str], option("FILE...", "Pairs to learn from.", show_default=False, section=_DATA)
+]
 Validation = Annotated[
-    list[str] | None, option("FILE...", "Pairs that choose the best epoch.", show_default=False)
+    list[str] | None,
+    option("FILE...", "Pairs that choose the best epoch.", show_default=False, section=_DATA),
+]
+Split = Annotated[
+    float | None,
+    option("SHARE", "Keep this share of the pairs for that, such as 0.1.", section=_DATA),
 ]
 Test = Annotated[
-    list[str] | None, option("FILE...", "Pairs to score at the end.", show_default=False)
+    list[str] | None,
+    option("FILE...", "Pairs to score at the end.", show_default=False, section=_DATA),
 ]
-ModelOut = Annotated[str, option("MODEL", "Folder or URL to write the model to.")]
+ModelOut = Annotated[str, option("MODEL", "Folder or URL to write the model to.", section=_DATA)]
+
+In0 = Annotated[
+    list[str] | None,
+    option(
+        "FIELD",
+        "A column of the first side, such as user or 'genres:tokens(\"|\")'; several make one "
+        "object. `object2vec kinds` lists what may follow the colon.",
+        show_default=False,
+        section=_TABLE,
+    ),
+]
+In1 = Annotated[
+    list[str] | None,
+    option("FIELD", "A column of the second side.", show_default=False, section=_TABLE),
+]
+Label = Annotated[
+    str | None,
+    option("COLUMN", "What to predict; without it every row is a right pair.", section=_TABLE),
+]
+Weight = Annotated[
+    str | None, option("COLUMN", "How much a row counts, such as its clicks.", section=_TABLE)
+]
+Group = Annotated[
+    str | None,
+    option("COLUMN", "Keep rows with the same value here on one side of --split.", section=_TABLE),
+]
+Time = Annotated[
+    str | None, option("COLUMN", "Let --split take the latest rows, not any.", section=_TABLE)
+]
+Share = Annotated[
+    list[str] | None,
+    option(
+        "COLUMN,COLUMN",
+        "Columns that hold the same things, such as user,friend.",
+        show_default=False,
+        section=_TABLE,
+    ),
+]
+
+Columns = Annotated[
+    str | None,
+    option("NAME,NAME", "Names of the columns, where no line holds them.", section=_READING),
+]
+Separator = Annotated[
+    str | None, option("CHARACTER", "What stands between the columns of a text.", section=_READING)
+]
+TableFormat = Annotated[
+    str | None,
+    option(
+        "FORMAT", "What FILE is, where its content does not say so.", "--format", section=_READING
+    ),
+]
+
+Preset = Annotated[
+    str | None,
+    option(
+        "NAME",
+        "A set of them; by default one that suits the columns.",
+        section=_HYPERPARAMETERS,
+    ),
+]
+ModelConfig = Annotated[str | None, option("FILE", _CONFIG, section=_HYPERPARAMETERS)]
+ModelSettings = Annotated[
+    list[str] | None,
+    option("NAME=VALUE", _SETTING, "--set", show_default=False, section=_HYPERPARAMETERS),
+]
 Auxiliary = Annotated[
-    str | None, option("DIR", "Folder or URL of vocabularies and pretrained vectors.")
+    str | None,
+    option(
+        "DIR", "Folder or URL of vocabularies and pretrained vectors.", section=_HYPERPARAMETERS
+    ),
+]
+
+StartFrom = Annotated[
+    str | None, option("MODEL", "Begin with what this model knows, not at random.", section=_RUN)
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the newest checkpoint, if there is one.")
+    bool, flag("--resume", "Go on from the newest checkpoint, if there is one.", section=_RUN)
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace MODEL and checkpoints that are there.")
+    bool, flag("--overwrite", "Replace MODEL and checkpoints that are there.", section=_RUN)
 ]
 Checkpoints = Annotated[
-    str | None, option("DIR", "Folder for checkpoints.  [default: MODEL.checkpoint]")
+    str | None,
+    option("DIR", "Folder for checkpoints.  [default: MODEL.checkpoint]", section=_RUN),
 ]
-CheckpointEvery = Annotated[str, option("INTERVAL", "Batches, or a time such as 30s, 10m or 1h.")]
-ShownLog = Annotated[
-    LogFormat | None,
-    option("FORMAT", "rich, plain, sagemaker or json.  [default: rich on a terminal, else plain]"),
+CheckpointEvery = Annotated[
+    str, option("INTERVAL", "Batches, or a time such as 30s, 10m or 1h.", section=_RUN)
 ]
-Host = Annotated[str, option("NAME", "Name in the lines of the sagemaker format.")]
+_LOGS = "rich, plain, sagemaker or json.  [default: rich on a terminal, else plain]"
+ShownLog = Annotated[LogFormat | None, option("FORMAT", _LOGS)]
+RunLog = Annotated[LogFormat | None, option("FORMAT", _LOGS, "--log-format", section=_RUN)]
+Host = Annotated[str, option("NAME", "Name in the lines of the sagemaker format.", section=_RUN)]
