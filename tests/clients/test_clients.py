@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from object2vec.inference.instances import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 from support.servers import expected, fitted, instances, running
 
 pytestmark = pytest.mark.clients

@@ -14,7 +14,9 @@ from object2vec.artifact import open_model
 from object2vec.cli import main as command_line
 from object2vec.devices import set_threads
 from object2vec.inference.engine import Engine
-from object2vec.inference.instances import Reader, negotiate, render
+from object2vec.inference.forms import negotiate
+from object2vec.inference.id_reader import IdReader
+from object2vec.inference.responses import render
 from object2vec.model import Object2Vec
 from object2vec.sagemaker import endpoints, jobs
 
@@ -56,7 +58,7 @@ def here(tmp_path, monkeypatch):
     def start_endpoint(name, model, environment):
         with open_model(Path(model)) as folder:
             engine = Engine(Object2Vec.load(folder).artifact)
-        served[name] = engine, Reader(engine.config)
+        served[name] = engine, IdReader(engine.config)
 
     def invoke(name, body, content_type, accept):
         engine, reader = served[name]

@@ -12,25 +12,19 @@ from hypothesis import strategies as st
 
 from object2vec.config import Config
 from object2vec.errors import RequestError
-from object2vec.inference import instances
+from object2vec.inference.forms import Form, negotiate
+from object2vec.inference.id_reader import IdReader
 from object2vec.inference.inputs import Omissions
-from object2vec.inference.instances import (
-    JSON,
-    JSON_LINES,
-    Form,
-    Group,
-    Reader,
-    Request,
-    negotiate,
-    render,
-)
+from object2vec.inference.instances import Group, Request
+from object2vec.inference.payload import JSON, JSON_LINES
+from object2vec.inference.responses import render
 
 V0, V1, T0, T1 = 10, 20, 4, 3
 AS_JSON, AS_LINES = Form(JSON, JSON), Form(JSON_LINES, JSON_LINES)
 
 
-def reader() -> Reader:
-    return Reader(
+def reader() -> IdReader:
+    return IdReader(
         Config.build(
             {"enc0_network": "pooled_embedding", "enc0_vocab_size": V0, "enc0_max_seq_len": T0,
              "enc1_network": "pooled_embedding", "enc1_vocab_size": V1, "enc1_max_seq_len": T1,
@@ -194,9 +188,9 @@ def test_the_same_key_elsewhere_is_no_key_of_an_instance():
 @pytest.mark.parametrize("body", [{"instances": [PAIR, {"in1": [4]}]}, [PAIR, {"in0": []}], PAIR])
 @pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
 def test_what_is_right_is_looked_at_once(body, form, monkeypatch):
-    monkeypatch.delattr(instances, "_check_keys")
-    monkeypatch.delattr(Reader, "_decode")
-    monkeypatch.delattr(Reader, "_check_ids")
+    monkeypatch.delattr("object2vec.inference.id_reader._check_keys")
+    monkeypatch.delattr(IdReader, "_decode")
+    monkeypatch.delattr(IdReader, "_check_ids")
     if form is AS_LINES:
         body = "\n".join([json.dumps(PAIR), '{"in1": [4]}']).encode()
     assert len(read(body, form)) > 0

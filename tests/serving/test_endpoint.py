@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from object2vec import Object2Vec
 from object2vec.errors import ArtifactError, DataError, NotFittedError
 from object2vec.inference.engine import Engine
-from object2vec.inference.instances import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.serving import endpoint as endpoints
 from object2vec.serving.app import create_app
 from object2vec.serving.endpoint import CHUNK_BYTES, Endpoint, LoadedModel

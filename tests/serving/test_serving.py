@@ -18,7 +18,7 @@ import object2vec.serving
 from object2vec import Object2Vec
 from object2vec.artifact import open_model
 from object2vec.errors import ArtifactError, ConfigError, MissingExtraError
-from object2vec.inference.instances import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.serving.app import create_app
 from object2vec.serving.settings import Settings
 from support.servers import POOLED, ask, call, expected, fitted, instances

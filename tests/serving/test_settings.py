@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from object2vec.errors import ConfigError
-from object2vec.inference.instances import JSON, JSON_LINES
+from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.serving.settings import Settings
 
 BATCH = {"SAGEMAKER_BATCH": "true"}

@@ -91,7 +91,7 @@ class Engine:
         """
         self.steady(threads)
         rows = [[[1] * min(encoder.max_seq_len, 8)] for encoder in self.config.encoders]
-        groups = [Group(*rows), Group(rows[0], None), Group(None, rows[1])]
+        groups = [Group(rows[0], rows[1]), Group(rows[0], None), Group(None, rows[1])]
         self.predict(groups if preferred_mode == "classification" else groups[::-1])
 
     def encode(self, side: int, sequences: Ragged) -> Floats:

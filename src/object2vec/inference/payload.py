@@ -1,4 +1,4 @@
 """What requests, responses and files are: their media types, and the unit of their sizes."""
 
-JSON, JSON_LINES = "application/json", "application/jsonlines"
+JSON, JSON_LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 MIB = 1 << 20

@@ -39,7 +39,8 @@ from object2vec.objects.ragged import Ragged
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
-    from object2vec.inference.instances import Form, Group, Reader, Request
+    from object2vec.inference.forms import Form
+    from object2vec.inference.instances import Group, Reader, Request
 
 Floats = NDArray[np.float32]
 MAX_PAYLOAD_MB = 100  # SageMaker's own limit
@@ -174,7 +175,8 @@ def transform(
     from object2vec.artifact import load
     from object2vec.devices import computing
     from object2vec.inference.engine import Engine
-    from object2vec.inference.instances import Reader, negotiate
+    from object2vec.inference.forms import negotiate
+    from object2vec.inference.id_reader import IdReader
 
     settings = settings or TransformSettings()
     try:
@@ -183,7 +185,7 @@ def transform(
         raise ConfigError(str(err)) from err
     files = _name_outputs(inputs, out)
     engine = Engine(load(model, settings.device))
-    worker = _Worker(engine, Reader(engine.config), form, settings)
+    worker = _Worker(engine, IdReader(engine.config), form, settings)
     with computing(engine.config.threads) as threads:
         engine.steady(threads)
         return worker.process_all(files)
@@ -246,7 +248,7 @@ class _Worker:
         self, source: Source, line: int, payload: bytes, stream: BinaryIO
     ) -> Request | None:
         """Write the predictions for one payload, which begins on this line of its file."""
-        from object2vec.inference.instances import render
+        from object2vec.inference.responses import render
 
         try:
             request = self.reader.read(payload, self.form)

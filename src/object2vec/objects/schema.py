@@ -14,6 +14,7 @@ from object2vec.objects.layouts import LAYOUTS, Layout
 
 Need = Literal["required", "optional", "ignored"]
 
+SIDES = ("in0", "in1")  # keys of the two objects of a pair, by the number of their encoder
 IGNORED: dict[str, Need] = {"need": "ignored"}  # for `Schema.but`
 
 
@@ -82,8 +83,7 @@ class Schema:
 
 RECORDS = Schema(
     (
-        Column("in0", LAYOUTS["ids"], side=0),
-        Column("in1", LAYOUTS["ids"], side=1),
+        *(Column(name, LAYOUTS["ids"], side) for side, name in enumerate(SIDES)),
         Column("label", LAYOUTS["number"], negative=0.0),
     )
 )

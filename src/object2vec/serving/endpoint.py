@@ -14,8 +14,11 @@ from weakref import WeakKeyDictionary
 from starlette.types import Receive
 
 from object2vec.errors import ArtifactError, Object2VecError, RequestError
-from object2vec.inference.instances import Group, Reader, Request, negotiate, render
+from object2vec.inference.forms import negotiate
+from object2vec.inference.id_reader import IdReader
+from object2vec.inference.instances import Group, Request
 from object2vec.inference.payload import MIB
+from object2vec.inference.responses import render
 from object2vec.serving.batcher import Batcher, Floats
 from object2vec.serving.limits import HeldBytes
 from object2vec.serving.metrics import ServerMetrics
@@ -48,7 +51,7 @@ class LoadedModel:
         self, engine: Engine, settings: Settings, observe: Callable[[int, int], object]
     ) -> None:
         self.engine = engine
-        self.reader = Reader(engine.config)
+        self.reader = IdReader(engine.config)
         self._settings, self._observe = settings, observe
         self._thread = WorkThread()
         # One for each event loop: a test client starts a loop for each request.
