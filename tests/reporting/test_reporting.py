@@ -16,6 +16,7 @@ from rich.console import Console
 from object2vec.config import Config, Note
 from object2vec.devices import peak_memory_bytes
 from object2vec.errors import ConfigError, StorageError
+from object2vec.fields.base import Coverage
 from object2vec.objectives import metrics_by_name
 from object2vec.reporting import LOG_FORMATS, events
 from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
@@ -155,6 +156,62 @@ def test_plain_is_one_line_per_fact():
         "done: 3 epochs in 1:01, 271,872 pairs, 15,919 pairs/s, peak memory 812 MiB, "
         "best epoch 3, stopped early\n"
     )
+
+
+TABLE = events.TableLearned(
+    fields=(
+        events.FieldFacts(
+            0, "user", "token", "short texts", 943, {"train": Coverage(90, 0, 90, 90)}
+        ),
+        events.FieldFacts(
+            1, "overview", "text", "", 12_345,
+            {
+                "train": Coverage(90, 3, 2_000, known=1_999, hashed=1),
+                "validation": Coverage(10, 0, 50, known=20, skipped=30),
+            },
+        ),
+    ),
+    rows={"train": 90, "validation": 10},
+    split="a tenth at random",
+    preset="texts",
+    decisions=(
+        events.Decision("output_layer", "mean_squared_error", "rating holds numbers from 1 to 5"),
+        events.Decision("enc_dim", 64, "preset"),
+    ),
+    notes=(Note("warning", "every value of user is different"),),
+)  # fmt: skip
+TABLE_LINES = """\
+columns
+  in0  user      token  943 tokens     guessed: short texts
+  in1  overview  text   12,345 tokens  given
+  Any other kind is one word more, such as --in0 user:text: `object2vec kinds`.
+train, overview: 3 of 90 values missing (3.3 %), 1 of 2,000 tokens rare (under 0.1 %), hashed
+validation, overview: 30 of 50 tokens rare or unseen (60.0 %), left out
+rows: 90 train, 10 validation (a tenth at random)
+decided by the data, beginning with the preset texts; --set NAME=VALUE overrides
+  output_layer  mean_squared_error  rating holds numbers from 1 to 5
+  enc_dim       64                  preset
+warning: every value of user is different
+"""
+
+
+def test_what_a_table_taught_is_said_in_aligned_lines():
+    assert _play(PlainReporter, [TABLE]) == TABLE_LINES
+
+
+def test_what_a_table_taught_is_said_on_a_terminal_and_in_awss_log():
+    assert _play_rich([TABLE], 100, terminal=False) == TABLE_LINES
+    log = _play(lambda stream: SageMakerReporter(stream, "algo-1"), [TABLE, *REGRESSION])
+    texts = re.findall(r"^\[\S+ \S+ (\w+) \d+\] (.*)$", log, re.MULTILINE)
+    assert ("INFO", TABLE_LINES.splitlines()[1]) in texts
+    assert ("WARNING", "every value of user is different") in texts
+
+
+def test_what_a_table_taught_is_json():
+    said = json.loads(_play(JsonReporter, [TABLE]))
+    assert said["event"] == "table"
+    assert said["fields"][1]["coverage"]["validation"]["skipped"] == 30
+    assert said["decisions"][1] == {"name": "enc_dim", "value": 64, "reason": "preset"}
 
 
 def test_plain_shows_batches_about_every_ten_seconds():

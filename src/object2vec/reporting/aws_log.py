@@ -18,6 +18,7 @@ from object2vec.config import Note
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.objectives import metrics_by_name
 from object2vec.reporting import events
+from object2vec.reporting.table import table_lines
 
 _QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric.is_quality}
 _RULE = "_" * 120
@@ -303,6 +304,10 @@ class SageMakerReporter:
 
     def _write_other(self, event: events.Event) -> None:
         match event:
+            case events.TableLearned():
+                for line in table_lines(event):
+                    self._line(line)
+                self._notes(event.notes)
             case events.Resumed():
                 where = f"epoch: {event.epoch}, batches: {event.batches}"
                 self._line(f'Resuming training from "{event.path}", {where}')

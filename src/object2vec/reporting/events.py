@@ -14,9 +14,12 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from os import PathLike, fspath
-from typing import Any, ClassVar, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TextIO
 
 from object2vec.config import Config, Note
+
+if TYPE_CHECKING:
+    from object2vec.fields.base import Coverage
 
 
 class Reporter(Protocol):
@@ -128,6 +131,70 @@ class RunStarted(Event):
     threads: int
     kernel: str
     version: str
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """What was learned of one field of a table.
+
+    Parameters
+    ----------
+    side : int
+    column : str
+    kind : str
+        As a specification says it, such as ``tokens("|")``.
+    reason : str
+        Why it is of this kind; "" if it was given.
+    tokens : int
+        Tokens with a row of their own.
+    coverage : mapping of str to Coverage
+        How its values became ids, by channel, train first.
+    """
+
+    side: int
+    column: str
+    kind: str
+    reason: str
+    tokens: int
+    coverage: Mapping[str, Coverage]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A hyperparameter that the data decided, with its value and the reason in words."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableLearned(Event):
+    """The columns of a table are known, and what follows from them is decided.
+
+    Parameters
+    ----------
+    fields : tuple of FieldFacts
+        Those of in0 first.
+    rows : mapping of str to int
+        Rows by channel, train first.
+    split : str
+        How rows were kept for validation, in words; "" if none were.
+    preset : str
+        The set of hyperparameters that training starts from; "" for none.
+    decisions : tuple of Decision
+    notes : tuple of Note
+        What else the user should know of the table.
+    """
+
+    name: ClassVar[str] = "table"
+
+    fields: tuple[FieldFacts, ...]
+    rows: Mapping[str, int]
+    split: str = ""
+    preset: str = ""
+    decisions: tuple[Decision, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import TextIO
 
 from object2vec.config import Note
 from object2vec.reporting import events
+from object2vec.reporting.table import table_lines
 
 _PLAIN_EVERY_S = 10.0
 
@@ -39,6 +40,8 @@ def plain_lines(event: events.Event) -> list[str]:
     match event:
         case events.RunStarted():
             return [_run_line(event), *map(_note_line, event.notes)]
+        case events.TableLearned():
+            return [*table_lines(event), *map(_note_line, event.notes)]
         case events.ChannelOpened():
             return [_channel_line(event), *map(_note_line, event.notes)]
         case events.BatchesDone():

@@ -1,0 +1,102 @@
+"""What was learned of a user's table, as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from object2vec.reporting import events
+
+if TYPE_CHECKING:
+    from object2vec.fields.base import Coverage
+
+_FATES = {"hashed": "hashed", "unknown": "read as unknown", "skipped": "left out"}
+
+
+def table_lines(event: events.TableLearned) -> list[str]:
+    """Return the fields with their vocabularies, the rows, and what was decided and why.
+
+    What was guessed is said as a guess, and how to correct it.
+    """
+    fields = [
+        (f"in{each.side}", each.column, each.kind, _vocabulary(each), _reason(each.reason))
+        for each in event.fields
+    ]
+    lines = ["columns", *_aligned(fields)]
+    if guess := next((each for each in event.fields if each.reason), None):
+        example = f"--in{guess.side} {guess.column}:text"
+        lines.append(f"  Any other kind is one word more, such as {example}: `object2vec kinds`.")
+    lines += [*_losses(event), _rows(event)]
+    if event.decisions:
+        start = f", beginning with the preset {event.preset}" if event.preset else ""
+        lines.append(f"decided by the data{start}; --set NAME=VALUE overrides")
+        shown = [(each.name, _shown(each.value), each.reason) for each in event.decisions]
+        lines += _aligned(shown)
+    return lines
+
+
+def _vocabulary(field: events.FieldFacts) -> str:
+    return f"{field.tokens:,} token" + "s" * (field.tokens != 1)
+
+
+def _reason(reason: str) -> str:
+    return f"guessed: {reason}" if reason else "given"
+
+
+def _losses(event: events.TableLearned) -> Iterator[str]:
+    """Yield a line for each field and channel with missing, rare or unseen values."""
+    for field in event.fields:
+        for channel, coverage in field.coverage.items():
+            if parts := [*_omissions(coverage, "rare" if channel == "train" else "rare or unseen")]:
+                yield f"{channel}, {field.column}: {', '.join(parts)}"
+
+
+def _omissions(coverage: Coverage, what: str) -> Iterator[str]:
+    if coverage.missing:
+        share = _share(coverage.missing, coverage.values)
+        yield f"{coverage.missing:,} of {coverage.values:,} values missing ({share})"
+    for name, fate in _FATES.items():
+        if count := getattr(coverage, name):
+            share = _share(count, coverage.tokens)
+            yield f"{count:,} of {coverage.tokens:,} tokens {what} ({share}), {fate}"
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a share as a percentage that is neither 0 nor 100 unless it is.
+
+    Examples
+    --------
+    >>> _share(1, 3), _share(1, 10**6), _share(10**6 - 1, 10**6)
+    ('33.3 %', 'under 0.1 %', 'over 99.9 %')
+    """
+    percentage = 100 * part / max(whole, 1)
+    if 0 < percentage < 0.1:
+        return "under 0.1 %"
+    return "over 99.9 %" if 99.9 < percentage < 100 else f"{percentage:.1f} %"
+
+
+def _rows(event: events.TableLearned) -> str:
+    counts = [f"{count:,} {channel}" for channel, count in event.rows.items()]
+    return f"rows: {', '.join(counts)}" + (f" ({event.split})" if event.split else "")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of texts with their columns below each other.
+
+    Examples
+    --------
+    >>> _aligned([("in0", "user", "token"), ("in1", "overview", "text")])
+    ['  in0  user      token', '  in1  overview  text']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
