@@ -40,7 +40,12 @@ def errors(hyperparameters) -> list[str]:
 
 def test_the_fields_hold_every_row_of_the_table_once():
     config = Config.build(SIZES)
-    own = {f.name for f in dataclasses.fields(Config)} - {"encoders", "notes", "inherits"}
+    own = {f.name for f in dataclasses.fields(Config)} - {
+        "encoders",
+        "notes",
+        "inherits",
+        "beyond_aws",
+    }
     rows = [row for row in HYPERPARAMETERS.values() if row.name != "feature_dim"]
     assert own == {row.name for row in rows if row.side is None}
     for side in (0, 1):
@@ -779,3 +784,22 @@ def test_nonsense_is_refused_with_a_config_error_and_nothing_else(values):
     except ConfigError:
         return
     assert Config.build(config.to_dict()) == config
+
+
+BEYOND = {
+    "enc0_max_seq_len": 5001,
+    "enc0_vocab_size": 3_000_001,
+    "num_classes": 31,
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_limits_of_aws_hold_for_its_format_alone(name):
+    given = {"enc0_max_seq_len": 2, "enc0_vocab_size": 9} | {name: BEYOND[name]}
+    with pytest.raises(ConfigError, match=f"^{name}: must be an integer in "):
+        Config.build(given)
+    config = Config.build(given, beyond_aws=True)
+    assert config.beyond_aws
+    assert config.to_dict()[name] == BEYOND[name]
+    with pytest.raises(ConfigError, match=f"^{name}: must be an integer in .*2147483647"):
+        Config.build(given | {name: 2**31}, beyond_aws=True)

@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional
 
 from object2vec import Object2Vec
+from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS, Choice
-from object2vec.objectives import OBJECTIVES, Metric, Objective
+from object2vec.objectives import OBJECTIVES, Encoded, Metric, Objective, objective_of
 from object2vec.objectives.mean_squared_error import NumberLabels
 from object2vec.reporting.events import EpochDone, Verdict
 from object2vec.reporting.live import _row
@@ -33,10 +34,11 @@ class Ranking(Objective):
     def similarities(self, batch):
         return batch.a @ batch.b.T  # (B, B)
 
-    def loss(self, batch):
+    def losses(self, batch):
         assert "logits" not in vars(batch)
         similarities = self.similarities(batch)
-        return functional.cross_entropy(similarities, torch.arange(len(similarities)))
+        right = torch.arange(len(similarities))
+        return functional.cross_entropy(similarities, right, reduction="none")
 
     def scores(self, logits):
         return 2 * logits
@@ -102,3 +104,21 @@ def test_nothing_else_asks_which_objective_it_is():
     files = [f for f in SOURCE.rglob("*.py") if f.parent.name != "objectives"]
     assert len(files) > 50
     assert [str(f) for f in files if asking.search(f.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("layer", OBJECTIVES)
+def test_a_weight_scales_the_loss_of_its_record_and_no_metric(layer):
+    config = Config.build({"enc0_max_seq_len": 1, "enc0_vocab_size": 9, "output_layer": layer})
+    objective = objective_of(config)
+    logits = torch.randn(3, objective.width, generator=torch.Generator().manual_seed(1))
+    label = np.array([1, 0, 1], np.float32)
+
+    def batch(weight):
+        weight = None if weight is None else np.array(weight, np.float32)
+        return Encoded(logits, logits, None, label, lambda a, b, pairing: a, weight)
+
+    losses = objective.losses(batch(None))
+    assert losses.shape == (3,)
+    assert objective.loss(batch(None)) == losses.mean() == objective.loss(batch([1, 1, 1]))
+    assert objective.loss(batch([0.5, 0, 2.5])) == (0.5 * losses[0] + 2.5 * losses[2]) / 3
+    assert objective.sums(batch([0.5, 0, 2.5])) == objective.sums(batch(None))

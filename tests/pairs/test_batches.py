@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from object2vec import Config, Pairs
+from object2vec.objects.layouts import LAYOUTS
+from object2vec.objects.schema import RECORDS, Column, Schema
 from object2vec.pairs.batches import (
     Batch,
     TrainingBatches,
@@ -338,3 +340,32 @@ def test_a_computed_order_makes_epochs_like_any_other(monkeypatch, settings):
     assert first != second
     assert of_epoch(batches, 0) == first
     assert of_epoch(batches, 1, start=3) == second[3:]
+
+
+WEIGHTED = Schema((*RECORDS, Column("weight", LAYOUTS["number"])))
+
+
+def weighted(weights) -> Pairs:
+    return Pairs.build(
+        in0=[[i + 1] for i in range(len(weights))],
+        in1=[[i + 501] for i in range(len(weights))],
+        label=np.ones(len(weights)),
+        weight=weights,
+        schema=WEIGHTED,
+    )
+
+
+@pytest.mark.parametrize("rate", [0, 3])
+def test_weights_are_one_on_average_and_a_negative_weighs_as_its_positive(rate):
+    weights = np.arange(1.0, 9.0)
+    batches = TrainingBatches(weighted(weights), config(negative_sampling_rate=rate))
+    seen = {}
+    for batch in batches.epoch(0):
+        for (first, _, _), weight in zip(records(batch), batch.weight, strict=True):
+            assert seen.setdefault(first, weight) == weight
+    assert [seen[i] for i in range(8)] == pytest.approx(weights / weights.mean())
+
+
+def test_weights_that_are_all_the_same_are_one():
+    batches = TrainingBatches(weighted([0.1] * 9), config())
+    assert {w for batch in batches.epoch(0) for w in batch.weight.tolist()} == {1.0}

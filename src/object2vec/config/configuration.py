@@ -30,15 +30,19 @@ class Config(Hyperparameters):
 
     notes: tuple[Note, ...] = field(default=(), compare=False, repr=False)
     inherits: bool = field(default=False, compare=False, repr=False)
+    beyond_aws: bool = field(default=False, compare=False, repr=False)
 
     @classmethod
-    def build(cls, hyperparameters: Mapping[str, Any]) -> Config:
+    def build(cls, hyperparameters: Mapping[str, Any], *, beyond_aws: bool = False) -> Config:
         """Return the config that `hyperparameters` describe.
 
         Parameters
         ----------
         hyperparameters : mapping of str to str, int, float, bool or list
             Values by AWS's names; what is missing gets the default of the table.
+        beyond_aws : bool, default False
+            Lift AWS's limits of what data decide: rows of a token table, lengths, classes. Those
+            hold for its format; a model that learned a schema has none of them.
 
         Raises
         ------
@@ -47,7 +51,7 @@ class Config(Hyperparameters):
             contradict each other. All problems are reported together.
         """
         notes: list[Note] = []
-        given, problems = _parse(hyperparameters, notes)
+        given, problems = _parse(hyperparameters, notes, beyond_aws)
         values = {row.name: given.get(row.name, row.default) for row in _HELD}
         draft = Draft(values, given, hyperparameters.keys() - given.keys())
         for rule in RULES:
@@ -66,6 +70,7 @@ class Config(Hyperparameters):
             **_fields(values, None),
             notes=tuple(notes),
             inherits=draft.inherits,
+            beyond_aws=beyond_aws,
         )
 
     @property
@@ -108,7 +113,7 @@ def _fields(values: Mapping[str, Any], side: int | None) -> dict[str, Any]:
 
 
 def _parse(
-    hyperparameters: Mapping[str, Any], notes: list[Note]
+    hyperparameters: Mapping[str, Any], notes: list[Note], beyond_aws: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the parsed values, and the problems of those that cannot be parsed."""
     given: dict[str, Any] = {}
@@ -117,7 +122,7 @@ def _parse(
         if name not in HYPERPARAMETERS:
             problems.append(unknown(name))
             continue
-        kind = _kind(name, hyperparameters)
+        kind = _kind(name, hyperparameters, beyond_aws)
         try:
             given[name] = kind.parse(value)
         except ValueError:
@@ -132,12 +137,15 @@ def _parse(
     return given, problems
 
 
-def _kind(name: str, hyperparameters: Mapping[str, Any]) -> ValueKind:
+def _kind(name: str, hyperparameters: Mapping[str, Any], beyond_aws: bool) -> ValueKind:
     """Return the type of `name`; in a built config, a pooled token width may be any enc_dim."""
+    row = HYPERPARAMETERS[name]
+    if beyond_aws and row.beyond_aws is not None:
+        return row.beyond_aws
     if (
         name.endswith("_token_embedding_dim")
         and str(hyperparameters.get(f"{name[:4]}_network")) == "pooled_embedding"
         and str(hyperparameters[name]) == str(hyperparameters.get("enc_dim"))
     ):
         return HYPERPARAMETERS["enc_dim"].kind
-    return HYPERPARAMETERS[name].kind
+    return row.kind

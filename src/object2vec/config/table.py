@@ -30,6 +30,7 @@ Origin = Literal["aws", "internal", "tolerated", "extension"]
 Requirement = Literal["yes", "conditional", "no"]
 
 MAX_SEQ_LEN, MAX_VOCAB_SIZE = 5000, 3_000_000
+_LARGEST = 2**31 - 1  # ids are int32
 NETWORKS = ("hcnn", "bilstm", "pooled_embedding")
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "sgd", "rmsprop")
 FILE_NAME = Pattern(
@@ -67,6 +68,8 @@ class Hyperparameter:
         Name of the field that holds it in a typed configuration.
     side : int, optional
         The encoder that it belongs to.
+    beyond_aws : ValueKind, optional
+        Type and range for a model with a schema of its own, where AWS's limit does not hold.
     """
 
     group: str
@@ -77,6 +80,7 @@ class Hyperparameter:
     may_change: bool = False
     field: str = ""
     side: int | None = None
+    beyond_aws: ValueKind | None = None
 
     @property
     def name(self) -> str:
@@ -113,11 +117,13 @@ class EncoderConfig:
         Integer(1, MAX_SEQ_LEN),
         None,
         "Sequences for encoder {side} are truncated to this many tokens; the first are kept.",
+        beyond_aws=Integer(1, _LARGEST),
     )
     vocab_size: int = _size(
         Integer(2, MAX_VOCAB_SIZE),
         None,
         "Rows of encoder {side}'s token table; every id must be smaller.",
+        beyond_aws=Integer(2, _LARGEST),
     )
     layers: int = _encoder(
         Integer(1, 4, ("auto",)),
@@ -189,7 +195,10 @@ class Hyperparameters:
         "softmax classifies, mean_squared_error predicts a number.",
     )
     num_classes: int = _head(
-        Integer(2, 30), 2, "Classes of softmax; ignored by mean_squared_error."
+        Integer(2, 30),
+        2,
+        "Classes of softmax; ignored by mean_squared_error.",
+        beyond_aws=Integer(2, _LARGEST),
     )
     dropout: float = _training(
         Float(0.0, 1.0),

@@ -77,6 +77,8 @@ class Encoded:
     label : ndarray of shape (B,), float32
     score : callable
         Returns the logits (B, K) of `a`, `b` and `pairing`: `Network.score`.
+    weight : ndarray of shape (B,), float32, optional
+        What each record counts in training, 1 on average.
     """
 
     def __init__(
@@ -86,8 +88,9 @@ class Encoded:
         pairing: Pairing | None,
         label: NDArray[np.float32],
         score: Callable[[Tensor, Tensor, Pairing | None], Tensor],
+        weight: NDArray[np.float32] | None = None,
     ) -> None:
-        self.a, self.b, self.pairing, self.label = a, b, pairing, label
+        self.a, self.b, self.pairing, self.label, self.weight = a, b, pairing, label, weight
         self._score = score
 
     @cached_property
@@ -146,8 +149,21 @@ class Objective(ABC):
         """What a user gets for a pair, in words."""
 
     @abstractmethod
+    def losses(self, batch: Encoded) -> Tensor:
+        """Return the loss of each record of a batch in training, (B,)."""
+
     def loss(self, batch: Encoded) -> Tensor:
-        """Return the mean loss of a batch in training, a scalar."""
+        """Return the mean loss of a batch in training, a scalar; its records as they weigh.
+
+        Weights scale the loss that is trained on, and no metric: those stay comparable with a run
+        without weights.
+        """
+        import torch
+
+        losses = self.losses(batch)  # (B,)
+        if batch.weight is not None:
+            losses = losses * torch.from_numpy(batch.weight).to(losses.device)
+        return losses.mean()
 
     @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:

@@ -47,8 +47,8 @@ class MeanSquaredError(Objective):
         """What a user gets for a pair, in words."""
         return "one number"
 
-    def loss(self, batch: Encoded) -> Tensor:
-        """Return half the mean squared error.
+    def losses(self, batch: Encoded) -> Tensor:
+        """Return half the squared error of each record, (B,).
 
         MXNet's regression head has the gradient (prediction - label), that of half the squared
         error: with the half, learning rates of AWS's runs transfer. The metric that is reported is
@@ -56,7 +56,7 @@ class MeanSquaredError(Objective):
         """
         from torch.nn import functional
 
-        return 0.5 * functional.mse_loss(batch.logits[:, 0], batch.target)
+        return 0.5 * functional.mse_loss(batch.logits[:, 0], batch.target, reduction="none")
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the predictions (B, 1) as they are."""

@@ -50,11 +50,11 @@ class Softmax(Objective):
         """What a user gets for a pair, in words."""
         return f"probabilities of {self.width} classes"
 
-    def loss(self, batch: Encoded) -> Tensor:
-        """Return the cross-entropy."""
+    def losses(self, batch: Encoded) -> Tensor:
+        """Return the cross-entropy of each record, (B,)."""
         from torch.nn import functional
 
-        return functional.cross_entropy(batch.logits, batch.target.long())
+        return functional.cross_entropy(batch.logits, batch.target.long(), reduction="none")
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the classes, (B, K)."""

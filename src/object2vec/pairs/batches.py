@@ -62,6 +62,11 @@ class Batch:
         """Labels, shape (B,)."""
         return cast("NDArray[np.float32]", self.columns["label"])
 
+    @property
+    def weight(self) -> NDArray[np.float32] | None:
+        """What each record counts in training, shape (B,), 1 on average; None where all do."""
+        return self.columns.get("weight")
+
     def __len__(self) -> int:
         return len(self.label)
 
@@ -78,6 +83,9 @@ class TrainingBatches:
     -----
     `mini_batch_size` counts records, negatives included, as on AWS: with a rate r a batch holds
     ``mini_batch_size // (1 + r)`` positives, and an epoch as many updates as AWS's.
+
+    Weights are divided by the mean of the channel's, so that a learning rate means what it means
+    without them; a negative has the weight of its positive.
     """
 
     def __init__(self, pairs: Pairs, config: Config) -> None:
@@ -86,6 +94,9 @@ class TrainingBatches:
         self.rate = config.negative_sampling_rate
         self.positives = max(1, config.mini_batch_size // (1 + self.rate))
         self.buckets = _buckets(pairs, config)
+        if "weight" in pairs.columns:
+            weights = pairs.statistics["weight"]
+            self._mean_weight = np.float64(weights.total / weights.rows)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -132,6 +143,8 @@ class TrainingBatches:
     def _fetch(self, rows: Rows, epoch: int, index: int) -> Batch:
         """Return the batch of these records, with its negatives."""
         columns = _columns(self.pairs, rows, self.config)
+        if "weight" in columns:
+            columns["weight"] = (columns["weight"] / self._mean_weight).astype(np.float32)  # (P,)
         if not self.rate:
             return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
