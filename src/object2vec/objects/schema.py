@@ -87,3 +87,10 @@ RECORDS = Schema(
         Column("label", LAYOUTS["number"], negative=0.0),
     )
 )
+
+
+def records(*, has_weight: bool = False, has_group: bool = False) -> Schema:
+    """Return the columns of records that may also have a weight and belong to a group."""
+    weight = (Column("weight", LAYOUTS["number"]),) if has_weight else ()
+    group = (Column("group", LAYOUTS["whole"]),) if has_group else ()
+    return Schema((*RECORDS.columns, *weight, *group))

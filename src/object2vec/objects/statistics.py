@@ -93,3 +93,23 @@ class NumberStatistics:
             total=self.total + other.total,
             is_integral=self.is_integral and other.is_integral,
         )
+
+
+@dataclass(frozen=True)
+class WholeStatistics:
+    """Smallest and largest of whole numbers."""
+
+    rows: int = 0
+    low: int = 0
+    high: int = 0
+
+    @classmethod
+    def of(cls, column: NDArray[np.int64]) -> WholeStatistics:
+        """Return the statistics of numbers (n,)."""
+        return cls(len(column), int(column.min()), int(column.max())) if len(column) else cls()
+
+    def __add__(self, other: WholeStatistics) -> WholeStatistics:
+        if not (self.rows and other.rows):
+            return self if self.rows else other
+        low, high = min(self.low, other.low), max(self.high, other.high)
+        return WholeStatistics(self.rows + other.rows, low, high)

@@ -19,11 +19,11 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -49,6 +49,8 @@ _STALE_S = 24 * 3600
 _MAPPED_BYTES = 64 << 20  # of columns that may end up in memory as a whole, and are faster so
 
 _log = logging.getLogger("object2vec.reading")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Cached:
         Numbers of the lines without a record, source by source.
     files : dict of str to dict of str to ColumnFile
         The files of each column, if they are too large to be mapped at random.
+    locate : callable, optional
+        Says where a record stands in what is no text of one record a line.
     """
 
     schema: Schema
@@ -94,6 +98,7 @@ class Cached:
     sources: list[SourceFacts]
     blank_lines: NDArray[np.int64]
     files: Mapping[str, Mapping[str, ColumnFile]]
+    locate: Callable[[int], str] | None = None
 
     def take(self, rows: Rows) -> dict[str, Any]:
         """Return the columns of these records, in this order."""
@@ -103,6 +108,8 @@ class Cached:
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of a record."""
+        if self.locate is not None:
+            return self.locate(row)
         ends = np.cumsum([source.rows for source in self.sources])  # (sources,)
         index = int(np.searchsorted(ends, row, side="right"))
         source = self.sources[index]
@@ -134,56 +141,118 @@ def open_or_build(
     StorageError
         If the disk is full.
     """
+
+    def make(folder: Path, files: Sequence[Source]) -> None:
+        _build(folder, files, schema)
+
+    return open_or_make(
+        sources,
+        schema.identity(),
+        lambda folder: open_cached(folder, schema),
+        make,
+        cache_dir=cache_dir,
+    )
+
+
+def open_or_make(
+    sources: Sequence[Source],
+    identity: Sequence[Any],
+    open_: Callable[[Path], T | None],
+    make: Callable[[Path, Sequence[Source]], None],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> T:
+    """Return what is made of some sources, from the cache if it was made before.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    identity : sequence of plain values
+        What tells it from anything else that is made of the same sources.
+    open_ : callable
+        Returns what is in a folder, None if that is not there or not whole.
+    make : callable
+        Makes it of sources that can be read more than once, in a folder that is not there.
+    cache_dir : path, optional
+
+    Raises
+    ------
+    StorageError
+        If the disk is full.
+    """
     root = _writable_root(cache_dir)
     with contextlib.ExitStack() as spools:
         files = [_identified(source, root, spools) for source in sources]
-        identities = [CACHE_VERSION, schema.identity(), *(identity for _, identity in files)]
+        identities = [CACHE_VERSION, identity, *(identity for _, identity in files)]
         whole = json.dumps(identities).encode()
         folder = root / hashlib.blake2b(whole, digest_size=16).hexdigest()
-        if cached := _open(folder, schema):
-            return cached
+        if found := open_(folder):
+            return found
         if folder.exists():
             _log.info("The cached records in %s are damaged; reading the source again.", folder)
             shutil.rmtree(folder, ignore_errors=True)
         _sweep(root)
         lost: StorageError | None = None
         try:
-            _build(folder, [file for file, _ in files], schema)
+            make(folder, [file for file, _ in files])
         except StorageError as err:
             lost = err  # perhaps to another process that has read the same source meanwhile
-        if cached := _open(folder, schema):
-            return cached
+        if found := open_(folder):
+            return found
         raise lost or StorageError(storage_problem(folder, OSError("it vanished again")))
 
 
 def _build(folder: Path, sources: Sequence[Source], schema: Schema) -> None:
     """Read the sources into a new cached set."""
+    with new_set(folder, sources) as work, writing(work, schema) as writer:
+        for chunk in read_columns(sources, schema):
+            writer.append(chunk)
+        if not writer.rows:
+            cure = "Check that this is the right input."
+            raise DataError.at(names_of(sources), "must hold at least one record", "none", cure)
+
+
+def names_of(sources: Sequence[Source]) -> str:
+    """Return what messages call some sources together."""
+    return ", ".join(source.name for source in sources[:3]) + (", ..." if sources[3:] else "")
+
+
+@contextlib.contextmanager
+def new_set(folder: Path, sources: Sequence[Source]) -> Iterator[Path]:
+    """Give a folder to write to that becomes `folder`, if no source changes meanwhile.
+
+    Raises
+    ------
+    DataError
+        If a file changes while it is read.
+    StorageError
+        If the disk is full.
+    """
     start = time.perf_counter()
     paths = [source.path for source in sources if source.path is not None]
     stamps = [_stamp(path) for path in paths]
-    names = ", ".join(source.name for source in sources[:3]) + (", ..." if sources[3:] else "")
-    _log.info("Reading %s into %s", names, folder)
+    _log.info("Reading %s into %s", names_of(sources), folder)
     with whole_folder(folder) as work:
-        with contextlib.ExitStack() as files:
-            dtypes = _dtypes(schema)
-            columns = {
-                name: files.enter_context(_Array(work, name, dtypes[name])) for name in dtypes
-            }
-            writer = _Writer(schema, columns)
-            for chunk in read_columns(sources, schema):
-                writer.append(chunk)
-        if not writer.rows:
-            cure = "Check that this is the right input."
-            raise DataError.at(names, "must hold at least one record", "none", cure)
+        yield work
         for path, stamp in zip(paths, stamps, strict=True):
             if _stamp(path) != stamp:
                 must, cure = "must not change while it is read", "Wait until it is written."
                 raise DataError.at(str(path), must, "a new size or time", cure)
-        (work / _META).write_text(json.dumps(asdict(writer.meta())), encoding="ascii")
-    _log.info("Read %d pairs in %.1f s", writer.rows, time.perf_counter() - start)
+    _log.info("Read it in %.1f s", time.perf_counter() - start)
 
 
-class _Writer:
+@contextlib.contextmanager
+def writing(folder: Path, schema: Schema) -> Iterator[Writer]:
+    """Give what writes records to the files of a cached set in a folder that exists."""
+    with contextlib.ExitStack() as files:
+        dtypes = _dtypes(schema)
+        arrays = {name: files.enter_context(_Array(folder, name, dtypes[name])) for name in dtypes}
+        writer = Writer(schema, arrays)
+        yield writer
+    (folder / _META).write_text(json.dumps(asdict(writer.meta())), encoding="ascii")
+
+
+class Writer:
     """Writes chunks to the files of a cached set."""
 
     def __init__(self, schema: Schema, arrays: dict[str, _Array]) -> None:
@@ -246,7 +315,7 @@ class _Array:
             self._write_header()
 
 
-def _open(folder: Path, schema: Schema) -> Cached | None:
+def open_cached(folder: Path, schema: Schema) -> Cached | None:
     """Return a cached set, or None if it is not there or not whole."""
     dtypes = _dtypes(schema)
     try:

@@ -10,7 +10,8 @@ from typing import Any
 from object2vec.objects.layouts.base import Layout
 from object2vec.objects.layouts.ids import Ids
 from object2vec.objects.layouts.number import Number
+from object2vec.objects.layouts.whole import Whole
 
-LAYOUTS: dict[str, Layout[Any]] = {layout.name: layout for layout in (Ids(), Number())}
+LAYOUTS: dict[str, Layout[Any]] = {layout.name: layout for layout in (Ids(), Number(), Whole())}
 
-__all__ = ["LAYOUTS", "Ids", "Layout", "Number"]
+__all__ = ["LAYOUTS", "Ids", "Layout", "Number", "Whole"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,13 +17,34 @@ from object2vec.objects.ragged import Rows, to_array
 from object2vec.objects.statistics import NumberStatistics
 
 Numbers = NDArray[np.float32]
+D = TypeVar("D", bound=np.generic)
 
 _REAL = (Real, Decimal, np.bool_)
 
 _LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 
 
-class Number(Layout[Numbers]):
+class OneInEachRow(Layout[NDArray[D]]):
+    """A number in each row, in one array."""
+
+    def take(self, column: NDArray[D], rows: Rows) -> NDArray[D]:
+        """Return these rows."""
+        return column[rows]
+
+    def read(self, files: Mapping[str, Runs], rows: Rows) -> NDArray[D]:
+        """Return these rows of a column in a file."""
+        return files[""].read(rows, np.ones(len(rows), np.int64))
+
+    def arrays(self, column: NDArray[D]) -> Arrays:
+        """Return the numbers."""
+        return {"": column}
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], facts: Any) -> NDArray[D] | None:
+        """Return the numbers if they are as many as their statistics say."""
+        return arrays[""] if len(arrays[""]) == facts.rows else None
+
+
+class Number(OneInEachRow[np.float32]):
     """A finite number in each row, as a float32; true and false are 1 and 0."""
 
     name = "number"
@@ -80,19 +101,3 @@ class Number(Layout[Numbers]):
     def from_scanned(self, column: NDArray[np.float64]) -> Numbers | None:
         """Return numbers (n,) as a column; None if one is too large."""
         return column.astype(np.float32) if (np.abs(column) < _LIMIT).all() else None
-
-    def take(self, column: Numbers, rows: Rows) -> Numbers:
-        """Return these rows."""
-        return column[rows]
-
-    def read(self, files: Mapping[str, Runs], rows: Rows) -> Numbers:
-        """Return these rows of a column in a file."""
-        return files[""].read(rows, np.ones(len(rows), np.int64))
-
-    def arrays(self, column: Numbers) -> Arrays:
-        """Return the numbers."""
-        return {"": column}
-
-    def from_arrays(self, arrays: Mapping[str, NDArray[Any]], facts: Any) -> Numbers | None:
-        """Return the numbers if they are as many as their statistics say."""
-        return arrays[""] if len(arrays[""]) == facts.rows else None
