@@ -152,7 +152,7 @@ def read_blocks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[Bloc
 
     line = 1
     parts: list[bytes] = []  # of a line that has not ended yet
-    for chunk in _read_chunks(source, block_bytes):
+    for chunk in read_text(source, block_bytes):
         end = chunk.rfind(b"\n") + 1
         if end:
             data = b"".join([*parts, memoryview(chunk)[:end]])
@@ -286,30 +286,90 @@ def _opener(system: Any, file: str) -> Callable[[], AbstractContextManager[Binar
     return lambda: cast(AbstractContextManager[BinaryIO], system.open(file, "rb"))
 
 
-def _read_chunks(source: Source, size: int) -> Iterator[bytes]:
-    """Yield about `size` bytes of plain UTF-8 text at a time, without the byte order mark."""
-    try:
+def read_text(
+    source: Source, size: int = BLOCK_BYTES, encoding: str | None = None
+) -> Iterator[bytes]:
+    """Yield about `size` bytes of plain UTF-8 text at a time, without the byte order mark.
+
+    Parameters
+    ----------
+    source : Source
+    size : int, default 4 MiB
+    encoding : str, optional
+        Of a text that does not begin with a byte order mark; UTF-8 by default.
+
+    Raises
+    ------
+    DataError
+        As `read_blocks`, or if the text is not in this encoding.
+    """
+    with _reading(source):
         with source.open() as raw:
-            yield from _texts(source.name, raw, size)
+            stream, head = _unpack(raw)
+            yield from _texts(source.name, stream, head, size, encoding)
+
+
+def read_unpacked(source: Source, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Yield the bytes of a source, decompressed, whatever they are.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read or is a damaged archive.
+    """
+    with _reading(source):
+        with source.open() as raw:
+            stream, head = _unpack(raw)
+            yield head
+            yield from iter(partial(stream.read, size), b"")
+
+
+def is_packed(head: bytes) -> bool:
+    """Return whether a file that begins so is compressed."""
+    return _kind_of(head, _PACKED) is not None
+
+
+def foreign_kind(head: bytes) -> str | None:
+    """Return what a file that begins so is, if it is no text: ``a zip archive``."""
+    return _kind_of(head, _FOREIGN)
+
+
+def encoding_of(head: bytes) -> str | None:
+    """Return the encoding that a text shows by how it begins; None for UTF-8 or what is unknown."""
+    return _kind_of(head, _ENCODINGS)
+
+
+@contextlib.contextmanager
+def _reading(source: Source) -> Iterator[None]:
+    try:
+        yield
     except DataError:
         raise
     except _DAMAGED as err:
         raise unreadable(source.name, err) from err
 
 
-def _texts(name: str, raw: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the text of a stream, whatever it is packed with."""
+def _unpack(raw: BinaryIO) -> tuple[BinaryIO, bytes]:
+    """Return the rest and the beginning of what a stream holds, whatever it is packed with."""
     stream = (
         raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
     )
     head = stream.read(_HEAD_BYTES)
-    pieces = chain([head], iter(partial(stream.read, size), b""))
     if codec := _kind_of(head, _PACKED):
-        yield from _texts(name, _unpacked(as_stream(pieces), codec), size)
-    elif foreign := _kind_of(head, _FOREIGN):
+        pieces = chain([head], iter(partial(stream.read, BLOCK_BYTES), b""))
+        return _unpack(_unpacked(as_stream(pieces), codec))
+    return stream, head
+
+
+def _texts(
+    name: str, stream: BinaryIO, head: bytes, size: int, encoding: str | None
+) -> Iterator[bytes]:
+    """Yield the text that begins with `head` and goes on in `stream`."""
+    pieces = chain([head], iter(partial(stream.read, size), b""))
+    if foreign := _kind_of(head, _FOREIGN):
         must = "must be text, plain or packed with gzip, zstd, bzip2 or xz"
         raise DataError.at(name, must, foreign, "Unpack or convert it.")
-    elif encoding := _kind_of(head, _ENCODINGS):
+    elif encoding := _kind_of(head, _ENCODINGS) or encoding:
         yield from _recoded(name, pieces, encoding)
     else:
         first = head + stream.read(max(0, size - len(head)))

@@ -1,0 +1,143 @@
+"""What a table is to the rest of the house: named columns that come in blocks, from anywhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from object2vec.errors import DataError, suggestion
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from object2vec.files.sources import Source
+
+BLOCK_ROWS = 1 << 16  # of formats that are read by rows and not by bytes
+
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a user says of a table that its content does not.
+
+    Parameters
+    ----------
+    format : str, optional
+        A name in `object2vec.reading.tables.formats.FORMATS`; by default what the content shows,
+        then the suffix.
+    columns : sequence of str, optional
+        Names of the columns of a CSV or TSV that has no header line.
+    separator : str, optional
+        The character between the fields of a CSV; by default what its first lines show.
+    quote : str, default '"'
+        The character around fields of a CSV that hold separators or line ends; empty where quotes
+        are text like any other.
+    encoding : str, optional
+        Of text that is neither UTF-8 nor begins with a byte order mark: ``latin-1``.
+    """
+
+    format: str | None = None
+    columns: tuple[str, ...] | None = None
+    separator: str | None = None
+    quote: str = '"'
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TableBlock:
+    """Consecutive rows of one source.
+
+    Parameters
+    ----------
+    columns : dict of str to pyarrow array of length n
+        The columns that were asked for, in this order. Text is ``string``, or a dictionary of it;
+        lists are ``list``; no other type of Arrow for the same comes.
+    rows : int
+        n.
+    source : str
+        Name of the source.
+    first_row : int
+        Number of the first row in its source, counted from 0.
+    """
+
+    columns: dict[str, pa.Array]
+    rows: int
+    source: str
+    first_row: int
+    locate: Callable[[int], str] = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def where(self, row: int) -> str:
+        """Return where a row of this block stands: ``ratings.csv:17``, ``faq.parquet row 17``."""
+        return self.locate(row)
+
+
+class Table(ABC):
+    """Named columns that can be read again and again, block by block.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    names : list of str
+        Its columns. Those inside another are named by a path: ``user.id``.
+    sources : list of Source or None
+        The streams that it is read from, each of which can be opened again; None in memory.
+    """
+
+    name: str
+    sources: list[Source] | None = None
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Its columns."""
+
+    @abstractmethod
+    def first(self, rows: int) -> pa.RecordBatch:
+        """Return all columns of the first rows, fewer where there are no more."""
+
+    @abstractmethod
+    def blocks(
+        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+    ) -> Iterator[TableBlock]:
+        """Yield all rows of some columns, in order.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            All of `names` by default.
+        dictionary : collection of str
+            Columns of text that should come dictionary-encoded, each block with a dictionary of
+            its own; the fast way where values repeat.
+
+        Raises
+        ------
+        DataError
+            If a column is not there or something else is wrong, up to 20 problems together.
+        """
+
+    def check(self, columns: Sequence[str] | None) -> list[str]:
+        """Return the columns that are wanted.
+
+        Raises
+        ------
+        DataError
+            If one is not there.
+        """
+        wanted = self.names if columns is None else list(columns)
+        for column in wanted:
+            if column not in self.names:
+                raise self.lacks(column)
+        return wanted
+
+    def lacks(self, column: str, cure: str = "") -> DataError:
+        """Return the error for a column that is not there."""
+        shown = ", ".join(self.names[:_LISTED]) + (", ..." if self.names[_LISTED:] else "")
+        cure = f"{suggestion(column, self.names)}It has the columns {shown}.{cure}"
+        return DataError.at(self.name, "must have every column that is named", column, cure)

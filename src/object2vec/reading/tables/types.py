@@ -1,0 +1,132 @@
+"""The few types that columns come in, whatever wrote them.
+
+Arrow has several types for a text, and several for a list. Who reads a block sees one of each:
+``string``, ``dictionary<int32, string>`` and ``list``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from object2vec.errors import DataError
+
+TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+
+
+def plain_type(found: pa.DataType) -> pa.DataType:
+    """Return the type in which values of another one come."""
+    if isinstance(found, pa.BaseExtensionType):
+        return plain_type(found.storage_type)
+    if pa.types.is_dictionary(found):
+        values = plain_type(found.value_type)
+        return TEXT_DICTIONARY if pa.types.is_string(values) else values
+    if is_text(found) or is_bytes(found):
+        return pa.string()
+    if is_list(found):
+        return pa.list_(plain_type(found.value_type))
+    return found
+
+
+def is_text(found: pa.DataType) -> bool:
+    """Say whether a type is one of text."""
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(test(found) for test in tests)
+
+
+def is_bytes(found: pa.DataType) -> bool:
+    """Say whether a type is one of bytes, as old writers of Parquet store text."""
+    tests = (
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+        pa.types.is_binary_view,
+        pa.types.is_fixed_size_binary,
+    )
+    return any(test(found) for test in tests)
+
+
+def is_list(found: pa.DataType) -> bool:
+    """Say whether a type is one of lists."""
+    tests = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_fixed_size_list,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )
+    return any(test(found) for test in tests)
+
+
+def plain(column: pa.Array | pa.ChunkedArray, *, dictionary: bool = False) -> pa.Array:
+    """Return a column in its plain type.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        If bytes are no UTF-8.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        if isinstance(column, pa.ChunkedArray):  # of no chunk, or too large for one
+            column = pa.concat_arrays(column.chunks)
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    if pa.types.is_dictionary(column.type) and not is_text(column.type.value_type):
+        column = column.dictionary_decode()
+    if column.type != (wanted := plain_type(column.type)):
+        column = pc.cast(column, wanted)
+    if dictionary and pa.types.is_string(column.type):
+        return column.dictionary_encode()
+    return column
+
+
+def leaves(fields: Any, prefix: str = "") -> Iterator[tuple[str, pa.DataType]]:
+    """Yield the columns of a schema, those inside structs by their paths."""
+    for each in fields:
+        if pa.types.is_struct(each.type):
+            yield from leaves(each.type, f"{prefix}{each.name}.")
+        else:
+            yield prefix + each.name, each.type
+
+
+def take_path(batch: pa.RecordBatch, path: str) -> pa.Array:
+    """Return the column at a path of keys; null where something on the way is."""
+    steps = _steps(batch.schema, path)
+    column = batch.column(steps[0])
+    for step in steps[1:]:
+        column = pc.struct_field(column, step)
+    return column
+
+
+def _steps(fields: Any, path: str) -> list[int]:
+    """Return the indices of the fields that lead to a path, whose names may hold dots."""
+    for index, each in enumerate(fields):
+        if each.name == path and not pa.types.is_struct(each.type):
+            return [index]
+        if pa.types.is_struct(each.type) and path.startswith(f"{each.name}."):
+            if rest := _steps(each.type, path[len(each.name) + 1 :]):
+                return [index, *rest]
+    return []
+
+
+def take(
+    batch: pa.RecordBatch, columns: Collection[str], dictionary: Collection[str], where: str
+) -> dict[str, pa.Array]:
+    """Return the columns at some paths in their plain types.
+
+    Raises
+    ------
+    DataError
+        If a column of bytes is no text.
+    """
+    taken = {}
+    for column in columns:
+        try:
+            taken[column] = plain(take_path(batch, column), dictionary=column in dictionary)
+        except pa.ArrowInvalid as err:
+            must = f'must have text in UTF-8 in column "{column}" from here on'
+            raise DataError.at(where, must, str(err), "Convert the column to text.") from err
+    return taken
