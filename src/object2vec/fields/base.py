@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.config.kinds import ValueKind
+from object2vec.errors import ConfigError
 from object2vec.objects.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -99,6 +101,15 @@ class Entry:
     note: str = ""
 
 
+def option(default: Any, value: ValueKind, help: str, *, by_name: bool = True) -> Any:
+    """Return the dataclass field of a kind's option: its default, what it may be, what it does.
+
+    With `by_name` it has to be named where it is given, as ``min_count=2``.
+    """
+    return field(default=default, kw_only=by_name, metadata={"value": value, "help": help})
+
+
+@dataclass(frozen=True)
 class Kind(ABC):
     """What a field holds. A subclass is a frozen dataclass whose fields are the kind's options.
 
@@ -108,10 +119,31 @@ class Kind(ABC):
         What a specification calls it: ``text`` in ``overview:text``.
     fitted : type of Fitted
         What its learners end as, and what a saved field is read as.
+
+    Raises
+    ------
+    ConfigError
+        If an option breaks its rule.
     """
 
     name: ClassVar[str]
     fitted: ClassVar[type[Fitted]]
+
+    def __post_init__(self) -> None:
+        """Check the options, and give each its type."""
+        for each in fields(self):
+            given = getattr(self, each.name)
+            if given is None and each.default is None:
+                continue
+            value: ValueKind = each.metadata["value"]
+            try:
+                object.__setattr__(self, each.name, value.parse(given))
+            except (ValueError, TypeError) as err:
+                raise self.mistake(each.name, value.rule, given, value.cure) from err
+
+    def mistake(self, option: str, must: str, got: Any, cure: str) -> ConfigError:
+        """Return the error of an option."""
+        return ConfigError.at(f"{self.name}({option})", must, got, cure)
 
     @abstractmethod
     def learner(self, start: Fitted | None = None) -> Learner:

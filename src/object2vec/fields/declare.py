@@ -1,0 +1,9 @@
+"""Fields as Python code declares them: ``Tokens("genres", "|")`` is ``genres:tokens("|")``."""
+
+from __future__ import annotations
+
+from object2vec.fields.kinds import KINDS
+from object2vec.fields.specification import declared
+
+Token = declared(KINDS["token"])
+Tokens = declared(KINDS["tokens"])

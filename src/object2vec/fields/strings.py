@@ -1,0 +1,223 @@
+"""Tables of strings: one that grows while it learns, one that only looks up and is saved.
+
+Both number their strings from 0. A table is three arrays: the UTF-8 of all strings one after
+another (`content`), where each begins (`offsets`), and a hash table with linear probing (`slots`),
+at most half full. A slot is 0, or the upper 32 bits of a string's hash and its ordinal + 1 in the
+lower ones; the lower bits of the hash say where to look first. A table that is saved can therefore
+be used as it lies in the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.compiled import missing
+from object2vec.fields.hashing import plain_hashes
+
+Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+
+_log = logging.getLogger("object2vec.fields")
+
+
+@functools.cache
+def compiled_programs() -> Any:
+    """Return the module of what is compiled, or None where that cannot be."""
+    try:
+        if (why := missing()) is not None:
+            raise ImportError(why)
+        from object2vec.fields import programs
+    except (ImportError, RuntimeError) as err:
+        _log.info("Tokens are looked up without compiled code, more slowly (%s).", err)
+        return None
+    return programs
+
+
+def hash_strings(data: Bytes, starts: Integers, ends: Integers) -> NDArray[np.uint64]:
+    """Return the hash of each part of `data`; `object2vec.fields.hashing` says which hash.
+
+    Parameters
+    ----------
+    data : uint8 array (bytes,)
+    starts, ends : int64 arrays (t,)
+
+    Returns
+    -------
+    uint64 array (t,)
+    """
+    programs = compiled_programs()
+    if programs is None:
+        return plain_hashes(data, starts, ends)
+    hashes = np.empty(len(starts), np.uint64)
+    programs.hash_strings(data, starts, ends, hashes)
+    return hashes
+
+
+@dataclass(frozen=True, eq=False)
+class Strings:
+    """Different strings with their ordinals, to look up.
+
+    Parameters
+    ----------
+    content : uint8 array (bytes,)
+    offsets : int64 array (n + 1,)
+    slots : uint64 array (a power of two above n,)
+    """
+
+    content: Bytes
+    offsets: Integers
+    slots: NDArray[np.uint64]
+    _plain: dict[bytes, int] = field(default_factory=dict, init=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @classmethod
+    def of(cls, content: Bytes, offsets: Integers) -> Strings:
+        """Return the table of strings that are known to differ."""
+        size = len(offsets) - 1
+        slots = np.zeros(slots_for(size), np.uint64)
+        _fill(content, offsets, 0, size, slots)
+        return cls(content, offsets, slots)
+
+    def find(self, data: Bytes, starts: Integers, ends: Integers) -> Integers:
+        """Return the ordinal of each part of `data`, -1 where it is not here, (t,)."""
+        ordinals = np.empty(len(starts), np.int64)
+        if (programs := compiled_programs()) is not None:
+            table = self.slots, self.content, self.offsets
+            programs.find_strings(data, starts, ends, *table, ordinals)
+            return ordinals
+        if not self._plain:
+            self._plain.update((text, i) for i, text in enumerate(self.values(0, len(self))))
+        for i, text in enumerate(_parts(data, starts, ends)):
+            ordinals[i] = self._plain.get(text, -1)
+        return ordinals
+
+    def values(self, first: int, last: int) -> list[bytes]:
+        """Return the UTF-8 of the strings `first` to before `last`."""
+        return _parts(self.content, self.offsets[first:last], self.offsets[first + 1 : last + 1])
+
+    def fault(self) -> str | None:
+        """Return why these arrays are no table that can be read without harm; None if they are."""
+        offsets, slots, size = self.offsets, self.slots, len(self)
+        types = ",".join(each.dtype.name for each in (self.content, offsets, slots))
+        if types != "uint8,int64,uint64" or size < 0:
+            return f"arrays of types {types}"
+        if offsets[0] != 0 or offsets[-1] != len(self.content) or (np.diff(offsets) < 0).any():
+            return "offsets that do not fit the strings"
+        ordinals = slots[slots != 0].astype(np.uint32)
+        if len(slots) & (len(slots) - 1) or 2 * size > len(slots) or len(ordinals) != size:
+            return f"{len(ordinals)} of {len(slots)} slots taken for {size} strings"
+        if ordinals.min(initial=1) < 1 or ordinals.max(initial=0) > size:
+            return "slots of strings that are not there"
+        return None
+
+
+class StringTable:
+    """Different strings with their ordinals, as they are met.
+
+    Parameters
+    ----------
+    start : Strings, optional
+        Strings that have the first ordinals.
+    """
+
+    def __init__(self, start: Strings | None = None) -> None:
+        content, offsets = (np.zeros(0, np.uint8), np.zeros(1, np.int64))
+        if start is not None:
+            content, offsets = start.content, start.offsets
+        self.size = len(offsets) - 1
+        self._content = _longer(content, 1 << 12)
+        self._offsets = _longer(offsets, 1 << 9)
+        self._slots = np.zeros(slots_for(self.size), np.uint64)
+        self._plain: dict[bytes, int] | None = None
+        if compiled_programs() is None:
+            parts = _parts(content, offsets[:-1], offsets[1:])
+            self._plain = {text: i for i, text in enumerate(parts)}
+        else:
+            _fill(content, offsets, 0, self.size, self._slots)
+
+    @property
+    def content(self) -> Bytes:
+        """UTF-8 of all strings, (bytes,)."""
+        return self._content[: self.offsets[-1]]
+
+    @property
+    def offsets(self) -> Integers:
+        """Where each string begins and the last one ends, (n + 1,)."""
+        return self._offsets[: self.size + 1]
+
+    def add(self, data: Bytes, starts: Integers, ends: Integers) -> Integers:
+        """Return the ordinal of each part of `data`, new ones in the order they are met, (t,)."""
+        ordinals = np.empty(len(starts), np.int64)
+        if self._plain is not None:
+            self._add_plain(data, starts, ends, ordinals)
+            return ordinals
+        done, programs = 0, compiled_programs()
+        while True:
+            table = self._slots, self._content, self._offsets, self.size
+            done, self.size = programs.add_strings(data, starts, ends, done, *table, ordinals)
+            if done == len(starts):
+                return ordinals
+            self._grow(int(ends[done] - starts[done]))
+
+    def _add_plain(self, data: Bytes, starts: Integers, ends: Integers, found: Integers) -> None:
+        assert self._plain is not None
+        known, before = self._plain, self.size
+        for i, text in enumerate(_parts(data, starts, ends)):
+            found[i] = known.setdefault(text, len(known))
+        new = list(known)[before:]
+        self.size, used = len(known), int(self._offsets[before])
+        self._offsets = _longer(self._offsets, self.size + 1)
+        np.cumsum(list(map(len, new)), out=self._offsets[before + 1 : self.size + 1])
+        self._offsets[before + 1 : self.size + 1] += used
+        self._content = _longer(self._content, int(self._offsets[self.size]))
+        self._content[used : self._offsets[self.size]] = np.frombuffer(b"".join(new), np.uint8)
+
+    def _grow(self, length: int) -> None:
+        """Make room for a string of `length` bytes, and as many again as there are."""
+        self._content = _longer(self._content, int(self._offsets[self.size]) + length)
+        self._offsets = _longer(self._offsets, self.size + 2)
+        if slots_for(self.size + 1) > len(self._slots):
+            self._slots = np.zeros(slots_for(self.size + 1), np.uint64)
+            _fill(self._content, self._offsets, 0, self.size, self._slots)
+
+
+def slots_for(size: int) -> int:
+    """Return the slots of a table of `size` strings: a power of two, twice as many or more."""
+    return max(1 << 10, 1 << (2 * size).bit_length())
+
+
+def _fill(content: Bytes, offsets: Integers, first: int, last: int, slots: Any) -> None:
+    """Write the strings with ordinals `first` to before `last` into `slots`."""
+    if (programs := compiled_programs()) is not None:
+        programs.fill_slots(content, offsets, first, last, slots)
+        return
+    hashes = plain_hashes(content, offsets[first:last], offsets[first + 1 : last + 1])
+    mask = len(slots) - 1
+    for k, hashed in enumerate(hashes.tolist(), first):
+        slot = hashed & mask
+        while slots[slot]:
+            slot = (slot + 1) & mask
+        slots[slot] = (hashed & ~0xFFFFFFFF) | (k + 1)
+
+
+def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return an array of at least `size` that may be written; one that must grow doubles."""
+    if len(array) >= size and array.flags.writeable:
+        return array
+    grown = np.zeros(max(size, 2 * len(array)), array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
+def _parts(data: Bytes, starts: Integers, ends: Integers) -> list[bytes]:
+    """Return parts of `data` as bytes."""
+    text = data.tobytes()
+    return [text[i:k] for i, k in zip(starts.tolist(), ends.tolist(), strict=True)]

@@ -1,0 +1,234 @@
+"""Values of a column as text: what a person would write for a number or a date, normalised.
+
+A value is the same token wherever it comes from: 7 of a Parquet file, 7.0 of a data frame whose
+column has gaps, and "7" of a CSV file are "7".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import MAX_PROBLEMS
+from object2vec.fields.base import Mistake, ValueMistakes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLANKS = np.array([9, 10, 11, 12, 13, 28, 29, 30, 31, 32], np.uint8)  # those of ASCII
+_WHOLE = 2.0**53  # up to here a double tells every integer from its neighbours
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Values of a column as normalised text.
+
+    Parameters
+    ----------
+    data : uint8 array (bytes,)
+        UTF-8 of the values.
+    starts, ends : int64 arrays (m,)
+        Offsets of the values that are different, or of all. One that is missing is empty.
+    indices : int64 array (n,), optional
+        Which of them each row has, -1 where it is null; None if row i has value i.
+    """
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    indices: NDArray[np.int64] | None = None
+
+    def first_row(self, value: int) -> int:
+        """Return the first row with the `value`-th text; 0 if no row has it."""
+        return value if self.indices is None else int((self.indices == value).argmax())
+
+    def spread(self, of_values: NDArray[Any], missing: Any) -> NDArray[Any]:
+        """Return what each row has of an array with an element for each value, (n,)."""
+        if self.indices is None:
+            return of_values
+        padded = np.append(of_values, np.asarray(missing, of_values.dtype))  # null is the last
+        return padded[self.indices]
+
+
+def texts(values: pa.Array) -> Texts:
+    """Return values as text: NFC, without blanks around it.
+
+    Parameters
+    ----------
+    values : pyarrow array of length n
+        Strings, integers, booleans, floats, decimals, dates or times; dictionary-encoded or not.
+
+    Raises
+    ------
+    ValueMistakes
+        If they are of another type, or some are no UTF-8.
+    """
+    import pyarrow as pa
+
+    is_string = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    if not is_string and not pa.types.is_dictionary(values.type):
+        values = _encoded(values)
+    values, indices = encoding(values)
+    return _parts(_written(values), indices)
+
+
+def encoding(values: pa.Array) -> tuple[pa.Array, NDArray[np.int64] | None]:
+    """Return the different values of a dictionary-encoded array and which each row has.
+
+    One that is not encoded is returned as it is, with None.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(values.type):
+        return values, None
+    indices = pc.fill_null(values.indices.cast(pa.int64()), -1)
+    return values.dictionary, indices.to_numpy(zero_copy_only=False)
+
+
+def _encoded(values: pa.Array) -> pa.Array:
+    """Return an array with each different value once."""
+    import pyarrow as pa
+
+    if pa.types.is_null(values.type):
+        values = values.cast(pa.string())
+    try:
+        return values.dictionary_encode()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as err:
+        raise wrong_type(values, "text, a number, true or false, or a date") from err
+
+
+def wrong_type(values: pa.Array, what: str) -> ValueMistakes:
+    """Return the error of a column whose values have another type than one of these."""
+    import pyarrow.compute as pc
+
+    row = max(pc.index(pc.is_valid(values), True).as_py(), 0)
+    got = values[row].as_py() if len(values) else str(values.type)
+    cure = "Name another kind, such as tokens for a list, or another column."
+    return ValueMistakes([Mistake(row, f"must be {what}", got, cure)])
+
+
+def _written(values: pa.Array) -> pa.Array:
+    """Return values of a plain type as people write them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    types, kind = pa.types, values.type
+    if types.is_string(kind) or types.is_large_string(kind):
+        return values
+    if types.is_string_view(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+        return _decoded(values)
+    if types.is_integer(kind) or types.is_boolean(kind) or types.is_date32(kind):
+        return values.cast(pa.string())
+    if types.is_floating(kind):
+        return _written_floats(values)
+    if types.is_decimal(kind):
+        return _shortened(values.cast(pa.string()))
+    if types.is_date64(kind):
+        return values.cast(pa.date32()).cast(pa.string())
+    if types.is_timestamp(kind) or types.is_time(kind):
+        text = _shortened(values.cast(pa.string()))
+        return pc.replace_substring_regex(text, r" 00:00:00Z?$", "")
+    raise wrong_type(values, "text, a number, true or false, or a date")
+
+
+def _shortened(text: pa.Array) -> pa.Array:
+    """Return decimal fractions without zeros at their ends, and without a point before nothing."""
+    import pyarrow.compute as pc
+
+    text = pc.replace_substring_regex(text, r"(\.\d*?)0+(Z?)$", r"\1\2")
+    return pc.replace_substring_regex(text, r"\.(Z?)$", r"\1")
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    """Return bytes as strings."""
+    import pyarrow as pa
+
+    try:
+        return values.cast(pa.large_string())
+    except pa.ArrowInvalid:
+        pass
+    mistakes = []
+    for row, value in enumerate(values.to_pylist()):
+        try:
+            _ = value if value is None else value.decode()
+        except UnicodeDecodeError:
+            cure = "Write the table in UTF-8."
+            mistakes.append(Mistake(row, "must be text in UTF-8", value, cure))
+            if len(mistakes) == MAX_PROBLEMS:
+                break
+    raise ValueMistakes(mistakes)
+
+
+def _written_floats(values: pa.Array) -> pa.Array:
+    """Return numbers as text, whole ones without a point."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = values.cast(pa.float64())
+    if pa.types.is_float32(values.type) or pa.types.is_float16(values.type):
+        numbers = (
+            values.cast(pa.float32()).cast(pa.string()).cast(pa.float64())
+        )  # 0.1, not 0.1000..
+    is_whole = pc.and_(pc.equal(numbers, pc.floor(numbers)), pc.less(pc.abs(numbers), _WHOLE))
+    whole = pc.if_else(is_whole, numbers, None).cast(pa.int64()).cast(pa.string())
+    missing = pc.is_nan(numbers)
+    text = pc.if_else(missing, None, numbers.cast(pa.string()))
+    return pc.if_else(is_whole, whole, text)
+
+
+def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
+    """Return an array of strings as parts of one buffer."""
+    import pyarrow as pa
+
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    data, bounds = _buffers(values)
+    if not values_are_plain(data, bounds):
+        values = normalised(values)
+        data, bounds = _buffers(values)
+    starts, ends = bounds[:-1], bounds[1:]
+    if values.null_count:
+        ends = np.where(values.is_null().to_numpy(zero_copy_only=False), starts, ends)
+    return Texts(data, starts, ends, indices)
+
+
+def values_are_plain(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> bool:
+    """Return whether strings are of ASCII alone and have no blank at their ends."""
+    used = data[bounds[0] : bounds[-1]]
+    if len(used) == 0:
+        return True
+    if used.max() >= 128:
+        return False
+    filled = bounds[1:] > bounds[:-1]
+    first, last = data[bounds[:-1][filled]], data[bounds[1:][filled] - 1]
+    return not (_are_blank(first).any() or _are_blank(last).any())
+
+
+def _are_blank(letters: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.isin(letters, _BLANKS)
+
+
+def normalised(values: pa.Array) -> pa.Array:
+    """Return strings in Unicode's form NFC without blanks around them."""
+    import pyarrow.compute as pc
+
+    return pc.utf8_normalize(pc.utf8_trim_whitespace(values), form="NFC")
+
+
+def _buffers(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the bytes of an array of strings, and where each string begins, (n + 1,)."""
+    import pyarrow as pa
+
+    wide = pa.types.is_large_string(values.type) or pa.types.is_large_binary(values.type)
+    _, offsets, content = values.buffers()
+    if offsets is None or not len(values):
+        return np.zeros(0, np.uint8), np.zeros(len(values) + 1, np.int64)
+    every: NDArray[Any] = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    part = every[values.offset : values.offset + len(values) + 1]
+    bounds = part.astype(np.int64, copy=False)
+    data = np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
+    return data, bounds
