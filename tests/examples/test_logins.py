@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import ipaddress
+
+import numpy as np
+
+from object2vec.examples.logins import dotted, generate_logins, inject
+
+
+def seen(logins, later, bits):
+    """Whether each later login's account had an address before that shares all but `bits` bits."""
+    keys = [x.accounts << 32 | x.addresses.astype(np.int64) >> bits for x in (logins, later)]
+    return np.isin(keys[1], keys[0])
+
+
+def test_the_seed_decides_the_logins():
+    first, same, other = (generate_logins(50, 4, seed) for seed in (1, 1, 2))
+    assert first.addresses.tolist() == same.addresses.tolist()
+    assert first.accounts.tolist() == same.accounts.tolist()
+    assert first.addresses.tolist() != other.addresses.tolist()
+    assert (np.diff(first.days) >= 0).all()
+    assert set(first.days.tolist()) == set(range(4))
+    assert set(first.accounts.tolist()) == set(range(50))
+
+
+def test_a_habit_is_an_address_for_some_a_network_for_more_and_a_region_for_nearly_all():
+    logins = generate_logins(2000, 10, seed=3)
+    past, later = logins.take(logins.days < 7), logins.take(logins.days >= 7)
+    known = np.isin(later.accounts, past.accounts)
+    new = [1 - seen(past, later, bits)[known].mean() for bits in (0, 8, 16)]
+    assert 0.25 < new[0] < 0.45
+    assert 0.15 < new[1] < 0.3
+    assert new[2] < 0.1
+
+
+def test_nobody_logs_in_from_where_nobody_can():
+    addresses = np.unique(generate_logins(2000, 10, seed=0).addresses)
+    assert all(ipaddress.IPv4Address(int(a)).is_global for a in addresses[::50])
+    assert len(np.unique(addresses >> 24)) > 50
+
+
+def test_an_attacker_knows_accounts_and_no_addresses():
+    logins = generate_logins(500, 3, seed=0)
+    attack = inject(logins, 0.01, seed=5)
+    assert len(attack) == round(len(logins) * 0.01)
+    assert np.isin(attack.accounts, logins.accounts).all()
+    assert not seen(logins, attack, 8).any()
+    assert attack.addresses.tolist() == inject(logins, 0.01, seed=5).addresses.tolist()
+    networks = np.unique(logins.addresses >> 16)
+    assert np.isin(inject(logins, 0.01, seed=5, near=True).addresses >> 16, networks).all()
+    assert not np.isin(attack.addresses >> 16, networks).all()
+
+
+def test_the_file_has_no_header_and_reads_back(tmp_path):
+    logins = generate_logins(3, 1, seed=0)
+    logins.write(tmp_path / "logins.csv")
+    lines = (tmp_path / "logins.csv").read_text().splitlines()
+    assert len(lines) == len(logins)
+    user, address = lines[-1].split(",")
+    assert user == f"user_{logins.accounts[-1]}"
+    assert int(ipaddress.IPv4Address(address)) == logins.addresses[-1]
+    assert dotted(np.array([0, 2**32 - 1], np.uint32)) == ["0.0.0.0", "255.255.255.255"]
