@@ -137,7 +137,7 @@ def known_words():
     """Every name that a sentence may use: hyperparameters, settings of an encoder, and words."""
     words = {"enc1_", "auto", "linear"} | {row.field for row in ROWS} | set(HYPERPARAMETERS)
     for row in ROWS:
-        words |= set(getattr(row.kind, "values", ()))
+        words |= {*getattr(row.kind, "values", ()), *getattr(row.kind, "extensions", ())}
     return words
 
 

@@ -111,16 +111,17 @@ class Boolean:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words; an alias stands for one of them."""
+    """One of a few words; an alias stands for one of them. AWS does not know the extensions."""
 
     values: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
     cure: str = "Choose one of them."
+    extensions: tuple[str, ...] = ()
 
     @property
     def rule(self) -> str:
         """What a value must be."""
-        return "must be one of " + ", ".join(map(repr, self.values))
+        return "must be one of " + ", ".join(map(repr, (*self.values, *self.extensions)))
 
     def is_alias(self, value: Any) -> bool:
         """Return whether `value` is understood, but not the documented word."""
@@ -130,7 +131,7 @@ class Choice:
         """Return the word."""
         text = _text(value)
         word = dict(self.aliases).get(text, text)
-        if word not in self.values:
+        if word not in (*self.values, *self.extensions):
             raise ValueError("not one of the choices")
         return word
 

@@ -228,7 +228,21 @@ def _device(draft: Draft) -> Findings:
 
 
 _ignored("num_classes", "output_layer", "mean_squared_error")
+_ignored("num_classes", "output_layer", "dot_product")
 _ignored("learning_rate", "optimizer", "adadelta")
+
+
+@_rule(
+    "`dot_product` compares by `hadamard` alone and has no layers after it; other values of "
+    "`comparator_list` and `mlp_layers` are ignored, which the log says."
+)
+def _dot_product(draft: Draft) -> Findings:
+    if draft["output_layer"] != "dot_product":
+        return
+    for name, value in (("comparator_list", ("hadamard",)), ("mlp_layers", 0)):
+        if draft.given.get(name, value) != value:
+            yield Note("info", f"{name} is ignored: output_layer is dot_product.")
+        draft.values[name] = value
 
 
 @_rule("`linear` hidden layers have no dropout, which the log says.")

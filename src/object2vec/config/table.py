@@ -190,14 +190,15 @@ class Hyperparameters:
         "Activation after each hidden layer; linear means neither activation nor dropout.",
     )
     output_layer: str = _head(
-        Choice(("softmax", "mean_squared_error")),
+        Choice(("softmax", "mean_squared_error"), extensions=("dot_product",)),
         "softmax",
-        "softmax classifies, mean_squared_error predicts a number.",
+        "softmax classifies, mean_squared_error predicts a number. dot_product, ours, is "
+        "the log odds that two objects belong together, from their embeddings alone.",
     )
     num_classes: int = _head(
         Integer(2, 30),
         2,
-        "Classes of softmax; ignored by mean_squared_error.",
+        "Classes of softmax; ignored by the others.",
         beyond_aws=Integer(2, _LARGEST),
     )
     dropout: float = _training(
@@ -266,6 +267,13 @@ class Hyperparameters:
     )
     _tuning_objective_metric: str = _internal(
         Anything(), "", "Set by SageMaker; accepted and logged."
+    )
+    random_negative_sampling_rate: int = _extension(
+        Integer(0, None),
+        0,
+        "Negatives with an in1 drawn at random, generated for each training record: any address "
+        "where in1 is an address, else the in1 of any other training record. They are counted like "
+        "those of negative_sampling_rate.",
     )
     seed: int = _extension(
         Integer(0, 2**63 - 1),

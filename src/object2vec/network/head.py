@@ -12,6 +12,14 @@ from object2vec.network.dropout import Dropout
 from object2vec.network.linear import Linear
 
 
+class Total(nn.Module):
+    """A head without weights: the sum of the comparator's vector."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the logits (B, 1) of comparator vectors (B, C)."""
+        return z.sum(dim=1, keepdim=True)
+
+
 class Head(nn.Module):
     """`mlp_layers` hidden layers of width H, then the output layer.
 

@@ -18,7 +18,7 @@ from object2vec.kernels.base import Kernel
 from object2vec.kernels.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
-from object2vec.network.head import Head
+from object2vec.network.head import Head, Total
 from object2vec.network.tokens import TokenTable
 from object2vec.objectives import Encoded, Pairing, objective_of
 from object2vec.objects.ragged import Ragged
@@ -45,7 +45,8 @@ class Network(nn.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.objective = objective_of(config)
-        self.head = Head(config, self.objective.width, kernel)
+        has_head = self.objective.has_head
+        self.head = Head(config, self.objective.width, kernel) if has_head else Total()
 
     def forward(self, in0: Ragged, in1: Ragged, pairing: Pairing | None = None) -> Tensor:
         """Return the logits (B, K) of pairs.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from object2vec.config import Config
 from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective, Pairing
+from object2vec.objectives.dot_product import DotProduct
 from object2vec.objectives.mean_squared_error import MeanSquaredError
 from object2vec.objectives.softmax import Softmax
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "softmax": Softmax,
     "mean_squared_error": MeanSquaredError,
+    "dot_product": DotProduct,
 }
 
 
@@ -24,7 +26,7 @@ def objective_of(config: Config) -> Objective:
 
 def metrics_by_name() -> dict[str, Metric]:
     """Return the metrics of all objectives."""
-    return {m.name: m for objective in OBJECTIVES.values() for m in objective.metrics}
+    return {m.name: m for o in OBJECTIVES.values() for m in (*o.metrics, *o.overall)}
 
 
 __all__ = [

@@ -56,6 +56,8 @@ class Metric:
         Whether that table shows it.
     is_quality : bool, default True
         Whether AWS's log has ``#quality_metric`` lines of it, for SageMaker to read.
+    algorithm : {"object2vec", "ipinsights"}
+        AWS's algorithm that has it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Metric:
     short: str = ""
     is_tabled: bool = True
     is_quality: bool = True
+    algorithm: Literal["object2vec", "ipinsights"] = "object2vec"
 
 
 class Encoded:
@@ -121,6 +124,10 @@ class Objective(ABC):
         In the order of AWS's logs.
     watched : Metric
         The one that decides which epoch is best and when to stop.
+    overall : tuple of Metric
+        Those that need all records at once: of validation and test, not of training.
+    has_head : bool
+        Whether layers make the logits; else they are the sum of the comparator's vector.
     averages_batches : bool
         Whether metrics are the mean of the batches' means, in which a record of a smaller last
         batch weighs more. Else every record weighs the same.
@@ -128,6 +135,8 @@ class Objective(ABC):
 
     metrics: ClassVar[tuple[Metric, ...]]
     watched: ClassVar[Metric]
+    overall: ClassVar[tuple[Metric, ...]] = ()
+    has_head: ClassVar[bool] = True
     averages_batches = False
 
     def __init__(self, config: Config) -> None:
@@ -176,6 +185,12 @@ class Objective(ABC):
     def values(self, means: Sequence[float]) -> Sequence[float]:
         """Return the metrics, in their order, from the means of `sums` over all records."""
         return means
+
+    def overall_values(
+        self, scores: NDArray[np.float32], label: NDArray[np.float32]
+    ) -> Sequence[float]:
+        """Return the metrics of `overall`, in their order, of all scores (n, K) and labels (n,)."""
+        return ()
 
     def shown(self, batch: Encoded) -> NDArray[np.float32]:
         """Return the scores of a batch as an array, (B, K)."""

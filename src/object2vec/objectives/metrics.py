@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from object2vec.objectives.base import Encoded, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Metrics:
@@ -15,6 +19,8 @@ class Metrics:
     Parameters
     ----------
     objective : Objective
+    has_all : bool, default False
+        Whether every record is seen, so that the objective's overall metrics can be computed.
 
     Examples
     --------
@@ -28,14 +34,20 @@ class Metrics:
     {'mean_squared_error': 2.0, 'mean_absolute_error': 1.0}
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, *, has_all: bool = False) -> None:
         self._objective = objective
+        self._overall = objective.overall if has_all else ()
+        self._scores: list[NDArray[np.float32]] = []
+        self._labels: list[NDArray[np.float32]] = []
         self._totals = [0.0] * len(objective.metrics)
         self._count = 0
 
     def update(self, batch: Encoded) -> None:
         """Add the records of a batch, of which there is at least one."""
         self.add(self._objective.sums(batch), len(batch.label))
+        if self._overall:
+            self._scores.append(self._objective.shown(batch))  # (B, K)
+            self._labels.append(batch.label)  # (B,)
 
     def add(self, sums: Sequence[float], records: int) -> None:
         """Add what `Objective.sums` returned for so many records."""
@@ -47,7 +59,14 @@ class Metrics:
         """Return the metrics by name, in the order of AWS's logs; NaN before any batch."""
         means = [total / self._count if self._count else math.nan for total in self._totals]
         names = [metric.name for metric in self._objective.metrics]
-        return dict(zip(names, self._objective.values(means), strict=True))
+        values = dict(zip(names, self._objective.values(means), strict=True))
+        if self._scores:
+            import numpy as np
+
+            kept = np.concatenate(self._scores), np.concatenate(self._labels)  # (n, K), (n,)
+            found = self._objective.overall_values(*kept)
+            values |= {m.name: value for m, value in zip(self._overall, found, strict=True)}
+        return values
 
     @property
     def watched(self) -> float:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from object2vec.config import Config
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.negatives import Pairing, draw_pairing
+from object2vec.pairs.negatives import NO_NEGATIVES, Draw, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
 
-_ORDER, _NEGATIVES, _FILL = range(3)
+_ORDER, _NEGATIVES, _FILL, _, _EVALUATION = range(5)  # 3 names dropout masks
 _LISTED = 1 << 20  # records whose order is a list; that of more is computed as it is needed
 
 Bucket = Rows | range  # those of similar length
@@ -78,6 +78,8 @@ class TrainingBatches:
     ----------
     pairs : Pairs
     config : Config
+    draw : callable, optional
+        Makes the objects of random negatives; by default those of other records are taken.
 
     Notes
     -----
@@ -88,10 +90,13 @@ class TrainingBatches:
     without them; a negative has the weight of its positive.
     """
 
-    def __init__(self, pairs: Pairs, config: Config) -> None:
+    def __init__(self, pairs: Pairs, config: Config, draw: Draw | None = None) -> None:
         self.pairs = pairs
         self.config = config
-        self.rate = config.negative_sampling_rate
+        self.negatives = Negatives(
+            config.negative_sampling_rate, config.random_negative_sampling_rate, draw
+        )
+        self.rate = self.negatives.rate
         self.positives = max(1, config.mini_batch_size // (1 + self.rate))
         self.buckets = _buckets(pairs, config)
         if "weight" in pairs.columns:
@@ -148,19 +153,7 @@ class TrainingBatches:
         if not self.rate:
             return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
-        records = rows
-        if (rows == rows[0]).all():  # nobody to borrow from in the batch: fetch one more record
-            other = (rows[:1] + generator.integers(1, len(self.pairs))) % len(self.pairs)  # (1,)
-            guest = _columns(self.pairs, other, self.config)["in1"]
-            columns["in1"] = Ragged.concatenate([columns["in1"], guest])
-            records = np.concatenate([rows, other])
-        pairing = draw_pairing(len(rows), records, self.rate, generator)
-        for column in (column for column in self.pairs.schema if column.side is None):
-            values = column.layout.take(columns[column.name], pairing.rows0)  # (B,)
-            if column.negative is not None:
-                values[len(rows) :] = column.negative
-            columns[column.name] = values
-        return Batch(columns, pairing)
+        return _paired(self.pairs, columns, rows, self.config, self.negatives, generator)
 
 
 def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -175,17 +168,70 @@ def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def evaluation_batches(pairs: Pairs, config: Config) -> Iterator[Batch]:
-    """Yield all records of `pairs` in order, without negatives.
+def evaluation_batches(
+    pairs: Pairs, config: Config, negatives: Negatives = NO_NEGATIVES
+) -> Iterator[Batch]:
+    """Yield all records of `pairs` in order, each with the same negatives every time, if any.
 
     With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
     """
-    size = config.mini_batch_size
+    size = max(1, config.mini_batch_size // (1 + negatives.rate))
     for start in range(0, len(pairs), size):
         rows: Rows = np.arange(start, min(start + size, len(pairs)))  # (B,)
         if config.compat_metrics and len(rows) < size:
             rows = _filled(rows, range(len(pairs)), size, random_generator(config.seed, _FILL))
-        yield Batch(_columns(pairs, rows, config), None)
+        columns = _columns(pairs, rows, config)
+        if negatives.rate:
+            generator = random_generator(config.seed, _EVALUATION, start)
+            yield _paired(pairs, columns, rows, config, negatives, generator)
+        else:
+            yield Batch(columns, None)
+
+
+def _paired(
+    pairs: Pairs,
+    columns: dict[str, Any],
+    rows: Rows,
+    config: Config,
+    negatives: Negatives,
+    generator: np.random.Generator,
+) -> Batch:
+    """Return the batch of these records, whose columns are given, and their negatives."""
+    records, in1 = rows, [columns["in1"]]
+    if negatives.shuffled and (rows == rows[0]).all():  # nobody to borrow from in the batch
+        records = np.concatenate([rows, _others(rows[:1], len(pairs), generator)])
+        in1.append(_columns(pairs, records[-1:], config)["in1"])
+    pairing = draw_pairing(len(rows), records, negatives.shuffled, generator)
+    if negatives.random:
+        pairing = pairing.with_new(len(rows), negatives.random, len(records))
+        in1.append(_drawn(pairs, np.tile(rows, negatives.random), config, negatives, generator))
+    columns["in1"] = Ragged.concatenate(in1) if len(in1) > 1 else in1[0]
+    for column in (column for column in pairs.schema if column.side is None):
+        values = column.layout.take(columns[column.name], pairing.rows0)  # (B,)
+        if column.negative is not None:
+            values[len(rows) :] = column.negative
+        columns[column.name] = values
+    return Batch(columns, pairing)
+
+
+def _drawn(
+    pairs: Pairs,
+    rows: Rows,
+    config: Config,
+    negatives: Negatives,
+    generator: np.random.Generator,
+) -> Ragged:
+    """Return a random sequence of in1 for a negative of each of these records."""
+    if negatives.draw is None:
+        others = _columns(pairs, _others(rows, len(pairs), generator), config)["in1"]
+        return cast(Ragged, others)
+    return negatives.draw(len(rows), generator).truncated(config.encoders[1].max_seq_len)
+
+
+def _others(rows: Rows, count: int, generator: np.random.Generator) -> Rows:
+    """Return for each of these records, (m,), a random other one of `count`."""
+    others: Rows = (rows + generator.integers(1, count, size=len(rows))) % count
+    return others
 
 
 def _columns(pairs: Pairs, rows: Rows, config: Config) -> dict[str, Any]:

@@ -1,19 +1,53 @@
-"""Negative sampling: new pairs made of the embeddings that a batch has already.
+"""Negative sampling: new pairs made of the embeddings that a batch has already, or of new objects.
 
 AWS keeps in0 of each training record and gives it the in1 of `negative_sampling_rate` others.
 Encoding those others again would make a batch 1 + r times as expensive. A shuffled batch is itself
 a uniform sample of the records, so partners are drawn inside the batch: each one is uniform over
 the other records, and every sequence is encoded once.
+
+Random negatives have an in1 that is drawn for them and encoded: of a kind that can be drawn, such
+as an address, or of another record of the whole channel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.objects.ragged import Rows
+from object2vec.objects.ragged import Ragged, Rows
+
+Draw = Callable[[int, np.random.Generator], Ragged]
+"""Returns so many sequences of in1 that are drawn at random from all that there could be."""
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """How many negatives each record gets, and where they are from.
+
+    Parameters
+    ----------
+    shuffled : int
+        With the in1 of another record of the batch.
+    random : int
+        With an in1 that is drawn.
+    draw : callable, optional
+        Draws it; by default it is that of another record of the channel.
+    """
+
+    shuffled: int = 0
+    random: int = 0
+    draw: Draw | None = None
+
+    @property
+    def rate(self) -> int:
+        """Negatives of each record."""
+        return self.shuffled + self.random
+
+
+NO_NEGATIVES = Negatives()
 
 
 @dataclass(frozen=True)
@@ -29,6 +63,19 @@ class Pairing:
 
     rows0: NDArray[np.int64]
     rows1: NDArray[np.int64]
+
+    def with_new(self, positives: int, rate: int, first: int) -> Pairing:
+        """Return this pairing with `rate` more negatives of each positive, of new embeddings.
+
+        Parameters
+        ----------
+        positives, rate : int
+        first : int
+            Row of the first new embedding of in1; ``positives * rate`` of them follow.
+        """
+        own = np.tile(np.arange(positives), rate)  # (P * r,)
+        new = first + np.arange(len(own))  # (P * r,)
+        return Pairing(np.concatenate([self.rows0, own]), np.concatenate([self.rows1, new]))
 
 
 def draw_pairing(
@@ -53,6 +100,8 @@ def draw_pairing(
         P positives, then P negatives `rate` times over; no negative has its own record's in1.
     """
     own = np.arange(positives)  # (P,)
+    if not rate:
+        return Pairing(own, own)
     pool, number = _different(records)  # (U,), (Q,)
     # A step of 1 to U - 1 from one's own number reaches every other record with equal chance.
     steps = generator.integers(1, len(pool), size=(rate, positives))  # (r, P)

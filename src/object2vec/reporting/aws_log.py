@@ -40,6 +40,7 @@ METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
             ("test", ""),
         )
         for name, metric in _QUALITY.items()
+        if metric.algorithm == "object2vec"
     ),
 )
 """What SageMaker reads from the log: pass it as `metric_definitions` with a custom image."""

@@ -352,7 +352,8 @@ def score(
     network: Network, batches: Iterable[Batch], objective: Objective | None = None
 ) -> Metrics:
     """Return a network's metrics over batches, dropout off; its own objective's by default."""
-    metrics, was_training = Metrics(objective or network.objective), network.training
+    metrics = Metrics(objective or network.objective, has_all=True)
+    was_training = network.training
     network.eval()
     with torch.no_grad():
         for batch in batches:

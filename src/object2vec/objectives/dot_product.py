@@ -1,0 +1,98 @@
+"""Detection: how well two embeddings fit, as the log odds that they belong together.
+
+    s = a . b,  cross-entropy = mean(-ln(sigmoid(s)) of true pairs, -ln(1 - sigmoid(s)) of others)
+
+It has no head, so that the embeddings alone say everything. Amazon SageMaker IP Insights learns
+this, and names and order of the metrics are those of its log
+(https://docs.aws.amazon.com/sagemaker/latest/dg/ip-insights-howitworks.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective
+from object2vec.objectives.softmax import ClassLabels
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_metric = partial(Metric, algorithm="ipinsights")
+_ACCURACY = _metric("binary_classification_accuracy", "score", short="accuracy")
+_CROSS_ENTROPY = _metric("binary_classification_cross_entropy", "loss", short="cross-entropy")
+_AUC = _metric("discriminator_auc", "score", short="AUC")
+
+
+class DotProduct(Objective):
+    """The dot product of both embeddings; label 1 for a true pair, 0 for another."""
+
+    metrics = (_ACCURACY, _CROSS_ENTROPY)
+    watched = _CROSS_ENTROPY
+    overall = (_AUC,)
+    has_head = False
+
+    @property
+    def width(self) -> int:
+        """One number."""
+        return 1
+
+    @property
+    def labels(self) -> LabelRule:
+        """0 and 1."""
+        return ClassLabels(2)
+
+    @property
+    def output(self) -> str:
+        """What a user gets for a pair, in words."""
+        return "one number, the dot product of its embeddings"
+
+    def loss(self, batch: Encoded) -> Tensor:
+        """Return the cross-entropy of true and other pairs."""
+        from torch.nn import functional
+
+        return functional.binary_cross_entropy_with_logits(batch.logits[:, 0], batch.target)
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Return the dot products (B, 1) as they are."""
+        return logits
+
+    def sums(self, batch: Encoded) -> Sequence[float]:
+        """Return the hits and the summed cross-entropy."""
+        return binary_sums(self.shown(batch), batch.label)
+
+    def overall_values(
+        self, scores: NDArray[np.float32], label: NDArray[np.float32]
+    ) -> Sequence[float]:
+        """Return the area under the ROC curve of all records, (n, 1) and (n,)."""
+        return (roc_auc(scores[:, 0], label > 0),)
+
+
+def binary_sums(scores: NDArray[np.float32], label: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the hits of log odds (B, 1), and their summed cross-entropy with labels 0 and 1."""
+    import numpy as np
+
+    odds, is_true = scores[:, 0].astype(np.float64), label > 0  # (B,), (B,)
+    surprise = np.logaddexp(0.0, np.where(is_true, -odds, odds))  # (B,)
+    return float(np.count_nonzero((odds > 0) == is_true)), float(surprise.sum())
+
+
+def roc_auc(scores: NDArray[np.float32], is_positive: NDArray[np.bool_]) -> float:
+    """Return the chance that a positive has a higher score than another record; half for equals.
+
+    NaN if one of both is missing.
+
+    >>> import numpy as np
+    >>> roc_auc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
+    0.875
+    """
+    import numpy as np
+
+    positive, negative = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
+    below = np.searchsorted(negative, positive, side="left").sum(dtype=np.int64)
+    equal = np.searchsorted(negative, positive, side="right").sum(dtype=np.int64) - below
+    pairs = len(positive) * len(negative)
+    return float((below + 0.5 * equal) / pairs) if pairs else float("nan")
