@@ -2,14 +2,18 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import log_loss, roc_auc_score
 
 from object2vec import Config
 from object2vec.objectives import Objective, objective_of
+from object2vec.objectives.dot_product import roc_auc
 from object2vec.objectives.mean_squared_error import error_sums
 from object2vec.objectives.metrics import Metrics
 from object2vec.objectives.softmax import class_sums
@@ -152,3 +156,32 @@ def test_restored_at_any_batch_gives_the_same_bytes(classes, sizes, compat, data
 def test_a_state_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="not a state of these metrics: 3 totals"):
         Metrics(_objective(1)).restore(Metrics(_objective(2)).state())
+
+
+def test_the_area_under_the_roc_curve_is_that_of_scikit_learn():
+    draw = np.random.default_rng(0)
+    scores = draw.integers(0, 30, size=500).astype(np.float32)  # with many equals
+    is_positive = draw.random(500) < 0.3
+    expected = roc_auc_score(is_positive, scores)
+    assert roc_auc(scores, is_positive) == pytest.approx(expected, abs=1e-12)
+    assert math.isnan(roc_auc(scores, np.ones(500, bool)))
+
+
+def test_log_odds_have_the_metrics_of_scikit_learn_and_all_of_them_together_an_auc():
+    draw = np.random.default_rng(1)
+    scores = (5 * draw.standard_normal((200, 1))).astype(np.float32)
+    label = (draw.random(200) < 0.4).astype(np.float32)
+    objective = objective_of(
+        Config.build({"enc0_max_seq_len": 1, "enc0_vocab_size": 9, "output_layer": "dot_product"})
+    )
+    metrics = Metrics(objective, has_all=True)
+    for part in (slice(0, 70), slice(70, None)):
+        metrics.update(SimpleNamespace(logits=torch.from_numpy(scores[part]), label=label[part]))
+    odds = scores[:, 0].astype(np.float64)
+    chance = 1 / (1 + np.exp(-odds))
+    assert metrics.values() == {
+        "binary_classification_accuracy": np.mean((odds > 0) == label),
+        "binary_classification_cross_entropy": pytest.approx(log_loss(label, chance)),
+        "discriminator_auc": pytest.approx(roc_auc_score(label, odds)),
+    }  # fmt: skip
+    assert "discriminator_auc" not in Metrics(objective).values()

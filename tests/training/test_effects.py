@@ -70,6 +70,7 @@ OTHER: dict[str, tuple[dict, object]] = {
     "early_stopping_tolerance": (SLOW, 0.1),
     "bucket_width": ({}, 1),
     "negative_sampling_rate": ({}, 1),
+    "random_negative_sampling_rate": ({}, 1),
     "tied_token_embedding_weight": ({}, True),
     "token_embedding_storage_type": ({}, "row_sparse"),
     "seed": ({}, 1),

@@ -43,7 +43,7 @@ def _check_limits(files: Sequence[str], config: Config, channel: str) -> list[st
     from object2vec.pairs.dataset import Pairs
     from object2vec.pairs.report import check_channel
 
-    has_negatives = config.negative_sampling_rate and channel == "train"
+    has_negatives = config.negatives and channel == "train"
     default = 1.0 if has_negatives else None
     pairs = Pairs.read(list(files), default_label=default, name=channel)
     report = check_channel(pairs, config, channel)

@@ -78,6 +78,11 @@ class Config(Hyperparameters):
         """Width of the comparator's output: enc_dim for each part, twice for concat."""
         return sum(COMPARATORS[name] for name in self.comparator_list) * self.enc_dim
 
+    @property
+    def negatives(self) -> int:
+        """Negatives generated for each training record, of both sorts."""
+        return self.negative_sampling_rate + self.random_negative_sampling_rate
+
     def setting(self, side: int, name: str) -> str:
         """Return the hyperparameter to set for another value of one encoder's field `name`.
 

@@ -233,7 +233,7 @@ _ignored("learning_rate", "optimizer", "adadelta")
 
 
 @_rule(
-    "`dot_product` compares by `hadamard` alone and has no layers after it; other values of "
+    "`dot_product` compares by hadamard alone and has no layers after it; other values of "
     "`comparator_list` and `mlp_layers` are ignored, which the log says."
 )
 def _dot_product(draft: Draft) -> Findings:

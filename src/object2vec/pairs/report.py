@@ -61,6 +61,7 @@ class Report:
     mask_padding : bool
         Whether the id 0 is padding and so not seen.
     negative_sampling_rate : int
+        Negatives generated for each record, of whatever sort.
     """
 
     channel: str
@@ -176,7 +177,7 @@ def check_channel(
         label_high=spread.high,
         label_mean=spread.total / spread.rows,
         mask_padding=config.mask_padding,
-        negative_sampling_rate=config.negative_sampling_rate if channel == "train" else 0,
+        negative_sampling_rate=config.negatives if channel == "train" else 0,
     )
 
 

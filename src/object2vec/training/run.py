@@ -162,7 +162,7 @@ class Run:
 
     def _open_channels(self) -> None:
         """Read and check the channels that are given."""
-        rate = self.config.negative_sampling_rate
+        rate = self.config.negatives
         for channel, source in self.channels.sources():
             default = 1.0 if rate and channel == "train" else None
             pairs = Pairs.read(source, default_label=default, name=channel)
@@ -288,7 +288,7 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> events
         batches=count,
         batch_size=size,
         max_seq_lens=(config.encoders[0].max_seq_len, config.encoders[1].max_seq_len),
-        negatives_per_record=config.negative_sampling_rate if is_train else 0,
+        negatives_per_record=config.negatives if is_train else 0,
         buckets=len(batches.buckets) if batches else 1,
         replicated_records=batches.repeated_records if batches else repeated,
         notes=tuple(notes),
