@@ -50,11 +50,12 @@ class DotProduct(Objective):
         """What a user gets for a pair, in words."""
         return "one number, the dot product of its embeddings"
 
-    def loss(self, batch: Encoded) -> Tensor:
-        """Return the cross-entropy of true and other pairs."""
+    def losses(self, batch: Encoded) -> Tensor:
+        """Return the cross-entropy of each pair, (B,)."""
         from torch.nn import functional
 
-        return functional.binary_cross_entropy_with_logits(batch.logits[:, 0], batch.target)
+        odds, target = batch.logits[:, 0], batch.target  # (B,), (B,)
+        return functional.binary_cross_entropy_with_logits(odds, target, reduction="none")
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return the dot products (B, 1) as they are."""
