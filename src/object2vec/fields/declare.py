@@ -7,3 +7,4 @@ from object2vec.fields.specification import declared
 
 Token = declared(KINDS["token"])
 Tokens = declared(KINDS["tokens"])
+Text = declared(KINDS["text"])

@@ -133,3 +133,98 @@ def find_strings(data, starts, ends, slots, content, offsets, ordinals):
         hashed = _hash(data, starts[i], ends[i])
         slot = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
         ordinals[i] = int64(slots[slot] & _LOW) - 1
+
+
+@inner
+def _decode(data, i, end):
+    """Return the code point at `i`, and the offset behind it; what is no UTF-8 is U+0000."""
+    first = int64(data[i])
+    if first < 0x80:
+        return first, i + 1
+    size = 2 + (first >= 0xE0) + (first >= 0xF0)
+    if first < 0xC0 or i + size > end:
+        return int64(0), i + 1
+    code = first & (0x7F >> size)
+    for k in range(1, size):
+        code = (code << 6) | (int64(data[i + k]) & 0x3F)
+    return code, i + size
+
+
+@inner
+def _encode(out, n, code):
+    """Write a code point at `n`; return the offset behind it."""
+    if code < 0x80:
+        out[n] = code
+        return n + 1
+    size = 2 + (code >= 0x800) + (code >= 0x10000)
+    for k in range(size - 1, 0, -1):
+        out[n + k] = 0x80 | (code & 0x3F)
+        code >>= 6
+    out[n] = (0xF00 >> size) & 0xFF | code
+    return n + size
+
+
+@compiled
+def split_words(data, starts, ends, classes, small, out, firsts, lasts, offsets):
+    """Write the words of texts, divided by blanks, to `out`; return their number.
+
+    Parameters
+    ----------
+    data : uint8 array
+        UTF-8.
+    starts, ends : int64 arrays (n,)
+        Where each text is in it.
+    classes : uint8 array (c,)
+        What is done with each code point: see `object2vec.fields.words`.
+    small : int32 array (c,)
+        The code point that is written.
+    out : uint8 array, twice as long as all texts
+    firsts, lasts : int64 arrays, as long as all texts
+        Filled with the bounds of words in `out`.
+    offsets : int64 array (n + 1,)
+        Filled with the first word of each text.
+    """
+    n, n_words = 0, 0
+    for row in range(len(starts)):
+        i, end, is_open = starts[row], ends[row], False
+        while i < end:
+            code, i = _decode(data, i, end)
+            action = classes[code] if code < len(classes) else 0
+            if action == 3:  # nothing
+                continue
+            if is_open and action != 1:
+                lasts[n_words] = n
+                n_words += 1
+                is_open = False
+            if action == 0:  # a separator
+                continue
+            if not is_open:
+                out[n] = 32
+                n += 1
+                firsts[n_words] = n
+                is_open = True
+            n = _encode(out, n, int64(small[code]))
+            if action == 2:  # a word by itself
+                lasts[n_words] = n
+                n_words += 1
+                is_open = False
+        if is_open:
+            lasts[n_words] = n
+            n_words += 1
+        offsets[row + 1] = n_words
+    return n, n_words
+
+
+@compiled
+def find_unsure(data, starts, ends, unsure, found):
+    """Mark in `found` the texts with a character that may not be in the form NFC."""
+    for row in range(len(starts)):
+        i, end = starts[row], ends[row]
+        while i < end:
+            if data[i] < 0xCC:  # none below U+0300 is
+                i += 1
+                continue
+            code, i = _decode(data, i, end)
+            if code >= len(unsure) or unsure[code]:
+                found[row] = True
+                break

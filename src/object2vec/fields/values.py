@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.strings import compiled_programs
+from object2vec.fields.unicode import tables
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BLANKS = np.array([9, 10, 11, 12, 13, 28, 29, 30, 31, 32], np.uint8)  # those of ASCII
+_FIRST_UNSURE = 0xCC  # in UTF-8, U+0300 and what is behind it begin with this byte or a later one
+_MAY_BE_BLANK = np.zeros(256, np.bool_)  # a byte at the end of a string
+_MAY_BE_BLANK[[*range(9, 14), *range(28, 33), *range(128, 256)]] = True
 _WHOLE = 2.0**53  # up to here a double tells every integer from its neighbours
 
 
@@ -183,12 +187,19 @@ def _written_floats(values: pa.Array) -> pa.Array:
 def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
     """Return an array of strings as parts of one buffer."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     data, bounds = _buffers(values)
-    if not values_are_plain(data, bounds):
-        values = normalised(values)
+    if _may_have_blanks(data, bounds):
+        values = pc.utf8_trim_whitespace(values)
+        data, bounds = _buffers(values)
+    unsure = _unsure(data, bounds)  # (m,)
+    if unsure.any():
+        mask = pa.array(unsure)
+        normal = pc.utf8_normalize(values.filter(mask), form="NFC")
+        values = pc.replace_with_mask(values, mask, normal)
         data, bounds = _buffers(values)
     starts, ends = bounds[:-1], bounds[1:]
     if values.null_count:
@@ -196,27 +207,24 @@ def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
     return Texts(data, starts, ends, indices)
 
 
-def values_are_plain(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> bool:
-    """Return whether strings are of ASCII alone and have no blank at their ends."""
-    used = data[bounds[0] : bounds[-1]]
-    if len(used) == 0:
-        return True
-    if used.max() >= 128:
-        return False
-    filled = bounds[1:] > bounds[:-1]
-    first, last = data[bounds[:-1][filled]], data[bounds[1:][filled] - 1]
-    return not (_are_blank(first).any() or _are_blank(last).any())
+def _may_have_blanks(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> bool:
+    """Return whether some strings may have blanks at their ends."""
+    is_filled = bounds[1:] > bounds[:-1]
+    first, last = data[bounds[:-1][is_filled]], data[bounds[1:][is_filled] - 1]
+    return bool(_MAY_BE_BLANK[first].any() or _MAY_BE_BLANK[last].any())
 
 
-def _are_blank(letters: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return np.isin(letters, _BLANKS)
-
-
-def normalised(values: pa.Array) -> pa.Array:
-    """Return strings in Unicode's form NFC without blanks around them."""
-    import pyarrow.compute as pc
-
-    return pc.utf8_normalize(pc.utf8_trim_whitespace(values), form="NFC")
+def _unsure(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which strings may not be in Unicode's form NFC, (m,)."""
+    found = np.zeros(len(bounds) - 1, np.bool_)
+    if not len(data) or data.max() < _FIRST_UNSURE:
+        return found
+    if (programs := compiled_programs()) is not None:
+        programs.find_unsure(data, bounds[:-1], bounds[1:], tables().unsure, found)
+        return found
+    (at,) = np.nonzero(data >= _FIRST_UNSURE)
+    found[np.searchsorted(bounds, at, "right") - 1] = True
+    return found
 
 
 def _buffers(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -228,7 +236,7 @@ def _buffers(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if offsets is None or not len(values):
         return np.zeros(0, np.uint8), np.zeros(len(values) + 1, np.int64)
     every: NDArray[Any] = np.frombuffer(offsets, np.int64 if wide else np.int32)
-    part = every[values.offset : values.offset + len(values) + 1]
-    bounds = part.astype(np.int64, copy=False)
+    bounds = every[values.offset : values.offset + len(values) + 1]
     data = np.zeros(0, np.uint8) if content is None else np.frombuffer(content, np.uint8)
-    return data, bounds
+    first = int(bounds[0])
+    return data[first : bounds[-1]], bounds.astype(np.int64) - first

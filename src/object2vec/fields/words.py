@@ -1,0 +1,107 @@
+"""Words of texts: runs of letters, marks and digits, in small letters, divided by single blanks.
+
+An ideograph or a picture is a word by itself; what joins letters without being seen is left out.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.fields.spans import Spans
+from object2vec.fields.strings import compiled_programs
+from object2vec.fields.unicode import ALONE, DIGIT, IGNORED, SIGN, WORD, ascii_tables, tables
+from object2vec.fields.values import Texts
+from object2vec.objects.ragged import offsets_of
+
+_DIVIDES, _JOINS, _STANDS_ALONE, _VANISHES = range(4)  # what a character does
+
+
+@functools.lru_cache(maxsize=8)
+def _rules(
+    is_ascii: bool, lower: bool, digits: str, punctuation: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return what each character does, and the one that is written for it."""
+    classes, small, _ = ascii_tables() if is_ascii else tables()
+    does = np.full(len(classes), _DIVIDES, np.uint8)
+    does[classes == WORD] = _JOINS
+    does[classes == ALONE] = _STANDS_ALONE
+    does[classes == IGNORED] = _VANISHES
+    does[classes == DIGIT] = _DIVIDES if digits == "drop" else _JOINS
+    does[classes == SIGN] = _STANDS_ALONE if punctuation else _DIVIDES
+    written = small.copy() if lower else np.arange(len(small), dtype=np.int32)
+    if digits == "zero":
+        written[classes == DIGIT] = ord("0")
+    return does, written
+
+
+def words(texts: Texts, *, lower: bool, digits: str, punctuation: bool) -> Spans:
+    """Return the words of texts.
+
+    Parameters
+    ----------
+    texts : Texts
+    lower : bool
+        Whether they are written in small letters.
+    digits : {"keep", "zero", "drop"}
+        Whether digits are parts of words as they are, as zeros, or divide words.
+    punctuation : bool
+        Whether each sign of punctuation is a word, or none.
+    """
+    data, starts, ends = texts.data, texts.starts, texts.ends
+    is_ascii = not len(data) or bool(data.max() < 128)
+    does, written = _rules(is_ascii, lower, digits, punctuation)
+    programs = compiled_programs()
+    if programs is None:
+        return _plain_words(texts, does, written)
+    size = int((ends - starts).sum())
+    out = np.empty(2 * size, np.uint8)
+    firsts, lasts = np.empty(size, np.int64), np.empty(size, np.int64)
+    offsets = np.zeros(len(starts) + 1, np.int64)
+    used, n = programs.split_words(data, starts, ends, does, written, out, firsts, lasts, offsets)
+    return Spans(out[:used], firsts[:n], lasts[:n], offsets)
+
+
+def _plain_words(texts: Texts, does: NDArray[np.uint8], written: NDArray[np.int32]) -> Spans:
+    """Return the same without compiled code."""
+    forms = (" {}", "{}", " {} ", "")
+    table = {}
+    for code, (action, character) in enumerate(zip(does.tolist(), written.tolist(), strict=True)):
+        text = " " if action == _DIVIDES else forms[action].format(chr(character))
+        if text != chr(code):
+            table[code] = text
+    data, bounds = (
+        texts.data.tobytes(),
+        zip(texts.starts.tolist(), texts.ends.tolist(), strict=True),
+    )
+    found = [data[i:k].decode(errors="replace").translate(table).split(" ") for i, k in bounds]
+    parts = [[word.encode() for word in row if word] for row in found]
+    lengths = np.array([len(word) for row in parts for word in row], np.int64)
+    lasts = np.cumsum(lengths + 1)  # a blank before each
+    content = b"".join(b" " + word for row in parts for word in row)
+    offsets = offsets_of(np.array([len(row) for row in parts], np.int64))
+    return Spans(np.frombuffer(content, np.uint8), lasts - lengths, lasts, offsets)
+
+
+def with_ngrams(spans: Spans, most: int) -> Spans:
+    """Return words followed by runs of 2 to `most` words of the same text.
+
+    Parameters
+    ----------
+    spans : Spans
+        Words that are divided by single blanks.
+    most : int
+    """
+    if most == 1:
+        return spans
+    lengths = np.diff(spans.offsets)  # (n,)
+    counts = np.maximum(lengths[:, None] - np.arange(most), 0)  # (n, most): runs of each length
+    offsets = offsets_of(counts.sum(1))  # (n + 1,)
+    runs = counts.ravel()  # (n * most,): text by text, words first
+    firsts = np.repeat(spans.offsets[:-1], most)  # (n * most,)
+    bounds = offsets_of(runs)
+    at = np.arange(bounds[-1]) + np.repeat(firsts - bounds[:-1], runs)  # (t,): its first word
+    longer = np.repeat(np.tile(np.arange(most), len(lengths)), runs)  # (t,): words behind it
+    return Spans(spans.text, spans.starts[at], spans.ends[at + longer], offsets)
