@@ -156,9 +156,17 @@ class Kind(ABC):
             gets rows behind them.
         """
 
+    def shares_with(self, other: Kind) -> bool:
+        """Return whether fields of this and of another kind may have one vocabulary."""
+        return self == other
+
 
 class Learner(ABC):
     """Sees the values of a field once, block by block."""
+
+    def beside(self, kind: Kind) -> Learner:
+        """Return what learns a field of another kind, one that shares the vocabulary, with it."""
+        return self
 
     @abstractmethod
     def observe(self, values: pa.Array) -> pa.Array:
@@ -199,6 +207,10 @@ class Fitted(ABC):
     @abstractmethod
     def size(self) -> int:
         """Rows of the token table that it needs."""
+
+    def of(self, kind: Kind) -> Fitted:
+        """Return the field of another kind that shares the vocabulary."""
+        return self
 
     @abstractmethod
     def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:

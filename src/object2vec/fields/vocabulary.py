@@ -101,6 +101,10 @@ class VocabularyKind(Kind):
         """Whether other tokens are hashed only where there are many different ones."""
         return True
 
+    def shares_with(self, other: Kind) -> bool:
+        """Return whether the other kind has a vocabulary, too."""
+        return isinstance(other, VocabularyKind)
+
     def learner(self, start: Fitted | None = None) -> VocabularyLearner:
         """Return what learns the vocabulary."""
         if start is None:
@@ -361,12 +365,13 @@ class VocabularyLearner(Learner):
         self.kind = kind
         self._learned = learned
 
-    def beside(self, kind: VocabularyKind) -> VocabularyLearner:
+    def beside(self, kind: Kind) -> VocabularyLearner:
         """Return the learner of a field of another kind that shares this vocabulary.
 
         `finish` of any of them, with what was kept of all, gives the field; `VocabularyField.of`
         gives those of the other kinds.
         """
+        assert isinstance(kind, VocabularyKind)
         return VocabularyLearner(kind, self._learned)
 
     def observe(self, values: pa.Array) -> pa.Array:
@@ -451,8 +456,9 @@ class VocabularyField(Fitted):
         """Rows of the token table that it needs."""
         return self.vocabulary.size
 
-    def of(self, kind: VocabularyKind) -> VocabularyField:
+    def of(self, kind: Kind) -> VocabularyField:
         """Return the field of another kind with the same vocabulary."""
+        assert isinstance(kind, VocabularyKind)
         return VocabularyField(kind, self.vocabulary, self.learned)
 
     def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:

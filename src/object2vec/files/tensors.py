@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 _PART_BYTES = 64 << 20  # of a tensor that is read at once
 _MAX_HEADER_BYTES = 1 << 20
+_DTYPES = {
+    "BOOL": "?",
+    "U8": "u1",
+    "I8": "i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F32": "<f4",
+    "F64": "<f8",
+}
 _WRITER = "writer"  # its name in the metadata of the format
 
 
@@ -125,6 +138,55 @@ def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
             return array
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
         raise _damaged(path, str(err) or type(err).__name__) from err
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays to a safetensors file, without PyTorch.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    with storing(path):
+        held = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        path.write_bytes(save(held, metadata={_WRITER: "object2vec"}))
+
+
+def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a safetensors file, memory-mapped: nothing is read until it is used.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, or its header does not fit it.
+    """
+    import numpy as np
+
+    try:
+        content = np.asarray(np.memmap(path, np.uint8, "r"))  # (bytes,)
+        (length,) = struct.unpack("<Q", content[:8].tobytes())
+        header = json.loads(content[8 : 8 + min(length, _MAX_HEADER_BYTES)].tobytes())
+        data = content[8 + length :]
+        header.pop("__metadata__", None)
+        return {str(name): _mapped(data, entry) for name, entry in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
+        raise _damaged(path, str(err) or type(err).__name__) from err
+    except (struct.error, OverflowError) as err:
+        raise _damaged(path, "an end in its header") from err
+
+
+def _mapped(data: NDArray[np.uint8], entry: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the array that an entry of a header describes; its numbers are a view of `data`."""
+    import numpy as np
+
+    begin, end = entry["data_offsets"]
+    if not 0 <= begin <= end <= len(data):
+        raise ValueError(f"offsets {begin} to {end} in {len(data)} bytes")
+    return np.reshape(data[begin:end].view(_DTYPES[entry["dtype"]]), entry["shape"])
 
 
 @contextlib.contextmanager

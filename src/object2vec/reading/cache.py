@@ -475,6 +475,11 @@ def _temporary_root() -> Path:
     return root
 
 
+def temporary_folder() -> Path:
+    """Return where a folder can be made that is gone when this process ends."""
+    return _temporary_root() / uuid.uuid4().hex
+
+
 def _sweep(root: Path) -> None:
     """Remove what processes that were killed a day ago have left."""
     for left in root.glob(f"{TEMPORARY_PREFIX}*"):

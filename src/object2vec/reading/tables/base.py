@@ -88,10 +88,13 @@ class Table(ABC):
         Its columns. Those inside another are named by a path: ``user.id``.
     sources : list of Source or None
         The streams that it is read from, each of which can be opened again; None in memory.
+    options : TableOptions
+        What the user said of it.
     """
 
     name: str
     sources: list[Source] | None = None
+    options: TableOptions = TableOptions()
 
     @property
     @abstractmethod

@@ -75,6 +75,7 @@ class CsvTable(Table):
         self.name = source.name
         self.sources = [source]
         self._source, self._options = source, options
+        self.options = options
         self._header: int | None = None  # where its line begins
         separator = options.separator or sniff_separator(self._head(), options)
         self._dialect = Dialect(separator, options.quote)

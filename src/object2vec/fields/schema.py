@@ -1,0 +1,495 @@
+"""What the columns of a table mean: declared by the user, then learned, saved and applied.
+
+A `TableSchema` says which columns make the objects of both sides, and which are label, weight,
+group and time. Learning turns it into an `ObjectSchema`, which knows the row of a token table that
+each token has, and makes ids of any new values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import (
+    MAX_PROBLEMS,
+    ConfigError,
+    DataError,
+    join_problems,
+    problem,
+    suggestion,
+)
+from object2vec.fields.base import (
+    Arrays,
+    Coverage,
+    Entry,
+    Fitted,
+    Kind,
+    Mistake,
+    ValueMistakes,
+)
+from object2vec.fields.label import LabelField
+from object2vec.fields.saved import damaged, read_schema, write_schema
+from object2vec.fields.specification import Field, parse_field
+from object2vec.objects.ragged import MAX_ID, Ragged, offsets_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Sides = tuple[tuple[Field, ...], tuple[Field, ...]]
+
+_ROLES = ("label", "weight", "group", "time")
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """What the columns of a table mean.
+
+    Parameters
+    ----------
+    sides : pair of tuples of Field
+        The fields of in0 and of in1. An object is what its fields say, in this order.
+    label, weight, group, time : str, optional
+        Columns that say what a pair is worth, how much it counts, what it belongs to, and when it
+        was.
+    share : tuple of tuples of str
+        Columns whose fields have one vocabulary.
+
+    Raises
+    ------
+    ConfigError
+        If that contradicts itself; all problems are listed.
+    """
+
+    sides: Sides
+    label: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    share: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if problems := [*self._problems_of_sides(), *self._problems_of_sharing()]:
+            raise ConfigError(join_problems(problems))
+
+    @property
+    def fields(self) -> list[tuple[int, Field]]:
+        """Each field with its side, those of in0 first."""
+        return [(side, each) for side, fields in enumerate(self.sides) for each in fields]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that training reads, each once."""
+        roles = [getattr(self, role) for role in _ROLES]
+        named = [each.column for _, each in self.fields] + [name for name in roles if name]
+        return list(dict.fromkeys(named))
+
+    @property
+    def parts(self) -> list[list[int]]:
+        """The numbers of the fields that have one vocabulary, vocabulary by vocabulary."""
+        shared = {column: columns[0] for columns in self.share for column in columns}
+        parts: dict[object, list[int]] = {}
+        for number, (_, each) in enumerate(self.fields):
+            parts.setdefault(shared.get(each.column, number), []).append(number)
+        return list(parts.values())
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether some vocabulary is of both sides, so that they have one token table."""
+        sides = [{self.fields[number][0] for number in part} for part in self.parts]
+        return any(len(each) == 2 for each in sides)
+
+    def with_kinds(self, kinds: Sequence[Kind]) -> TableSchema:
+        """Return the schema with these kinds of its fields, in the order of `fields`."""
+        of = iter(kinds)
+        first, second = ([replace(f, kind=next(of)) for f in fields] for fields in self.sides)
+        return replace(self, sides=(tuple(first), tuple(second)))
+
+    def state(self) -> dict[str, Any]:
+        """Return the plain values that describe it."""
+        sides = [[each.specification() for each in fields] for fields in self.sides]
+        roles = {role: getattr(self, role) for role in _ROLES}
+        return {"in0": sides[0], "in1": sides[1], **roles, "share": [*map(list, self.share)]}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> TableSchema:
+        """Return the schema that has this state; raise `ConfigError` if it is none."""
+        first, second = (tuple(map(parse_field, state[side])) for side in ("in0", "in1"))
+        roles = {role: state[role] for role in _ROLES}
+        return cls((first, second), **roles, share=tuple(map(tuple, state["share"])))
+
+    def _problems_of_sides(self) -> Iterator[str]:
+        for side, fields in enumerate(self.sides):
+            name = f"in{side}"
+            if not fields:
+                must = "must name at least one column of the table"
+                yield problem(name, must, "none", f"Pass --in{side} COLUMN or in{side}=COLUMN.")
+            for number, each in enumerate(fields):
+                if each in fields[:number]:
+                    yield problem(name, "must name each field once", each.column, "Remove one.")
+        named = {each.column for _, each in self.fields}
+        roles = {role: getattr(self, role) for role in _ROLES if getattr(self, role) is not None}
+        for role, column in roles.items():
+            if role in ("label", "weight") and column in named:
+                must = f"must not be a column of an object: a model would read its {role}"
+                yield problem(role, must, column, "Leave it away on one of both.")
+            earlier = next(other for other in roles if roles[other] == column)
+            if role != earlier and {role, earlier} != {"group", "time"}:
+                yield problem(role, f"must be another column than {earlier}", column, "Name it.")
+
+    def _problems_of_sharing(self) -> Iterator[str]:
+        columns = {each.column for _, each in self.fields}
+        seen: set[str] = set()
+        for shared in self.share:
+            if len(set(shared)) < 2:
+                yield problem("share", "must name two or more columns", shared, "Add another one.")
+            for column in shared:
+                if column not in columns:
+                    cure = f"{suggestion(column, columns)}Fields: {', '.join(sorted(columns))}."
+                    yield problem("share", "must name columns of in0 or in1", column, cure)
+                elif column in seen:
+                    yield problem("share", "must name each column once", column, "Remove one.")
+                seen.add(column)
+            kinds = [f.kind for _, f in self.fields if f.column in shared and f.kind is not None]
+            if not all(kinds[0].shares_with(kind) for kind in kinds[1:]):
+                must = "must name columns whose kinds can have one vocabulary"
+                said = [f.specification() for _, f in self.fields if f.column in shared]
+                yield problem("share", must, said, "Give them the same kind and options.")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A vocabulary, and where its rows lie in a token table.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    segments : tuple of pairs of int
+        First row of its own and first row in the table, of each piece that grew at once.
+    """
+
+    fitted: Fitted
+    segments: tuple[tuple[int, int], ...]
+
+    def in_table(self, rows: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the rows of the table that some of its own are, both (m,)."""
+        own, table = np.array(self.segments, np.int64).T.reshape(2, -1)  # (segments,) each
+        shifts = (table - own).astype(np.int32)
+        if len(shifts) == 1:
+            return np.asarray(rows + shifts[0], np.int32)
+        return np.asarray(rows + shifts[np.searchsorted(own, rows, side="right") - 1], np.int32)
+
+    def grown(self, fitted: Fitted, end: int) -> Part:
+        """Return it with more rows of its own, of which the new ones lie at the table's end."""
+        if fitted.size == self.fitted.size:
+            return Part(fitted, self.segments)
+        return Part(fitted, (*self.segments, (self.fitted.size, end)))
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSchema:
+    """Fields that have learned: they make ids of any values.
+
+    Parameters
+    ----------
+    declared : TableSchema
+        With the kind of each field.
+    parts : tuple of Part
+        The vocabularies, in the order of ``declared.parts``.
+    label : LabelField
+    decisions : mapping of str to object
+        What was decided by the data and why, as plain values; only kept here.
+    """
+
+    declared: TableSchema
+    parts: tuple[Part, ...]
+    label: LabelField
+    decisions: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        declared: TableSchema,
+        fitted: Sequence[Fitted],
+        label: LabelField,
+        start: ObjectSchema | None = None,
+    ) -> ObjectSchema:
+        """Return the schema of these vocabularies.
+
+        Parameters
+        ----------
+        declared : TableSchema
+        fitted : sequence of Fitted
+            In the order of ``declared.parts``.
+        label : LabelField
+        start : ObjectSchema, optional
+            The one from which the vocabularies have grown: what it had keeps its rows.
+
+        Raises
+        ------
+        DataError
+            If a table has more rows than an id can say.
+        """
+        ends = [1, 1] if start is None else [start.table_size(side) for side in (0, 1)]
+        parts = []
+        for number, each in enumerate(fitted):
+            table = 0 if declared.is_tied else declared.fields[declared.parts[number][0]][0]
+            end = ends[table]
+            if start is None:
+                parts.append(Part(each, ((0, end),)))
+                ends[table] += each.size
+            else:
+                parts.append(start.parts[number].grown(each, end))
+                ends[table] += each.size - start.parts[number].fitted.size
+        if max(ends) > MAX_ID:
+            cure = "Set max_size or min_count of its largest field."
+            raise DataError.at("vocabulary", f"must have at most {MAX_ID} rows", max(ends), cure)
+        return cls(declared, tuple(parts), label, {} if start is None else start.decisions)
+
+    @property
+    def sides(self) -> tuple[tuple[Fitted, ...], tuple[Fitted, ...]]:
+        """The fitted fields of each side, in the order of ``declared.sides``."""
+        first, second = (
+            tuple(
+                part.fitted.of(kind_of(each))
+                for part, each in zip(self._parts(side), self.declared.sides[side], strict=True)
+            )
+            for side in (0, 1)
+        )
+        return first, second
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash that tells this schema from any other."""
+        content = hashlib.blake2b(digest_size=16)
+        said: list[Any] = [self.declared.state(), self.label.state()]
+        for part in self.parts:
+            state, arrays = part.fitted.state()
+            said.append({"segments": part.segments, "state": state})
+            for _, array in sorted(arrays.items()):
+                content.update(np.ascontiguousarray(array).data)
+        content.update(json.dumps(said, sort_keys=True).encode())
+        return content.hexdigest()
+
+    @property
+    def fields(self) -> list[Fitted]:
+        """The fitted field of each side, those of in0 first."""
+        return [*self.sides[0], *self.sides[1]]
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether both sides have one token table."""
+        return self.declared.is_tied
+
+    def table_size(self, side: int) -> int:
+        """Return the rows of a side's token table; row 0 is padding."""
+        return 1 + sum(part.fitted.size for part in self._parts_of_table(side))
+
+    def columns(self, side: int) -> list[str]:
+        """Return the columns that make an object of a side."""
+        return list(dict.fromkeys(each.column for each in self.declared.sides[side]))
+
+    def encode(
+        self, side: int, columns: Mapping[str, pa.Array], *, partial: bool = False
+    ) -> tuple[Ragged, dict[str, Coverage]]:
+        """Return the objects that values describe, and how the values of each field became rows.
+
+        Parameters
+        ----------
+        side : {0, 1}
+        columns : mapping of str to pyarrow array, each of length n
+            What is no column of the side is left alone.
+        partial : bool, default False
+            Whether a column that is not there stands for missing values: a user without a name, but
+            with a history.
+
+        Returns
+        -------
+        Ragged of n rows, and a dict of str to Coverage by the specification of each field
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or all are.
+        ValueMistakes
+            If some values are of another kind than their field, or unseen where that is an error.
+        """
+        self._check_columns(side, list(columns), partial)
+        count = len(next(columns[name] for name in self.columns(side) if name in columns))
+        rows: list[Ragged] = []
+        coverage: dict[str, Coverage] = {}
+        mistakes: list[Mistake] = []
+        for each, fitted in zip(self.declared.sides[side], self.sides[side], strict=True):
+            values = columns[each.column] if each.column in columns else _missing(count)
+            try:
+                found, coverage[each.specification()] = fitted.rows(values)
+                rows.append(found)
+            except ValueMistakes as err:
+                mistakes += in_column(each.column, err.mistakes)
+        if mistakes:
+            raise ValueMistakes(sorted(mistakes)[:MAX_PROBLEMS])
+        return self.joined(side, rows), coverage
+
+    def joined(self, side: int, rows: Sequence[Ragged]) -> Ragged:
+        """Return objects made of the rows that each field of a side has for them."""
+        found = [
+            Ragged(part.in_table(own.values), own.offsets)
+            for part, own in zip(self._parts(side), rows, strict=True)
+        ]
+        return side_by_side(found)
+
+    def entries(self, side: int) -> Iterator[tuple[str, Entry]]:
+        """Yield the rows of a side's table, each with the columns that it is of."""
+        for number, part in enumerate(self.parts):
+            if part not in self._parts_of_table(side):
+                continue
+            names = [self.declared.fields[each][1].column for each in self.declared.parts[number]]
+            name = ",".join(dict.fromkeys(names))
+            entries = list(part.fitted.entries())
+            rows = part.in_table(np.array([entry.row for entry in entries], np.int64))
+            for entry, row in zip(entries, rows.tolist(), strict=True):
+                yield name, replace(entry, row=row)
+
+    def untrained_rows(self, side: int) -> NDArray[np.int32]:
+        """Return the rows of a side's table that no record of training has read, (m,) ascending."""
+        parts = self._parts_of_table(side)
+        rows = [part.in_table(part.fitted.untrained_rows()) for part in parts]
+        return np.sort(np.concatenate(rows))
+
+    def to_files(self, folder: Path) -> None:
+        """Write the schema to a folder, as ``schema.json`` and ``vocabularies.safetensors``.
+
+        Raises
+        ------
+        StorageError
+            If a file cannot be written.
+        """
+        arrays: Arrays = {}
+        parts = []
+        for number, part in enumerate(self.parts):
+            state, own = part.fitted.state()
+            arrays |= {f"{number}.{name}": array for name, array in own.items()}
+            parts.append({"segments": [*map(list, part.segments)], "state": state})
+        content = {
+            "declared": self.declared.state(),
+            "label": self.label.state(),
+            "vocabularies": parts,
+            "decisions": dict(self.decisions),
+        }
+        write_schema(folder, content, arrays)
+
+    @classmethod
+    def from_files(cls, folder: Path) -> ObjectSchema:
+        """Return the schema that `to_files` has written.
+
+        Raises
+        ------
+        ArtifactError
+            If a file is missing or damaged, or says what no schema can.
+        """
+        content, arrays = read_schema(folder)
+        try:
+            declared = TableSchema.from_state(content["declared"])
+            label, decisions = LabelField.from_state(content["label"]), content["decisions"]
+            parts = []
+            for number, (said, fields) in enumerate(
+                zip(content["vocabularies"], declared.parts, strict=True)
+            ):
+                kind = kind_of(declared.fields[fields[0]][1])
+                first = f"{number}."
+                own = {n.removeprefix(first): a for n, a in arrays.items() if n.startswith(first)}
+                segments = tuple((int(own_row), int(row)) for own_row, row in said["segments"])
+                fitted = type(kind).fitted.from_state(kind, said["state"], own)
+                parts.append(Part(fitted, segments))
+            schema = cls(declared, tuple(parts), label, dict(decisions))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as err:
+            raise damaged(folder, str(err) or type(err).__name__) from err
+        if not all(schema._is_whole(side) for side in (0, 1)):
+            raise damaged(folder, "segments that do not fill a table")
+        return schema
+
+    def _is_whole(self, side: int) -> bool:
+        """Return whether the vocabularies fill a side's table from row 1 on, each row once."""
+        pieces = []
+        for part in self._parts_of_table(side):
+            firsts = [own for own, _ in part.segments]
+            stops = [*firsts[1:], part.fitted.size]
+            if firsts[:1] != [0] or any(a > b for a, b in zip(firsts, stops, strict=True)):
+                return False
+            pieces += [
+                (row, row + stop - own)
+                for (own, row), stop in zip(part.segments, stops, strict=True)
+            ]
+        ends = [1, *(end for _, end in sorted(pieces))]
+        return all(start == end for (start, _), end in zip(sorted(pieces), ends, strict=False))
+
+    def _parts(self, side: int) -> list[Part]:
+        """Return the vocabulary of each field of a side."""
+        of = {
+            number: part
+            for part, each in zip(self.parts, self.declared.parts, strict=True)
+            for number in each
+        }
+        return [of[i] for i, (owner, _) in enumerate(self.declared.fields) if owner == side]
+
+    def _parts_of_table(self, side: int) -> list[Part]:
+        """Return the vocabularies whose rows lie in a side's table."""
+        return list(self.parts) if self.is_tied else list(dict.fromkeys(self._parts(side)))
+
+    def _check_columns(self, side: int, given: list[str], partial: bool) -> None:
+        """Raise `DataError` if columns lack that an object needs."""
+        wanted = self.columns(side)
+        missing = [name for name in wanted if name not in given]
+        if not missing or (partial and len(missing) < len(wanted)):
+            return
+        others = [name for name in given if name not in wanted]
+        cure = f"{suggestion(missing[0], others)}Give {', '.join(wanted)}."
+        must = f'must have the column "{missing[0]}"'
+        raise DataError.at(f"in{side}", must, given, cure)
+
+
+def side_by_side(columns: Sequence[Ragged]) -> Ragged:
+    """Return rows that hold what the same row of each column has, one column after another.
+
+    Examples
+    --------
+    >>> users, films = Ragged.build([[1], [2]]), Ragged.build([[], [7, 8]])
+    >>> side_by_side([users, films]).padded().tolist()
+    [[1, 0, 0], [2, 7, 8]]
+    """
+    if len(columns) == 1:
+        return columns[0]
+    offsets = offsets_of(np.sum([each.lengths for each in columns], axis=0))  # (n + 1,)
+    values = np.empty(offsets[-1], np.int32)
+    starts = offsets[:-1]  # (n,)
+    for each in columns:
+        shifts = np.repeat(starts - each.offsets[:-1], each.lengths)  # (tokens of the column,)
+        values[np.arange(len(each.values)) + shifts] = each.values
+        starts = starts + each.lengths
+    return Ragged(values, offsets)
+
+
+def kind_of(each: Field) -> Kind:
+    """Return the kind of a field that has one by now."""
+    if each.kind is None:
+        raise ValueError(f"{each.column} has no kind")
+    return each.kind
+
+
+def in_column(column: str, mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """Return mistakes that name the column."""
+    return [mistake._replace(must=f'"{column}" {mistake.must}') for mistake in mistakes]
+
+
+def _missing(count: int) -> pa.Array:
+    """Return as many missing values."""
+    import pyarrow as pa
+
+    return pa.nulls(count, pa.string())

@@ -1,0 +1,154 @@
+"""Which records are for training and which for validation: by row, by group or by time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import MAX_PROBLEMS
+from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.label import is_text, numbers_of
+from object2vec.fields.strings import hash_strings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Mask = NDArray[np.bool_]  # of the records for validation
+
+
+def chosen(keys: NDArray[np.int64], share: float, seed: int) -> Mask:
+    """Return which keys a hash of seed and key chooses, (n,); equal keys share their fate.
+
+    Parameters
+    ----------
+    keys : int64 array (n,)
+        Numbers of rows, or what tells groups apart.
+    share : float
+        Of all possible keys, those that are chosen.
+    seed : int
+
+    Notes
+    -----
+    The hash is the finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable
+    pseudorandom number generators").
+    """
+    mixed = _mixed(keys.view(np.uint64) + _mixed(np.array([seed % 2**64], np.uint64)))  # (n,)
+    return mixed < np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+
+
+def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    keys = keys + np.uint64(0x9E3779B97F4A7C15)
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return keys ^ (keys >> np.uint64(31))
+
+
+def latest(times: NDArray[Any], share: float) -> Mask:
+    """Return which records are the latest, (n,); of those at one time, the later ones in order.
+
+    Parameters
+    ----------
+    times : array (n,)
+    share : float
+        Of the records, those that are chosen.
+    """
+    mask = np.zeros(len(times), bool)
+    mask[np.argsort(times, kind="stable")[len(times) - round(share * len(times)) :]] = True
+    return mask
+
+
+class Clock:
+    """Reads a column of times, all of which must be of one form: numbers, or dates."""
+
+    def __init__(self) -> None:
+        self._are_numbers: bool | None = None
+
+    def read(self, values: pa.Array) -> NDArray[Any]:
+        """Return times as numbers that grow, (n,): int64 microseconds of dates, float64 of others.
+
+        Raises
+        ------
+        ValueMistakes
+            If some are missing, or neither numbers nor dates as ISO 8601 writes them.
+        """
+        import pyarrow as pa
+        from pyarrow import compute, types
+
+        if types.is_temporal(values.type):
+            if types.is_time(values.type) or types.is_duration(values.type):
+                return numbers_of(compute.cast(values, values.type), "time")
+            values = compute.cast(values, pa.timestamp("us"), safe=False)
+            return self._dates(values, compute.is_null(values))
+        if not is_text(values) or self._are_numbers:
+            return numbers_of(values, "time")
+        if types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        if self._are_numbers is None:
+            self._are_numbers = self._is_number(values)
+            return self.read(values)
+        try:
+            dates = compute.cast(values, pa.timestamp("us"))
+        except pa.ArrowInvalid:
+            dates = pa.array([_date(text) for text in values.to_pylist()], pa.timestamp("us"))
+        return self._dates(dates, compute.is_null(dates), values)
+
+    @staticmethod
+    def _is_number(values: pa.Array) -> bool:
+        """Return whether the first value that is there spells a number."""
+        first = next((text for text in values.to_pylist() if text), "")
+        try:
+            float(first)
+        except ValueError:
+            return False
+        return True
+
+    @staticmethod
+    def _dates(dates: pa.Array, is_bad: pa.Array, said: pa.Array | None = None) -> NDArray[Any]:
+        rows = np.flatnonzero(is_bad.to_numpy(zero_copy_only=False)).tolist()
+        if rows:
+            must = "must have a time"
+            cure = "Write it as 2024-05-31, 2024-05-31 17:30:00 or as a number."
+            said = dates if said is None else said
+            raise ValueMistakes([Mistake(row, must, said[row].as_py(), cure) for row in rows])
+        return np.asarray(dates.cast("int64").to_numpy(zero_copy_only=False))
+
+
+def _date(text: str | None) -> Any:
+    """Return the date that a text spells, or None."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    try:
+        return compute.cast(pa.scalar(text, pa.string()), pa.timestamp("us")).as_py()
+    except pa.ArrowInvalid:
+        return None
+
+
+def group_numbers(values: pa.Array) -> NDArray[np.int64]:
+    """Return a whole number for each value, (n,): the same for the same, by a hash of its text.
+
+    Raises
+    ------
+    ValueMistakes
+        If some are missing.
+    """
+    import pyarrow as pa
+    from pyarrow import compute, types
+
+    rows = np.flatnonzero(compute.is_null(values).to_numpy(zero_copy_only=False))
+    if len(rows):
+        must, cure = "must have a group", "Fill it in or remove the row."
+        raise ValueMistakes(
+            [Mistake(row, must, None, cure) for row in rows[:MAX_PROBLEMS].tolist()]
+        )
+    if types.is_dictionary(values.type):
+        of_each = group_numbers(values.dictionary)
+        return np.asarray(of_each[values.indices.to_numpy()])
+    texts = compute.utf8_normalize(compute.cast(values, pa.string()), "NFC")
+    _, offsets, data = texts.buffers()
+    int32_bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    content = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    bounds = int32_bounds.astype(np.int64)  # (n + 1,)
+    return hash_strings(content, bounds[:-1], bounds[1:]).view(np.int64)
