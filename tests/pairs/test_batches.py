@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from object2vec import Config, Pairs
+from object2vec.errors import DataError
 from object2vec.objects.layouts import LAYOUTS
 from object2vec.objects.schema import RECORDS, Column, Schema
+from object2vec.objects.schema import records as of_records
 from object2vec.pairs.batches import (
     Batch,
     TrainingBatches,
@@ -369,3 +371,69 @@ def test_weights_are_one_on_average_and_a_negative_weighs_as_its_positive(rate):
 def test_weights_that_are_all_the_same_are_one():
     batches = TrainingBatches(weighted([0.1] * 9), config())
     assert {w for batch in batches.epoch(0) for w in batch.weight.tolist()} == {1.0}
+
+
+def grouped(groups) -> Pairs:
+    return Pairs.build(
+        in0=[[i + 1] for i in range(len(groups))],
+        in1=[[i + 501] for i in range(len(groups))],
+        label=np.ones(len(groups)),
+        group=groups,
+        schema=of_records(has_group=True),
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"negative_sampling_rate": 3},
+        {"negative_sampling_rate": 3, "mini_batch_size": 1},
+        {"negative_sampling_rate": 1, "mini_batch_size": 1000},
+        {"random_negative_sampling_rate": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("n_groups", [2, 5, 40])
+def test_no_negative_is_of_its_own_group(settings, n_groups):
+    groups = np.random.default_rng(0).integers(n_groups, size=40) ** 3 - 9
+    batches = TrainingBatches(grouped(groups), config(**settings))
+    negatives = 0
+    for epoch in range(3):
+        for batch in batches.epoch(epoch):
+            positives = len(batch.in0)
+            for first0, first1, _ in records(batch)[positives:]:
+                assert groups[first0] != groups[first1]
+                negatives += 1
+    assert negatives == 3 * 40 * batches.rate
+
+
+def test_one_record_of_another_group_is_found_among_many():
+    groups = np.zeros(3000, np.int64)
+    groups[1234] = 7
+    batches = TrainingBatches(grouped(groups), config(negative_sampling_rate=1))
+    partners = {b for batch in batches.epoch(0) for a, b, _ in records(batch)[len(batch.in0) :]
+                if a != 1234}  # fmt: skip
+    assert partners == {1234}
+
+
+def test_partners_of_other_groups_are_uniform():
+    groups = np.array([0, 0, 0, 1, 1, 2])
+    pairing = draw_pairing(6, np.arange(6), 6000, np.random.default_rng(0), groups)
+    for own in range(6):
+        partners = pairing.rows1[6:][pairing.rows0[6:] == own]
+        counts = np.bincount(partners, minlength=6)
+        others = groups != groups[own]
+        assert counts[~others].sum() == 0
+        expected = 6000 / others.sum()
+        assert counts[others] == pytest.approx(expected, abs=5 * expected**0.5)
+
+
+def test_negatives_need_two_groups():
+    with pytest.raises(DataError, match="pairs: must have records of two groups or more"):
+        TrainingBatches(grouped([5] * 9), config(negative_sampling_rate=1))
+    assert len(TrainingBatches(grouped([5] * 9), config())) == 2
+
+
+def test_groups_are_part_of_a_fingerprint():
+    assert grouped([1, 2, 3]).fingerprint != grouped([1, 2, 4]).fingerprint
+    assert grouped([1, 2, 3]).statistics["group"].high == 3

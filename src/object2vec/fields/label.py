@@ -182,13 +182,16 @@ def numbers_of(values: pa.Array, what: str, *, above: float = -math.inf) -> Numb
     """
     values = _as_text(values) if is_text(values) else values
     is_missing, numbers = _is_null(values), _spelled(values)  # (n,), (n,)
-    with np.errstate(invalid="ignore"):
-        is_number = np.abs(numbers) < _LIMIT
+    is_number = np.abs(numbers) < _LIMIT  # (n,)
     reject(
         values,
         (is_missing, *_missing(what)),
         (~is_number & ~is_missing, f"must have a finite number as {what}", "Fix the number."),
-        (is_number & (numbers <= above), f"must have a {what} above {above:g}", "Remove the row."),
+        (
+            is_number & (np.where(is_number, numbers, 0).astype(np.float32) <= above),
+            f"must have a {what} above {above:g}",
+            "Remove the row.",
+        ),
     )
     return numbers
 

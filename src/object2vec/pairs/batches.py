@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
+from object2vec.errors import DataError
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import NO_NEGATIVES, Draw, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
 
 _ORDER, _NEGATIVES, _FILL, _, _EVALUATION = range(5)  # 3 names dropout masks
+_TRIES = 20  # to draw a record of another group
 _LISTED = 1 << 20  # records whose order is a list; that of more is computed as it is needed
 
 Bucket = Rows | range  # those of similar length
@@ -96,6 +98,7 @@ class TrainingBatches:
         self.negatives = Negatives(
             config.negative_sampling_rate, config.random_negative_sampling_rate, draw
         )
+        _check_groups(pairs, self.negatives)
         self.rate = self.negatives.rate
         self.positives = max(1, config.mini_batch_size // (1 + self.rate))
         self.buckets = _buckets(pairs, config)
@@ -175,6 +178,7 @@ def evaluation_batches(
 
     With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
     """
+    _check_groups(pairs, negatives)
     size = max(1, config.mini_batch_size // (1 + negatives.rate))
     for start in range(0, len(pairs), size):
         rows: Rows = np.arange(start, min(start + size, len(pairs)))  # (B,)
@@ -197,11 +201,14 @@ def _paired(
     generator: np.random.Generator,
 ) -> Batch:
     """Return the batch of these records, whose columns are given, and their negatives."""
-    records, in1 = rows, [columns["in1"]]
-    if negatives.shuffled and (rows == rows[0]).all():  # nobody to borrow from in the batch
-        records = np.concatenate([rows, _others(rows[:1], len(pairs), generator)])
-        in1.append(_columns(pairs, records[-1:], config)["in1"])
-    pairing = draw_pairing(len(rows), records, negatives.shuffled, generator)
+    records, in1, groups = rows, [columns["in1"]], columns.get("group")
+    alike = rows if groups is None else groups  # (P,)
+    if negatives.shuffled and (alike == alike[0]).all():  # nobody to borrow from in the batch
+        records = np.concatenate([rows, _others(pairs, rows[:1], generator)])
+        guest = _columns(pairs, records[-1:], config)
+        in1.append(guest["in1"])
+        groups = None if groups is None else np.concatenate([groups, guest["group"]])
+    pairing = draw_pairing(len(rows), records, negatives.shuffled, generator, groups)
     if negatives.random:
         pairing = pairing.with_new(len(rows), negatives.random, len(records))
         in1.append(_drawn(pairs, np.tile(rows, negatives.random), config, negatives, generator))
@@ -223,15 +230,36 @@ def _drawn(
 ) -> Ragged:
     """Return a random sequence of in1 for a negative of each of these records."""
     if negatives.draw is None:
-        others = _columns(pairs, _others(rows, len(pairs), generator), config)["in1"]
+        others = _columns(pairs, _others(pairs, rows, generator), config)["in1"]
         return cast(Ragged, others)
     return negatives.draw(len(rows), generator).truncated(config.encoders[1].max_seq_len)
 
 
-def _others(rows: Rows, count: int, generator: np.random.Generator) -> Rows:
-    """Return for each of these records, (m,), a random other one of `count`."""
-    others: Rows = (rows + generator.integers(1, count, size=len(rows))) % count
+def _others(pairs: Pairs, rows: Rows, generator: np.random.Generator) -> Rows:
+    """Return for each of these records, (m,), a random other one, of another group."""
+    others: Rows = (rows + generator.integers(1, len(pairs), size=len(rows))) % len(pairs)
+    if (groups := pairs.columns.get("group")) is None:
+        return others
+    for _ in range(_TRIES):
+        alike = np.flatnonzero(groups[others] == groups[rows])
+        if not len(alike):
+            return others
+        others[alike] = generator.integers(len(pairs), size=len(alike))
+    for each in alike.tolist():  # nearly all records are of its group: look for the others
+        strangers = np.flatnonzero(groups != groups[rows[each]])
+        others[each] = strangers[generator.integers(len(strangers))]
     return others
+
+
+def _check_groups(pairs: Pairs, negatives: Negatives) -> None:
+    """Raise `DataError` if no record has one that may be its negative."""
+    groups = pairs.statistics.get("group")
+    if groups is None or negatives.draw is not None or not negatives.rate:
+        return
+    if groups.low == groups.high:
+        must = "must have records of two groups or more, as a negative is of another one"
+        cure = "Name another column as group, or none."
+        raise DataError.at(pairs.source, must, "one group", cure)
 
 
 def _columns(pairs: Pairs, rows: Rows, config: Config) -> dict[str, Any]:

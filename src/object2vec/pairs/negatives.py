@@ -79,7 +79,11 @@ class Pairing:
 
 
 def draw_pairing(
-    positives: int, records: Rows, rate: int, generator: np.random.Generator
+    positives: int,
+    records: Rows,
+    rate: int,
+    generator: np.random.Generator,
+    groups: NDArray[np.int64] | None = None,
 ) -> Pairing:
     """Return the pairing of `positives` records with `rate` negatives each.
 
@@ -93,19 +97,29 @@ def draw_pairing(
     rate : int
         Negatives for each record.
     generator : numpy.random.Generator
+    groups : int64 array (Q,), optional
+        The group of each of these records, of which at least two must differ. By default each
+        record is a group of its own.
 
     Returns
     -------
     Pairing
-        P positives, then P negatives `rate` times over; no negative has its own record's in1.
+        P positives, then P negatives `rate` times over; no negative has its own group's in1.
     """
     own = np.arange(positives)  # (P,)
     if not rate:
         return Pairing(own, own)
     pool, number = _different(records)  # (U,), (Q,)
-    # A step of 1 to U - 1 from one's own number reaches every other record with equal chance.
-    steps = generator.integers(1, len(pool), size=(rate, positives))  # (r, P)
-    others = pool[(number[:positives] + steps) % len(pool)]  # (r, P)
+    first = number[:positives]  # (P,) where each record's group begins in the pool
+    size: int | NDArray[np.int64] = 1  # of that group
+    if groups is not None:
+        order = np.argsort(groups[pool], kind="stable")
+        pool, of_pool = pool[order], groups[pool][order]  # (U,), (U,)
+        first = np.searchsorted(of_pool, groups[:positives])  # (P,)
+        size = np.searchsorted(of_pool, groups[:positives], side="right") - first  # (P,)
+    # From the first of one's own group such a step reaches every other record with equal chance.
+    steps = generator.integers(size, len(pool), size=(rate, positives))  # (r, P)
+    others = pool[(first + steps) % len(pool)]  # (r, P)
     return Pairing(np.tile(own, 1 + rate), np.concatenate([own, others.ravel()]))
 
 
