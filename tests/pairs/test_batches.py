@@ -308,6 +308,21 @@ def test_leaving_an_epoch_early_ends_the_thread_that_prepares():
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("length", [1, 2, 4, 5, 64, 65, 1000, 2**20 + 1])
+def test_a_computed_order_permutes_few_numbers_beyond_its_last(length, monkeypatch):
+    """Of every four numbers that are permuted one is a record, in the long run, at the least."""
+    permuted, permute = [], RandomOrder._permuted
+
+    def counted(self, numbers):
+        permuted.append(len(numbers))
+        assert sum(permuted) <= 6 * length + 60
+        return permute(self, numbers)
+
+    monkeypatch.setattr(RandomOrder, "_permuted", counted)
+    order = RandomOrder(length, np.random.default_rng(0))
+    assert len(order[0:length]) == length
+
+
 @given(st.integers(1, 3000), st.integers(0, 2**32 - 1), st.integers(1, 400))
 def test_a_computed_order_holds_each_number_once(length, seed, size):
     order = RandomOrder(length, np.random.default_rng(seed))
