@@ -87,6 +87,7 @@ def test_a_closed_stream_is_an_error_only_where_it_is_needed(
         assert main(command.split()) == code
         stream = getattr(sys, closed)
         number = stream.fileno()
+        assert os.get_inheritable(number)  # what it starts has the stream, too
         stream.close()
         os.close(number)  # fails if the stream has closed it, as the end of Python would
     text = capsys.readouterr().err

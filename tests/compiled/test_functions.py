@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,21 @@ def test_a_folder_that_cannot_be_used_is_passed_over(package, tmp_path):
         str(package / "object2vec" / "__pycache__" / "kernels"),
         "",
     )
+
+
+def test_a_folder_is_taken_only_if_files_can_be_made_in_it(monkeypatch, tmp_path):
+    folders = [tmp_path / "read-only", tmp_path / "good", tmp_path / "later"]
+    make = tempfile.TemporaryFile
+
+    def temporary(dir=None):
+        if dir == folders[0]:
+            raise OSError(30, "Read-only file system")
+        return make(dir=dir)
+
+    monkeypatch.setattr(cache, "_folders", lambda: iter(folders))
+    monkeypatch.setattr(tempfile, "TemporaryFile", temporary)
+    assert cache.writable_folder.__wrapped__() == folders[1]
+    assert not folders[2].exists()
 
 
 def test_a_folder_that_others_can_write_is_not_trusted(package, tmp_path):

@@ -13,7 +13,15 @@ from object2vec.artifact import open_model
 from object2vec.cli import main
 from object2vec.errors import ArtifactError, ConfigError, DataError, MissingExtraError, StorageError
 from object2vec.files import remote
-from object2vec.files.remote import download, exists, is_url, join, names_in, write_object
+from object2vec.files.remote import (
+    check_writable_url,
+    download,
+    exists,
+    is_url,
+    join,
+    names_in,
+    write_object,
+)
 from object2vec.files.sources import list_sources
 from object2vec.inference.transform import transform
 from object2vec.model import Object2Vec
@@ -229,6 +237,12 @@ def test_file_urls_are_files(model, tmp_path):
         with write_object(f"file://{tmp_path}/new/folder/{name}") as stream:
             stream.write(name.encode())
         assert (tmp_path / "new" / "folder" / name).read_text() == name
+
+
+def test_the_folders_of_a_file_url_are_made_when_it_is_tried(tmp_path):
+    for _ in range(2):  # what is there is left alone
+        check_writable_url((tmp_path / "a" / "b").as_uri(), "config.json")
+    assert [*(tmp_path / "a").rglob("*")] == [tmp_path / "a" / "b"]
 
 
 def test_checkpoints_stay_on_this_machine():

@@ -23,6 +23,7 @@ from object2vec.files.whole import (
     TEMPORARY_PREFIX,
     check_writable,
     flush,
+    make_folder,
     space_ahead,
     whole_file,
     whole_folder,
@@ -221,6 +222,18 @@ def test_folders_on_the_way_survive_a_crash_too(monkeypatch, tmp_path):
     with whole_folder(tmp_path / "a" / "b" / "new") as folder:
         assert done == [tmp_path, tmp_path / "a"]
     assert done[2:] == [folder, ("rename", tmp_path / "a" / "b" / "new"), tmp_path / "a" / "b"]
+
+
+def test_processes_may_make_the_same_folders_at_once(monkeypatch, tmp_path):
+    mkdir = Path.mkdir
+
+    def second(path, *args, **options):
+        mkdir(path)  # by another process, since we looked
+        mkdir(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", second)
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_space_that_was_not_used_is_given_back(tmp_path):
