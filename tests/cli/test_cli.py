@@ -649,6 +649,7 @@ def test_encode_writes_what_the_model_answers(side, place, capsys, tmp_path):
     with pa.ipc.open_stream("v.arrow") as file:
         table = file.read_all()
     assert table.schema.field("embeddings").type == pa.list_(pa.float32(), 6)
+    assert not table.schema.field("embeddings").nullable
     values = table["embeddings"].combine_chunks().flatten().to_numpy()
     assert np.array_equal(values.reshape(40, 6), expected)
 

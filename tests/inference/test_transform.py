@@ -1,6 +1,7 @@
 """Batch transform: the same answers as the server's, whole files, failures named by their line."""
 
 import gzip
+import itertools
 import json
 import logging
 import re
@@ -152,6 +153,16 @@ def test_a_wrong_record_fails_its_file_alone(saved, tmp_path, caplog):
     assert second.startswith(f'  {bad}:5: must be an object with a list of ids "in0", "in1" or')
     assert report.failed[str(torn)].startswith(f"{torn}:4: must be well-formed JSON;")
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "ERROR"]
+
+
+def test_a_long_file_is_reported_about_every_ten_seconds(saved, tmp_path, monkeypatch, caplog):
+    source = write(tmp_path / "long", PAIRS[:7])
+    look = itertools.count(0, 6)  # seconds: six pass between any two looks at the clock
+    monkeypatch.setattr("object2vec.inference.transform.time.monotonic", lambda: next(look))
+    with caplog.at_level(logging.INFO, "object2vec.inference.transform"):
+        transform(saved, [source], tmp_path / "out", TransformSettings(strategy="SingleRecord"))
+    said = [re.findall(r"(\d+) records so far", record.message) for record in caplog.records]
+    assert said == [["2"], ["4"], ["6"], []]
 
 
 def test_the_next_call_goes_on_where_answers_are_missing(saved, tmp_path):

@@ -21,7 +21,7 @@ from object2vec.objectives import metrics_by_name
 from object2vec.reporting import LOG_FORMATS, events
 from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
 from object2vec.reporting.json import JsonReporter, MetricsFile
-from object2vec.reporting.live import RichReporter
+from object2vec.reporting.live import RichReporter, _cell
 from object2vec.reporting.plain import PlainReporter
 from object2vec.reporting.reporters import reporter
 from object2vec.training.early_stopping import EarlyStopping
@@ -228,6 +228,27 @@ def test_plain_shows_batches_about_every_ten_seconds():
         "epoch 2/3: batch 10/100, mean_squared_error=0.5 mean_absolute_error=0.25, 64 pairs/s, "
         "1:30 left, run 3:10 left"
     )
+
+
+def test_plain_counts_the_ten_seconds_from_the_start_of_each_epoch():
+    lines = _play(PlainReporter, _long_epochs(2)).splitlines()
+    shown = [re.search(r"^epoch (\d)/2: batch (\d+)/", line) for line in lines]
+    assert [found.groups() for found in shown if found] == [("1", "12"), ("2", "12")]
+
+
+def _long_epochs(count):
+    """Epochs of 18 s in three batches."""
+    stopping = EarlyStopping(MSE, patience=3, tolerance=0.01)
+    for epoch in range(count):
+        for n in (6, 12, 18):
+            yield events.BatchesDone(
+                epoch=epoch, epochs=count, batches=n, batches_total=18, records=n, epoch_s=float(n),
+                metrics=_mse(0.5, 0.25),
+            )  # fmt: skip
+        yield events.EpochDone(
+            epoch=epoch, epochs=count, batches=18, records=18, train_s=18.0, validation_s=0.0,
+            train=_mse(0.5, 0.25), validation=None, verdict=stopping.observe(epoch, 0.5),
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -708,6 +729,15 @@ def test_rich_row_without_validation_shows_training_alone():
   epoch       MSE       MAE
     1/2  1.23e-03    0.0200  1.0 s, best"""
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.0000"), (0.00999, "9.99e-03"), (-0.00999, "-9.99e-03"), (0.01, "0.0100"),
+     (-0.015, "-0.0150"), (0.0199, "0.0199"), (1234.5, "1234.5000"), (math.nan, "nan")],
+)  # fmt: skip
+def test_rich_shows_small_numbers_by_their_exponent(value, text):
+    assert _cell(value) == text
 
 
 # ----------------------------------------------------------------------------- choice and the file

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from numba.core import event
 
 from object2vec import Config
 from object2vec.kernels import kernel_for
@@ -93,6 +94,30 @@ def test_a_side_without_tokens_is_updated_with_a_gradient_of_zero(optimizer, ker
             torch.testing.assert_close(found, part, **close)
         if parameters[name].dim() > 1:
             assert not torch.equal(before[name], weight), "nothing was compared"
+
+
+def test_the_clock_counts_what_a_kernel_compiles_for_itself_once(monkeypatch):
+    now, starts = [0.0], []
+    monkeypatch.setattr("object2vec.kernels.compiling.time.monotonic", lambda: now[0])
+    clock, found = CompileClock(lambda: starts.append(now[0])), []
+
+    def at(second):
+        now[0] = second
+        found.append(clock())
+
+    with clock.running():
+        at(1.0)
+        with event.trigger_event("numba:compile"):
+            at(2.0)
+            with event.trigger_event("numba:compile"):
+                at(4.0)
+            at(8.0)
+        at(16.0)
+        with event.trigger_event("numba:compile"):
+            at(32.0)
+        at(64.0)
+    assert found == [1.0, 1.0, 1.0, 1.0, 9.0, 9.0, 41.0]
+    assert starts == [1.0]
 
 
 def test_the_clock_stands_still_while_a_kernel_is_compiled():
