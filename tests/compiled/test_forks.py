@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 
 import pytest
+
+from object2vec.compiled.threads import _after_fork
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -118,3 +121,27 @@ def test_a_forked_child_computes_on_one_thread(name):
     assert done.stdout.endswith("done\n"), done.stderr
     assert (said in done.stdout) == (name == "and asks for threads")
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("loaded", "is_marked"),
+    [({}, False), ({"numba"}, True), ({"torch"}, True), ({"numba", "torch"}, True)],
+)
+@pytest.mark.parametrize("is_being_imported", [False, True])
+def test_a_child_is_marked_as_forked_whatever_its_parent_had_imported(
+    loaded, is_marked, is_being_imported, monkeypatch
+):
+    used, state = [], _after_fork.__globals__  # the package has a function of the module's name
+    torch = types.SimpleNamespace()
+    if not is_being_imported:
+        torch.set_num_threads = used.append
+    monkeypatch.setitem(state, "_is_forked", False)
+    with monkeypatch.context() as patch:
+        for name, module in (("numba", types.ModuleType("numba")), ("torch", torch)):
+            if name in loaded:
+                patch.setitem(sys.modules, name, module)
+            else:
+                patch.delitem(sys.modules, name, raising=False)
+        _after_fork()
+    assert state["_is_forked"] == is_marked
+    assert used == ([1] if "torch" in loaded and not is_being_imported else [])
