@@ -214,6 +214,17 @@ def test_truncated_keeps_the_first_tokens(rows, max_len):
     assert (cut is column) == all(len(row) <= max_len for row in rows)
 
 
+@given(st.lists(st.lists(st.integers(0, 2), max_size=6), max_size=8))
+def test_trimmed_drops_one_id_at_the_ends(rows):
+    column, expected = Ragged.build(rows), [list(row) for row in rows]
+    for row in expected:
+        while row and row[-1] == 0:
+            row.pop()
+    trimmed = column.trimmed(0)
+    assert to_lists(trimmed) == expected
+    assert (trimmed is column) == all(all(row) for row in rows)
+
+
 @given(st.lists(st.lists(st.integers(0, 3), max_size=6), max_size=8))
 def test_without_drops_one_id(rows):
     column = Ragged.build(rows)
