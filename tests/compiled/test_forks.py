@@ -114,7 +114,7 @@ assert set_threads(2) == 2
 def test_a_forked_child_computes_on_one_thread(name):
     done = subprocess.run(
         [sys.executable, "-c", f"{HEAD}\n{PROGRAMS[name]}\nprint('done')"],
-        capture_output=True, text=True, timeout=100, check=False,
+        capture_output=True, text=True, timeout=400, check=False,
         env=os.environ | {"OMP_NUM_THREADS": "2"},
     )  # fmt: skip
     said = "This process was forked: it computes on one thread instead of 2. Start it with "

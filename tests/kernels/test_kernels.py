@@ -244,6 +244,27 @@ def test_coefficients_weigh_a_lookup_and_its_gradient(kernel, rows, seed, update
     np.testing.assert_allclose(table.weight.numpy(), expected, rtol=0, atol=500 * EPS)
 
 
+def test_the_reference_makes_its_own_tensors_where_those_lie_that_it_is_given():
+    """On a GPU, that is; another default device shows it on any machine."""
+    generator, column = np.random.default_rng(0), Ragged.build([[1, 2, 2], [4], [3, 1]])
+    x = torch.from_numpy(generator.normal(size=(6, 3)).astype(np.float32))
+    ids, offsets = torch.from_numpy(column.values), torch.from_numpy(column.offsets)
+
+    kernel = ReferenceKernel()
+    made = table(kernel=kernel, is_frozen=True)
+
+    def results() -> list:
+        found = [kernel.segment_max(x, offsets), made.pool(ids, offsets), made.rows(ids)]
+        for update in ("update_rows", "update_table"):
+            found += itertools.chain(*run(kernel, update, RULES["adam"](0.1, 0.03)))
+        return found
+
+    expected = results()
+    with torch.device("meta"):
+        for found, wanted in zip(results(), expected, strict=True):
+            assert torch.equal(found, wanted)
+
+
 @each_kernel
 def test_the_first_of_equal_maxima_gets_the_whole_gradient(kernel):
     """PyTorch's segment_reduce halves a positive gradient of two equals and doubles a negative."""

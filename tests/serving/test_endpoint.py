@@ -463,18 +463,21 @@ def test_event_loops_in_several_threads_are_served_side_by_side(model):
 
 
 @pytest.mark.parametrize("by_location", [True, False])
-def test_a_lifespan_may_be_run_again(model, saved, by_location):
+def test_a_lifespan_may_be_run_again(model, saved, by_location, monkeypatch):
     app = create_app(saved if by_location else model)
     before = {*threading.enumerate()}
-    large = json.dumps([{"in0": [1] * 5, "in1": [2] * 4}] * 2000).encode()
+    monkeypatch.setattr(Engine, "is_quick", lambda *figures: False)  # all in the model's thread
+    body, used = json.dumps([{"in0": [1]}]).encode(), []
 
     async def main():
         for _ in range(2):
             async with app.router.lifespan_context(app):
                 await until_ready(app)
-                assert (await call(app, large))[0] == 200
+                assert (await call(app, body))[0] == 200
+                used.append({each.name for each in {*threading.enumerate()} - before})
 
     asyncio.run(main())
+    assert all("model" in names for names in used)
     for thread in {*threading.enumerate()} - before:
         thread.join(10)
         assert not thread.is_alive()
