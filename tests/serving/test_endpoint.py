@@ -430,11 +430,12 @@ def test_a_model_is_loaded_once(saved, monkeypatch):
     assert loaded == [1]
 
 
-def test_every_request_may_have_an_event_loop_of_its_own(saved):
+def test_every_request_may_have_an_event_loop_of_its_own(saved, monkeypatch):
     """As with a test client that runs no lifespan."""
     app = create_app(saved)
     asyncio.run(until_ready(app))  # each call of `run` below is a new loop
-    large = json.dumps([{"in0": [1] * 5, "in1": [2] * 4}] * 2000).encode()  # not quick
+    large = json.dumps([{"in0": [1] * 5, "in1": [2] * 4}] * 2000).encode()
+    monkeypatch.setattr(Engine, "is_quick", lambda engine, instances, tokens: instances < 2000)
     for body in (PAIR, large, PAIR, large):
         assert asyncio.run(call(app, body))[0] == 200
     app.state.endpoint.settings.__dict__["timeout_s"] = 0.0001  # leaves work behind in its loop
@@ -445,7 +446,9 @@ def test_every_request_may_have_an_event_loop_of_its_own(saved):
     assert held(app) == 0
 
 
-def test_event_loops_in_several_threads_are_served_side_by_side(model):
+@pytest.mark.parametrize("most", [0, 30, 900])
+def test_event_loops_in_several_threads_are_served_side_by_side(model, most, monkeypatch):
+    monkeypatch.setattr(Engine, "is_quick", lambda engine, instances, tokens: instances <= most)
     app, statuses = create_app(model), []
     bodies = [json.dumps(instances(n, kinds="p01")).encode() for n in (1, 30, 900)]
 

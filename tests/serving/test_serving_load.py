@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_serving import HEADER, bodies, check_any
-from test_serving_process import BODY, HEAVY, check_end, end_under_load, is_right
+from test_serving_process import BODY, SLOW, check_end, end_under_load, has_scores, is_right
 
 from object2vec.serving.app import create_app
 from support.servers import fitted, running
@@ -19,20 +19,10 @@ from support.servers import fitted, running
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("served") / "model"
-    fitted("pooled").save(path)
-    return path
-
-
 @pytest.mark.parametrize("seed", range(200))
-def test_sigterm_under_load_loses_no_accepted_request(folder, seed):
-    heavy = seed % 3 == 0
-    with running(folder) as server:
-        body, is_good = (
-            (HEAVY, lambda text: text.count(b"scores") == 500) if heavy else (BODY, is_right)
-        )
+def test_sigterm_under_load_loses_no_accepted_request(folder, slow_folder, seed):
+    with running(folder if seed % 3 else slow_folder) as server:
+        body, is_good = (BODY, is_right) if seed % 3 else (SLOW, has_scores)
         seconds = 0.2 + random.Random(seed).random()
         counts = asyncio.run(end_under_load(server, body, is_good, seconds))
         check_end(server, counts, time.monotonic())

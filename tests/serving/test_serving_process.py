@@ -20,14 +20,12 @@ import pytest
 from support.servers import fitted, running
 
 BODY = json.dumps({"instances": [{"in0": [1, 2]}, {"in0": [3]}]}).encode()
+SLOW = json.dumps({"instances": [{"in0": [1] * 5, "in1": [2] * 4}] * 20}).encode()
 HEAVY = json.dumps({"instances": [{"in0": [1] * 5, "in1": [2] * 4}] * 500}).encode()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("served") / "model"
-    fitted("pooled").save(path)
-    return path
+def has_scores(body: bytes) -> bool:
+    return body.count(b"scores") == 20
 
 
 def right_answer() -> bytes:
@@ -81,11 +79,9 @@ def check_end(server, counts: dict[str, int], start: float) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sigterm_under_load_loses_no_accepted_request(folder, seed):
-    heavy = seed == 2  # goes through the model's thread
-    with running(folder) as server:
-        body, is_good = (HEAVY, lambda text: text.count(b"scores") == 500) if heavy else (
-            BODY, is_right)  # fmt: skip
+def test_sigterm_under_load_loses_no_accepted_request(folder, slow_folder, seed):
+    with running(slow_folder if seed == 2 else folder) as server:
+        body, is_good = (SLOW, has_scores) if seed == 2 else (BODY, is_right)
         seconds = 0.2 + random.Random(seed).random() / 2
         counts = asyncio.run(end_under_load(server, body, is_good, seconds))
         check_end(server, counts, time.monotonic())
