@@ -19,7 +19,12 @@ from object2vec.errors import ConfigError, StorageError
 from object2vec.fields.base import Coverage
 from object2vec.objectives import metrics_by_name
 from object2vec.reporting import LOG_FORMATS, events
-from object2vec.reporting.aws_log import METRIC_DEFINITIONS, SageMakerReporter
+from object2vec.reporting.aws_log import (
+    IP_INSIGHTS_METRIC_DEFINITIONS,
+    METRIC_DEFINITIONS,
+    Dialect,
+    SageMakerReporter,
+)
 from object2vec.reporting.json import JsonReporter, MetricsFile
 from object2vec.reporting.live import RichReporter, _cell
 from object2vec.reporting.plain import PlainReporter
@@ -842,3 +847,33 @@ def test_the_reporters_import_neither_torch_nor_rich():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_log_of_ip_insights_has_the_metrics_that_the_service_reads():
+    """The regular expressions are those of a training job of AWS's image."""
+    stream = io.StringIO()
+    log = SageMakerReporter(stream, "algo-1", dialect=Dialect("IPInsights", {}, 200))
+    train = {
+        "binary_classification_accuracy": 0.75,
+        "binary_classification_cross_entropy": 0.5,
+    }
+    for batches in (100, 200, 300, 400):
+        log(events.BatchesDone(epoch=0, epochs=1, batches=batches, batches_total=400, records=9,
+                               epoch_s=1.0, metrics=train))  # fmt: skip
+    verdict = events.Verdict(0, "m", 0.5, True, False, 0, 1, False, None, None)
+    log(events.EpochDone(
+        epoch=0, epochs=1, batches=400, records=9, train_s=1.0, validation_s=0.0, train=train,
+        validation=train | {"discriminator_auc": 0.875}, verdict=verdict,
+    ))  # fmt: skip
+    text = stream.getvalue()
+    found = {d["Name"]: re.findall(d["Regex"], text) for d in IP_INSIGHTS_METRIC_DEFINITIONS}
+    assert found == {
+        "train:progress": ["100"],
+        "train:throughput": ["9.0"],
+        "train:binary_classification_accuracy": ["0.75"] * 2,
+        "train:binary_classification_cross_entropy": ["0.5"] * 2,
+        "train:binary_classification_accuracy:epoch": ["0.75"],
+        "train:binary_classification_cross_entropy:epoch": ["0.5"],
+        "validation:discriminator_auc": ["0.875"],
+    }
+    assert '"Algorithm": "IPInsights"' in text

@@ -211,21 +211,32 @@ class Hyperparameters:
         Choice(OPTIMIZERS), "adam", "Rule that turns gradients into updates."
     )
     learning_rate: float = _training(
-        Float(1e-6, 1.0), 0.0004, "Step size, constant; adadelta has none."
+        Float(1e-6, 1.0),
+        0.0004,
+        "Step size, constant; adadelta has none.",
+        beyond_aws=Float(1e-6, 10.0),
     )
     weight_decay: float = _training(
         Float(0.0, 10_000.0), 0.0, "L2 term added to the gradient of weights, never of biases."
     )
     mini_batch_size: int = _training(
-        Integer(1, 10_000), 32, "Records in one update, generated negatives included."
+        Integer(1, 10_000),
+        32,
+        "Records in one update, generated negatives included.",
+        beyond_aws=Integer(1, _LARGEST),
     )
     epochs: int = _training(
-        Integer(1, 100), 30, "Passes over the training data at the most.", may_change=True
+        Integer(1, 100),
+        30,
+        "Passes over the training data at the most.",
+        may_change=True,
+        beyond_aws=Integer(1, _LARGEST),
     )
     early_stopping_patience: int = _training(
         Integer(1, 5),
         3,
         "Training stops after this many epochs plus one without enough improvement.",
+        beyond_aws=Integer(1, _LARGEST),
     )
     early_stopping_tolerance: float = _training(
         Float(1e-6, 0.1),

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, TextIO
 
@@ -45,6 +45,58 @@ METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
 )
 """What SageMaker reads from the log: pass it as `metric_definitions` with a custom image."""
 
+_OF_BATCHES = r"#quality_metric: host=\S+, epoch=\S+, batch=\S+ train "
+_OF_EPOCHS = r"#quality_metric: host=\S+, epoch=\S+, train "
+_ACCURACY = r"binary_classification_accuracy <score>=(\S+)"
+_CROSS_ENTROPY = r"binary_classification_cross_entropy <loss>=(\S+)"
+
+IP_INSIGHTS_METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
+    *METRIC_DEFINITIONS[:2],
+    {"Name": "train:binary_classification_accuracy", "Regex": _OF_BATCHES + _ACCURACY},
+    {"Name": "train:binary_classification_cross_entropy", "Regex": _OF_BATCHES + _CROSS_ENTROPY},
+    {"Name": "train:binary_classification_accuracy:epoch", "Regex": _OF_EPOCHS + _ACCURACY},
+    {
+        "Name": "train:binary_classification_cross_entropy:epoch",
+        "Regex": _OF_EPOCHS + _CROSS_ENTROPY,
+    },
+    {
+        "Name": "validation:discriminator_auc",
+        "Regex": r"#quality_metric: host=\S+, epoch=\S+, validation discriminator_auc "
+        r"<score>=(\S+)",
+    },
+)
+"""The same of AWS's IP Insights."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the log of one of AWS's algorithms has of its own.
+
+    Parameters
+    ----------
+    algorithm : str
+        Its name in ``#metrics`` lines.
+    defaults : mapping of str to object
+        Its hyperparameters where none are given.
+    batch_metrics_every : int, optional
+        Batches between ``#quality_metric`` lines of an epoch at work; without it, as in Object2Vec,
+        there are other lines.
+    """
+
+    algorithm: str
+    defaults: Mapping[str, Any]
+    batch_metrics_every: int | None = None
+
+
+OBJECT2VEC = Dialect(
+    "ObjectToVec",
+    {
+        name: row.default
+        for name, row in HYPERPARAMETERS.items()
+        if row.origin in ("aws", "internal") and row.default is not None
+    },
+)
+
 
 class SageMakerReporter:
     """The log of the AWS container, line for line where a machine reads it.
@@ -58,6 +110,8 @@ class SageMakerReporter:
         Argument of the container, for the first line; none is written without it.
     provided : mapping, optional
         Hyperparameters as the user gave them.
+    dialect : Dialect
+        Of the algorithm whose log it is.
     clock : callable, default time.time
         Returns seconds since 1970.
     """
@@ -69,11 +123,13 @@ class SageMakerReporter:
         *,
         entrypoint: str | None = None,
         provided: Mapping[str, Any] | None = None,
+        dialect: Dialect = OBJECT2VEC,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._stream = stream
         self._host = host
         self._provided = provided
+        self._dialect = dialect
         self._clock = clock
         self._started = self._mark = clock()
         self._setup_ms = 0.0
@@ -128,7 +184,7 @@ class SageMakerReporter:
             "StartTime": self._mark,
             "EndTime": now,
             "Dimensions": {
-                "Algorithm": "ObjectToVec",
+                "Algorithm": self._dialect.algorithm,
                 "Host": self._host,
                 "Operation": "training",
                 **dimensions,
@@ -139,12 +195,7 @@ class SageMakerReporter:
 
     def _write_config(self, event: events.RunStarted) -> None:
         self._run = event
-        defaults = {
-            name: row.default
-            for name, row in HYPERPARAMETERS.items()
-            if row.origin in ("aws", "internal") and row.default is not None
-        }
-        self._line(f"Reading default configuration: {defaults}")
+        self._line(f"Reading default configuration: {self._dialect.defaults}")
         if self._provided is not None:
             self._line(f"Reading provided configuration: {dict(self._provided)}")
         self._line(f"Final configuration: {event.config.to_dict()}")
@@ -227,7 +278,10 @@ class SageMakerReporter:
         self._metrics(counters, Meta=meta, **dimensions)
 
     def _write_batches(self, event: events.BatchesDone) -> None:
-        if event.batches % 100:
+        every = self._dialect.batch_metrics_every
+        if every and event.batches % every == 0:
+            self._quality(f"epoch={event.epoch}, batch={event.batches} train", event.metrics)
+        if every or event.batches % 100:
             return
         self._line(
             f"Epoch: {event.epoch}, batches: {event.batches}, num_examples: {event.records}, "

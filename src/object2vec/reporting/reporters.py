@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from object2vec.errors import ConfigError
 from object2vec.reporting import LOG_FORMATS, LogFormat
-from object2vec.reporting.aws_log import SageMakerReporter
+from object2vec.reporting.aws_log import OBJECT2VEC, Dialect, SageMakerReporter
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.json import JsonReporter
 from object2vec.reporting.plain import PlainReporter
@@ -31,6 +31,7 @@ def reporter(
     *,
     entrypoint: str | None = None,
     provided: Mapping[str, Any] | None = None,
+    dialect: Dialect = OBJECT2VEC,
 ) -> Reporter:
     """Return the reporter of a log format.
 
@@ -47,6 +48,8 @@ def reporter(
         Argument of the container; its line opens the sagemaker log.
     provided : mapping, optional
         Hyperparameters as the user gave them, for the sagemaker log.
+    dialect : Dialect
+        What the sagemaker log has of its own, algorithm by algorithm.
 
     Raises
     ------
@@ -68,7 +71,9 @@ def reporter(
     if log_format == "plain":
         return PlainReporter(stream)
     if log_format == "sagemaker":
-        return SageMakerReporter(stream, host, entrypoint=entrypoint, provided=provided)
+        return SageMakerReporter(
+            stream, host, entrypoint=entrypoint, provided=provided, dialect=dialect
+        )
     if log_format == "json":
         return JsonReporter(stream)
     raise ConfigError.at(

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.artifact import MARK, MODEL_FILES
-from object2vec.config import Config
 from object2vec.errors import (
     ArtifactError,
     ConfigError,
@@ -32,16 +31,16 @@ from object2vec.errors import (
     problem,
 )
 from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing, whole_file
-from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.reporting.events import ModelSaved, Reporter
 from object2vec.reporting.reporters import reporter
+from object2vec.sagemaker.algorithms import OBJECT2VEC, Algorithm, algorithm_of
 from object2vec.sagemaker.paths import Layout
 from object2vec.training.stop import StopRequest
 
 if TYPE_CHECKING:
     from object2vec.model import Object2Vec
 
-CHANNELS = ("train", "validation", "test", "auxiliary")
+CHANNELS = OBJECT2VEC.channels
 CHECKPOINT_VARIABLE = "OBJECT2VEC_CHECKPOINT_EVERY"
 PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
 
@@ -49,7 +48,6 @@ _CLIENT_ERROR_EXIT, _ALGORITHM_ERROR_EXIT = 2, 1
 _CHECKPOINT_EVERY = "5m"
 _DEFAULT_HOST = "algo-1"
 _DEFAULT_PORT = "8080"
-_CONTENT_TYPES = (JSON_LINES, "application/x-jsonlines", JSON)
 _CLIENT_ERRORS = (ConfigError, DataError, ArtifactError, MissingExtraError)
 _AWS_VOCABULARY = re.compile(
     r'Inconsistent vocab for in[01] found\. Vocab id "\d+" is not less than vocab_size=\d+'
@@ -64,6 +62,7 @@ def train_container(base: Path, environ: Mapping[str, str]) -> int:
     base : Path
         Root of the tree, ``/opt/ml`` in SageMaker.
     environ : mapping
+        ``OBJECT2VEC_ALGORITHM`` is explained in `sagemaker.algorithms`;
         ``OBJECT2VEC_CHECKPOINT_EVERY`` sets how often a checkpoint is written (``500`` steps,
         ``10m``) where there is a folder for checkpoints.
 
@@ -131,13 +130,20 @@ def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> Non
     """Train as the tree says and write the model into it."""
     host = _read_host(layout)
     hyperparameters = _read_object(layout.hyperparameters) or {}
-    log = reporter("sagemaker", host=host, entrypoint="train", provided=hyperparameters)
-    Config.build(hyperparameters)  # finds mistakes before torch is loaded
-    channels = _read_channels(layout)
+    algorithm = algorithm_of(hyperparameters, environ)
+    log = reporter(
+        "sagemaker",
+        host=host,
+        entrypoint="train",
+        provided=hyperparameters,
+        dialect=algorithm.dialect(hyperparameters),
+    )
+    arguments = algorithm.arguments(hyperparameters)
+    channels = _read_channels(layout, algorithm)
 
     from object2vec.model import Object2Vec
 
-    model = Object2Vec(**hyperparameters)
+    model = Object2Vec(**arguments)
     checkpoints = layout.checkpoints if layout.checkpoints.is_dir() else None
     every = environ.get(CHECKPOINT_VARIABLE) or _CHECKPOINT_EVERY
     try:
@@ -146,6 +152,7 @@ def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> Non
             validation=channels.get("validation"),
             test=channels.get("test"),
             auxiliary=channels.get("auxiliary"),
+            **algorithm.reading,
             checkpoints=checkpoints,
             checkpoint_every=every if checkpoints else None,
             resume=checkpoints is not None,
@@ -241,42 +248,48 @@ def _read_host(layout: Layout) -> str:
     return str(resources.get("current_host", _DEFAULT_HOST))
 
 
-def _read_channels(layout: Layout) -> dict[str, Path]:
+def _read_channels(layout: Layout, algorithm: Algorithm = OBJECT2VEC) -> dict[str, Path]:
     """Return the folder of each channel that the job has."""
     described = _read_object(layout.input_data_config)
     if described is None:
         found = layout.data.iterdir() if layout.data.is_dir() else ()
         described = {path.name: {} for path in found if not path.name.startswith(".")}
-    problems = [text for item in sorted(described.items()) for text in _channel_problems(*item)]
+    problems = [
+        text
+        for name, facts in sorted(described.items())
+        for text in _channel_problems(name, facts, algorithm)
+    ]
     if "train" not in described:
         cure = "Add a channel of this name."
         problems.append(problem("channel train", "must be given", sorted(described), cure))
     if problems:
         raise ConfigError(join_problems(problems))
-    return {name: layout.channel(name) for name in CHANNELS if name in described}
+    return {name: layout.channel(name) for name in algorithm.channels if name in described}
 
 
-def _channel_problems(name: str, facts: Any) -> Iterator[str]:
+def _channel_problems(name: str, facts: Any, algorithm: Algorithm) -> Iterator[str]:
     """Yield what is wrong with a channel's description."""
     where = f"channel {name}"
     if not isinstance(facts, dict):
         cure = "Write TrainingInputMode, ContentType and RecordWrapperType, or {}."
         yield problem(where, "must be described by a JSON object", facts, cure)
         return
-    if name not in CHANNELS:
-        yield problem(where, f"must be one of {', '.join(CHANNELS)}", name, "Rename or remove it.")
+    if name not in algorithm.channels:
+        known = ", ".join(algorithm.channels)
+        yield problem(where, f"must be one of {known}", name, "Rename or remove it.")
         return
     mode = facts.get("TrainingInputMode") or "File"
     if mode not in ("File", "FastFile"):
-        cure = "Pipe mode is not supported, as in AWS's Object2Vec."
+        cure = "Pipe mode is not supported, as in AWS's Object2Vec and IP Insights."
         yield problem(where, "must have input mode File or FastFile", mode, cure)
     wrapper = facts.get("RecordWrapperType") or "None"
     if wrapper != "None":
-        yield problem(where, "must have RecordWrapperType None", wrapper, "Use JSON Lines.")
-    content_type = str(facts.get("ContentType") or JSON_LINES)
-    if name != "auxiliary" and content_type.partition(";")[0].strip() not in _CONTENT_TYPES:
-        must, cure = f"must have the content type {JSON_LINES}", "Write one JSON object per line."
-        yield problem(where, must, content_type, cure)
+        yield problem(where, "must have RecordWrapperType None", wrapper, algorithm.cure)
+    wanted = algorithm.content_types
+    content_type = str(facts.get("ContentType") or wanted[0])
+    if name != "auxiliary" and content_type.partition(";")[0].strip() not in wanted:
+        must = f"must have the content type {wanted[0]}"
+        yield problem(where, must, content_type, algorithm.cure)
 
 
 def _fail(layout: Layout, err: Exception) -> int:
