@@ -8,3 +8,6 @@ from object2vec.fields.specification import declared
 Token = declared(KINDS["token"])
 Tokens = declared(KINDS["tokens"])
 Text = declared(KINDS["text"])
+Characters = declared(KINDS["characters"])
+IPv4 = declared(KINDS["ipv4"])
+IPv6 = declared(KINDS["ipv6"])

@@ -228,3 +228,51 @@ def find_unsure(data, starts, ends, unsure, found):
             if code >= len(unsure) or unsure[code]:
                 found[row] = True
                 break
+
+
+@compiled
+def read_ipv4(data, starts, ends, bits, wrong):
+    """Write addresses as 32 characters "0" and "1" each, and mark what is none.
+
+    Parameters
+    ----------
+    data : uint8 array
+    starts, ends : int64 arrays (n,)
+        Where each text is in it.
+    bits : uint8 array (n, 32)
+        Filled with the characters.
+    wrong : bool array (n,)
+        Made true where a text is no address.
+    """
+    for row in range(len(starts)):
+        i, end = starts[row], ends[row]
+        for part in range(4):
+            number, first = 0, i
+            while i < end and i - first < 4 and 48 <= data[i] <= 57:
+                number = 10 * number + data[i] - 48
+                i += 1
+            has_zero = i - first > 1 and data[first] == 48
+            has_end = i == end if part == 3 else i < end and data[i] == 46  # .
+            if i == first or number > 255 or has_zero or not has_end:
+                wrong[row] = True
+                break
+            i += 1
+            for k in range(8):
+                bits[row, 8 * part + k] = 48 + (number >> (7 - k) & 1)
+
+
+@compiled
+def frame(data, starts, ends, small, out, offsets):
+    """Write texts in small letters, each between "<" and ">"; return the number of bytes."""
+    n = 0
+    for row in range(len(starts)):
+        out[n] = 60
+        n += 1
+        i, end = starts[row], ends[row]
+        while i < end:
+            code, i = _decode(data, i, end)
+            n = _encode(out, n, int64(small[code]) if code < len(small) else code)
+        out[n] = 62
+        n += 1
+        offsets[row + 1] = n
+    return n

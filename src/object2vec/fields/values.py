@@ -6,6 +6,7 @@ column has gaps, and "7" of a CSV file are "7".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.spans import Spans
 from object2vec.fields.strings import compiled_programs
 from object2vec.fields.unicode import tables
+from object2vec.objects.ragged import offsets_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,9 +48,23 @@ class Texts:
     ends: NDArray[np.int64]
     indices: NDArray[np.int64] | None = None
 
-    def first_row(self, value: int) -> int:
-        """Return the first row with the `value`-th text; 0 if no row has it."""
-        return value if self.indices is None else int((self.indices == value).argmax())
+    def mistakes(
+        self,
+        wrong: NDArray[np.bool_],
+        must: str,
+        cure: str,
+        got: Callable[[int], Any] | None = None,
+    ) -> list[Mistake]:
+        """Return what is wrong with the first rows whose value is, (m,); none if no row has one."""
+        rows = np.flatnonzero(self.spread(wrong, False))[:MAX_PROBLEMS]
+        values = rows if self.indices is None else self.indices[rows]
+        got = got or self.text
+        pairs = zip(rows.tolist(), values.tolist(), strict=True)
+        return [Mistake(row, must, got(value), cure) for row, value in pairs]
+
+    def text(self, value: int) -> str:
+        """Return one of the values that differ."""
+        return bytes(self.data[self.starts[value] : self.ends[value]]).decode(errors="replace")
 
     def spread(self, of_values: NDArray[Any], missing: Any) -> NDArray[Any]:
         """Return what each row has of an array with an element for each value, (n,)."""
@@ -77,6 +94,23 @@ def texts(values: pa.Array) -> Texts:
         values = _encoded(values)
     values, indices = encoding(values)
     return _parts(_written(values), indices)
+
+
+def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
+    """Return values as text, those that are not missing as one token each, and which are missing.
+
+    Raises
+    ------
+    ValueMistakes
+        As `texts` does.
+    """
+    found = texts(values)
+    missing = found.starts == found.ends  # (m,)
+    starts, ends = found.starts, found.ends
+    if missing.any():
+        starts, ends = starts[~missing], ends[~missing]
+    offsets = offsets_of((~missing).astype(np.int64))  # (m + 1,)
+    return found, Spans(found.data, starts, ends, offsets), missing
 
 
 def encoding(values: pa.Array) -> tuple[pa.Array, NDArray[np.int64] | None]:

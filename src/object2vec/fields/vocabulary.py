@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -47,8 +47,10 @@ POLICIES = ("buckets", "unknown", "skip", "error")
 MANY_TOKENS = 100_000  # from here on a column's unseen tokens are hashed by default
 MOST_BUCKETS = 1 << 22
 _FEWEST_CHOSEN, _MOST_CHOSEN = 1 << 10, 1 << 17  # buckets if their number is not given
-_MISSING_ROW, _UNKNOWN_ROW = 0, 1
-_NO_ROW = -1
+_UNSEEN_RULE = "must be a token of the training data"
+_UNSEEN_CURE = "Fix it, or train with unseen=unknown."
+MISSING_ROW, _UNKNOWN_ROW = 0, 1
+NO_ROW = -1
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,54 @@ class VocabularyKind(Kind):
         1, Integer(1, None), "how often training must see a token that gets a row of its own"
     )
     max_size: int | None = option(
-        None, Integer(1, None), "the most tokens with a row of their own; those seen most often"
+        None, Integer(1, None), "the most tokens with a row of their own: those seen most often"
     )
+
+    @abstractmethod
+    def policy(self, n_different: int, n_rare: int) -> tuple[str, int]:
+        """Return what is done with tokens that are not known, and the number of buckets.
+
+        Parameters
+        ----------
+        n_different : int
+            Tokens that training saw.
+        n_rare : int
+            Those of them without a row of their own.
+        """
+
+    @abstractmethod
+    def tokens(self, values: pa.Array) -> Tokenised:
+        """Return the tokens of values; raise `ValueMistakes` if some are none of this kind."""
+
+    def shown(self, token: str) -> str:
+        """Return a token as people write it."""
+        return token
+
+    def shares_with(self, other: Kind) -> bool:
+        """Return whether the other kind has a vocabulary of such tokens, too."""
+        return isinstance(other, OpenKind)
+
+    def learner(self, start: Fitted | None = None) -> Learner:
+        """Return what learns the vocabulary."""
+        return VocabularyLearner(self, Learned(vocabulary_of(start)))
+
+    def restored(self, state: Mapping[str, Any]) -> VocabularyKind:
+        """Return the kind with what a saved field says of it."""
+        return self
+
+    def field(self, vocabulary: Vocabulary) -> Fitted:
+        """Return a field that is not just learned."""
+        return VocabularyField(self, vocabulary)
+
+    def own_state(self) -> dict[str, Any]:
+        """Return what `restored` reads."""
+        return {}
+
+
+@dataclass(frozen=True)
+class OpenKind(VocabularyKind):
+    """A kind whose options say what is done with tokens that are not known."""
+
     unseen: str | None = option(
         None,
         Choice(POLICIES),
@@ -92,26 +140,32 @@ class VocabularyKind(Kind):
                     cure = "Leave it out, or choose unseen=unknown."
                     raise self.mistake(name, must, getattr(self, name), cure)
 
-    @abstractmethod
-    def tokens(self, values: pa.Array) -> Tokenised:
-        """Return the tokens of values; raise `ValueMistakes` if some are none of this kind."""
-
     @property
     def hashes_many(self) -> bool:
-        """Whether other tokens are hashed only where there are many different ones."""
+        """Whether other tokens are hashed by default only where there are many different ones."""
         return True
 
-    def shares_with(self, other: Kind) -> bool:
-        """Return whether the other kind has a vocabulary, too."""
-        return isinstance(other, VocabularyKind)
+    def policy(self, n_different: int, n_rare: int) -> tuple[str, int]:
+        """Return the policy that the options name, or else buckets for many tokens."""
+        policy = self.unseen
+        if policy is None:
+            is_hashed = self.buckets or not self.hashes_many or n_different > MANY_TOKENS
+            policy = "buckets" if is_hashed else "unknown"
+        return policy, (self.buckets or buckets_for(n_rare)) if policy == "buckets" else 0
 
-    def learner(self, start: Fitted | None = None) -> VocabularyLearner:
-        """Return what learns the vocabulary."""
-        if start is None:
-            return VocabularyLearner(self, Learned(None))
-        if not isinstance(start, VocabularyField):
-            raise TypeError(f"{type(start).__name__} is no field with a vocabulary")
-        return VocabularyLearner(self, Learned(start.vocabulary))
+
+def buckets_for(n_rare: int) -> int:
+    """Return the buckets for so many different tokens: a power of two, 1,024 to 131,072."""
+    return min(max(1 << max(0, n_rare - 1).bit_length(), _FEWEST_CHOSEN), _MOST_CHOSEN)
+
+
+def vocabulary_of(start: Fitted | None) -> Vocabulary | None:
+    """Return the vocabulary of a field that learning goes on from."""
+    if start is None:
+        return None
+    if not isinstance(start, VocabularyField):
+        raise TypeError(f"{type(start).__name__} is no field with a vocabulary")
+    return start.vocabulary
 
 
 class Tokenised(NamedTuple):
@@ -165,17 +219,21 @@ class Vocabulary:
 
     def rows(self, data: NDArray[np.uint8], starts: Counts, ends: Counts) -> Rows:
         """Return the row of each part of `data`, -1 where it has none, (t,)."""
-        rows = self.strings.find(data, starts, ends)  # (t,)
+        rows = self.known_rows(data, starts, ends)  # (t,)
         other = rows < 0
-        rows += self.first
         if other.any():
             rows[other] = self.shared_rows(data, starts[other], ends[other])
-        return rows.astype(np.int32)
+        return rows
+
+    def known_rows(self, data: NDArray[np.uint8], starts: Counts, ends: Counts) -> Rows:
+        """Return the row of each part of `data` that is known, -1 for others, (t,)."""
+        ordinals = self.strings.find(data, starts, ends)  # (t,)
+        return np.where(ordinals < 0, NO_ROW, ordinals + self.first).astype(np.int32)
 
     def shared_rows(self, data: NDArray[np.uint8], starts: Counts, ends: Counts) -> Rows:
         """Return the row that each part of `data` has as a token that is not known, (t,)."""
         if self.policy != "buckets":
-            row = _UNKNOWN_ROW if self.policy == "unknown" else _NO_ROW
+            row = _UNKNOWN_ROW if self.policy == "unknown" else NO_ROW
             return np.full(len(starts), row, np.int32)
         hashes = hash_strings(data, starts, ends)
         return (self.first - self.buckets + hashes % np.uint64(self.buckets)).astype(np.int32)
@@ -183,7 +241,7 @@ class Vocabulary:
     def entries(self) -> Iterator[Entry]:
         """Yield all rows in order."""
         counts = self.counts.tolist()
-        yield Entry(None, _MISSING_ROW, counts[_MISSING_ROW], "missing")
+        yield Entry(None, MISSING_ROW, counts[MISSING_ROW], "missing")
         if self.policy == "unknown":
             yield Entry(None, _UNKNOWN_ROW, counts[_UNKNOWN_ROW], "unknown")
         for row in range(self.first - self.buckets, self.first):
@@ -241,9 +299,7 @@ class Learned:
     def __init__(self, start: Vocabulary | None) -> None:
         self.start = start
         self.table = StringTable(None if start is None else start.strings)
-        self.counts = _Counter()
-        self.kinds: list[VocabularyKind] = []
-        self.vocabulary: Vocabulary | None = None
+        self.counts = Counter()
         self.rows = np.zeros(0, np.int32)  # of each ordinal, once the vocabulary is there
 
     @property
@@ -251,23 +307,36 @@ class Learned:
         """Tokens that were known before."""
         return 0 if self.start is None else len(self.start.strings)
 
-    def finish(self, kind: VocabularyKind, counts: _Counter) -> Vocabulary:
+    def finish(self, kind: VocabularyKind, counts: Counter) -> Vocabulary:
         """Return the vocabulary of the tokens that were counted so often."""
         of_token = counts.of_ordinals(self.table.size)  # (n,)
-        order = self._known(kind, of_token)  # ordinals of those that get a new row
+        vocabulary, order = self.choose(kind, of_token)
+        self.rows = rows = self._rows(vocabulary, order)
+        of_row = np.bincount(rows[rows >= 0], of_token[rows >= 0], vocabulary.size)  # (size,)
+        of_row[MISSING_ROW] = counts.missing
+        return self.counted(vocabulary, of_row)
+
+    def choose(
+        self, kind: VocabularyKind, of_token: Counts, n_hashed: int = 0
+    ) -> tuple[Vocabulary, NDArray[np.int64]]:
+        """Return the vocabulary without its counts, and the ordinals that got new rows.
+
+        So many different tokens are hashed besides those that were counted.
+        """
+        order = self._known(kind, of_token)
         n_rare = int(np.count_nonzero(of_token[self.n_before :])) - len(order)
-        policy, buckets = self._policy(kind, len(order) + n_rare, n_rare)
-        strings = self._strings(order)
-        vocabulary = Vocabulary(strings, np.zeros(0, np.int64), policy, buckets)
-        rows = self._rows(vocabulary, order)
-        of_row = np.bincount(rows[rows >= 0], of_token[rows >= 0], vocabulary.size)
-        of_row[_MISSING_ROW] = counts.missing
+        if self.start is not None:
+            policy, buckets = self.start.policy, self.start.buckets
+        else:
+            policy, buckets = kind.policy(len(order) + n_rare, n_rare + n_hashed)
+        return Vocabulary(self._strings(order), np.zeros(0, np.int64), policy, buckets), order
+
+    def counted(self, vocabulary: Vocabulary, of_row: NDArray[Any]) -> Vocabulary:
+        """Return the vocabulary whose rows were read so often, and before that in other data."""
         totals = of_row.astype(np.int64)  # (size,)
         if self.start is not None:
             totals[: self.start.size] += self.start.counts
-        self.rows = rows
-        self.vocabulary = Vocabulary(strings, totals, policy, buckets)
-        return self.vocabulary
+        return replace(vocabulary, counts=totals)
 
     def _known(self, kind: VocabularyKind, of_token: Counts) -> NDArray[np.int64]:
         """Return the ordinals of tokens that get a row, by count and text."""
@@ -301,23 +370,10 @@ class Learned:
             content[:] = np.frombuffer(data, np.uint8)[: len(content)] if len(content) else 0
         return Strings.of(content, offsets)
 
-    def _policy(self, kind: VocabularyKind, n_new: int, n_rare: int) -> tuple[str, int]:
-        """Return the policy and the number of buckets."""
-        if self.start is not None:
-            return self.start.policy, self.start.buckets
-        policy = kind.unseen
-        if policy is None:
-            is_hashed = kind.buckets or not kind.hashes_many or n_new > MANY_TOKENS
-            policy = "buckets" if is_hashed else "unknown"
-        if policy != "buckets":
-            return policy, 0
-        chosen = 1 << max(0, n_rare - 1).bit_length()
-        return policy, kind.buckets or min(max(chosen, _FEWEST_CHOSEN), _MOST_CHOSEN)
-
     def _rows(self, vocabulary: Vocabulary, order: NDArray[np.int64]) -> Rows:
         """Return the row of each token that was seen, (n,)."""
         content, offsets = self.table.content, self.table.offsets
-        rows = np.full(self.table.size, _NO_ROW, np.int32)
+        rows = np.full(self.table.size, NO_ROW, np.int32)
         known = np.concatenate([np.arange(self.n_before), order])
         rows[known] = vocabulary.first + np.arange(len(known))
         other = np.flatnonzero(rows < 0)
@@ -325,19 +381,21 @@ class Learned:
         return rows
 
 
-class _Counter:
+class Counter:
     """How often each token was seen, and how many values are missing."""
 
     def __init__(self) -> None:
         self.missing = 0
         self._counts = np.zeros(0, np.int64)
 
-    def add(self, ordinals: NDArray[Any], missing: int) -> None:
-        """Count tokens by their ordinals, and values that are missing."""
+    def add(
+        self, ordinals: NDArray[Any], missing: int = 0, weights: NDArray[Any] | None = None
+    ) -> None:
+        """Count tokens by their ordinals, each as often as its weight, and missing values."""
         self.missing += missing
         if not len(ordinals):
             return
-        new = np.bincount(ordinals)
+        new = np.bincount(ordinals, weights).astype(np.int64, copy=False)
         if len(new) > len(self._counts):
             grown = np.zeros(max(len(new), 2 * len(self._counts)), np.int64)
             grown[: len(self._counts)] = self._counts
@@ -383,14 +441,18 @@ class VocabularyLearner(Learner):
         _count(self._learned.counts, kept)
         return kept
 
+    def counts(self, kept: Iterable[pa.Array] | None) -> Counter:
+        """Return the counts of all values, or of those that were kept."""
+        if kept is None:
+            return self._learned.counts
+        counts = Counter()
+        for each in kept:
+            _count(counts, each)
+        return counts
+
     def finish(self, kept: Iterable[pa.Array] | None = None) -> VocabularyField:
         """Return the field, by the counts of all values or of those that were kept."""
-        counts = self._learned.counts
-        if kept is not None:
-            counts = _Counter()
-            for each in kept:
-                _count(counts, each)
-        vocabulary = self._learned.finish(self.kind, counts)
+        vocabulary = self._learned.finish(self.kind, self.counts(kept))
         return VocabularyField(self.kind, vocabulary, self._learned)
 
 
@@ -405,30 +467,30 @@ def _kept(kind: VocabularyKind, tokenised: Tokenised, ordinals: Rows) -> pa.Arra
         of_values = np.zeros(len(missing), np.int32)  # (m,)
         of_values[~missing] = ordinals
         return pa.array(texts.spread(of_values, 0), mask=None if mask is None else missing_rows)
-    column = _of_rows(tokenised, ordinals)
+    column = of_rows(tokenised, ordinals)
     return pa.LargeListArray.from_arrays(column.offsets, column.values, mask=mask)
 
 
-def _of_rows(tokenised: Tokenised, of_tokens: Rows) -> Ragged:
+def of_rows(tokenised: Tokenised, of_tokens: Rows) -> Ragged:
     """Return a number for each token of each row."""
     column, indices = Ragged(of_tokens, tokenised.spans.offsets), tokenised.texts.indices
-    return column if indices is None else _with_empty(column).take(indices)
+    return column if indices is None else with_empty(column).take(indices)
 
 
-def _with_empty(column: Ragged) -> Ragged:
+def with_empty(column: Ragged) -> Ragged:
     """Return a column with an empty row behind its last, which index -1 stands for."""
     return Ragged(column.values, np.append(column.offsets, column.offsets[-1]))
 
 
-def _count(counts: _Counter, kept: pa.Array) -> None:
+def _count(counts: Counter, kept: pa.Array) -> None:
     """Count what was kept of a block: tokens, and missing values that read the row for them."""
     import pyarrow as pa
 
     is_single = pa.types.is_integer(kept.type)
-    counts.add(_flat(kept).to_numpy(), kept.null_count if is_single else 0)
+    counts.add(flat(kept).to_numpy(), kept.null_count if is_single else 0)
 
 
-def _flat(kept: pa.Array) -> pa.Array:
+def flat(kept: pa.Array) -> pa.Array:
     """Return the ordinals of what was kept, one value after another."""
     import pyarrow as pa
 
@@ -467,50 +529,55 @@ class VocabularyField(Fitted):
         spans, texts = tokenised.spans, tokenised.texts
         rows = self.vocabulary.rows(spans.text, spans.starts, spans.ends)  # (t,)
         if self.vocabulary.policy == "error" and (rows < 0).any():
-            raise self._unseen(tokenised, rows)
+            self._check_unseen(tokenised, rows)
         if self.kind.is_single:
-            of_values = np.full(len(tokenised.missing), _MISSING_ROW, np.int32)  # (m,)
+            of_values = np.full(len(tokenised.missing), MISSING_ROW, np.int32)  # (m,)
             of_values[~tokenised.missing] = rows
-            return self._single(texts.spread(of_values, _MISSING_ROW))
+            return self._single(texts.spread(of_values, MISSING_ROW))
         missing = texts.spread(tokenised.missing, True)  # (n,)
-        return self._lists(_of_rows(tokenised, rows), int(np.count_nonzero(missing)))
+        return self.finished(of_rows(tokenised, rows), int(np.count_nonzero(missing)))
 
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the same for a block that the learner has kept."""
         assert self.learned is not None, "nothing was kept for a field that is loaded"
-        rows = self.learned.rows[_flat(kept).to_numpy()]  # (t,)
+        rows = self.learned.rows[flat(kept).to_numpy()]  # (t,)
         if self.vocabulary.policy == "error" and (rows < 0).any():
             raise self._unseen_of_kept(kept, rows)
         if self.kind.is_single:
-            of_values = np.full(len(kept), _MISSING_ROW, np.int32)  # (n,)
+            of_values = np.full(len(kept), MISSING_ROW, np.int32)  # (n,)
             of_values[kept.is_valid().to_numpy(zero_copy_only=False)] = rows
             return self._single(of_values)
         lengths = kept.value_lengths().fill_null(0).to_numpy()  # (n,)
-        return self._lists(Ragged(rows, offsets_of(lengths)), kept.null_count)
+        return self.finished(Ragged(rows, offsets_of(lengths)), kept.null_count)
 
     def _single(self, rows: Rows) -> tuple[Ragged, Coverage]:
         """Return a column of one row each, and its coverage."""
-        n_missing = int(np.count_nonzero(rows == _MISSING_ROW))
-        return self._lists(Ragged(rows, np.arange(len(rows) + 1)), n_missing, n_missing)
+        n_missing = int(np.count_nonzero(rows == MISSING_ROW))
+        return self.finished(Ragged(rows, np.arange(len(rows) + 1)), n_missing)
 
-    def _lists(self, column: Ragged, missing: int, special: int = 0) -> tuple[Ragged, Coverage]:
-        """Return a column without what is skipped, and its coverage.
-
-        So many values are missing; so many of the rows are those of missing values.
-        """
-        vocabulary, tokens = self.vocabulary, len(column.values) - special
+    def finished(self, column: Ragged, missing: int) -> tuple[Ragged, Coverage]:
+        """Return a column with so many missing values without what is skipped, and its coverage."""
+        vocabulary = self.vocabulary
+        tokens = int(np.count_nonzero(column.values != MISSING_ROW))
         known = int(np.count_nonzero(column.values >= vocabulary.first))
         other = {"buckets": "hashed", "unknown": "unknown"}.get(vocabulary.policy, "skipped")
         coverage = Coverage(len(column), missing, tokens, known, **{other: tokens - known})
-        return column.without(_NO_ROW) if coverage.skipped else column, coverage
+        return column.without(NO_ROW) if coverage.skipped else column, coverage
 
-    def _unseen(self, tokenised: Tokenised, rows: Rows) -> ValueMistakes:
-        """Return the error of tokens that nobody has seen."""
+    def _check_unseen(self, tokenised: Tokenised, rows: Rows) -> None:
+        """Raise an error if there are tokens that nobody has seen."""
         spans, texts = tokenised.spans, tokenised.texts
-        found = np.flatnonzero(rows < 0)[:MAX_PROBLEMS]
+        (found,) = np.nonzero(rows < 0)
         values = np.searchsorted(spans.offsets, found, "right") - 1
-        tokens = _strings_at(spans.text, spans.starts[found], spans.ends[found])
-        return _unseen_tokens([texts.first_row(i) for i in values.tolist()], tokens)
+        wrong = np.zeros(len(spans), np.bool_)  # (m,)
+        wrong[values] = True
+
+        def first(value: int) -> str:
+            at = found[np.searchsorted(values, value)]
+            return _string(spans.text, spans.starts[at], spans.ends[at])
+
+        if mistakes := texts.mistakes(wrong, _UNSEEN_RULE, _UNSEEN_CURE, first):
+            raise ValueMistakes(mistakes)
 
     def _unseen_of_kept(self, kept: pa.Array, rows: Rows) -> ValueMistakes:
         """Return the error of tokens that were kept, but not in what it learned from."""
@@ -519,41 +586,36 @@ class VocabularyField(Fitted):
         valid = kept.is_valid().to_numpy(zero_copy_only=False)
         lengths = valid if self.kind.is_single else kept.value_lengths().fill_null(0).to_numpy()
         at = np.searchsorted(np.cumsum(lengths), found, "right")
-        ordinals = _flat(kept).to_numpy()[found]
+        ordinals = flat(kept).to_numpy()[found]
         offsets = self.learned.table.offsets
-        tokens = _strings_at(self.learned.table.content, offsets[ordinals], offsets[ordinals + 1])
-        return _unseen_tokens(at.tolist(), tokens)
+        content = self.learned.table.content
+        tokens = [_string(content, offsets[i], offsets[i + 1]) for i in ordinals]
+        pairs = zip(at.tolist(), tokens, strict=True)
+        return ValueMistakes([Mistake(row, _UNSEEN_RULE, got, _UNSEEN_CURE) for row, got in pairs])
 
     def entries(self) -> Iterator[Entry]:
         """Yield its rows."""
-        return self.vocabulary.entries()
+        for each in self.vocabulary.entries():
+            yield each if each.token is None else replace(each, token=self.kind.shown(each.token))
 
     def untrained_rows(self) -> NDArray[np.int64]:
         """Return the rows that no record of training has read, (m,)."""
         return np.flatnonzero(self.vocabulary.counts == 0)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return the vocabulary's state."""
-        return self.vocabulary.state()
+        """Return the state of the vocabulary, and of the kind."""
+        state, arrays = self.vocabulary.state()
+        return state | self.kind.own_state(), arrays
 
     @classmethod
-    def from_state(cls, kind: Kind, state: Mapping[str, Any], arrays: Arrays) -> VocabularyField:
+    def from_state(cls, kind: Kind, state: Mapping[str, Any], arrays: Arrays) -> Fitted:
         """Return the field with this state."""
         assert isinstance(kind, VocabularyKind)
-        return cls(kind, Vocabulary.from_state(state, arrays))
+        return kind.restored(state).field(Vocabulary.from_state(state, arrays))
 
 
 VocabularyKind.fitted = VocabularyField
 
 
-def _strings_at(data: NDArray[np.uint8], starts: Counts, ends: Counts) -> list[str]:
-    return [
-        bytes(data[i:k]).decode(errors="replace")
-        for i, k in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
-
-
-def _unseen_tokens(rows: list[int], tokens: list[str]) -> ValueMistakes:
-    must, cure = "must be a token of the training data", "Fix it, or train with unseen=unknown."
-    pairs = zip(rows, tokens, strict=True)
-    return ValueMistakes([Mistake(row, must, token, cure) for row, token in pairs])
+def _string(data: NDArray[np.uint8], start: int, end: int) -> str:
+    return bytes(data[start:end]).decode(errors="replace")

@@ -21,10 +21,10 @@ _DIVIDES, _JOINS, _STANDS_ALONE, _VANISHES = range(4)  # what a character does
 
 @functools.lru_cache(maxsize=8)
 def _rules(
-    is_ascii: bool, lower: bool, digits: str, punctuation: bool
+    for_ascii: bool, lower: bool, digits: str, punctuation: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Return what each character does, and the one that is written for it."""
-    classes, small, _ = ascii_tables() if is_ascii else tables()
+    classes, small, _ = ascii_tables() if for_ascii else tables()
     does = np.full(len(classes), _DIVIDES, np.uint8)
     does[classes == WORD] = _JOINS
     does[classes == ALONE] = _STANDS_ALONE
@@ -51,8 +51,7 @@ def words(texts: Texts, *, lower: bool, digits: str, punctuation: bool) -> Spans
         Whether each sign of punctuation is a word, or none.
     """
     data, starts, ends = texts.data, texts.starts, texts.ends
-    is_ascii = not len(data) or bool(data.max() < 128)
-    does, written = _rules(is_ascii, lower, digits, punctuation)
+    does, written = _rules(is_ascii(data), lower, digits, punctuation)
     programs = compiled_programs()
     if programs is None:
         return _plain_words(texts, does, written)
@@ -85,23 +84,49 @@ def _plain_words(texts: Texts, does: NDArray[np.uint8], written: NDArray[np.int3
     return Spans(np.frombuffer(content, np.uint8), lasts - lengths, lasts, offsets)
 
 
-def with_ngrams(spans: Spans, most: int) -> Spans:
-    """Return words followed by runs of 2 to `most` words of the same text.
+def framed(spans: Spans, *, lower: bool) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return tokens between "<" and ">", one after another, and where each begins, (t + 1,).
+
+    With `lower` they are in small letters.
+    """
+    _, written = _rules(is_ascii(spans.text), lower, "keep", False)
+    offsets = np.zeros(len(spans.starts) + 1, np.int64)
+    if (programs := compiled_programs()) is not None:
+        size = 2 * (int((spans.ends - spans.starts).sum()) + len(spans.starts))
+        out = np.empty(size, np.uint8)
+        used = programs.frame(spans.text, spans.starts, spans.ends, written, out, offsets)
+        return out[:used], offsets
+    text = spans.text.tobytes()
+    bounds = zip(spans.starts.tolist(), spans.ends.tolist(), strict=True)
+    table = {k: code for k, code in enumerate(written.tolist()) if k != code}
+    names = [f"<{text[i:k].decode(errors='replace').translate(table)}>".encode() for i, k in bounds]
+    offsets[1:] = np.cumsum([len(name) for name in names])
+    return np.frombuffer(b"".join(names), np.uint8), offsets
+
+
+def is_ascii(data: NDArray[np.uint8]) -> bool:
+    """Return whether bytes are ASCII alone."""
+    return not len(data) or bool(data.max() < 128)
+
+
+def runs_of(spans: Spans, least: int, most: int) -> Spans:
+    """Return runs of `least` to `most` neighbours of the same text, short ones first.
 
     Parameters
     ----------
     spans : Spans
-        Words that are divided by single blanks.
-    most : int
+        Words that are divided by single blanks, say.
+    least, most : int
     """
-    if most == 1:
+    if least == most == 1:
         return spans
     lengths = np.diff(spans.offsets)  # (n,)
-    counts = np.maximum(lengths[:, None] - np.arange(most), 0)  # (n, most): runs of each length
+    sizes = np.arange(least, most + 1)  # (s,)
+    counts = np.maximum(lengths[:, None] - sizes + 1, 0)  # (n, s)
     offsets = offsets_of(counts.sum(1))  # (n + 1,)
-    runs = counts.ravel()  # (n * most,): text by text, words first
-    firsts = np.repeat(spans.offsets[:-1], most)  # (n * most,)
+    runs = counts.ravel()  # (n * s,): text by text
     bounds = offsets_of(runs)
-    at = np.arange(bounds[-1]) + np.repeat(firsts - bounds[:-1], runs)  # (t,): its first word
-    longer = np.repeat(np.tile(np.arange(most), len(lengths)), runs)  # (t,): words behind it
-    return Spans(spans.text, spans.starts[at], spans.ends[at + longer], offsets)
+    shifts = np.repeat(spans.offsets[:-1], len(sizes)) - bounds[:-1]  # (n * s,)
+    first = np.arange(bounds[-1]) + np.repeat(shifts, runs)  # (t,): the first of each run
+    last = first + np.repeat(np.tile(sizes - 1, len(lengths)), runs)  # (t,)
+    return Spans(spans.text, spans.starts[first], spans.ends[last], offsets)

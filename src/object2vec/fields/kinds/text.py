@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from object2vec.config.kinds import Boolean, Choice, Integer
 from object2vec.fields.base import option
 from object2vec.fields.values import texts
-from object2vec.fields.vocabulary import Tokenised, VocabularyKind
-from object2vec.fields.words import with_ngrams, words
+from object2vec.fields.vocabulary import OpenKind, Tokenised
+from object2vec.fields.words import runs_of, words
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 @dataclass(frozen=True)
-class TextKind(VocabularyKind):
+class TextKind(OpenKind):
     """Text: its words in small letters."""
 
     name = "text"
@@ -43,4 +43,4 @@ class TextKind(VocabularyKind):
         """Return the words."""
         found = texts(values)
         spans = words(found, lower=self.lower, digits=self.digits, punctuation=self.punctuation)
-        return Tokenised(found, with_ngrams(spans, self.ngrams), found.starts == found.ends)
+        return Tokenised(found, runs_of(spans, 1, self.ngrams), found.starts == found.ends)

@@ -5,19 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from object2vec.fields.spans import Spans
-from object2vec.fields.values import texts
-from object2vec.fields.vocabulary import Tokenised, VocabularyKind
-from object2vec.objects.ragged import offsets_of
+from object2vec.fields.values import whole_values
+from object2vec.fields.vocabulary import OpenKind, Tokenised
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 @dataclass(frozen=True)
-class TokenKind(VocabularyKind):
+class TokenKind(OpenKind):
     """The whole value is one token: a name, a number that stands for something, a date, true."""
 
     name = "token"
@@ -25,10 +21,4 @@ class TokenKind(VocabularyKind):
 
     def tokens(self, values: pa.Array) -> Tokenised:
         """Return the values that are not missing."""
-        found = texts(values)
-        is_missing = found.starts == found.ends  # (m,)
-        starts, ends = found.starts, found.ends
-        if is_missing.any():
-            starts, ends = starts[~is_missing], ends[~is_missing]
-        offsets = offsets_of((~is_missing).astype(np.int64))
-        return Tokenised(found, Spans(found.data, starts, ends, offsets), is_missing)
+        return Tokenised(*whole_values(values))

@@ -11,7 +11,7 @@ from object2vec.fields.base import ValueMistakes, option
 from object2vec.fields.options import Text
 from object2vec.fields.spans import Spans
 from object2vec.fields.values import Texts, encoding, texts
-from object2vec.fields.vocabulary import Tokenised, VocabularyKind
+from object2vec.fields.vocabulary import OpenKind, Tokenised
 from object2vec.objects.ragged import offsets_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TokensKind(VocabularyKind):
+class TokensKind(OpenKind):
     """A list of tokens: a list column, or text that a separator divides."""
 
     name = "tokens"
