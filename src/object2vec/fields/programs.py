@@ -9,6 +9,7 @@ import sys
 import numpy as np
 from llvmlite import ir
 from numba import int64, types, uint64
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from object2vec.compiled.functions import compiled, inner
@@ -20,6 +21,7 @@ if sys.byteorder != "little":
 _SEED, _LENGTH, _STEP, _FINAL = map(np.uint64, (SEED, LENGTH, STEP, FINAL))
 _HALF, _ONE, _EIGHT = np.uint64(32), np.uint64(1), np.uint64(8)
 _LOW = np.uint64(0xFFFFFFFF)
+_AHEAD = 6  # strings, from one step of fetching to the next
 
 
 @intrinsic
@@ -33,6 +35,41 @@ def _load(typing, data, i):
         return builder.load(word, align=1)
 
     return types.uint64(data, types.intp), generate
+
+
+@intrinsic
+def _fetch(typing, data, i):
+    """Ask the CPU for the cache line of an element that will be needed soon."""
+
+    def generate(context, builder, signature, args):
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        element = builder.bitcast(builder.gep(array.data, [args[1]]), address)
+        kind = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [element, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp), generate
+
+
+@inner
+def _fetch_ahead(hashes, i, slots, content, offsets):
+    """Ask the CPU for what looking up strings behind the one at `i` will read, in three steps.
+
+    A table of many strings is larger than any cache, and each step depends on the one before.
+    """
+    mask = uint64(len(slots) - 1)
+    if i + 3 * _AHEAD < len(hashes):
+        _fetch(slots, int64(hashes[i + 3 * _AHEAD] & mask))
+    if i + 2 * _AHEAD < len(hashes):
+        found = int64(slots[hashes[i + 2 * _AHEAD] & mask] & _LOW)
+        if found:
+            _fetch(offsets, found - 1)
+    if i + _AHEAD < len(hashes):
+        found = int64(slots[hashes[i + _AHEAD] & mask] & _LOW)
+        if found:
+            _fetch(content, offsets[found - 1])
 
 
 @inner
@@ -109,8 +146,12 @@ def add_strings(data, starts, ends, first, slots, content, offsets, size, ordina
 
     Return how many are done, and the new number of strings.
     """
+    hashes = np.empty(len(starts), np.uint64)
     for i in range(first, len(starts)):
-        hashed = _hash(data, starts[i], ends[i])
+        hashes[i] = _hash(data, starts[i], ends[i])
+    for i in range(first, len(starts)):
+        _fetch_ahead(hashes, i, slots, content, offsets)
+        hashed = hashes[i]
         slot = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
         if not slots[slot]:
             length, at = ends[i] - starts[i], offsets[size]
@@ -129,8 +170,12 @@ def add_strings(data, starts, ends, first, slots, content, offsets, size, ordina
 @compiled
 def find_strings(data, starts, ends, slots, content, offsets, ordinals):
     """Fill `ordinals` with that of each string; -1 where the table has none."""
+    hashes = np.empty(len(starts), np.uint64)
     for i in range(len(starts)):
-        hashed = _hash(data, starts[i], ends[i])
+        hashes[i] = _hash(data, starts[i], ends[i])
+    for i in range(len(starts)):
+        _fetch_ahead(hashes, i, slots, content, offsets)
+        hashed = hashes[i]
         slot = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
         ordinals[i] = int64(slots[slot] & _LOW) - 1
 
