@@ -36,7 +36,7 @@ BLOCK_BYTES = 4 << 20  # measured: larger blocks parse slower on two cores, smal
 _STDIN = "-"
 _LISTED = 5
 UTF8_MARK = b"\xef\xbb\xbf"
-_HEAD_BYTES = 512  # that tell what a stream is; a tar archive says so behind the name of a file
+HEAD_BYTES = 512  # that tell what a stream is; a tar archive says so behind the name of a file
 _PIECE_BYTES = 256 << 10
 _DAMAGED = (OSError, EOFError, ValueError, ImportError, zlib.error, LZMAError)
 
@@ -354,7 +354,7 @@ def _unpack(raw: BinaryIO) -> tuple[BinaryIO, bytes]:
     stream = (
         raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
     )
-    head = stream.read(_HEAD_BYTES)
+    head = stream.read(HEAD_BYTES)
     if codec := _kind_of(head, _PACKED):
         pieces = chain([head], iter(partial(stream.read, BLOCK_BYTES), b""))
         return _unpack(_unpacked(as_stream(pieces), codec))

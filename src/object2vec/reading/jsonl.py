@@ -40,7 +40,7 @@ _LAYOUTS = {  # how their first line looks, and what turns them into lines
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 # JSON has no NaN and no infinity, but Python reads them, and Arrow, where a key is ignored.
 _NAN_OF_PYTHON = re.compile(rb"NaN|-?Infinity")
-_NAN_OF_ARROW = [re.compile(word + rb"\s*[,\]}]") for word in (b"NaN", b"Inf(?:inity)?")]
+NAN_OF_ARROW = [re.compile(word + rb"\s*[,\]}]") for word in (b"NaN", b"Inf(?:inity)?")]
 _LINE_CURE = 'Write one {"in0": [10], "in1": [3, 7], "label": 1} per line.'
 
 
@@ -197,8 +197,8 @@ class _Reader:
         import pyarrow as pa
         from pyarrow import json as pyarrow_json
 
-        lines = _find_lines(block.data)
-        if lines is None or not lines[0] or any(p.search(block.data) for p in _NAN_OF_ARROW):
+        lines = find_records(block.data)
+        if lines is None or not lines[0] or any(p.search(block.data) for p in NAN_OF_ARROW):
             return None
         rows, blank = lines
         options = pyarrow_json.ReadOptions(use_threads=False, block_size=len(block.data) + 1)
@@ -249,7 +249,7 @@ class _Reader:
                 records.append(self._read_line(line.removeprefix(UTF8_MARK)))  # of a file inside
             except _Rejected as rejected:
                 if self.at_start and not records:
-                    _check_layout(name, line)
+                    check_layout(name, line)
                 self.problems.append(problem(f"{name}:{number}", *rejected.args))
                 if len(self.problems) >= MAX_PROBLEMS:
                     break
@@ -338,7 +338,7 @@ def _parse_options(schema: Schema) -> Any:
     return pyarrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore")
 
 
-def _find_lines(data: bytes) -> tuple[int, NDArray[np.int64]] | None:
+def find_records(data: bytes) -> tuple[int, NDArray[np.int64]] | None:
     """Return the number of records and the indices of the empty lines, or None if unsure.
 
     Arrow reads objects, not lines. But where every line begins with { and ends with }, no object
@@ -353,7 +353,7 @@ def _find_lines(data: bytes) -> tuple[int, NDArray[np.int64]] | None:
     return len(starts), np.flatnonzero(~is_record)
 
 
-def _check_layout(name: str, line: bytes) -> None:
+def check_layout(name: str, line: bytes) -> None:
     """Raise `DataError` if the first record of a source shows that they are not one per line."""
     for layout, (pattern, command) in _LAYOUTS.items():
         if pattern.fullmatch(line):

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,5 +32,18 @@ def read_ahead(
         while waiting:
             done, future = waiting.popleft()
             yield done, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the items, while a thread makes the next one."""
+    end = object()
+    pool = ThreadPoolExecutor(1)
+    try:
+        future = pool.submit(next, items, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, items, end)
+            yield cast(Item, item)
     finally:
         pool.shutdown(cancel_futures=True)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 1 << 16  # of formats that are read by rows and not by bytes
 
+EMPTY_CURE = "Check that this is the right input."
+
 _LISTED = 20
+
+
+class EmptyTableError(DataError):
+    """There is nothing in a stream, not even names of columns."""
 
 
 @dataclass(frozen=True)
@@ -84,25 +90,39 @@ class Table(ABC):
     ----------
     name : str
         What messages call it.
+    schema : pyarrow.Schema
+        Its columns and their types. Those inside another are named by a path: ``user.id``.
     names : list of str
-        Its columns. Those inside another are named by a path: ``user.id``.
-    sources : list of Source or None
-        The streams that it is read from, each of which can be opened again; None in memory.
+        The same without types.
     options : TableOptions
         What the user said of it.
+    is_open_ended : bool
+        Whether rows may have columns that only `has` finds, as those of JSON Lines.
+    hint : str
+        What else to say where a column is not there.
+    sources : list of Source or None
+        The streams that it is read from, each of which can be opened again; None in memory.
     """
 
     name: str
     sources: list[Source] | None = None
     options: TableOptions = TableOptions()
+    is_open_ended: bool = False
+    hint: str = ""
 
     @property
     @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Its columns and their types."""
+
+    @property
     def names(self) -> list[str]:
         """Its columns."""
+        names: list[str] = self.schema.names
+        return names
 
     @abstractmethod
-    def first(self, rows: int) -> pa.RecordBatch:
+    def first(self, rows: int) -> pa.Table:
         """Return all columns of the first rows, fewer where there are no more."""
 
     @abstractmethod
@@ -125,6 +145,10 @@ class Table(ABC):
             If a column is not there or something else is wrong, up to 20 problems together.
         """
 
+    def has(self, column: str) -> bool:
+        """Return whether there is a column."""
+        return column in self.names
+
     def check(self, columns: Sequence[str] | None) -> list[str]:
         """Return the columns that are wanted.
 
@@ -133,14 +157,14 @@ class Table(ABC):
         DataError
             If one is not there.
         """
-        wanted = self.names if columns is None else list(columns)
+        wanted = self.names if columns is None else list(dict.fromkeys(columns))
         for column in wanted:
-            if column not in self.names:
+            if not self.has(column):
                 raise self.lacks(column)
         return wanted
 
-    def lacks(self, column: str, cure: str = "") -> DataError:
+    def lacks(self, column: str) -> DataError:
         """Return the error for a column that is not there."""
         shown = ", ".join(self.names[:_LISTED]) + (", ..." if self.names[_LISTED:] else "")
-        cure = f"{suggestion(column, self.names)}It has the columns {shown}.{cure}"
+        cure = f"{suggestion(column, self.names)}It has the columns {shown}.{self.hint}"
         return DataError.at(self.name, "must have every column that is named", column, cure)

@@ -3,67 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from object2vec.errors import DataError, problem
-from object2vec.reading.tables.base import BLOCK_ROWS, Table, TableBlock
-from object2vec.reading.tables.types import leaves, take
+from object2vec.reading.tables.typed import TypedTable
+from object2vec.reading.tables.types import check_names
+
+_NAME = "table"  # what messages call it
 
 
-class MemoryTable(Table):
+class MemoryTable(TypedTable):
     """A table of Arrow's.
 
     Parameters
     ----------
     content : pyarrow.Table
-    name : str, default "table"
-        What messages call it.
     """
 
-    def __init__(self, content: pa.Table, name: str = "table") -> None:
-        self.name = name
+    def __init__(self, content: pa.Table) -> None:
+        super().__init__(_NAME, content.schema, "a table")
         self._content = content
-        self._names = [name for name, _ in leaves(content.schema)]
-        check_names(name, self._names)
         if not content.num_rows:
-            raise DataError.at(name, "must have at least one row", "none", "Check what you pass.")
+            raise DataError.at(_NAME, "must have at least one row", "none", "Check what you pass.")
 
-    @property
-    def names(self) -> list[str]:
-        """Its columns."""
-        return self._names
-
-    def first(self, rows: int) -> pa.RecordBatch:
-        """Return all columns of the first rows."""
-        batch = self._content.slice(0, rows).combine_chunks().to_batches()[0]
-        return pa.record_batch(self._take(batch, self._names, (), 0))
-
-    def blocks(
-        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
-    ) -> Iterator[TableBlock]:
-        """Yield all rows of some columns."""
-        wanted = self.check(columns)
-        row = 0
-        for batch in self._content.to_batches(max_chunksize=BLOCK_ROWS):
-            arrays = self._take(batch, wanted, dictionary, row)
-            yield TableBlock(arrays, len(batch), self.name, row, partial(self._where, row))
-            row += len(batch)
-
-    def _take(
-        self,
-        batch: pa.RecordBatch,
-        columns: Sequence[str],
-        dictionary: Collection[str],
-        row: int,
-    ) -> dict[str, pa.Array]:
-        return take(batch, columns, dictionary, f"{self.name} row {row}")
-
-    def _where(self, first_row: int, row: int) -> str:
-        return f"{self.name} row {first_row + row}"
+    def batches(
+        self, columns: Sequence[str], dictionary: Collection[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield slices of it."""
+        yield from self._content.to_batches(max_chunksize=max(1, rows))
 
 
 def from_memory(content: Any) -> pa.Table | None:
@@ -89,12 +59,6 @@ def from_memory(content: Any) -> pa.Table | None:
     return None
 
 
-def check_names(table: str, names: Sequence[str]) -> None:
-    """Raise `DataError` if two columns have the same name."""
-    if twice := sorted({name for name in names if name and names.count(name) > 1}):
-        raise DataError.at(table, "must name every column once", ", ".join(twice), "Rename one.")
-
-
 def _is_pandas(content: Any) -> bool:
     return type(content).__module__.split(".")[0] == "pandas" and hasattr(content, "columns")
 
@@ -105,8 +69,8 @@ def _pandas_names(frame: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str):
             cure = "Rename it: frame.columns = [...]."
-            raise DataError.at("table", "must have columns named by text", name, cure)
-    check_names("table", names)
+            raise DataError.at(_NAME, "must have columns named by text", name, cure)
+    check_names(_NAME, names)
     return names
 
 
@@ -115,11 +79,11 @@ def _from_columns(columns: Mapping[Any, Any]) -> pa.Table:
     arrays: dict[str, Any] = {}
     for name, values in columns.items():
         if not isinstance(name, str):
-            raise DataError.at("table", "must have columns named by text", name, "Rename it.")
+            raise DataError.at(_NAME, "must have columns named by text", name, "Rename it.")
         arrays[name] = to_arrow(name, values)
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise DataError.at("table", "must have columns of one length", lengths, "Check them.")
+        raise DataError.at(_NAME, "must have columns of one length", lengths, "Check them.")
     return pa.table(arrays)
 
 
@@ -128,7 +92,9 @@ def _from_rows(rows: Sequence[Mapping[Any, Any]]) -> pa.Table:
     for row, content in enumerate(rows):
         if not isinstance(content, Mapping):
             cure = "Pass one dict a row."
-            raise DataError.at(f"table row {row}", "must be a dict like the others", content, cure)
+            raise DataError.at(
+                f"{_NAME} row {row}", "must be a dict like the others", content, cure
+            )
     names = dict.fromkeys(name for row in rows for name in row)
     return _from_columns({name: [row.get(name) for row in rows] for name in names})
 

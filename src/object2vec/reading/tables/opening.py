@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
+from pathlib import PurePath
 from typing import Any
+from urllib.parse import unquote
 
-from object2vec.errors import DataError
-from object2vec.files.sources import list_sources
-from object2vec.reading.tables.base import Table, TableOptions
+import pyarrow as pa
+from pyarrow import ipc
+
+from object2vec.errors import ConfigError, DataError, StorageError, suggestion
+from object2vec.files.sources import Source, list_sources, read_unpacked
+from object2vec.files.whole import storage_problem
+from object2vec.reading.tables.base import EMPTY_CURE, EmptyTableError, Table, TableOptions
+from object2vec.reading.tables.files import FilesTable
 from object2vec.reading.tables.formats import FORMATS
+from object2vec.reading.tables.formats.arrow import ArrowTable
+from object2vec.reading.tables.formats.base import Format
+from object2vec.reading.tables.formats.csv import Csv, head_of, sniff_separator, sniffed_counts
+from object2vec.reading.tables.formats.text import PlainText
 from object2vec.reading.tables.memory import MemoryTable, from_memory
+from object2vec.reading.tables.records import Dialect
+from object2vec.reading.tables.spool import Spool, readable_again
+
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".gzip")
+_OPENERS = 8  # threads that look at the beginnings of many files
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+_CURE = "Pass a path, a data frame, a table of Arrow's, a dict of columns or a list of dicts."
+
+_log = logging.getLogger("object2vec.reading")
 
 
 def open_table(source: Any, options: TableOptions | None = None) -> Table:
@@ -24,23 +50,169 @@ def open_table(source: Any, options: TableOptions | None = None) -> Table:
     options : TableOptions, optional
         What the content does not say.
 
+    Returns
+    -------
+    Table
+        What can be read once, such as standard input, is copied to a temporary file, which is gone
+        with the table.
+
     Raises
     ------
     DataError
         If there is nothing, or it is no table.
+    ConfigError
+        If an option is wrong.
     """
     options = options or TableOptions()
-    content = from_memory(source)
-    if content is not None:
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, (str, os.PathLike)):
+        return _open_files([source], options)
+    if isinstance(source, (list, tuple)) and source:
+        if all(isinstance(each, (str, os.PathLike)) for each in source):
+            return _open_files(source, options)
+    if isinstance(source, pa.RecordBatchReader):
+        return _spooled(pa.Table.from_batches([batch]) for batch in source)
+    if (content := from_memory(source)) is not None:
         return MemoryTable(content)
-    if isinstance(source, (str, os.PathLike)) or _is_list_of_paths(source):
-        (only,) = list_sources(source)
-        return FORMATS[options.format or "csv"].open(only, options)
-    cure = "Pass a path, a data frame, a table of Arrow's, a dict of columns or a list of dicts."
-    raise DataError.at("table", "must be something with columns", source, cure)
+    if isinstance(source, Iterator):
+        return _spooled(map(_as_batch, source))
+    raise DataError.at("table", "must be something with columns", source, _CURE)
 
 
-def _is_list_of_paths(source: Any) -> bool:
-    return isinstance(source, list | tuple) and all(
-        isinstance(each, (str, os.PathLike)) for each in source
-    )
+def _open_files(named: Sequence[str | os.PathLike[str]], options: TableOptions) -> Table:
+    """Return the table in all streams that some names stand for."""
+    _check_options(options)
+    sources = [readable_again(source) for each in named for source in _wanted(os.fspath(each))]
+    with ThreadPoolExecutor(_OPENERS if sources[1:] else 1) as pool:
+        opened = list(pool.map(partial(_open_one, options=options), sources))
+    found = [(table, _partition(table)) for table in opened if isinstance(table, Table)]
+    if not found:
+        name = ", ".join(source.name for source in sources[:3]) + (", ..." if sources[3:] else "")
+        raise EmptyTableError.at(name, "must hold at least one record", "none", EMPTY_CURE)
+    if empty := [table for table in opened if isinstance(table, str)]:
+        shown = ", ".join(empty[:5]) + (", ..." if empty[5:] else "")
+        _log.info("%d files are empty: %s", len(empty), shown)
+    return FilesTable([table for table, _ in found], [partition for _, partition in found], options)
+
+
+def _wanted(named: str) -> list[Source]:
+    """Return the streams behind a name, without what writers of Hive's folders leave there."""
+    sources = list_sources(named)
+    marks = [each for each in sources[1:] if PurePath(each.name).name.startswith("_")]
+    if PurePath(sources[0].name).name.startswith("_") and sources[0].name != named:
+        marks.append(sources[0])
+    if marks:
+        _log.info("%s: %d files whose names begin with _ are not read", named, len(marks))
+    return [source for source in sources if source not in marks] or sources
+
+
+def _open_one(source: Source, options: TableOptions) -> Table | str:
+    """Return the table in a stream, or the name of one that is empty."""
+    try:
+        return _format_of(source, options).open(source, options)
+    except EmptyTableError:
+        return source.name
+
+
+def _format_of(source: Source, options: TableOptions) -> type[Format]:
+    """Return the format of a stream: as it is named, as it begins, or as its suffix says."""
+    if options.format:
+        return FORMATS[options.format]
+    head = next(read_unpacked(source), b"")
+    for binary in (FORMATS["parquet"], FORMATS["arrow"]):
+        if binary.shows(head):
+            return binary
+    if options.columns or options.separator:
+        return FORMATS["csv"]
+    text = head_of(source, options)
+    suffixes = [suffix.lower() for suffix in PurePath(source.name).suffixes]
+    while suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    for each in FORMATS.values():
+        if each.shows(text):
+            return each
+    for each in FORMATS.values():
+        if suffixes and suffixes[-1] in each.suffixes:
+            return each
+    separator = sniff_separator(text, options)
+    counts = sniffed_counts(text, Dialect(separator, options.quote))
+    is_csv = len(counts) > 1 and counts[0] > 1 and bool((counts == counts[0]).all())
+    return Csv if is_csv else PlainText
+
+
+def _partition(table: Table) -> Mapping[str, str | None]:
+    """Return the columns that a table's path holds and the table itself does not."""
+    return {k: v for k, v in path_columns(table.name).items() if k not in table.names}
+
+
+def path_columns(name: str) -> dict[str, str | None]:
+    """Return the columns that a path holds, as Hive and Spark write them.
+
+    Examples
+    --------
+    >>> path_columns("plays/year=2024/country=__HIVE_DEFAULT_PARTITION__/part-0.parquet")
+    {'year': '2024', 'country': None}
+    """
+    pairs = re.findall(r"([^/\\=]+)=([^/\\=]*)(?=[/\\])", name)
+    return {unquote(key): None if value == _NULL else unquote(value) for key, value in pairs}
+
+
+def _check_options(options: TableOptions) -> None:
+    """Raise `ConfigError` if an option is wrong."""
+    if options.format is not None and options.format not in FORMATS:
+        cure = f"{suggestion(options.format, FORMATS)}Choose one of {', '.join(FORMATS)}."
+        raise ConfigError.at("format", "must be the name of a format", options.format, cure)
+    for name, character in (("separator", options.separator), ("quote", options.quote or None)):
+        if character is None:
+            continue
+        if len(character) != 1 or not character.isascii() or character in "\r\n\0":
+            cure = "Choose a character such as , ; | or a tab."
+            raise ConfigError.at(name, "must be one ASCII character", character, cure)
+    if options.separator and options.separator == options.quote:
+        cure = "Choose another one, or an empty quote."
+        raise ConfigError.at("quote", "must not be the separator", options.quote, cure)
+    columns = options.columns or ()
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise ConfigError.at("columns", "must be different", ", ".join(twice), "Rename one.")
+    if options.encoding:
+        try:
+            "".encode(options.encoding)
+        except LookupError as err:
+            cure = "Name one that Python knows, such as latin-1 or cp1252."
+            raise ConfigError.at("encoding", "must be of text", options.encoding, cure) from err
+
+
+def _as_batch(content: Any) -> pa.Table:
+    """Return an item of an iterator as a table."""
+    if (table := from_memory(content)) is None:
+        raise DataError.at("table", "must be an iterator of tables", content, _CURE)
+    return table
+
+
+def _spooled(tables: Iterator[pa.Table]) -> Table:
+    """Return the rows of all tables, copied to a temporary file."""
+    first = next(tables, None)
+    if first is None:
+        raise DataError.at("table", "must hold at least one row", "none", "Check what you pass.")
+    spool = Spool()
+    try:
+        with ipc.new_file(str(spool.path), first.schema) as writer:
+            for number, table in enumerate(chain([first], tables)):
+                writer.write_table(_cast(table, first.schema, number))
+    except OSError as err:
+        raise StorageError(storage_problem(spool.path, err)) from err
+    return FilesTable([ArrowTable(Source("table", spool.open), "table")], [{}])
+
+
+def _cast(table: pa.Table, schema: pa.Schema, number: int) -> pa.Table:
+    """Return a table with the columns of the first one."""
+    if table.schema.equals(schema):
+        return table
+    try:
+        if set(table.column_names) != set(schema.names):
+            raise ValueError(f"the columns {', '.join(table.column_names)}")
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, ValueError) as err:
+        must = f"must have the columns {', '.join(schema.names)} and types of the first one"
+        raise DataError.at(f"batch {number}", must, str(err), "Make them alike.") from err

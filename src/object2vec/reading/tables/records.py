@@ -96,6 +96,12 @@ class Text:
         return ends > starts
 
     @property
+    def record_lines(self) -> NDArray[np.int64]:
+        """The lines on which its records begin, (records,)."""
+        starts, _ = self.bounds
+        return self.first_line + np.searchsorted(np.flatnonzero(self.raw == _LF), starts)
+
+    @property
     def rows(self) -> int:
         """How many records are not blank lines."""
         return int(np.count_nonzero(self.is_row))

@@ -6,7 +6,7 @@ Arrow has several types for a text, and several for a list. Who reads a block se
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +29,36 @@ def plain_type(found: pa.DataType) -> pa.DataType:
     if is_list(found):
         return pa.list_(plain_type(found.value_type))
     return found
+
+
+def check_names(table: str, names: Sequence[str]) -> None:
+    """Raise `DataError` if two columns have the same name."""
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise DataError.at(table, "must name every column once", ", ".join(twice), "Rename one.")
+
+
+def merged_type(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+    """Return a type for values of both plain types; None if they have nothing in common."""
+    if first == second or pa.types.is_null(second):
+        return first
+    if pa.types.is_null(first):
+        return second
+    if {first, second} == {pa.string(), TEXT_DICTIONARY}:
+        return pa.string()
+    if pa.types.is_list(first) and pa.types.is_list(second):
+        values = merged_type(first.value_type, second.value_type)
+        return None if values is None else pa.list_(values)
+    if all(pa.types.is_integer(each) for each in (first, second)):
+        return pa.int64()
+    if all(pa.types.is_integer(each) or pa.types.is_floating(each) for each in (first, second)):
+        return pa.float64()
+    same = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_decimal)
+    return first if any(test(first) and test(second) for test in same) else None
+
+
+def has_null(found: pa.DataType) -> bool:
+    """Say whether nothing is known of the values of a type, or of those in its lists."""
+    return pa.types.is_null(found) or (is_list(found) and has_null(found.value_type))
 
 
 def is_text(found: pa.DataType) -> bool:
@@ -83,33 +113,38 @@ def plain(column: pa.Array | pa.ChunkedArray, *, dictionary: bool = False) -> pa
     return column
 
 
-def leaves(fields: Any, prefix: str = "") -> Iterator[tuple[str, pa.DataType]]:
+def plain_schema(schema: Any) -> pa.Schema:
+    """Return the columns of a schema, or of a type of structs, in their plain types."""
+    return pa.schema([(path, plain_type(found)) for path, found in _leaves(schema, "")])
+
+
+def _leaves(fields: Any, prefix: str) -> Iterator[tuple[str, pa.DataType]]:
     """Yield the columns of a schema, those inside structs by their paths."""
     for each in fields:
         if pa.types.is_struct(each.type):
-            yield from leaves(each.type, f"{prefix}{each.name}.")
+            yield from _leaves(each.type, f"{prefix}{each.name}.")
         else:
             yield prefix + each.name, each.type
 
 
 def take_path(batch: pa.RecordBatch, path: str) -> pa.Array:
     """Return the column at a path of keys; null where something on the way is."""
-    steps = _steps(batch.schema, path)
-    column = batch.column(steps[0])
-    for step in steps[1:]:
-        column = pc.struct_field(column, step)
+    first, *rest = keys_of(batch.schema, path)
+    column = batch.column(first)
+    for key in rest:
+        column = pc.struct_field(column, [key])
     return column
 
 
-def _steps(fields: Any, path: str) -> list[int]:
-    """Return the indices of the fields that lead to a path, whose names may hold dots."""
-    for index, each in enumerate(fields):
+def keys_of(fields: Any, path: str) -> tuple[str, ...]:
+    """Return the names of the fields that lead to a path, which may hold dots themselves."""
+    for each in fields:
         if each.name == path and not pa.types.is_struct(each.type):
-            return [index]
+            return (path,)
         if pa.types.is_struct(each.type) and path.startswith(f"{each.name}."):
-            if rest := _steps(each.type, path[len(each.name) + 1 :]):
-                return [index, *rest]
-    return []
+            if rest := keys_of(each.type, path[len(each.name) + 1 :]):
+                return (each.name, *rest)
+    return ()
 
 
 def take(

@@ -57,7 +57,7 @@ def test_wrong(tmp_path):
         ("a,b\n1,\0\n", ":2: must hold no NUL byte"),
         ("a,b\n1,2\r3,4\n", "carriage return alone"),
         ("a,a\n1,2\n", ":1: must name every column once"),
-        ("a,b\n", "behind its header"),
+        ("a,b\n", "at least one row"),
         ("", "at least one record"),
     ]:
         with pytest.raises(DataError, match=match):

@@ -1,0 +1,127 @@
+"""Several streams as one table: files of a folder, partitions, shards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+import pyarrow as pa
+
+from object2vec.errors import DataError
+from object2vec.reading.tables.base import EMPTY_CURE, Table, TableBlock, TableOptions
+from object2vec.reading.tables.types import TEXT_DICTIONARY, merged_type
+
+
+class FilesTable(Table):
+    """The rows of several tables, one after another.
+
+    Parameters
+    ----------
+    parts : sequence of Table
+        At least one, each of one stream.
+    partitions : sequence of dict of str to str or None
+        Of each part the columns that its path holds: ``year=2024/part-0.parquet`` has ``year``.
+
+    options : TableOptions, optional
+        What the user said of them.
+
+    Raises
+    ------
+    DataError
+        If the parts do not agree in their columns.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Table],
+        partitions: Sequence[Mapping[str, str | None]],
+        options: TableOptions | None = None,
+    ) -> None:
+        self.name = parts[0].name + (f" and {len(parts) - 1} more" if parts[1:] else "")
+        self.sources = list(chain.from_iterable(part.sources or [] for part in parts)) or None
+        self.hint = parts[0].hint
+        self.options = options or TableOptions()
+        self._parts = list(zip(parts, partitions, strict=True))
+        self._schema = self._agreed()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns and their types."""
+        return self._schema
+
+    def first(self, rows: int) -> pa.Table:
+        """Return all columns of the first rows."""
+        taken: list[pa.Table] = []
+        for part, partition in self._parts:
+            found = part.first(rows)
+            for name, value in partition.items():
+                found = found.append_column(name, pa.array([value] * len(found), pa.string()))
+            taken.append(found)
+            rows -= len(found)
+            if rows <= 0:
+                break
+        return pa.concat_tables(taken, promote_options="permissive").select(self.names)
+
+    def blocks(
+        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+    ) -> Iterator[TableBlock]:
+        """Yield all rows of some columns."""
+        return self._blocks(self.check(columns), dictionary)
+
+    def _blocks(self, columns: Sequence[str], dictionary: Collection[str]) -> Iterator[TableBlock]:
+        is_empty = True
+        for part, partition in self._parts:
+            # A part is read even for columns of its path alone: they are as many as its rows.
+            wanted = [name for name in columns if name not in partition] or part.names[:1]
+            for block in part.blocks(wanted, dictionary):
+                is_empty = False
+                arrays = {
+                    name: _repeated(partition[name], len(block), name in dictionary)
+                    if name in partition
+                    else block.columns[name]
+                    for name in columns
+                }
+                yield replace(block, columns=arrays)
+        if is_empty:
+            raise DataError.at(self.name, "must hold at least one row", "none", EMPTY_CURE)
+
+    def has(self, column: str) -> bool:
+        """Return whether any part has a column."""
+        return any(column in path or part.has(column) for part, path in self._parts)
+
+    def _agreed(self) -> pa.Schema:
+        """Return the columns of all parts."""
+        types: dict[str, pa.DataType] = {}
+        paths = dict.fromkeys(name for _, partition in self._parts for name in partition)
+        for part, partition in self._parts:
+            if lacking := sorted(paths.keys() - partition.keys()):
+                must = "must lie in a folder that names the same columns as those of other files"
+                raise DataError.at(part.name, must, f"none for {', '.join(lacking)}", "Move it.")
+            self._check_names(part)
+            for name, found in zip(part.names, part.schema.types, strict=True):
+                known = types.setdefault(name, found)
+                if (both_types := merged_type(known, found)) is None:
+                    must = f'must have {known} in column "{name}" like {self._parts[0][0].name}'
+                    raise DataError.at(part.name, must, str(found), "Convert one of them.")
+                types[name] = both_types
+        return pa.schema([*types.items(), *((name, pa.string()) for name in paths)])
+
+    def _check_names(self, part: Table) -> None:
+        """Raise `DataError` if a part has other columns than the first one."""
+        first = self._parts[0][0]
+        if part.is_open_ended or set(part.names) == set(first.names):
+            return
+        must = f"must have the columns of {first.name}"
+        more = [f"{name} besides" for name in part.names if name not in first.names]
+        less = [f"no {name}" for name in first.names if name not in part.names]
+        raise DataError.at(part.name, must, ", ".join([*less, *more]), "Read them one by one.")
+
+
+def _repeated(value: str | None, rows: int, dictionary: bool) -> pa.Array:
+    """Return a column with one value."""
+    array = pa.array([value], pa.string())
+    taken = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), array)
+    if value is None:
+        return pa.nulls(rows, TEXT_DICTIONARY if dictionary else pa.string())
+    return taken if dictionary else taken.dictionary_decode()

@@ -1,0 +1,77 @@
+"""Arrow's own format: files (Feather is the same) and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import ipc
+
+from object2vec.files.sources import Source
+from object2vec.reading.tables.base import Table, TableOptions
+from object2vec.reading.tables.formats.base import Format
+from object2vec.reading.tables.spool import at_any_offset
+from object2vec.reading.tables.typed import TypedTable, reading
+
+_FILE = b"ARROW1\0\0"
+_STREAM = b"\xff\xff\xff\xff"
+
+
+class Arrow(Format):
+    """Files and streams of record batches."""
+
+    name = "arrow"
+    suffixes = (".arrow", ".feather", ".ipc", ".arrows")
+    about = "Arrow IPC files and streams, and Feather, with the types they have"
+
+    @classmethod
+    def shows(cls, head: bytes) -> bool:
+        """Return whether a stream begins as one of Arrow's."""
+        return head.startswith((_FILE, _STREAM))
+
+    @classmethod
+    def open(cls, source: Source, options: TableOptions) -> Table:
+        """Return the table in a stream."""
+        return ArrowTable(at_any_offset(source), source.name, [source])
+
+
+class ArrowTable(TypedTable):
+    """Record batches of one stream.
+
+    Parameters
+    ----------
+    source : Source
+        Not packed, with a stream that can be read at any offset.
+    name : str
+        What messages call it.
+    sources : list of Source, optional
+        What the user named; None if that is something in memory.
+    """
+
+    def __init__(self, source: Source, name: str, sources: list[Source] | None = None) -> None:
+        self._source = source
+        self.sources = sources
+        with reading(name, "an Arrow file"), source.open() as stream:
+            schema = _reader(stream).schema
+        super().__init__(name, schema, "an Arrow file")
+
+    def batches(
+        self, columns: Sequence[str], dictionary: Collection[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the batches as they were written."""
+        with self._source.open() as stream:
+            reader = _reader(stream)
+            if isinstance(reader, ipc.RecordBatchStreamReader):
+                found: Iterator[pa.RecordBatch] = iter(reader)
+            else:
+                found = (reader.get_batch(at) for at in range(reader.num_record_batches))
+            for batch in found:
+                batch.validate(full=True)  # offsets may point anywhere in a damaged file
+                yield batch
+
+
+def _reader(stream: Any) -> ipc.RecordBatchStreamReader | ipc.RecordBatchFileReader:
+    head = stream.read(len(_FILE))
+    stream.seek(0)
+    return ipc.open_file(stream) if head == _FILE else ipc.open_stream(stream)

@@ -1,0 +1,62 @@
+"""Parquet: columns with types, in row groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from object2vec.files.sources import Source
+from object2vec.reading.tables.base import Table, TableOptions
+from object2vec.reading.tables.formats.base import Format
+from object2vec.reading.tables.spool import at_any_offset
+from object2vec.reading.tables.typed import TypedTable, reading
+
+
+class Parquet(Format):
+    """Files of Parquet."""
+
+    name = "parquet"
+    suffixes = (".parquet", ".pq")
+    about = "Parquet with the types it has; fields of structs by their paths, `user.id`"
+
+    @classmethod
+    def shows(cls, head: bytes) -> bool:
+        """Return whether a stream begins as a Parquet file."""
+        return head.startswith(b"PAR1")
+
+    @classmethod
+    def open(cls, source: Source, options: TableOptions) -> Table:
+        """Return the table in a stream."""
+        return ParquetTable(at_any_offset(source), source)
+
+
+class ParquetTable(TypedTable):
+    """One file.
+
+    Parameters
+    ----------
+    file : Source
+        Not packed, with a stream that can be read at any offset.
+    source : Source
+        What the user named.
+    """
+
+    def __init__(self, file: Source, source: Source) -> None:
+        self._file = file
+        self.sources = [source]
+        with reading(source.name, "a Parquet file"), file.open() as stream:
+            schema = parquet.ParquetFile(stream).schema_arrow
+        self._texts = [f.name for f in schema if f.type == pa.string()]
+        super().__init__(source.name, schema, "a Parquet file")
+
+    def batches(
+        self, columns: Sequence[str], dictionary: Collection[str], rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield batches of some columns."""
+        # What is a dictionary in the file is not written out to make one again.
+        texts = [name for name in columns if name in dictionary and name in self._texts]
+        with self._file.open() as stream:
+            file = parquet.ParquetFile(stream, read_dictionary=texts, pre_buffer=True)
+            yield from file.iter_batches(batch_size=max(1, rows), columns=list(columns))

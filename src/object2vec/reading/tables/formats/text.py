@@ -1,0 +1,37 @@
+"""Plain text: one document a line, its sentences divided by tabs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from object2vec.files.sources import Source
+from object2vec.reading.tables.base import Table, TableOptions
+from object2vec.reading.tables.formats.base import Format
+from object2vec.reading.tables.lines import WholeLines
+
+
+class PlainText(Format):
+    """One document a line."""
+
+    name = "text"
+    suffixes = (".txt", ".text")
+    about = "one document a line: `text`, or `sentences`, the list of what its tabs divide"
+
+    @classmethod
+    def open(cls, source: Source, options: TableOptions) -> Table:
+        """Return the table in a stream."""
+        return TextTable(source, options)
+
+
+class TextTable(WholeLines):
+    """Lines as documents."""
+
+    types: ClassVar = {"text": pa.string(), "sentences": pa.list_(pa.string())}
+    hint = " If it is a CSV, say so: format=csv."
+
+    def column(self, name: str, lines: pa.StringArray) -> pa.Array:
+        """Return a column of some lines."""
+        return lines if name == "text" else pc.split_pattern(lines, "\t")

@@ -1,0 +1,217 @@
+"""What formats of lines share: their blocks, read ahead, and what no line may hold."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.files.sources import Source, read_text
+from object2vec.reading.tables.ahead import read_ahead
+from object2vec.reading.tables.base import (
+    EMPTY_CURE,
+    EmptyTableError,
+    Table,
+    TableBlock,
+    TableOptions,
+)
+from object2vec.reading.tables.records import Dialect, Text, split_records
+from object2vec.reading.tables.types import plain
+
+HEAD_BYTES = 64 << 10  # that names and types are found in
+# Measured: larger blocks cost a quarter more, smaller ones have larger dictionaries.
+BLOCK_BYTES = 1 << 20
+
+LINES = Dialect(",", "")  # of formats without quotes: a record is a line
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """What a text holds: the columns, or problems in the order of their lines."""
+
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+
+class LinesTable(Table):
+    """The records of one stream of text.
+
+    Parameters
+    ----------
+    source : Source
+        Can be opened more than once.
+    options : TableOptions
+    dialect : Dialect
+        Says where a record ends.
+    """
+
+    def __init__(self, source: Source, options: TableOptions, dialect: Dialect = LINES) -> None:
+        self.name = source.name
+        self.sources = [source]
+        self._source, self._encoding, self._dialect = source, options.encoding, dialect
+
+    @abstractmethod
+    def parser(
+        self, columns: Sequence[str], dictionary: Collection[str]
+    ) -> Callable[[Text], Parsed]:
+        """Return what reads these columns of a text; threads call it, for several texts at once."""
+
+    def texts(self, size: int = BLOCK_BYTES) -> Iterator[Text]:
+        """Yield the stream in blocks of whole records."""
+        chunks = read_text(self._source, size, self._encoding)
+        return split_records(self.name, chunks, self._dialect)
+
+    def rows_of(self, texts: Iterator[Text]) -> Iterator[Text]:
+        """Yield of these texts what holds rows: all of it, or what is behind a header."""
+        return texts
+
+    def first_text(self) -> Text:
+        """Return the first block that has records.
+
+        Raises
+        ------
+        EmptyTableError
+            If there is none.
+        """
+        for text in self.texts(HEAD_BYTES):
+            if text.rows:
+                return text
+        raise EmptyTableError.at(self.name, "must hold at least one record", "none", EMPTY_CURE)
+
+    def first(self, rows: int) -> pa.Table:
+        """Return all columns of the first rows."""
+        parse = self.parser(self.names, ())
+        taken = []
+        for block in self._blocks((text, parse(text)) for text in self._rows(HEAD_BYTES)):
+            taken.append(pa.table(block.columns).slice(0, rows))
+            rows -= len(taken[-1])
+            if rows <= 0:
+                break
+        return pa.concat_tables(taken, promote_options="permissive") if taken else self._nothing()
+
+    def blocks(
+        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+    ) -> Iterator[TableBlock]:
+        """Yield all rows of some columns."""
+        parse = self.parser(self.check(columns), dictionary)
+        return self._blocks(read_ahead(self._rows(BLOCK_BYTES), parse))
+
+    def _nothing(self) -> pa.Table:
+        return self.schema.empty_table()
+
+    def _rows(self, size: int) -> Iterator[Text]:
+        return (text for text in self.rows_of(self.texts(size)) if text.data)
+
+    def _blocks(self, parsed: Iterable[tuple[Text, Parsed]]) -> Iterator[TableBlock]:
+        """Yield what was parsed; raise `DataError` at the end if there are problems."""
+        problems: list[str] = []
+        row = 0
+        try:
+            for text, found in parsed:
+                problems += islice(found.problems, MAX_PROBLEMS - len(problems))
+                if len(problems) >= MAX_PROBLEMS:
+                    break
+                rows = len(next(iter(found.columns.values()), ()))
+                if rows and not problems:
+                    where = partial(self._where, text)
+                    yield TableBlock(found.columns, rows, self.name, row, where)
+                row += rows
+        except DataError as err:  # of bytes or quotes; nothing is sure behind it
+            problems.append(str(err))
+        if problems:
+            raise DataError(join_problems(problems))
+
+    def _where(self, text: Text, row: int) -> str:
+        return f"{self.name}:{text.line_of(row)}"
+
+
+def wrong_bytes(name: str, text: Text) -> Iterator[tuple[int, str]]:
+    """Yield offsets in a text and problems of what none may hold."""
+    for at in islice(np.flatnonzero(text.raw == 0).tolist(), MAX_PROBLEMS):
+        where = f"{name}:{text.line_at(at)}"
+        must, cure = "must hold no NUL byte", "Check its encoding, or remove it."
+        yield at, problem(where, must, f"one at byte {text.offset + at}", cure)
+    start = 0
+    for _ in range(MAX_PROBLEMS):
+        try:
+            text.data[start:].decode()
+            break
+        except UnicodeDecodeError as err:
+            bad = start + err.start
+            yield bad, undecodable(f"{name}:{text.line_at(bad)}", text.data, bad, text.offset)
+            start = text.data.find(b"\n", bad) + 1 or len(text.data)
+
+
+def undecodable(where: str, data: bytes, at: int, offset: int) -> str:
+    """Return the problem of a byte that is not UTF-8, with an encoding that would fit."""
+    start, end = max(at - 20, data.rfind(b"\n", 0, at) + 1), at + 20
+    around = data[start:end].split(b"\n")[0]
+    for encoding in ("cp1252", "latin-1"):
+        with contextlib.suppress(UnicodeDecodeError):
+            seen = around.decode(encoding)
+            break
+    cure = f"In the encoding {encoding} it would be {seen!r}: name it, or convert the file."
+    return problem(where, "must be UTF-8", f"0x{data[at]:02x} at byte {offset + at}", cure)
+
+
+class WrongRows(Exception):
+    """Some rows lack what a column must have; the arguments are the rows, the rule and the cure."""
+
+
+class WholeLines(LinesTable):
+    """Lines of text that are rows as a whole.
+
+    Attributes
+    ----------
+    types : dict of str to pyarrow type
+        The columns.
+    """
+
+    types: ClassVar[dict[str, pa.DataType]]
+
+    def __init__(self, source: Source, options: TableOptions) -> None:
+        super().__init__(source, options)
+        self.first_text()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns, which every stream of the format has."""
+        return pa.schema(list(self.types.items()))
+
+    @abstractmethod
+    def column(self, name: str, lines: pa.StringArray) -> pa.Array:
+        """Return a column of some lines; raise `WrongRows` if it cannot be."""
+
+    def parser(
+        self, columns: Sequence[str], dictionary: Collection[str]
+    ) -> Callable[[Text], Parsed]:
+        """Return what reads these columns of a text."""
+        return partial(self._parse, columns=columns, dictionary=dictionary)
+
+    def _parse(self, text: Text, columns: Sequence[str], dictionary: Collection[str]) -> Parsed:
+        try:
+            if b"\0" in text.data:
+                raise ValueError
+            lines = pa.array(text.data.decode().replace("\r\n", "\n").split("\n"), pa.string())
+        except ValueError:
+            return Parsed(problems=[mistake for _, mistake in wrong_bytes(self.name, text)])
+        lines = lines.filter(pc.not_equal(lines, ""))
+        found, problems = {}, []
+        for name in columns:
+            try:
+                found[name] = plain(self.column(name, lines), dictionary=name in dictionary)
+            except WrongRows as wrong:
+                rows, must, cure = wrong.args
+                for row in rows[:MAX_PROBLEMS]:
+                    where = self._where(text, row)
+                    problems.append(problem(where, must, lines[row].as_py(), cure))
+        return Parsed({} if problems else found, problems)
