@@ -122,7 +122,7 @@ class Table(ABC):
         return names
 
     @abstractmethod
-    def first(self, rows: int) -> pa.Table:
+    def first(self, rows: int) -> pa.RecordBatch:
         """Return all columns of the first rows, fewer where there are no more."""
 
     @abstractmethod

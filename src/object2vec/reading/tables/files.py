@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from object2vec.errors import DataError
 from object2vec.reading.tables.base import EMPTY_CURE, Table, TableBlock, TableOptions
-from object2vec.reading.tables.types import TEXT_DICTIONARY, merged_type
+from object2vec.reading.tables.types import TEXT_DICTIONARY, as_batch, merged_type
 
 
 class FilesTable(Table):
@@ -50,18 +50,18 @@ class FilesTable(Table):
         """Its columns and their types."""
         return self._schema
 
-    def first(self, rows: int) -> pa.Table:
+    def first(self, rows: int) -> pa.RecordBatch:
         """Return all columns of the first rows."""
         taken: list[pa.Table] = []
         for part, partition in self._parts:
-            found = part.first(rows)
+            found = pa.Table.from_batches([part.first(rows)])
             for name, value in partition.items():
                 found = found.append_column(name, pa.array([value] * len(found), pa.string()))
             taken.append(found)
             rows -= len(found)
             if rows <= 0:
                 break
-        return pa.concat_tables(taken, promote_options="permissive").select(self.names)
+        return as_batch([each.select(self.names) for each in taken], self.schema)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()

@@ -25,7 +25,7 @@ from object2vec.reading.tables.base import (
     TableOptions,
 )
 from object2vec.reading.tables.records import Dialect, Text, split_records
-from object2vec.reading.tables.types import plain
+from object2vec.reading.tables.types import as_batch, plain
 
 HEAD_BYTES = 64 << 10  # that names and types are found in
 # Measured: larger blocks cost a quarter more, smaller ones have larger dictionaries.
@@ -87,7 +87,7 @@ class LinesTable(Table):
                 return text
         raise EmptyTableError.at(self.name, "must hold at least one record", "none", EMPTY_CURE)
 
-    def first(self, rows: int) -> pa.Table:
+    def first(self, rows: int) -> pa.RecordBatch:
         """Return all columns of the first rows."""
         parse = self.parser(self.names, ())
         taken = []
@@ -96,7 +96,7 @@ class LinesTable(Table):
             rows -= len(taken[-1])
             if rows <= 0:
                 break
-        return pa.concat_tables(taken, promote_options="permissive") if taken else self._nothing()
+        return as_batch(taken, self.schema)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
@@ -104,9 +104,6 @@ class LinesTable(Table):
         """Yield all rows of some columns."""
         parse = self.parser(self.check(columns), dictionary)
         return self._blocks(read_ahead(self._rows(BLOCK_BYTES), parse))
-
-    def _nothing(self) -> pa.Table:
-        return self.schema.empty_table()
 
     def _rows(self, size: int) -> Iterator[Text]:
         return (text for text in self.rows_of(self.texts(size)) if text.data)

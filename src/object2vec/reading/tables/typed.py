@@ -12,7 +12,7 @@ import pyarrow as pa
 from object2vec.errors import DataError
 from object2vec.reading.tables.ahead import prefetch
 from object2vec.reading.tables.base import BLOCK_ROWS, Table, TableBlock
-from object2vec.reading.tables.types import check_names, plain_schema, take
+from object2vec.reading.tables.types import as_batch, check_names, plain_schema, take
 
 _CURE = "Check that it is whole: write or copy it again."
 
@@ -46,7 +46,7 @@ class TypedTable(Table):
     ) -> Iterator[pa.RecordBatch]:
         """Yield batches of about so many rows that have at least these columns."""
 
-    def first(self, rows: int) -> pa.Table:
+    def first(self, rows: int) -> pa.RecordBatch:
         """Return all columns of the first rows."""
         taken = []
         for block in self._blocks(self.names, (), rows):
@@ -54,7 +54,7 @@ class TypedTable(Table):
             rows -= len(taken[-1])
             if rows <= 0:
                 break
-        return pa.concat_tables(taken) if taken else self.schema.empty_table()
+        return as_batch(taken, self.schema)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()

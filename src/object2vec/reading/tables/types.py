@@ -31,6 +31,16 @@ def plain_type(found: pa.DataType) -> pa.DataType:
     return found
 
 
+def as_batch(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.RecordBatch:
+    """Return the rows of some tables as one batch, which may have none."""
+    whole = pa.concat_tables([*tables, schema.empty_table()], promote_options="permissive")
+    return whole.combine_chunks().to_batches()[0] if len(whole) else _empty(whole.schema)
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([pa.array([], each) for each in schema.types], schema)
+
+
 def check_names(table: str, names: Sequence[str]) -> None:
     """Raise `DataError` if two columns have the same name."""
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
