@@ -29,6 +29,10 @@ _KEPT_BYTES = 1 << 30
 # one is the most that older versions of glibc take.
 _SHARED_BYTES = (1 << 27, 1 << 25)
 _ALIGNMENT = 64  # bytes, a cache line, as PyTorch's own tensors have it
+_MEMORY_LIMITS = (  # of a container: control groups 2 and 1
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 _USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
@@ -151,3 +155,24 @@ def peak_memory_bytes() -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def memory_bytes(device: str) -> int | None:
+    """Return the memory that a device has for this process; None where the system does not say."""
+    if device != "cpu":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[1])
+    found = [_limit(path) for path in _MEMORY_LIMITS]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min((each for each in found if each is not None), default=None)
+
+
+def _limit(path: str) -> int | None:
+    """Return the number of bytes in a file of a control group; None if it says none."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):  # no such file, or "max"
+        return None

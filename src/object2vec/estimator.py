@@ -1,4 +1,4 @@
-"""The hyperparameters of a model, and how it shows itself: scikit-learn's protocol.
+"""What a model is made with, and how it shows itself: scikit-learn's protocol.
 
 scikit-learn is not needed for any of it, and is imported only when it asks for tags itself.
 """
@@ -16,34 +16,61 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from object2vec.artifact import Artifact
+    from object2vec.fields.schema import TableSchema
+    from object2vec.fields.specification import Field
 
 _COLUMNS = 80
 
 
-class Estimator:
-    """Hyperparameters by name, kept as they were given, and what was learned with them."""
+COLUMNS = ("in0", "in1", "label", "weight", "group", "time", "share")
+"""Arguments that say what the columns of a table mean."""
 
-    def __init__(self, **hyperparameters: Any) -> None:
-        self._hyperparameters = hyperparameters
+
+class Estimator:
+    """Arguments by name, kept as they were given, and what was learned with them.
+
+    Parameters
+    ----------
+    **arguments
+        Hyperparameters, and those of `COLUMNS` and ``preset`` that are given.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        self._arguments = arguments
         self._artifact: Artifact | None = None
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the hyperparameters as given; scikit-learn's protocol."""
-        return dict(self._hyperparameters)
+    @property
+    def _hyperparameters(self) -> dict[str, Any]:
+        of_tables = (*COLUMNS, "preset")
+        return {name: value for name, value in self._arguments.items() if name not in of_tables}
 
-    def set_params(self, **hyperparameters: Any) -> Self:
-        """Change hyperparameters of a model that is to be trained anew; scikit-learn's protocol.
+    def _declared_schema(self) -> TableSchema | None:
+        """Return what the columns of a table mean; None if none is named: objects are ids."""
+        given = {name: self._arguments[name] for name in COLUMNS if name in self._arguments}
+        if not given:
+            return None
+        from object2vec.fields.schema import TableSchema
+
+        sides = (_fields(given.pop("in0", ())), _fields(given.pop("in1", ())))
+        return TableSchema(sides, **given | {"share": _shared(given.get("share", ()))})
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the arguments as given; scikit-learn's protocol."""
+        return dict(self._arguments)
+
+    def set_params(self, **arguments: Any) -> Self:
+        """Change arguments of a model that is to be trained anew; scikit-learn's protocol.
 
         Raises
         ------
         ConfigError
-            If there is no hyperparameter of a name; nothing is changed then.
+            If there is no argument of a name; nothing is changed then.
         """
-        for name in hyperparameters:
-            if name not in HYPERPARAMETERS:
+        for name in arguments:
+            if name not in HYPERPARAMETERS and name not in (*COLUMNS, "preset"):
                 raise ConfigError(unknown(name))
-        if hyperparameters:
-            self._hyperparameters = self._hyperparameters | hyperparameters
+        if arguments:
+            self._arguments = self._arguments | arguments
             self._artifact = None
         return self
 
@@ -64,7 +91,7 @@ class Estimator:
         begin = f"{type(self).__name__}("
         lines: list[list[str]] = [[]]
         for name, value in self._changed().items():
-            part = f"{name}={shown(value)}"
+            part = f"{name}={_text(value)}"
             if lines[-1] and len(begin + ", ".join([*lines[-1], part])) >= _COLUMNS:
                 lines.append([])
             lines[-1].append(part)
@@ -74,15 +101,40 @@ class Estimator:
     def _repr_html_(self) -> str:
         state = "trained" if self._artifact else "not trained"
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(shown(value))}</td></tr>"
+            f"<tr><td>{escape(name)}</td><td>{escape(_text(value))}</td></tr>"
             for name, value in self._changed().items()
         )
         return f"<b>{escape(type(self).__name__)}</b> ({state})<table>{rows}</table>"
 
     def _changed(self) -> dict[str, Any]:
-        """Return the hyperparameters with another value than the default, sorted by name."""
-        given = sorted(self._hyperparameters.items())
-        return {name: value for name, value in given if not _is_default(name, value)}
+        """Return the arguments with another value than the default: columns, then by name."""
+        columns = {name: self._arguments[name] for name in COLUMNS if name in self._arguments}
+        given = columns | dict(sorted(self._arguments.items()))
+        return {name: value for name, value in given.items() if not _is_default(name, value)}
+
+
+def _fields(given: Any) -> tuple[Field, ...]:
+    """Return the fields of a side: one, or several; as specifications or as they are."""
+    from object2vec.fields.specification import Field, parse_field
+
+    each = [given] if isinstance(given, str | Field) else given
+    return tuple(field if isinstance(field, Field) else parse_field(field) for field in each)
+
+
+def _shared(given: Any) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of columns that share a vocabulary; one group may stand alone."""
+    groups = [given] if given and all(isinstance(each, str) for each in given) else given
+    return tuple(tuple(group) for group in groups)
+
+
+def _text(value: Any) -> str:
+    """Return an argument as it may be written again: a field by its specification."""
+    specification = getattr(value, "specification", None)
+    if specification is not None:
+        return shown(specification())
+    if isinstance(value, list | tuple) and any(hasattr(each, "specification") for each in value):
+        return f"[{', '.join(map(_text, value))}]"
+    return shown(value)
 
 
 def _is_default(name: str, value: Any) -> bool:

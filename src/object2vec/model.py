@@ -6,7 +6,7 @@ Everything that a surface (command line, server, SageMaker container) does goes 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from object2vec import artifact as artifacts
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS
-from object2vec.errors import DataError, NotFittedError
+from object2vec.errors import ConfigError, DataError, NotFittedError
 from object2vec.estimator import Estimator
+from object2vec.fields.schema import ObjectSchema
 from object2vec.inference.engine import Engine
 from object2vec.inference.inputs import Omissions, intakes, warn_of
 from object2vec.objectives import objective_of
@@ -26,6 +27,7 @@ from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import check_channel
+from object2vec.reading.tables import TableOptions
 from object2vec.reporting import LogFormat
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
@@ -33,6 +35,7 @@ from object2vec.training.loop import score
 from object2vec.training.options import Channels, Habits, checkpoint_habits
 from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
+from object2vec.training.tables import LABEL, Declared, read_pairs, with_labels
 
 Floats = NDArray[np.float32]
 
@@ -42,12 +45,30 @@ class Object2Vec(Estimator):
 
     Parameters
     ----------
+    in0, in1 : str, Field, or sequence of these, optional
+        Columns of a table that make the objects of a side, as a specification
+        (``'genres:tokens("|")'``) or a field (``Text("overview")``). Without them records are
+        AWS's: sequences of ids.
+    label, weight, group, time : str, optional
+        Columns that say what a pair is worth, how much it counts, which rows belong together, and
+        when a row was. Without a label every row is a positive, and negatives are drawn.
+    share : sequence of str, or of such sequences, optional
+        Columns whose fields have one vocabulary.
+    preset : str, optional
+        Name of the hyperparameters to begin with, where columns are named; `object2vec presets`
+        lists them. By default those that suit the columns.
     **hyperparameters
         By AWS's names, as strings or Python values; `object2vec hyperparameters` lists them. They
-        are checked by `fit`, or earlier through `config`.
+        are checked by `fit`, or earlier through `config`. Where columns are named nothing has to be
+        set: the data decide.
 
     Examples
     --------
+    >>> table = {"user": ["ann", "bob", "ann"], "film": ["Up", "Up", "Big"], "rating": [5, 3, 1]}
+    >>> rating = Object2Vec(in0="user", in1="film", label="rating", epochs=1).fit(table)
+    >>> rating.predict(in0=["ann"], in1=["Big"]).shape
+    (1, 1)
+
     >>> model = Object2Vec(enc0_network="pooled_embedding", enc0_max_seq_len=2, enc0_vocab_size=9,
     ...                    enc_dim=4, mlp_layers=0, epochs=1)
     >>> records = [{"in0": [1], "in1": [2, 3], "label": 1}, {"in0": [4], "in1": [5], "label": 0}]
@@ -55,16 +76,38 @@ class Object2Vec(Estimator):
     (2, 4)
     """
 
+    def __init__(
+        self,
+        *,
+        in0: Any = (),
+        in1: Any = (),
+        label: str | None = None,
+        weight: str | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        share: Sequence[str] | Sequence[Sequence[str]] = (),
+        preset: str | None = None,
+        **hyperparameters: Any,
+    ) -> None:
+        columns = {"in0": in0, "in1": in1, "label": label, "weight": weight, "group": group}
+        columns |= {"time": time, "share": share, "preset": preset}
+        given = {name: value for name, value in columns.items() if value is not None}
+        super().__init__(
+            **{n: value for n, value in given.items() if not _is_empty(value)}, **hyperparameters
+        )
+
     @property
     def config(self) -> Config:
-        """The typed configuration.
+        """The typed configuration; where columns are named it is known once they are read.
 
         Raises
         ------
         ConfigError
             If the hyperparameters are wrong; all problems together.
         """
-        return self._artifact.config if self._artifact else Config.build(self._hyperparameters)
+        if self._artifact:
+            return self._artifact.config
+        return self._begin(None, TableOptions(), None, None)[0]
 
     @property
     def facts(self) -> ModelFacts:
@@ -76,6 +119,11 @@ class Object2Vec(Estimator):
         """Token to id for in0 and in1, where a vocabulary file was given."""
         return self.artifact.vocabularies
 
+    @property
+    def schema(self) -> ObjectSchema | None:
+        """What makes ids of the values of a table; None where objects are ids."""
+        return self.artifact.schema
+
     def fit(
         self,
         train: Any,
@@ -83,6 +131,11 @@ class Object2Vec(Estimator):
         *,
         validation: Any = None,
         test: Any = None,
+        split: float | None = None,
+        start_from: str | os.PathLike[str] | Object2Vec | None = None,
+        format: str | None = None,
+        columns: Sequence[str] | None = None,
+        separator: str | None = None,
         auxiliary: str | os.PathLike[str] | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
         checkpoint_every: str | int | None = None,
@@ -98,10 +151,19 @@ class Object2Vec(Estimator):
         Parameters
         ----------
         train, validation, test : anything that `Pairs.read` reads
-            JSON Lines files, folders, records or columns. Validation drives early stopping and the
-            choice of the best epoch; test is scored once at the end.
+            JSON Lines files, folders, records or columns; where columns are named, anything that
+            `open_table` opens: files of any format, frames, columns. Validation drives early
+            stopping and the choice of the best epoch; test is scored once at the end.
         y : sequence of n numbers, optional
             Labels of `train` in place of those that it holds, as scikit-learn passes them.
+        split : float, optional
+            Share of the training table that is kept for validation: the latest rows if there is a
+            time, else whole groups if there is a group, else rows at random.
+        start_from : path, URL or Object2Vec, optional
+            A model to go on from: its weights, and its vocabularies, in which known tokens keep
+            their rows and new ones get rows behind them. What is not set is as it was there.
+        format, columns, separator : optional
+            How tables are read, see `TableOptions`.
         auxiliary : path or URL, optional
             Folder of the pretrained vectors and vocabulary files that the hyperparameters name.
         checkpoints : path, optional
@@ -142,19 +204,42 @@ class Object2Vec(Estimator):
             model that is trained and cannot be saved is in the last checkpoint, where there is a
             folder for them: `resume` saves it without training again.
         """
-        config = Config.build(self._hyperparameters)
+        options = TableOptions(format, tuple(columns) if columns else None, separator)
+        start = _loaded(start_from)
+        config, declared = self._begin(start, options, split, y)
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
+        labelled = _with_labels(train, y, declared)
         run = Run(
             config,
-            Channels(_with_labels(train, y), validation, test, auxiliary),
+            Channels(labelled, validation, test, auxiliary),
             Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop),
+            declared,
+            start,
         )
         try:
             run()
         finally:
             self._artifact = run.artifact or self._artifact
         return self
+
+    def _begin(
+        self, start: Artifact | None, options: TableOptions, split: float | None, y: Any
+    ) -> tuple[Config, Declared | None]:
+        """Return the config as far as it is known before data are read, and what columns mean."""
+        schema, given = self._declared_schema(), self._hyperparameters
+        if schema is None and start is not None and start.schema is not None:
+            schema = start.schema.declared
+        if schema is None:
+            _reject_of_tables({"split": split, "preset": self._arguments.get("preset")})
+            return Config.build(given if start is None else start.config.to_dict() | given), None
+        if start is not None and start.schema is None:
+            must, cure = "must be a model that knows columns", "Train a new model on the table."
+            raise ConfigError.at("start_from", must, "a model of ids", cure)
+        if y is not None and schema.label is None:
+            schema = replace(schema, label=LABEL)
+        declared = Declared(schema, given, self._arguments.get("preset"), options, split or 0.0)
+        return declared.provisional_config(start), declared
 
     def encode(
         self, *, in0: Any = None, in1: Any = None, max_seq_lens: Sequence[int] | None = None
@@ -234,7 +319,7 @@ class Object2Vec(Estimator):
 
         Parameters
         ----------
-        source : anything that `Pairs.read` reads
+        source : anything that `Pairs.read` reads, or `open_table` opens where columns are named
         compat_metrics : bool, optional
             Average as the hyperparameter of this name says; as in training by default.
 
@@ -245,8 +330,11 @@ class Object2Vec(Estimator):
         DataError
             If records are wrong.
         """
-        network = self.artifact.network
-        pairs = Pairs.read(source, name="evaluate")
+        network, schema = self.artifact.network, self.artifact.schema
+        if schema is None:
+            pairs = Pairs.read(source, name="evaluate")
+        else:
+            pairs = read_pairs(source, schema, TableOptions(), "evaluate")
         config = self.config
         if compat_metrics is not None:
             config = replace(config, compat_metrics=compat_metrics)
@@ -282,7 +370,9 @@ class Object2Vec(Estimator):
         objective = objective_of(self.config)
         scores = (metric for metric in objective.metrics if metric.kind == "score")
         metric = next(scores, objective.watched)
-        value = self.evaluate(_with_labels(source, y))[metric.name]
+        schema = self.artifact.schema
+        declared = None if schema is None else Declared(schema.declared)
+        value = self.evaluate(_with_labels(source, y, declared))[metric.name]
         return value if metric.kind == "score" else -value
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -322,7 +412,7 @@ class Object2Vec(Estimator):
             If the device is not there.
         """
         loaded = artifacts.load(path, device)
-        model = cls(**loaded.config.to_dict())
+        model = cls(**_arguments_of(loaded))
         model._artifact = loaded
         return model
 
@@ -351,10 +441,41 @@ class Object2Vec(Estimator):
         return sequences
 
 
-def _with_labels(source: Any, y: Any) -> Any:
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, tuple | list | str) and not value
+
+
+def _loaded(start_from: str | os.PathLike[str] | Object2Vec | None) -> Artifact | None:
+    """Return the model to go on from."""
+    if start_from is None:
+        return None
+    if isinstance(start_from, Object2Vec):
+        return start_from.artifact
+    return artifacts.load(start_from, "cpu")
+
+
+def _reject_of_tables(given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if something is given that only tables have."""
+    for name, value in given.items():
+        if value:
+            cure = "Name the columns of both sides (in0=, in1=)."
+            raise ConfigError.at(name, "goes with the columns of a table", value, cure)
+
+
+def _arguments_of(loaded: Artifact) -> dict[str, Any]:
+    """Return the arguments that a model was made with; of one that reads ids, all that hold."""
+    if loaded.schema is None:
+        return loaded.config.to_dict()
+    declared = loaded.schema.declared.state()
+    return {**declared, **loaded.schema.decisions.get("given", {})}
+
+
+def _with_labels(source: Any, y: Any, declared: Declared | None = None) -> Any:
     """Return the records of `source`, with the labels `y` if there are any."""
     if y is None:
         return source
+    if declared is not None:
+        return with_labels(source, declared.options, y, declared.schema.label)
     pairs = Pairs.read(source, default_label=0.0)
     return Pairs.build(in0=pairs.in0, in1=pairs.in1, label=y)
 

@@ -5,6 +5,8 @@
                        is no model
 ``model.safetensors``  the weights
 ``vocab0.json``        optional: the id of each token of in0; ``vocab1.json`` likewise
+``schema.json``        optional: what the columns of tables mean, ``vocabularies.safetensors`` the
+                       tokens that they hold; a model has both or none
 ``metrics.jsonl``      optional: what training reported, one JSON object per line
 ``README.md``          optional: the model card: data counts, hyperparameters, metrics
 =====================  ==========================================================

@@ -23,16 +23,21 @@ from object2vec.artifact.location import (
 from object2vec.config import Config
 from object2vec.devices import find_device
 from object2vec.errors import ArtifactError, ConfigError
+from object2vec.fields.saved import SCHEMA
 from object2vec.files.remote import PathLike
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.kernels import kernel_for
 from object2vec.version import VERSION
 
 if TYPE_CHECKING:
+    from object2vec.fields.schema import ObjectSchema
     from object2vec.network.network import Network
 
 SCHEMA_VERSION = 1
 _MAX_JSON_BYTES = 1 << 30
+_HAS_SCHEMA = (
+    "has_schema"  # in the configuration: what goes beyond AWS's limits, and needs its files
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,15 @@ class Artifact:
     vocabularies : pair of dict or None
         Token to id for in0 and in1.
     facts : ModelFacts
+    schema : ObjectSchema, optional
+        What makes ids of the values of a table; None where objects are ids.
     """
 
     config: Config
     network: Network
     vocabularies: tuple[Vocabulary | None, Vocabulary | None] = (None, None)
     facts: ModelFacts = field(default_factory=ModelFacts)
+    schema: ObjectSchema | None = None
 
 
 def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
@@ -100,8 +108,12 @@ def save(artifact: Artifact, path: PathLike, *, replace: bool = False) -> None:
         "data": facts.data,
         "metrics": facts.metrics,
     }
+    if artifact.schema is not None:
+        document[_HAS_SCHEMA] = True
     with new_model(path, replace=replace) as folder:
         write_tensors(folder / WEIGHTS, artifact.network.state_dict())
+        if artifact.schema is not None:
+            artifact.schema.to_files(folder)
         _write(folder / CONFIG, json.dumps(document, indent=2) + "\n")
         _write(folder / METRICS, "".join(json.dumps(event) + "\n" for event in facts.history))
         _write(folder / CARD, model_card(artifact))
@@ -146,12 +158,34 @@ def read_config(path: Path) -> tuple[dict[str, Any], Config]:
 def _load(path: Path, device: str | None) -> Artifact:
     """Read a model folder of this machine."""
     document, config = read_config(path)
+    schema = read_schema(path, document, config)
     network = _read_network(path / WEIGHTS, config, find_device(device or config.device))
     sides = [_read_vocabulary(path / name) for name in VOCABULARIES]
     facts = ModelFacts(
         _facts(document, "data"), _facts(document, "metrics"), _read_history(path / METRICS)
     )
-    return Artifact(config, network, (sides[0], sides[1]), facts)
+    return Artifact(config, network, (sides[0], sides[1]), facts, schema)
+
+
+def read_schema(path: Path, document: Mapping[str, Any], config: Config) -> ObjectSchema | None:
+    """Return the schema of a model folder; None if its objects are ids.
+
+    Raises
+    ------
+    ArtifactError
+        If it is missing, damaged, or does not fit the configuration.
+    """
+    if not document.get(_HAS_SCHEMA):
+        return None
+    from object2vec.fields.schema import ObjectSchema
+
+    schema = ObjectSchema.from_files(path)
+    for side, encoder in enumerate(config.encoders):
+        if schema.table_size(side) > encoder.vocab_size:
+            must = f"must need at most the {encoder.vocab_size} rows of in{side} in {CONFIG}"
+            got, cure = schema.table_size(side), "Copy or train the model again."
+            raise ArtifactError.at(str(path / SCHEMA), must, got, cure)
+    return schema
 
 
 def _write(path: Path, text: str) -> None:
@@ -203,7 +237,8 @@ def _read_config(path: Path, document: Mapping[str, Any]) -> Config:
         cure = "Load it with the version of object2vec that wrote it."
         raise ArtifactError.at(str(path), must, f"{document.get('format')} {version}", cure)
     try:
-        return Config.build(_section(document, "hyperparameters"))
+        values = _section(document, "hyperparameters")
+        return Config.build(values, beyond_aws=bool(document.get(_HAS_SCHEMA)))
     except ConfigError as err:
         raise ArtifactError(f"{path}: {err}") from err
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from object2vec.errors import ArtifactError, StorageError
+from object2vec.fields import saved
 from object2vec.files.archive import MAX_BYTES, unpacked
 from object2vec.files.remote import (
     PathLike,
@@ -68,6 +69,8 @@ VOCABULARIES = ("vocab0.json", "vocab1.json")  # by side
 MODEL_FILES = (
     ModelFile(WEIGHTS, is_required=True),
     *map(ModelFile, VOCABULARIES),
+    ModelFile(saved.SCHEMA),
+    ModelFile(saved.VOCABULARIES),
     ModelFile(METRICS),
     ModelFile(CARD),
     ModelFile(CONFIG, is_required=True, marks_whole=True),

@@ -103,8 +103,8 @@ def learn(task: Task, log_format: LogFormat | None) -> Object2Vec:
     from object2vec.model import Object2Vec
     from object2vec.reporting.reporters import reporter
 
-    files_of_both = {f"enc{side}_vocab_file": "vocabulary.json" for side in (0, 1)}
-    sizes = {f"enc{side}_vocab_size": task.vocab_size for side in (0, 1)}
+    files_of_both: dict[str, Any] = {f"enc{side}_vocab_file": "vocabulary.json" for side in (0, 1)}
+    sizes: dict[str, Any] = {f"enc{side}_vocab_size": task.vocab_size for side in (0, 1)}
     model = Object2Vec(**HYPERPARAMETERS, **sizes, **files_of_both)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vocabulary.json")

@@ -10,14 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from object2vec.errors import ArtifactError
-from object2vec.fields.base import Arrays
 from object2vec.files.tensors import map_arrays, write_arrays
 from object2vec.files.whole import storing
+
+if TYPE_CHECKING:
+    from object2vec.fields.base import Arrays
 
 FORMAT = 1
 SCHEMA, VOCABULARIES = "schema.json", "vocabularies.safetensors"
@@ -79,5 +79,7 @@ def damaged(folder: Path, what: str) -> ArtifactError:
 
 
 def _hash(folder: Path) -> str:
+    import numpy as np
+
     content = np.asarray(np.memmap(folder / VOCABULARIES, np.uint8, "r"))
     return hashlib.blake2b(content.data, digest_size=16).hexdigest()

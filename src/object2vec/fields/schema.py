@@ -186,6 +186,14 @@ class Part:
             return np.asarray(rows + shifts[0], np.int32)
         return np.asarray(rows + shifts[np.searchsorted(own, rows, side="right") - 1], np.int32)
 
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """First row of the table and the one behind the last, of each piece."""
+        stops = [own for own, _ in self.segments[1:]] + [self.fitted.size]
+        return [
+            (row, row + stop - own) for (own, row), stop in zip(self.segments, stops, strict=True)
+        ]
+
     def grown(self, fitted: Fitted, end: int) -> Part:
         """Return it with more rows of its own, of which the new ones lie at the table's end."""
         if fitted.size == self.fitted.size:
@@ -290,7 +298,7 @@ class ObjectSchema:
 
     def table_size(self, side: int) -> int:
         """Return the rows of a side's token table; row 0 is padding."""
-        return 1 + sum(part.fitted.size for part in self._parts_of_table(side))
+        return 1 + sum(part.fitted.size for part in self.vocabularies(side))
 
     def columns(self, side: int) -> list[str]:
         """Return the columns that make an object of a side."""
@@ -348,7 +356,7 @@ class ObjectSchema:
     def entries(self, side: int) -> Iterator[tuple[str, Entry]]:
         """Yield the rows of a side's table, each with the columns that it is of."""
         for number, part in enumerate(self.parts):
-            if part not in self._parts_of_table(side):
+            if part not in self.vocabularies(side):
                 continue
             names = [self.declared.fields[each][1].column for each in self.declared.parts[number]]
             name = ",".join(dict.fromkeys(names))
@@ -359,7 +367,7 @@ class ObjectSchema:
 
     def untrained_rows(self, side: int) -> NDArray[np.int32]:
         """Return the rows of a side's table that no record of training has read, (m,) ascending."""
-        parts = self._parts_of_table(side)
+        parts = self.vocabularies(side)
         rows = [part.in_table(part.fitted.untrained_rows()) for part in parts]
         return np.sort(np.concatenate(rows))
 
@@ -418,7 +426,7 @@ class ObjectSchema:
     def _is_whole(self, side: int) -> bool:
         """Return whether the vocabularies fill a side's table from row 1 on, each row once."""
         pieces = []
-        for part in self._parts_of_table(side):
+        for part in self.vocabularies(side):
             firsts = [own for own, _ in part.segments]
             stops = [*firsts[1:], part.fitted.size]
             if firsts[:1] != [0] or any(a > b for a, b in zip(firsts, stops, strict=True)):
@@ -439,8 +447,8 @@ class ObjectSchema:
         }
         return [of[i] for i, (owner, _) in enumerate(self.declared.fields) if owner == side]
 
-    def _parts_of_table(self, side: int) -> list[Part]:
-        """Return the vocabularies whose rows lie in a side's table."""
+    def vocabularies(self, side: int) -> list[Part]:
+        """Return the vocabularies whose rows lie in a side's table, in the order of `parts`."""
         return list(self.parts) if self.is_tied else list(dict.fromkeys(self._parts(side)))
 
     def _check_columns(self, side: int, given: list[str], partial: bool) -> None:

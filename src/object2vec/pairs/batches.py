@@ -177,7 +177,12 @@ def evaluation_batches(
     """Yield all records of `pairs` in order, each with the same negatives every time, if any.
 
     With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
+    Pairs that are all positives come as in an epoch of training, always the same: shuffled, with
+    negatives.
     """
+    if pairs.are_positives and config.negatives and not negatives.rate and len(pairs) > 1:
+        yield from TrainingBatches(pairs, config).epoch(0)
+        return
     _check_groups(pairs, negatives)
     size = max(1, config.mini_batch_size // (1 + negatives.rate))
     for start in range(0, len(pairs), size):

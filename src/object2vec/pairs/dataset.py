@@ -37,12 +37,16 @@ class Pairs:
         What messages call the records.
     schema : Schema
         What columns there may be.
+    are_positives : bool, default False
+        Whether they have no label of their own: each is a positive, and only negatives that are
+        drawn tell how good a model is.
     """
 
     columns: Mapping[str, Any]
     source: str = "pairs"
     schema: Schema = RECORDS
     _cached: Cached | None = field(default=None, repr=False)
+    are_positives: bool = False
 
     @property
     def in0(self) -> Ragged | None:

@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, ConfigError, DataError
-from object2vec.fields.base import Coverage
+from object2vec.fields.base import Coverage, Kind
 from object2vec.fields.kinds import KINDS
 from object2vec.fields.label import LabelField, LabelLearner, is_text
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
@@ -87,14 +87,17 @@ class Learned:
         The records of each channel.
     facts : dict of str to Facts
         What is in each channel.
-    notes : list of str
-        What a user should know: guesses with their reasons, and what looks wrong.
+    guesses : dict of str to str
+        Why a field has its kind, where that was guessed; by side and specification.
+    warnings : list of str
+        What looks wrong.
     """
 
     schema: ObjectSchema
     channels: dict[str, Cached]
     facts: dict[str, Facts]
-    notes: list[str]
+    guesses: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def coverage(self) -> dict[str, dict[str, Coverage]]:
@@ -139,7 +142,7 @@ def learn(
     """
     _check_split(tables, schema, split)
     train = tables[TRAIN]
-    declared, notes = _resolved(train, schema, start)
+    declared, guesses = _resolved(train, schema, start)
     identity = ["learned", declared.state(), split, seed, start.fingerprint if start else ""]
 
     def make(folder: Path) -> None:
@@ -152,8 +155,8 @@ def learn(
             channels[channel], facts[channel] = read_with(
                 table, learned.schema, cache_dir=cache_dir
             )
-    notes += _warnings(learned.schema, facts[TRAIN])
-    return Learned(learned.schema, channels, facts, notes)
+    warnings = _warnings(learned.schema, facts[TRAIN])
+    return Learned(learned.schema, channels, facts, guesses, warnings)
 
 
 def read_with(
@@ -196,11 +199,12 @@ def _check_split(tables: Mapping[str, Table], schema: TableSchema, split: float)
 
 def _resolved(
     table: Table, schema: TableSchema, start: ObjectSchema | None
-) -> tuple[TableSchema, list[str]]:
-    """Return the schema with a kind for each field, and what was guessed and why."""
+) -> tuple[TableSchema, dict[str, str]]:
+    """Return the schema with a kind for each field, and why, where it was guessed."""
     if start is not None:
-        return _continued(schema, start.declared), []
-    kinds, notes = [], []
+        return _continued(schema, start.declared), {}
+    kinds: list[Kind] = []
+    guesses: dict[str, str] = {}
     for side, each in schema.fields:
         if each.kind is not None:
             kinds.append(each.kind)
@@ -208,9 +212,9 @@ def _resolved(
         if each.column not in table.names:
             raise table.lacks(each.column)
         kind, reason = KINDS["token"](), "it is the simplest one"
-        notes.append(f"in{side} {each.column} is read as {kind.name}: {reason}")
+        guesses[f"in{side} {replace(each, kind=kind).specification()}"] = reason
         kinds.append(kind)
-    return schema.with_kinds(kinds), notes
+    return schema.with_kinds(kinds), guesses
 
 
 def _continued(schema: TableSchema, known: TableSchema) -> TableSchema:
@@ -561,7 +565,7 @@ def _open(table: Table, folder: Path) -> Learned | None:
             return None
         locate = partial(_where_of_part, table, taken, channel == VALIDATION)
         channels[channel] = replace(cached, locate=locate)
-    return Learned(schema, channels, facts, [])
+    return Learned(schema, channels, facts)
 
 
 def _where_of_part(

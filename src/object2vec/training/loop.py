@@ -75,6 +75,10 @@ class Loop:
         What has been reported so far; saved with each checkpoint and restored on `resume`.
     clock : callable, default time.monotonic
         Returns the seconds that an epoch's time is measured in.
+    settle : callable, optional
+        Called when an epoch is trained, before its weights are measured and kept.
+    identity : str, optional
+        What else tells the data of this run from others: the vocabularies that were learned.
     """
 
     def __init__(
@@ -89,11 +93,14 @@ class Loop:
         emit: Callable[[events.Event], None],
         history: list[dict[str, Any]],
         clock: Callable[[], float] = time.monotonic,
+        settle: Callable[[], object] = lambda: None,
+        identity: str | None = None,
     ) -> None:
         self.step, self.network, self.config = step, step.network, step.network.config
         self.train, self.validation = train, validation
         self.checkpoints, self.interval, self.stop = habits.checkpoints, habits.interval, stop
         self.emit, self.history, self._clock = emit, history, clock
+        self._settle, self._identity = settle, identity
         self.stopping = EarlyStopping(
             self.network.objective.watched,
             self.config.early_stopping_patience,
@@ -187,6 +194,7 @@ class Loop:
         """Validate, hear what early stopping says, and report."""
         progress, train = self.progress, self.metrics.values()
         started = time.monotonic()
+        self._settle()
         watched, validation = self.metrics.watched, None
         if self.validation is not None:
             measured = score(self.network, evaluation_batches(self.validation, self.config))
@@ -326,10 +334,11 @@ class Loop:
     def _data_facts(self) -> dict[str, Any]:
         """Return what tells one set of data from another."""
         channels = {"train": self.train.pairs, "validation": self.validation}
-        return {
+        facts = {
             channel: None if pairs is None else pairs.fingerprint
             for channel, pairs in channels.items()
         }
+        return facts if self._identity is None else facts | {"schema": self._identity}
 
     def _check_same_run(self, path: Path, state: dict[str, Any]) -> None:
         """Reject a checkpoint of other data, or of other settings that must not change."""

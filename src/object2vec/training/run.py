@@ -25,6 +25,7 @@ from object2vec.devices import (
     retain_freed_memory,
 )
 from object2vec.errors import ConfigError, DataError
+from object2vec.fields.schema import ObjectSchema
 from object2vec.files.remote import PathLike, join
 from object2vec.kernels import kernel_for
 from object2vec.kernels.compiling import CompileClock
@@ -36,13 +37,22 @@ from object2vec.pairs.report import Report, check_channel
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
 from object2vec.training.loop import Loop, score
+from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
+from object2vec.training.start import settle_untrained, start_from
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
+from object2vec.training.tables import Declared, learn_from
 from object2vec.version import VERSION
 
 # What the saved model remembers.
-_KEPT_EVENTS = (events.RunStarted, events.EpochDone, events.Tested, events.Finished)
+_KEPT_EVENTS = (
+    events.TableLearned,
+    events.RunStarted,
+    events.EpochDone,
+    events.Tested,
+    events.Finished,
+)
 _COMPILING = "Compiling kernels for this machine, once: the first steps wait for it."
 _NOT_SAVED = (
     "The trained model is not saved, but kept in the checkpoint: resume saves it without training."
@@ -59,6 +69,11 @@ class Run:
     config : Config
     channels : Channels
     habits : Habits
+    declared : Declared, optional
+        What the columns of the channels mean, if they are tables. Then the config is provisional
+        until they are read.
+    start : Artifact, optional
+        The model that training goes on from.
 
     Attributes
     ----------
@@ -67,8 +82,18 @@ class Run:
         nothing worth keeping was learned.
     """
 
-    def __init__(self, config: Config, channels: Channels, habits: Habits) -> None:
+    def __init__(
+        self,
+        config: Config,
+        channels: Channels,
+        habits: Habits,
+        declared: Declared | None = None,
+        start: Artifact | None = None,
+    ) -> None:
         self.config, self.channels, self.habits = config, channels, habits
+        self.schema: ObjectSchema | None = None
+        self._declared, self._start = declared, start
+        self._facts: dict[str, dict[str, Any]] = {}
         self.artifact: Artifact | None = None
         self._started = time.monotonic()
         self._history: list[dict[str, Any]] = []
@@ -106,6 +131,7 @@ class Run:
             threads = stack.enter_context(computing(self.config.threads))
             clock = CompileClock(lambda: self._tell(events.Noted(_COMPILING)))
             stack.enter_context(clock.running())
+            self._read_tables()
             network, vocabularies = self._build(threads)
             self._open_channels()
             loop = Loop(
@@ -118,6 +144,8 @@ class Run:
                 emit=self._emit,
                 history=self._history,
                 clock=clock,
+                settle=lambda: self._settle(network),
+                identity=self.schema.fingerprint if self.schema else None,
             )
             try:
                 self._train(loop, workspace, vocabularies)
@@ -137,6 +165,24 @@ class Run:
             folder.check_free()
         return folder.path
 
+    def _read_tables(self) -> None:
+        """Learn what the tables hold, if they are tables, and with it the configuration."""
+        if self._declared is None:
+            return
+        sources = dict(self.channels.sources())
+        found = learn_from(self._declared, sources, self.config.seed, self._start)
+        self.config, self.schema, self._pairs = found.config, found.schema, found.pairs
+        for channel, facts in found.facts.items():
+            coverage = {name: asdict(each) for name, each in facts.coverage.items()}
+            self._facts[channel] = {"coverage": coverage}
+        self._emit(found.event)
+        self._tell(events.Noted(checked_memory(self.config)))
+
+    def _settle(self, network: Network) -> None:
+        """Let rows that no record of training reads say nothing."""
+        if self.schema is not None:
+            settle_untrained(network, self.schema)
+
     def _build(self, threads: int) -> tuple[Network, Vocabularies]:
         """Return the network with its initial weights, and the vocabularies."""
         config = self.config
@@ -144,6 +190,8 @@ class Run:
         kernel = kernel_for(config.kernel, device)
         network = new_network(config, kernel)
         vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
+        if self._start is not None:
+            notes.append(start_from(network, self.schema, self._start))
         network.to(device)
         self._emit(
             events.RunStarted(
@@ -163,12 +211,14 @@ class Run:
     def _open_channels(self) -> None:
         """Read and check the channels that are given."""
         rate = self.config.negatives
-        for channel, source in self.channels.sources():
+        sources = dict(self.channels.sources())
+        for channel, source in sources.items() if self.schema is None else ():
             default = 1.0 if rate and channel == "train" else None
-            pairs = Pairs.read(source, default_label=default, name=channel)
-            self._pairs[channel] = pairs
+            self._pairs[channel] = Pairs.read(source, default_label=default, name=channel)
+        for channel, pairs in self._pairs.items():
             self._reports[channel] = check_channel(pairs, self.config, channel)
-            self._emit(_opened(_name(source), pairs, self._reports[channel], self.config))
+            name = _name(sources.get(channel, self.channels.train))
+            self._emit(_opened(name, pairs, self._reports[channel], self.config))
         if rate and len(self._pairs["train"]) < 2:
             raise DataError.at(
                 "train", "must hold two records to make negatives", 1, "Add records."
@@ -236,11 +286,14 @@ class Run:
         """Return the model with all that the run knows about it."""
         network.eval()
         facts = ModelFacts(
-            data={channel: report.to_dict() for channel, report in self._reports.items()},
+            data={
+                channel: report.to_dict() | self._facts.get(channel, {})
+                for channel, report in self._reports.items()
+            },
             metrics=_last_metrics(self._history),
             history=tuple(self._history),
         )
-        return Artifact(self.config, network, vocabularies, facts)
+        return Artifact(self.config, network, vocabularies, facts, self.schema)
 
     def _emit(self, event: events.Event) -> None:
         """Tell every reporter, and remember what belongs to the model's history."""

@@ -1,0 +1,129 @@
+"""Presets: named sets of hyperparameters to begin with, for tables whose columns say what they are.
+
+AWS's defaults (an hcnn of 4 layers, 4,096 wide) hold for AWS's format. With a schema training
+begins with a preset: the first one that suits the objects and the label, or the one that is named.
+What the data decide (sizes, lengths, classes) stands over it, what the user sets over all.
+`benchmarks/LOG.md` has the trials behind the numbers, all on parts of training data. To add a
+preset is to add a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from object2vec.errors import ConfigError, suggestion
+
+Objects = Literal["tokens", "texts", "both"]  # of the two sides: neither is a text, both, or one
+Labels = Literal["none", "numbers", "classes"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A set of hyperparameters with its name.
+
+    Parameters
+    ----------
+    name : str
+    meaning : str
+        What it is for, in a few words.
+    values : mapping of str to object
+        Hyperparameters that differ from AWS's defaults.
+    suits : tuple of pairs of str
+        Objects and labels for which it is chosen; of a preset with none only who names it has it.
+    """
+
+    name: str
+    meaning: str
+    values: Mapping[str, Any]
+    suits: tuple[tuple[Objects, Labels], ...] = ()
+
+
+_POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
+_RANKED = {  # positives with negatives: the product of two embeddings decides
+    **_POOLED,
+    "comparator_list": "hadamard",
+    "mlp_layers": 0,
+    "negative_sampling_rate": 9,
+    "mini_batch_size": 1000,
+    "learning_rate": 0.005,
+}
+_JUDGED = {  # pairs with a label: a small head on several views of them
+    **_POOLED,
+    "mlp_layers": 1,
+    "mlp_dim": 64,
+    "mlp_activation": "relu",
+    "mini_batch_size": 256,
+    "learning_rate": 0.002,
+}
+
+_ROWS = (
+    Preset(
+        "ratings",
+        "numbers for pairs, such as the stars that a user gives a film",
+        _JUDGED
+        | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 20},
+        (("tokens", "numbers"), ("both", "numbers")),
+    ),
+    Preset(
+        "topn",
+        "what goes with what, learned from pairs alone: plays, purchases, logins",
+        _RANKED | {"enc_dim": 64, "epochs": 20},
+        (("tokens", "none"),),
+    ),
+    Preset(
+        "classes",
+        "classes of pairs of tokens",
+        _JUDGED
+        | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 20},
+        (("tokens", "classes"), ("both", "classes")),
+    ),
+    Preset(
+        "multilabel",
+        "labels, tags or products for a text, learned from pairs alone",
+        _RANKED | {"enc_dim": 64, "epochs": 15},
+        (("both", "none"),),
+    ),
+    Preset(
+        "retrieval",
+        "the text that belongs to a text, learned from pairs alone: questions and answers",
+        _RANKED | {"enc_dim": 128, "epochs": 15},
+        (("texts", "none"),),
+    ),
+    Preset(
+        "similarity",
+        "how alike two texts are, as a number",
+        _JUDGED | {"enc_dim": 100, "comparator_list": "hadamard, abs_diff", "epochs": 15},
+        (("texts", "numbers"),),
+    ),
+    Preset(
+        "nli",
+        "how one sentence stands to another, as a class: entailment, contradiction",
+        _JUDGED | {"enc_dim": 100, "comparator_list": "hadamard, concat, abs_diff", "epochs": 15},
+        (("texts", "classes"),),
+    ),
+    Preset("aws", "the defaults of Amazon SageMaker Object2Vec, as they are", {}),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ROWS}
+"""Every preset by its name, in the order in which they are looked at."""
+
+
+def preset_of(name: str) -> Preset:
+    """Return the preset of this name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in PRESETS:
+        cure = f"{suggestion(name, PRESETS)}`object2vec presets` lists them."
+        raise ConfigError.at("preset", f"must be one of {', '.join(PRESETS)}", name, cure)
+    return PRESETS[name]
+
+
+def suitable_preset(objects: Objects, labels: Labels) -> Preset:
+    """Return the preset for such objects and labels."""
+    return next(preset for preset in _ROWS if (objects, labels) in preset.suits)

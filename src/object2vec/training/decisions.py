@@ -1,0 +1,264 @@
+"""What the data decide, so that nobody is asked for it: sizes, lengths, the objective, a preset.
+
+What a user sets stands over everything here; each decision has its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from object2vec.config import Config
+from object2vec.config.presets import Labels, Objects, Preset, preset_of, suitable_preset
+from object2vec.errors import ConfigError, DataError
+from object2vec.fields.label import LabelField
+from object2vec.fields.schema import ObjectSchema
+from object2vec.reporting.events import Decision
+
+MAX_CLASSES = 30  # integers 0 to k - 1 are classes up to here: scores and counts have more
+LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
+_SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads them
+_TEXTS = ("text", "characters")
+_NAMED_IN_FILES = ("vocab_file", "pretrained_embedding_file")
+_COUNTED = ("vocab_size", "max_seq_len")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Hyperparameters of a run, and how they came about.
+
+    Parameters
+    ----------
+    hyperparameters : dict
+    preset : str
+        Name of the preset and why, in words; "" where the run goes on from a model.
+    decisions : tuple of Decision
+    """
+
+    hyperparameters: dict[str, Any]
+    preset: str
+    decisions: tuple[Decision, ...]
+
+
+def provisional(given: Mapping[str, Any], base: Mapping[str, Any] | str | None) -> Config:
+    """Return the config of a run whose data are still to be read, to find mistakes in what is set.
+
+    Parameters
+    ----------
+    given : mapping
+        What the user sets.
+    base : mapping or str, optional
+        What it begins with: the hyperparameters of a model, or the name of a preset.
+
+    Raises
+    ------
+    ConfigError
+        If something is wrong.
+    """
+    begun = preset_of(base).values if isinstance(base, str) else base or {}
+    for name in given:
+        if name[5:] in _NAMED_IN_FILES and given[name]:
+            cure = "Leave it away: the vocabulary is learned from the table."
+            raise ConfigError.at(name, "must not be set where columns are named", given[name], cure)
+    counts = {"enc0_max_seq_len": 1, "enc0_vocab_size": 2, "enc1_max_seq_len": 1}
+    values = counts | {"enc1_vocab_size": 2} | dict(begun) | _both_encoders(given)
+    return Config.build(values, beyond_aws=True)
+
+
+def decide(
+    schema: ObjectSchema,
+    lengths: Sequence[Mapping[int, int]],
+    given: Mapping[str, Any],
+    preset: str | None = None,
+    start: Config | None = None,
+) -> Decided:
+    """Return the hyperparameters for what was learned of a table.
+
+    Parameters
+    ----------
+    schema : ObjectSchema
+    lengths : pair of mappings of int to int
+        Training objects of each length, by side.
+    given : mapping
+        What the user sets.
+    preset : str, optional
+        Name of the one to begin with; by default the one that suits.
+    start : Config, optional
+        Of the model that training goes on from: then that is what it begins with.
+
+    Raises
+    ------
+    ConfigError
+        If what is set contradicts the data.
+    DataError
+        If all labels are the same.
+    """
+    objective = _objective(schema.label)
+    if start is None:
+        chosen, why = _chosen(schema, objective.labels, preset)
+        begun, named = dict(chosen.values), f"{chosen.name} ({why})"
+    else:
+        begun = start.to_dict() | (dict(preset_of(preset).values) if preset else {})
+        named = ""
+    set_by_user = _both_encoders(given)
+    found = [*_sizes(schema, start)]
+    if start is None:
+        found += [*objective.decisions(begun), *_lengths(lengths), *_tables(schema)]
+    decisions = tuple(each for each in found if each.name not in set_by_user)
+    _check_sizes(schema, set_by_user)
+    values = begun | {each.name: each.value for each in decisions} | set_by_user
+    return Decided(_with_pooled_widths(values), named, decisions)
+
+
+def _with_pooled_widths(values: dict[str, Any]) -> dict[str, Any]:
+    """Return hyperparameters that say of themselves how wide the tables of pooled encoders are."""
+    pooled = [side for side in (0, 1) if values.get(f"enc{side}_network") == "pooled_embedding"]
+    widths = {f"enc{side}_token_embedding_dim": values.get("enc_dim") for side in pooled}
+    return {name: width for name, width in widths.items() if width} | values
+
+
+def _both_encoders(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is set, of encoder 0 also for encoder 1, which inherits all but counts."""
+    values = {name: value for name, value in given.items() if given[name] != "enc0"}
+    for name, value in given.items():
+        side, _, field = name.partition("_")
+        if side == "enc0" and field not in _COUNTED:
+            values.setdefault(f"enc1_{field}", value)
+    return values
+
+
+def _chosen(schema: ObjectSchema, labels: Labels, name: str | None) -> tuple[Preset, str]:
+    """Return the preset and why it is this one."""
+    if name is not None:
+        return preset_of(name), "named"
+    texts = [
+        any(each.kind is not None and each.kind.name in _TEXTS for each in fields)
+        for fields in schema.declared.sides
+    ]
+    objects: Objects = "texts" if all(texts) else "both" if any(texts) else "tokens"
+    what = {"texts": "texts", "tokens": "tokens", "both": "a text and tokens"}[objects]
+    of = {"none": "without a label", "numbers": "with numbers", "classes": "with classes"}[labels]
+    return suitable_preset(objects, labels), f"for pairs of {what} {of}"
+
+
+@dataclass(frozen=True)
+class _Objective:
+    """What labels are learned as, and what follows from it."""
+
+    labels: Labels
+    decisions: Callable[[Mapping[str, Any]], Iterator[Decision]]
+
+
+def _objective(label: LabelField) -> _Objective:
+    """Return what the labels of training are.
+
+    Raises
+    ------
+    DataError
+        If all are the same.
+    """
+    if label.column is None:
+        return _Objective("none", _of_positives)
+    names, numbers = label.classes, label.distinct
+    if len(names if names is not None else numbers) < 2:
+        must, cure = "must have two different values", "Leave the label away to learn from pairs."
+        got = (names if names is not None else numbers)[0]
+        raise DataError.at(f"label {label.column}", must, got, cure)
+    count = len(numbers) if names is None else len(names)
+    is_counted = numbers == tuple(range(count)) and count <= MAX_CLASSES
+    if names is None and not is_counted:
+        return _Objective("numbers", lambda begun: _of_numbers(label))
+    why = f"{label.column} has {count} names of classes"
+    if names is None:
+        why = f"{label.column} holds exactly the integers 0 to {count - 1}"
+
+    def of_classes(begun: Mapping[str, Any]) -> Iterator[Decision]:
+        yield Decision("output_layer", "softmax", why)
+        yield Decision("num_classes", count, why)
+        yield Decision("negative_sampling_rate", 0, "the label says what is wrong")
+
+    return _Objective("classes", of_classes)
+
+
+def _of_positives(begun: Mapping[str, Any]) -> Iterator[Decision]:
+    yield Decision("output_layer", "softmax", "no label: pairs are set against drawn ones")
+    yield Decision("num_classes", 2, "a pair is a positive or a negative")
+    if not begun.get("negative_sampling_rate"):
+        yield Decision("negative_sampling_rate", 4, "no label: negatives are drawn")
+
+
+def _of_numbers(label: LabelField) -> Iterator[Decision]:
+    why = f"{label.column} holds numbers from {label.low:g} to {label.high:g}"
+    yield Decision("output_layer", "mean_squared_error", why)
+    yield Decision("negative_sampling_rate", 0, "the label says what a pair is worth")
+
+
+def _sizes(schema: ObjectSchema, start: Config | None) -> Iterator[Decision]:
+    for side in (0, 1):
+        size = max(schema.table_size(side), 0 if start is None else start.encoders[side].vocab_size)
+        why = "the shared table" if schema.is_tied else f"what in{side} needs"
+        yield Decision(f"enc{side}_vocab_size", size, f"rows of {why}, with one for padding")
+    if schema.is_tied:
+        shared = ", ".join(map("+".join, schema.declared.share))
+        yield Decision("tied_token_embedding_weight", True, f"{shared} have one vocabulary")
+
+
+def _check_sizes(schema: ObjectSchema, given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if what is set leaves tokens without a row, or mixes those of sides."""
+    for side in (0, 1):
+        name, needed = f"enc{side}_vocab_size", schema.table_size(side)
+        if name in given and int(given[name]) < needed:
+            cure = "Leave it away, or set max_size or min_count of a field."
+            raise ConfigError.at(name, f"must be at least {needed}", given[name], cure)
+    name = "tied_token_embedding_weight"
+    if str(given.get(name, False)).lower() == "true" and not schema.is_tied:
+        cure = "Share the columns that have one vocabulary (share=, --share) instead."
+        raise ConfigError.at(name, "must be false where no column is shared", True, cure)
+
+
+def _lengths(lengths: Sequence[Mapping[int, int]]) -> Iterator[Decision]:
+    for side, counts in enumerate(lengths):
+        limit, lost = sufficient_length(counts)
+        why = f"the longest object of in{side} has so many tokens"
+        if lost:
+            total, longest = sum(length * rows for length, rows in counts.items()), max(counts)
+            why = f"{lost:,} of {total:,} tokens stand behind it, of objects of up to {longest:,}"
+        yield Decision(f"enc{side}_max_seq_len", limit, why)
+
+
+def sufficient_length(counts: Mapping[int, int]) -> tuple[int, int]:
+    """Return the least number of tokens to read that loses at most a thousandth of all.
+
+    Parameters
+    ----------
+    counts : mapping of int to int
+        Objects of each length.
+
+    Returns
+    -------
+    tuple of int
+        The number, at least 1, and how many tokens it loses.
+
+    Examples
+    --------
+    >>> sufficient_length({2: 999, 5: 1})
+    (4, 1)
+    """
+    most_lost = LOST_SHARE * sum(length * rows for length, rows in counts.items())
+    descending = sorted(counts, reverse=True)
+    longer = lost = 0  # objects longer than what is read, and their tokens behind that
+    for length, shorter in zip(descending, [*descending, 0][1:], strict=True):
+        longer += counts[length]
+        if lost + longer * (length - shorter) > most_lost:
+            fewer = int((most_lost - lost) // longer)  # tokens less than this length
+            return max(1, length - fewer), lost + longer * min(fewer, length - 1)
+        lost += longer * (length - shorter)
+    return 1, 0
+
+
+def _tables(schema: ObjectSchema) -> Iterator[Decision]:
+    rows = sum(schema.table_size(side) for side in ((0,) if schema.is_tied else (0, 1)))
+    if rows > _SPARSE_ROWS:
+        why = f"of {rows:,} rows an update touches those of its batch"
+        yield Decision("token_embedding_storage_type", "row_sparse", why)

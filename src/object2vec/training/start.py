@@ -1,0 +1,146 @@
+"""Going on from a model with other data: its weights, its rows, and rows for what is new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from object2vec.artifact import Artifact
+from object2vec.config import Note
+from object2vec.errors import ConfigError
+from object2vec.fields.base import ValueMistakes
+from object2vec.fields.schema import ObjectSchema, Part
+from object2vec.network.network import Network
+from object2vec.objects.ragged import Ragged
+
+_OPTIMIZER = "A saved model holds no optimizer state, so that begins anew."
+
+
+@torch.no_grad()
+def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -> Note:
+    """Give a new network the weights of a model, and first vectors to the rows of new tokens.
+
+    A token that the model did not know starts as what the model would have read for it: the mean of
+    the rows of its buckets, subwords or words, or the row for all that are unknown. One for which
+    it would have read nothing starts as the mean of its vocabulary.
+
+    Parameters
+    ----------
+    network : Network
+        With initial weights, on the CPU.
+    schema : ObjectSchema or None
+        What it reads, grown from that of the model.
+    start : Artifact
+
+    Returns
+    -------
+    Note
+        How many rows are known and new, by side.
+
+    Raises
+    ------
+    ConfigError
+        If the network has another shape than the model's, other than more rows.
+    """
+    _check_shapes(network, start)
+    theirs = start.network.state_dict()
+    for name, tensor in network.state_dict().items():
+        known = theirs[name].to(tensor.device)
+        if name.startswith("tokens."):
+            tensor[: len(known)] = known
+        else:
+            tensor.copy_(known)
+    if schema is None or start.schema is None:
+        return Note("info", f"Training goes on from a model. {_OPTIMIZER}")
+    texts = []
+    for side in (0,) if schema.is_tied else (0, 1):
+        new = _start_new_rows(network.table(side).weight, side, schema, start.schema)
+        texts.append(
+            f"{schema.table_size(side) - 1 - new:,} rows of in{side} are known, {new:,} new"
+        )
+    return Note("info", f"Training goes on from a model: {'; '.join(texts)}. {_OPTIMIZER}")
+
+
+def _check_shapes(network: Network, start: Artifact) -> None:
+    """Raise `ConfigError` if a weight has another shape than that of the model."""
+    ours, theirs = network.state_dict(), start.network.state_dict()
+
+    def fits(name: str) -> bool:
+        if name not in ours or name not in theirs:
+            return False
+        a, b = ours[name].shape, theirs[name].shape
+        grows = name.startswith("tokens.") and start.schema is not None
+        return a == b or (grows and a[1:] == b[1:] and len(ours[name]) >= len(theirs[name]))
+
+    if all(map(fits, ours.keys() | theirs.keys())):
+        return
+    new, old = network.config.to_dict(), start.config.to_dict()
+    other = [f"{name}={new[name]}" for name in new if new[name] != old[name]]
+    must = "must have the architecture of the model that it goes on from"
+    cure = "Leave these as they were in the model, or train a new one."
+    raise ConfigError.at("start_from", must, ", ".join(other), cure)
+
+
+def _start_new_rows(weight: Tensor, side: int, schema: ObjectSchema, before: ObjectSchema) -> int:
+    """Give rows that a vocabulary has grown by their first vectors; return how many there are."""
+    count = 0
+    for part, old in zip(schema.vocabularies(side), before.vocabularies(side), strict=True):
+        first, end = old.fitted.size, part.fitted.size
+        if first == end:
+            continue
+        count += end - first
+        new = _in_table(part, np.arange(first, end))  # (m,)
+        weight[new] = weight[_in_table(old, np.arange(first))].mean(dim=0)
+        tokens = [(each.row, each.token) for each in part.fitted.entries() if each.row >= first]
+        read = _read_before(old, [token for _, token in tokens])
+        if read is None:
+            continue
+        has_any = torch.from_numpy(read.lengths > 0)
+        ids, offsets = _in_table(old, read.values), torch.from_numpy(read.offsets[:-1])
+        vectors = functional.embedding_bag(ids, weight, offsets, mode="mean")  # (m, E)
+        rows = _in_table(part, np.array([row for row, _ in tokens]))  # (m,)
+        weight[rows[has_any]] = vectors[has_any]
+    return count
+
+
+def _read_before(old: Part, tokens: list[str | None]) -> Ragged | None:
+    """Return the rows that a vocabulary had for tokens it did not know; None if for none."""
+    import pyarrow as pa
+
+    try:
+        return old.fitted.rows(pa.array(tokens, pa.string()))[0]
+    except ValueMistakes:  # no token may be unseen, or they are no values as a table has them
+        return None
+
+
+def _in_table(part: Part, rows: NDArray[Any]) -> Tensor:
+    """Return the rows of the token table that some of a vocabulary are, both (m,)."""
+    return torch.from_numpy(part.in_table(rows).astype(np.int64))
+
+
+@torch.no_grad()
+def settle_untrained(network: Network, schema: ObjectSchema) -> int:
+    """Make rows that no record reads the mean of their vocabulary; return how many there are.
+
+    So an unseen token says nothing of its own, instead of what its random numbers happen to say.
+    """
+    count = 0
+    for side in (0,) if schema.is_tied else (0, 1):
+        table = network.table(side)
+        for part in () if table.is_frozen else schema.vocabularies(side):
+            own = part.fitted.untrained_rows()
+            if not 0 < len(own) < part.fitted.size:
+                continue
+            count += len(own)
+            rows = _in_table(part, own).to(table.weight.device)
+            total = table.weight.new_zeros(table.weight.shape[1], dtype=torch.float64)
+            for start, stop in part.stretches:
+                total += table.weight[start:stop].sum(dim=0, dtype=torch.float64)
+            total -= table.weight[rows].sum(dim=0, dtype=torch.float64)
+            table.weight[rows] = (total / (part.fitted.size - len(own))).float()
+    return count

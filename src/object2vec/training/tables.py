@@ -1,0 +1,212 @@
+"""From tables to what a run trains on: the schema that is learned, the config, and the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from object2vec.artifact import Artifact
+from object2vec.config import Config, Note
+from object2vec.errors import DataError
+from object2vec.fields.schema import ObjectSchema, TableSchema
+from object2vec.fields.specification import kind_text
+from object2vec.pairs.dataset import Pairs
+from object2vec.reading.cache import Cached
+from object2vec.reading.learning import Facts, Learned, learn, read_with
+from object2vec.reading.tables import TableOptions, open_table
+from object2vec.reporting.events import FieldFacts, TableLearned
+from object2vec.training.decisions import Decided, decide, provisional
+
+LABEL = "label"  # the column of labels that are passed beside a table
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a user says of tables to learn from.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        What their columns mean.
+    hyperparameters : mapping of str to object
+        What is set; everything else is decided by the data and a preset.
+    preset : str, optional
+        Name of the one to begin with; by default the one that suits the columns.
+    options : TableOptions
+        How the tables are read.
+    split : float, default 0.0
+        Share of the training table that is kept for validation.
+    """
+
+    schema: TableSchema
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    options: TableOptions = field(default_factory=TableOptions)
+    split: float = 0.0
+
+    def provisional_config(self, start: Artifact | None) -> Config:
+        """Return the config without what the data decide; raise `ConfigError` if it is wrong."""
+        base = self.preset if start is None else start.config.to_dict()
+        return provisional(self.hyperparameters, base)
+
+
+@dataclass(frozen=True)
+class FromTables:
+    """What a run knows when its tables are read.
+
+    Parameters
+    ----------
+    config : Config
+    schema : ObjectSchema
+    pairs : dict of str to Pairs
+        By channel.
+    facts : mapping of str to Facts
+        By channel.
+    event : TableLearned
+    """
+
+    config: Config
+    schema: ObjectSchema
+    pairs: dict[str, Pairs]
+    facts: Mapping[str, Facts]
+    event: TableLearned
+
+
+def learn_from(
+    declared: Declared, sources: Mapping[str, Any], seed: int, start: Artifact | None
+) -> FromTables:
+    """Read the table of each channel, and decide what the data decide.
+
+    Parameters
+    ----------
+    declared : Declared
+    sources : mapping of str to anything that `open_table` opens
+        By channel, train first.
+    seed : int
+        Of the split.
+    start : Artifact, optional
+        The model that training goes on from.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If options contradict each other, or tables are wrong.
+    StorageError
+        If the disk is full.
+    """
+    tables = {channel: open_table(source, declared.options) for channel, source in sources.items()}
+    begun = None if start is None else start.schema
+    learned = learn(tables, declared.schema, split=declared.split, seed=seed, start=begun)
+    decided = decide(
+        learned.schema,
+        learned.facts["train"].lengths,
+        declared.hyperparameters,
+        declared.preset,
+        None if start is None else start.config,
+    )
+    schema = replace(learned.schema, decisions=_remembered(declared, decided))
+    return FromTables(
+        config=Config.build(decided.hyperparameters, beyond_aws=True),
+        schema=schema,
+        pairs={name: pairs_of(schema, cached, name) for name, cached in learned.channels.items()},
+        facts=learned.facts,
+        event=TableLearned(
+            fields=tuple(_fields(learned)),
+            rows={name: facts.records for name, facts in learned.facts.items()},
+            split=_split_text(declared) if declared.split else "",
+            preset=decided.preset,
+            decisions=decided.decisions,
+            notes=tuple(Note("warning", text) for text in learned.warnings),
+        ),
+    )
+
+
+def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: str) -> Pairs:
+    """Return the pairs of a table, read with a schema that has learned.
+
+    Raises
+    ------
+    DataError
+        If the table does not fit the schema.
+    """
+    cached, _ = read_with(open_table(source, options), schema)
+    return pairs_of(schema, cached, name)
+
+
+def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = None) -> Any:
+    """Return a table with the labels `y`, if there are any, in place of those that it has.
+
+    Parameters
+    ----------
+    source : anything that `open_table` opens
+    options : TableOptions
+    y : sequence of n numbers or names of classes, or None
+    label : str, optional
+        The column that they become.
+    """
+    if y is None:
+        return source
+    import pyarrow as pa
+
+    table = open_table(source, options)
+    columns: dict[str, list[pa.Array]] = {name: [] for name in table.names}
+    for block in table.blocks():
+        for name, values in block.columns.items():
+            columns[name].append(values)
+    joined: dict[str, Any] = {name: pa.chunked_array(parts) for name, parts in columns.items()}
+    labels = pa.array(y)
+    rows = len(next(iter(joined.values()), ()))
+    if len(labels) != rows:
+        must, cure = f"must have one label for each of the {rows} rows", "Check the labels."
+        raise DataError.at("y", must, len(labels), cure)
+    return pa.table({**joined, label or LABEL: labels})
+
+
+def pairs_of(schema: ObjectSchema, cached: Cached, name: str) -> Pairs:
+    """Return cached records as pairs; without a label all of them are positives."""
+    is_unlabelled = schema.label.column is None
+    return Pairs(cached.columns, name, cached.schema, cached, are_positives=is_unlabelled)
+
+
+def _remembered(declared: Declared, decided: Decided) -> dict[str, Any]:
+    """Return what a model remembers of how its hyperparameters came about, as JSON values."""
+    reasons = {
+        each.name: {"value": each.value, "reason": each.reason} for each in decided.decisions
+    }
+    given = {name: _plain(value) for name, value in declared.hyperparameters.items()}
+    if declared.preset:
+        given["preset"] = declared.preset
+    return {"preset": decided.preset, "decisions": reasons, "given": given}
+
+
+def _plain(value: Any) -> Any:
+    """Return a hyperparameter as JSON can hold it."""
+    if isinstance(value, str | int | float):
+        return value
+    return [*map(str, value)] if isinstance(value, list | tuple) else str(value)
+
+
+def _fields(learned: Learned) -> Iterator[FieldFacts]:
+    """Yield what was learned of each field."""
+    schema = learned.schema
+    for (side, each), fitted in zip(schema.declared.fields, schema.fields, strict=True):
+        key = f"in{side} {each.specification()}"
+        yield FieldFacts(
+            side=side,
+            column=each.column,
+            kind="" if each.kind is None else kind_text(each.kind),
+            reason=learned.guesses.get(key, ""),
+            tokens=fitted.size,
+            coverage={name: channel.coverage[key] for name, channel in learned.facts.items()},
+        )
+
+
+def _split_text(declared: Declared) -> str:
+    schema = declared.schema
+    how = "rows at random"
+    if schema.time:
+        how = f"the latest by {schema.time}"
+    elif schema.group:
+        how = f"whole groups of {schema.group}"
+    return f"{declared.split:.3g} of the table is kept for validation: {how}"

@@ -1,0 +1,42 @@
+"""Presets: each is a valid start, and there is exactly one for every kind of objects and labels."""
+
+from __future__ import annotations
+
+import itertools
+from typing import get_args
+
+import pytest
+
+from object2vec import Config, ConfigError
+from object2vec.config.presets import PRESETS, Labels, Objects, preset_of, suitable_preset
+
+SIZES = {f"enc{side}_{name}": 2 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
+CASES = list(itertools.product(get_args(Objects), get_args(Labels)))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_valid_configuration_without_warnings(name):
+    preset = PRESETS[name]
+    assert preset.name == name
+    config = Config.build(SIZES | dict(preset.values))
+    assert not [note for note in config.notes if note.level == "warning"]
+
+
+@pytest.mark.parametrize(("objects", "labels"), CASES)
+def test_one_preset_suits_any_table(objects, labels):
+    suited = [p for p in PRESETS.values() if (objects, labels) in p.suits]
+    assert suited == [suitable_preset(objects, labels)]
+    drawn = Config.build(SIZES | dict(suited[0].values)).negatives
+    assert bool(drawn) == (labels == "none")
+
+
+def test_the_preset_of_aws_is_its_defaults():
+    assert not PRESETS["aws"].values
+    assert not PRESETS["aws"].suits
+
+
+def test_a_preset_that_nobody_knows():
+    with pytest.raises(
+        ConfigError, match=r"^preset: must be one of .*; got 'rating'. Did you mean "
+    ):
+        preset_of("rating")

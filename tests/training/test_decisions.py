@@ -1,0 +1,173 @@
+"""What the data decide: each decision once, with its reason, under what the user sets."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from object2vec import Config, ConfigError, DataError
+from object2vec.fields.label import LabelField
+from object2vec.fields.schema import ObjectSchema, TableSchema
+from object2vec.fields.specification import parse_field
+from object2vec.training.decisions import decide, provisional, sufficient_length
+
+FILMS = [f"film {i}" for i in range(5)]
+NUMBERS = LabelField("rating", None, True, 1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0))
+NAMES = LabelField("relation", ("entailment", "neutral"))
+
+
+def integers(count: int) -> LabelField:
+    return LabelField("kind", None, True, 0.0, count - 1.0, tuple(map(float, range(count))))
+
+
+def schema(in0="user:token", in1="film:token", label=None, share=(), values=FILMS) -> ObjectSchema:
+    label = label or LabelField()
+    fields = ((parse_field(in0),), (parse_field(in1),))
+    declared = TableSchema(fields, label.column, share=share)
+    fitted = []
+    for part in declared.parts:
+        learner = declared.fields[part[0]][1].kind.learner()
+        learner.observe(pa.array(values))
+        fitted.append(learner.finish())
+    return ObjectSchema.fit(declared, fitted, label)
+
+
+def decided(given=None, preset=None, lengths=({1: 9}, {1: 9}), start=None, **facts):
+    return decide(schema(**facts), lengths, given or {}, preset, start)
+
+
+def config(*args, **facts) -> Config:
+    return Config.build(decided(*args, **facts).hyperparameters, beyond_aws=True)
+
+
+@pytest.mark.parametrize(
+    ("label", "layer", "classes", "negatives"),
+    [
+        (LabelField(), "softmax", 2, 9),
+        (NUMBERS, "mean_squared_error", 2, 0),
+        (NAMES, "softmax", 2, 0),
+        (integers(2), "softmax", 2, 0),
+        (integers(30), "softmax", 30, 0),
+        (integers(31), "mean_squared_error", 2, 0),
+        (LabelField("x", None, False, 0, 1, (0.0, 0.5, 1.0)), "mean_squared_error", 2, 0),
+        (LabelField("x", tuple(map(str, range(40)))), "softmax", 40, 0),
+    ],
+)
+def test_the_label_decides_what_is_learned(label, layer, classes, negatives):
+    found = config(label=label)
+    assert (found.output_layer, found.num_classes, found.negatives) == (layer, classes, negatives)
+
+
+@pytest.mark.parametrize(
+    "label", [LabelField("x", None, True, 1, 1, (1.0,)), LabelField("x", ("a",))]
+)
+def test_labels_that_are_all_the_same_say_nothing(label):
+    with pytest.raises(DataError, match=r"^label x: must have two different values; got .*Leave"):
+        decided(label=label)
+
+
+@pytest.mark.parametrize(
+    ("in0", "in1", "label", "preset"),
+    [
+        ("a:token", "b:tokens", None, "topn"),
+        ("a:token", "b:token", NUMBERS, "ratings"),
+        ("a:token", "b:token", NAMES, "classes"),
+        ("a:text", "b:token", None, "multilabel"),
+        ("a:token", "b:text", NUMBERS, "ratings"),
+        ("a:text", "b:text", None, "retrieval"),
+        ("a:text", "b:text", NUMBERS, "similarity"),
+        ("a:text", "b:text", NAMES, "nli"),
+    ],
+)
+def test_the_kinds_and_the_label_decide_the_preset(in0, in1, label, preset):
+    assert decided(in0=in0, in1=in1, label=label).preset.startswith(f"{preset} (for pairs of ")
+
+
+def test_a_preset_that_is_named_stands_over_the_one_that_suits():
+    found = config(preset="similarity", label=NUMBERS)
+    assert decided(preset="similarity", label=NUMBERS).preset == "similarity (named)"
+    assert found.comparator_list == ("hadamard", "abs_diff")
+    assert decided(preset="aws").hyperparameters["negative_sampling_rate"] == 4
+
+
+def test_what_is_set_stands_over_everything_and_is_no_decision():
+    given = {"num_classes": "3", "enc_dim": 8, "enc1_max_seq_len": 7}
+    found = decided(given, label=NAMES)
+    assert {each.name for each in found.decisions}.isdisjoint(given)
+    assert all(each.reason for each in found.decisions)
+    typed = Config.build(found.hyperparameters)
+    assert (typed.num_classes, typed.enc_dim, typed.encoders[1].max_seq_len) == (3, 8, 7)
+    assert not [note for note in typed.notes if "Inconsistent" in note.text]
+
+
+def test_what_is_set_of_encoder_0_holds_for_both_but_its_counts():
+    given = {
+        "enc0_network": "hcnn",
+        "enc0_layers": 2,
+        "enc0_max_seq_len": 3,
+        "enc1_network": "enc0",
+    }
+    first, second = config(given, lengths=({1: 9}, {4: 9})).encoders
+    assert (first.network, first.layers, first.max_seq_len) == ("hcnn", 2, 3)
+    assert (second.network, second.layers, second.max_seq_len) == ("hcnn", 2, 4)
+    other = config({"enc0_network": "hcnn", "enc1_network": "bilstm"}).encoders[1]
+    assert other.network == "bilstm"
+
+
+def test_a_shared_vocabulary_ties_the_tables():
+    assert config(share=(("user", "film"),)).tied_token_embedding_weight
+    assert not config().tied_token_embedding_weight
+    with pytest.raises(ConfigError, match=r"tied_token_embedding_weight: must be false where no"):
+        decided({"tied_token_embedding_weight": "true"})
+
+
+def test_tables_are_as_large_as_their_vocabularies():
+    learned = schema()
+    for side in (0, 1):
+        assert config().encoders[side].vocab_size == learned.table_size(side)
+    with pytest.raises(
+        ConfigError, match=f"enc0_vocab_size: must be at least {learned.table_size(0)}"
+    ):
+        decided({"enc0_vocab_size": 5})
+
+
+def test_large_tables_are_updated_where_a_batch_reads_them():
+    many = [str(i) for i in range(6000)]
+    assert config(values=many).token_embedding_storage_type == "row_sparse"
+    assert config().token_embedding_storage_type == "dense"
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit", "lost"),
+    [
+        ({}, 1, 0),
+        ({0: 4}, 1, 0),
+        ({3: 2}, 3, 0),
+        ({1: 999, 2: 1}, 1, 1),
+        ({1: 990, 2: 1}, 2, 0),
+        ({1: 10_000, 12: 1}, 2, 10),
+        ({1: 10_000, 12: 1, 13: 1}, 8, 9),
+    ],
+)
+def test_a_length_loses_at_most_a_thousandth_of_the_tokens(counts, limit, lost):
+    assert sufficient_length(counts) == (limit, lost)
+
+
+def test_going_on_from_a_model_keeps_its_settings_and_decides_sizes_alone():
+    start = config({"enc_dim": 8, "enc0_vocab_size": 50}, label=NUMBERS)
+    found = decided({"epochs": 3}, start=start, label=NUMBERS, lengths=({9: 1}, {9: 1}))
+    assert {each.name for each in found.decisions} == {"enc0_vocab_size", "enc1_vocab_size"}
+    typed = Config.build(found.hyperparameters, beyond_aws=True)
+    assert typed.encoders == start.encoders
+    assert (typed.enc_dim, typed.epochs) == (8, 3)
+
+
+def test_mistakes_in_what_is_set_are_found_before_data_are_read():
+    assert provisional({"enc_dim": 8}, None).enc_dim == 8
+    for given in ({"enc_dim": 2}, {"enc_dmi": 8}):
+        with pytest.raises(ConfigError, match=f"^{next(iter(given))}: must be "):
+            provisional(given, None)
+    with pytest.raises(ConfigError, match="enc1_vocab_file: must not be set where columns are"):
+        provisional({"enc1_vocab_file": "vocab.json"}, "topn")
+    with pytest.raises(ConfigError, match="preset: must be one of"):
+        provisional({}, "none")

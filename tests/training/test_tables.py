@@ -1,0 +1,134 @@
+"""From a table of strings to a model: one call, the same bytes as by hand, saved and loaded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from object2vec import ConfigError, DataError, Object2Vec
+from object2vec.reporting import events
+
+USERS, FILMS = [f"user {i}" for i in range(7)], [f"film {i}" for i in range(9)]
+RATINGS = {
+    "user": [USERS[i % 7] for i in range(60)],
+    "film": [FILMS[i * i % 9] for i in range(60)],
+    "rating": [float(i % 5 + 1) for i in range(60)],
+}
+FAST = {"enc_dim": 4, "mlp_dim": 4, "mini_batch_size": 16, "epochs": 2, "threads": 1}
+SIDES = {"in0": "user:token", "in1": "film:token"}
+
+
+class Log(list):
+    def __call__(self, event):
+        self.append(event)
+
+    def close(self):
+        pass
+
+    def of(self, kind):
+        return [event for event in self if isinstance(event, kind)]
+
+
+def rated(**given) -> Object2Vec:
+    return Object2Vec(**{**SIDES, "label": "rating", **FAST, **given})
+
+
+def weights(model: Object2Vec) -> dict[str, bytes]:
+    state = model.artifact.network.state_dict()
+    return {name: tensor.numpy().tobytes() for name, tensor in state.items()}
+
+
+def test_a_file_of_strings_becomes_a_model(tmp_path):
+    path = tmp_path / "ratings.csv"
+    rows = zip(*RATINGS.values(), strict=True)
+    path.write_text("user,film,rating\n" + "".join(f"{u},{f},{r:g}\n" for u, f, r in rows))
+    log = Log()
+    model = rated(in0="user", in1="film").fit(str(path), split=0.2, reporters=[log])
+    (learned,) = log.of(events.TableLearned)
+    assert sum(learned.rows.values()) == 60
+    assert 0 < learned.rows["validation"] < 30
+    assert learned.preset.startswith("ratings (")
+    assert [(each.column, each.kind) for each in learned.fields] == [
+        ("user", "token"), ("film", "token"),
+    ]  # fmt: skip
+    assert all(each.reason for each in learned.fields)
+    decided = {each.name: each.value for each in learned.decisions}
+    assert decided["output_layer"] == model.config.output_layer == "mean_squared_error"
+    assert [e.channel for e in log.of(events.ChannelOpened)] == ["train", "validation"]
+    assert any("of token tables" in note.text for note in log.of(events.Noted))
+    assert weights(rated().fit(RATINGS)) == weights(rated().fit({**RATINGS, "other": [0] * 60}))
+
+
+def test_strings_and_numbers_by_hand_give_the_same_bytes(tmp_path):
+    """With missing values and a rare film, so that training reads every row there is."""
+    table = {**RATINGS, "user": [None, *RATINGS["user"][1:]], "film": [*RATINGS["film"]]}
+    table["film"][5:7] = ["seen once", None]
+    model = rated(in0="user:token(unseen=skip)", in1="film:token(min_count=2)")
+    model.fit(table, validation=table, save_to=tmp_path / "strings")
+    ids = [{e.token: e.row for _, e in model.schema.entries(side)} for side in (0, 1)]
+    missing, unknown = 1, 2
+    ids[1][None] = missing
+    by_hand = {
+        "in0": [[ids[0].get(user, missing)] for user in table["user"]],
+        "in1": [[ids[1].get(film, unknown)] for film in table["film"]],
+        "label": table["rating"],
+    }
+    settings = model.config.to_dict()
+    Object2Vec(**settings).fit(by_hand, validation=by_hand, save_to=tmp_path / "numbers")
+    files = [tmp_path / name / "model.safetensors" for name in ("strings", "numbers")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert (tmp_path / "strings" / "schema.json").exists()
+    assert not (tmp_path / "numbers" / "schema.json").exists()
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    model = rated(share=("user", "film"), preset="ratings").fit(RATINGS, save_to=tmp_path / "m")
+    loaded = Object2Vec.load(tmp_path / "m")
+    assert weights(loaded) == weights(model)
+    assert loaded.config == model.config
+    assert loaded.evaluate(RATINGS) == model.evaluate(RATINGS)
+    assert loaded.schema.fingerprint == model.schema.fingerprint
+    assert repr(loaded).count("=") == repr(model).count("=")
+    assert weights(loaded.fit(RATINGS)) == weights(model)
+    said = json.loads((tmp_path / "m" / "schema.json").read_text())
+    assert said["decisions"]["decisions"]["tied_token_embedding_weight"]["reason"]
+
+
+@pytest.mark.parametrize("label", ["rating", None])
+def test_positives_are_validated_with_the_same_negatives_each_time(label):
+    model = rated(label=label).fit(RATINGS, validation=RATINGS)
+    first, again = model.evaluate(RATINGS), model.evaluate(RATINGS)
+    assert first == again
+    if label is None:
+        assert first["accuracy"] < 1
+        epochs = [e for e in model.facts.history if e["event"] == "epoch"]
+        assert epochs[-1]["validation"]["cross_entropy"] > 0.1
+
+
+def test_labels_beside_the_table_count_instead_of_its_own():
+    plain = {name: RATINGS[name] for name in ("user", "film")}
+    model = rated().fit(RATINGS)
+    for table, label in ((plain, None), (plain, "rating"), (RATINGS, "rating")):
+        assert weights(rated(label=label).fit(table, RATINGS["rating"])) == weights(model)
+    assert model.score(plain, RATINGS["rating"]) == model.score(RATINGS)
+    with pytest.raises(DataError, match="y: must have one label for each of the 60 rows; got 1"):
+        rated().fit(RATINGS, [1.0])
+
+
+def test_a_weight_of_one_changes_no_byte_and_others_do():
+    model = rated().fit(RATINGS)
+    assert weights(rated(weight="w").fit({**RATINGS, "w": [3.0] * 60})) == weights(model)
+    other = rated(weight="w").fit({**RATINGS, "w": [float(i + 1) for i in range(60)]})
+    assert weights(other) != weights(model)
+
+
+def test_what_only_tables_have_is_an_error_without_columns():
+    records = [{"in0": [1], "in1": [2], "label": 1}] * 4
+    sizes = {"enc0_vocab_size": 9, "enc0_max_seq_len": 1}
+    for name, given in (("split", {"split": 0.1}), ("preset", {})):
+        arguments = {"preset": "topn"} if name == "preset" else {}
+        with pytest.raises(ConfigError, match=f"^{name}: goes with the columns of a table"):
+            Object2Vec(**sizes, **FAST, **arguments).fit(records, **given)
+    with pytest.raises(ConfigError, match="in1: must name at least one column"):
+        Object2Vec(in0="user").fit(RATINGS)
