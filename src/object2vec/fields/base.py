@@ -226,6 +226,13 @@ class Fitted(ABC):
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the same for a block that `Learner.observe` has kept."""
 
+    def draw(self, count: int, generator: np.random.Generator) -> Ragged | None:
+        """Return the rows of so many values that are drawn from all that there could be.
+
+        None where nobody knows what there could be, as of names and texts.
+        """
+        return None
+
     @abstractmethod
     def entries(self) -> Iterator[Entry]:
         """Yield its rows, what is known of each."""

@@ -69,6 +69,10 @@ class PartsKind(VocabularyKind):
         """Return the kind that has learned from its units how to part them."""
         return self
 
+    def drawn(self, count: int, generator: np.random.Generator) -> Spans | None:
+        """Return so many units that are drawn from all that there could be; None if unknown."""
+        return None
+
     def shares_with(self, other: Kind) -> bool:
         """Return whether the other kind has the same parts."""
         return self == other
@@ -181,6 +185,22 @@ class PartsField(VocabularyField):
         column = self._of_values(Ragged.concatenate(pieces), ordinals, tokenised)
         missing = tokenised.texts.spread(tokenised.missing, True)  # (n,)
         return self.finished(column, int(np.count_nonzero(missing)))
+
+    def draw(self, count: int, generator: np.random.Generator) -> Ragged | None:
+        """Return the rows of so many values of one unit each, drawn from all that there could be.
+
+        Notes
+        -----
+        A function of the state of `generator`.
+        """
+        assert isinstance(self.kind, PartsKind)
+        units = self.kind.drawn(count, generator)
+        if units is None:
+            return None
+        column, _ = self.finished(
+            _rows(self.vocabulary, self.kind.parts(units.text, units.starts, units.ends)), 0
+        )
+        return column
 
     def _of_values(self, of_units: Ragged, ordinals: Counts, tokenised: Tokenised) -> Ragged:
         """Return the rows of each value, from those of its units."""

@@ -345,6 +345,16 @@ class ObjectSchema:
             raise ValueMistakes(sorted(mistakes)[:MAX_PROBLEMS])
         return self.joined(side, rows), coverage
 
+    def draw(self, side: int, count: int, generator: np.random.Generator) -> Ragged | None:
+        """Return so many objects of a side that are drawn from all that there could be.
+
+        None if nobody knows what there could be of one of its fields. The rest is a function of the
+        state of `generator`.
+        """
+        rows = [fitted.draw(count, generator) for fitted in self.sides[side]]
+        known = [each for each in rows if each is not None]
+        return self.joined(side, known) if len(known) == len(rows) else None
+
     def joined(self, side: int, rows: Sequence[Ragged]) -> Ragged:
         """Return objects made of the rows that each field of a side has for them."""
         found = [

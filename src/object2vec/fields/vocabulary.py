@@ -45,7 +45,7 @@ Counts = NDArray[np.int64]
 
 POLICIES = ("buckets", "unknown", "skip", "error")
 MANY_TOKENS = 100_000  # from here on a column's unseen tokens are hashed by default
-MOST_BUCKETS = 1 << 22
+MOST_BUCKETS = 250_000_000  # as many as IP Insights has entities
 _FEWEST_CHOSEN, _MOST_CHOSEN = 1 << 10, 1 << 17  # buckets if their number is not given
 _UNSEEN_RULE = "must be a token of the training data"
 _UNSEEN_CURE = "Fix it, or train with unseen=unknown."
@@ -70,7 +70,7 @@ class VocabularyKind(Kind):
         1, Integer(1, None), "how often training must see a token that gets a row of its own"
     )
     max_size: int | None = option(
-        None, Integer(1, None), "the most tokens with a row of their own: those seen most often"
+        None, Integer(0, None), "the most tokens with a row of their own: those seen most often"
     )
 
     @abstractmethod
@@ -134,7 +134,8 @@ class OpenKind(VocabularyKind):
             cure = "Leave out one of them."
             raise self.mistake("unseen", "must be buckets if buckets are given", self.unseen, cure)
         if self.unseen == "error":
-            for name, given in (("min_count", self.min_count > 1), ("max_size", self.max_size)):
+            is_given = {"min_count": self.min_count > 1, "max_size": self.max_size is not None}
+            for name, given in is_given.items():
                 if given:
                     must = "must not be given if other tokens are an error"
                     cure = "Leave it out, or choose unseen=unknown."

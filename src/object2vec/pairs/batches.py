@@ -234,10 +234,11 @@ def _drawn(
     generator: np.random.Generator,
 ) -> Ragged:
     """Return a random sequence of in1 for a negative of each of these records."""
-    if negatives.draw is None:
+    drawn = negatives.draw(len(rows), generator) if negatives.draw else None
+    if drawn is None:
         others = _columns(pairs, _others(pairs, rows, generator), config)["in1"]
         return cast(Ragged, others)
-    return negatives.draw(len(rows), generator).truncated(config.encoders[1].max_seq_len)
+    return drawn.truncated(config.encoders[1].max_seq_len)
 
 
 def _others(pairs: Pairs, rows: Rows, generator: np.random.Generator) -> Rows:

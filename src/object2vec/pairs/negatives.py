@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from object2vec.objects.ragged import Ragged, Rows
 
-Draw = Callable[[int, np.random.Generator], Ragged]
-"""Returns so many sequences of in1 that are drawn at random from all that there could be."""
+Draw = Callable[[int, np.random.Generator], Ragged | None]
+"""Returns so many sequences of in1 drawn from all that there could be; None if unknown."""
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,14 @@ class IPv4Kind(_Addresses):
         packed, wrong = _packed(found, 4, _packed_ipv4)
         return np.unpackbits(packed, axis=1) + np.uint8(48), wrong
 
+    def drawn(self, count: int, generator: np.random.Generator) -> Spans:
+        """Return the bits of so many addresses, of which each is as likely as any other."""
+        packed = np.frombuffer(generator.bytes(4 * count), np.uint8)
+        bits = np.unpackbits(packed) + np.uint8(ord("0"))  # (32 * count,)
+        offsets = np.arange(count + 1)
+        starts = 32 * offsets[:-1]
+        return Spans(bits, starts, starts + 32, offsets)
+
     def _texts(self, values: pa.Array) -> Texts:
         """Return addresses as text, numbers of 32 bits as the addresses that they are."""
         import pyarrow as pa
