@@ -127,6 +127,15 @@ def encoding(values: pa.Array) -> tuple[pa.Array, NDArray[np.int64] | None]:
     return values.dictionary, indices.to_numpy(zero_copy_only=False)
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether values of this type are lists."""
+    import pyarrow as pa
+
+    types = pa.types
+    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    return any(test(kind) for test in tests)
+
+
 def _encoded(values: pa.Array) -> pa.Array:
     """Return an array with each different value once."""
     import pyarrow as pa

@@ -10,7 +10,7 @@ import numpy as np
 from object2vec.fields.base import ValueMistakes, option
 from object2vec.fields.options import Text
 from object2vec.fields.spans import Spans
-from object2vec.fields.values import Texts, encoding, texts
+from object2vec.fields.values import Texts, encoding, is_list, texts
 from object2vec.fields.vocabulary import OpenKind, Tokenised
 from object2vec.objects.ragged import offsets_of
 
@@ -41,19 +41,11 @@ class TokensKind(OpenKind):
             missing = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0).fill_null(True)
             values = pc.split_pattern(values, self.separator)
         is_missing = missing.to_numpy(zero_copy_only=False)
-        if not _is_list(values.type):
+        if not is_list(values.type):
             values = _alone(values)
         spans = _of_lists(values)
         nothing = np.zeros(0, np.int64)
         return Tokenised(Texts(spans.text, nothing, nothing, indices), spans, is_missing)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    types = pa.types
-    tests = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    return any(test(kind) for test in tests)
 
 
 def _alone(values: pa.Array) -> pa.Array:
