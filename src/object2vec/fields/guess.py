@@ -103,7 +103,7 @@ def _of_strings(values: pa.Array) -> tuple[Kind, str]:
         return KINDS["ipv4"](), "values are IPv4 addresses"
     words = pc.mean(pc.add(pc.count_substring_regex(text, r"\s+"), 1)).as_py()
     if pc.mean(pc.match_substring(text, "|").cast("int8")).as_py() >= _OFTEN:
-        return TokensKind("|"), 'many values are divided by "|"'
+        return TokensKind(separator="|"), 'many values are divided by "|"'
     different = len(pc.unique(text)) / len(text)
     if words >= _VERY_MANY_WORDS or (words >= _MANY_WORDS and different >= _MOSTLY):
         return KINDS["text"](), f"values have {words:.1f} words on average"
