@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,205 @@ def test_another_table_is_read_with_the_schema(ratings, tmp_path, read):
     assert cached.columns["in0"].values.tolist() == [5, 2]  # dan is unknown
     assert facts.coverage["in0 user:token"].unknown == 1
     assert cached.where(1) == "table row 1"
+
+
+def halves(learned):
+    """The names of the users of each channel, in order."""
+    return [[name for (name,) in objects(learned, 0, each)] for each in ("train", "validation")]
+
+
+def many(**columns):
+    """A table of 400 records of different users, whose numbers are their order."""
+    return {
+        "user": [f"u{i:03d}" for i in range(400)],
+        "film": [f"f{i % 7}" for i in range(400)],
+        **columns,
+    }
+
+
+def test_a_split_by_row_is_exact_disjoint_and_of_the_seed(read):
+    learned = read(many(), declared(), split=0.25, seed=1)
+    sizes = [facts.records for facts in learned.facts.values()]
+    assert sum(sizes) == 400
+    assert 60 < sizes[1] < 140
+    where = {
+        channel: [int(cached.where(row).rpartition(" ")[2]) for row in range(size)]
+        for (channel, cached), size in zip(learned.channels.items(), sizes, strict=True)
+    }
+    assert sorted(where["train"] + where["validation"]) == list(range(400))
+    assert [sorted(rows) for rows in where.values()] == list(where.values())
+    train = learned.channels["train"].columns["in0"].values - 3
+    assert [f"u{row:03d}" for row in where["train"]] == sorted(
+        entry.token for _, entry in learned.schema.entries(0) if entry.token
+    )
+    assert train.tolist() == list(range(sizes[0]))  # validation is not counted
+    assert (learned.channels["validation"].columns["in0"].values == 2).all()
+    again = read(many(), declared(), split=0.25, seed=2)
+    assert again.facts["train"].records != 0
+    assert again.channels["train"].where(0) != learned.channels["train"].where(0) or (
+        halves(again) != halves(learned)
+    )
+
+
+@pytest.mark.parametrize("values", [lambda i: f"g{i % 20}", lambda i: i % 20])
+def test_a_group_is_never_on_both_sides_of_a_split(read, values):
+    groups = [values(i) for i in range(400)]
+    learned = read(many(group=groups), declared(group="group"), split=0.25)
+    held = [set(learned.channels[c].columns["group"].tolist()) for c in ("train", "validation")]
+    assert not held[0] & held[1]
+    assert len(held[0] | held[1]) == 20
+    assert all(held)
+
+
+@pytest.mark.parametrize(
+    "time_of",
+    [
+        lambda i: str(i * 37 % 400),
+        lambda i: i * 37 % 400 / 2,
+        lambda i: f"2024-01-{1 + i * 37 % 28:02d}",
+        lambda i: datetime(2024, 1, 1) + timedelta(hours=i * 37 % 400),
+    ],
+)
+def test_a_split_by_time_holds_the_latest(read, time_of):
+    times = [time_of(i) for i in range(400)]
+    learned = read(many(time=times), declared(time="time"), split=0.25)
+    assert [facts.records for facts in learned.facts.values()] == [300, 100]
+    key = float if "-" not in str(times[0]) else str
+    held = [
+        [key(times[int(cached.where(row).rpartition(" ")[2])]) for row in range(facts.records)]
+        for cached, facts in zip(learned.channels.values(), learned.facts.values(), strict=True)
+    ]
+    assert max(held[0]) <= min(held[1])
+
+
+def test_times_of_another_form_are_mistakes(read):
+    table = {**many(), "time": ["2024-01-01"] * 398 + ["yesterday", None]}
+    with pytest.raises(DataError) as raised:
+        read(table, declared(time="time"), split=0.25)
+    assert "table row 398: \"time\" must have a time; got 'yesterday'" in str(raised.value)
+    assert 'table row 399: "time" must have a time; got None' in str(raised.value)
+
+
+def test_a_split_must_leave_both_sides_something(read):
+    with pytest.raises(DataError, match="split: must leave records for training and"):
+        read(many(group=["one"] * 400), declared(group="group"), split=0.25)
+    with pytest.raises(ConfigError, match="must be by time or by group"):
+        read(many(), declared(group="user", time="user"), split=0.25)
+
+
+def test_what_was_learned_is_opened_again(ratings, read, monkeypatch):
+    learned = read(ratings, declared(label="rating"), split=0.5)
+    monkeypatch.setattr("object2vec.reading.learning._Learning.run", None)
+    again = read(ratings, declared(label="rating"), split=0.5)
+    assert again.schema.fingerprint == learned.schema.fingerprint
+    assert again.facts == learned.facts
+    for channel, cached in learned.channels.items():
+        assert objects(again, 1, channel) == objects(learned, 1, channel)
+        assert again.channels[channel].where(0) == cached.where(0)
+    for options in ({"split": 0.4}, {"split": 0.5, "seed": 1}):
+        with pytest.raises(TypeError):
+            read(ratings, declared(label="rating"), **options)
+    with pytest.raises(TypeError):
+        read(ratings, declared(in1="film:token(min_count=2)", label="rating"), split=0.5)
+
+
+def test_a_changed_file_is_read_anew(ratings, read):
+    read(ratings, declared())
+    ratings.write_text(RATINGS.replace("bob", "eve"), encoding="utf-8")
+    assert objects(read(ratings, declared()), 0)[1] == ["eve"]
+
+
+def test_a_damaged_cache_is_made_anew(ratings, read, tmp_path):
+    learned = read(ratings, declared())
+    (folder,) = (tmp_path / "cache").iterdir()
+    for name in ("facts.json", "schema.json", "train/meta.json"):
+        (folder / name).write_text("{", encoding="utf-8")
+        assert objects(read(ratings, declared()), 0) == objects(learned, 0)
+
+
+def test_a_table_in_memory_leaves_nothing_behind(read, tmp_path):
+    read(many(), declared(), split=0.1)
+    assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
+
+
+def test_more_rows_than_a_block(tmp_path, read):
+    count = 300_000
+    path = tmp_path / "large.csv"
+    numbers = np.arange(count) * 7919 % 1000
+    lines = "".join(f"u{n:04d},{'f' * 20}{n % 10},{n % 5}\n" for n in numbers.tolist())
+    path.write_text(f"user,film,stars\n{lines}", encoding="utf-8")
+    learned = read(path, declared(label="stars"), split=0.1)
+    for channel in ("train", "validation"):
+        cached, size = learned.channels[channel], learned.facts[channel].records
+        names = tokens(learned, 0)
+        for row in (0, 1, size // 2, size - 1):
+            line = int(cached.where(row).rpartition(":")[2])
+            n = numbers[line - 2]
+            assert names[int(cached.columns["in0"].values[row])] == f"u{n:04d}"
+            assert cached.columns["label"][row] == n % 5
+    assert sum(facts.records for facts in learned.facts.values()) == count
+
+
+def test_twenty_mistakes_end_the_reading(tmp_path, read):
+    path = tmp_path / "bad.csv"
+    path.write_text("user,film,w\n" + "a,b,0\n" * 100, encoding="utf-8")
+    with pytest.raises(DataError) as raised:
+        read(path, declared(weight="w"))
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 21
+    assert lines[0] == "the first 20 problems:"
+    assert f"{path}:21: " in lines[-1]
+
+
+def test_a_column_that_is_not_there(ratings, read):
+    with pytest.raises(DataError, match=r"Did you mean rating\?"):
+        read(ratings, declared(label="ratings"))
+    with pytest.raises(DataError, match=r"Did you mean film\?"):
+        read(ratings, declared(in1="flim"))
+
+
+def test_growth_goes_on_with_the_fields_of_the_model(ratings, read):
+    first = read(ratings, declared(label="rating")).schema
+    table = {"user": ["dan", "ann"], "film": ["Up", "Big"], "rating": [1, 2]}
+    learned = read(table, declared("user", "film", label="rating"), start=first)
+    old = {entry.token: entry.row for _, entry in first.entries(0)}
+    new = {entry.token: entry.row for _, entry in learned.schema.entries(0)}
+    assert {token: new[token] for token in old} == old
+    assert new["dan"] == first.table_size(0)
+    assert objects(learned, 1) == [["Up"], ["Big"]]
+    with pytest.raises(ConfigError, match="in0: must have the fields of the model that it starts"):
+        read(table, declared("film", "user", label="rating"), start=first)
+    with pytest.raises(ConfigError, match="label: must be given, as in the model"):
+        read(table, declared("user", "film"), start=first)
+
+
+def test_weights_and_groups_become_columns(read):
+    table = {**many(), "clicks": np.arange(400) + 1, "session": [f"s{i // 2}" for i in range(400)]}
+    learned = read(table, declared(weight="clicks", group="session"))
+    train = learned.channels["train"]
+    assert train.schema.names == ["in0", "in1", "label", "weight", "group"]
+    assert train.columns["weight"].tolist() == list(range(1, 401))
+    groups = train.columns["group"]
+    assert (groups[::2] == groups[1::2]).all()
+    assert len(set(groups.tolist())) == 200
+    assert train.columns["label"].tolist() == [1] * 400
+    cached, _ = read_with(open_table(table), learned.schema)
+    for name in ("in0", "in1"):
+        assert cached.columns[name].values.tolist() == train.columns[name].values.tolist()
+    assert cached.columns["group"].tolist() == groups.tolist()
+
+
+def test_what_looks_wrong_is_said(read):
+    table = {"user": ["a", "b", "c"], "film": ["x y", "", "x"], "label": [1, 1, 1]}
+    learned = read(table, declared("user:token", "film:text", label="label"))
+    assert learned.warnings == [
+        "in1: 1 of 3 objects have no token",
+        "in0 user: all 3 tokens differ: nothing is shared",
+    ]
+    assert learned.facts["train"].lengths == ({1: 3}, {0: 1, 1: 1, 2: 1})
+
+
+def test_an_unseen_value_of_validation_that_is_an_error_is_named(read):
+    with pytest.raises(DataError) as raised:
+        read(many(), declared("user:token(unseen=error)"), split=0.1)
+    assert '"user" must be a token of the training data; got \'u' in str(raised.value)

@@ -169,8 +169,9 @@ def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         content = np.asarray(np.memmap(path, np.uint8, "r"))  # (bytes,)
         (length,) = struct.unpack("<Q", content[:8].tobytes())
-        header = json.loads(content[8 : 8 + min(length, _MAX_HEADER_BYTES)].tobytes())
-        data = content[8 + length :]
+        if length > min(len(content) - 8, _MAX_HEADER_BYTES):
+            raise ValueError(f"a header of {length} bytes")
+        header, data = json.loads(content[8 : 8 + length].tobytes()), content[8 + length :]
         header.pop("__metadata__", None)
         return {str(name): _mapped(data, entry) for name, entry in header.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:

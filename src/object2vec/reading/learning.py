@@ -209,8 +209,7 @@ def _resolved(
         if each.kind is not None:
             kinds.append(each.kind)
             continue
-        if each.column not in table.names:
-            raise table.lacks(each.column)
+        table.check([each.column])
         kind, reason = KINDS["token"](), "it is the simplest one"
         guesses[f"in{side} {replace(each, kind=kind).specification()}"] = reason
         kinds.append(kind)
@@ -531,8 +530,9 @@ def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
     first = table.first(_FIRST_ROWS)
     repeated = {
         name
-        for name in columns
-        if is_text(first.column(name))
+        for name in first.schema.names
+        if name in columns
+        and is_text(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }
     return table.blocks(columns, repeated)
