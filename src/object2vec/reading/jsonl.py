@@ -11,11 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import re
-from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import JSONDecodeError
 from typing import Any, TypedDict
@@ -28,11 +25,11 @@ from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.json import JsonObject, load_json
 from object2vec.files.sources import BLOCK_BYTES, UTF8_MARK, Block, Source, line_bounds, read_blocks
 from object2vec.objects.schema import RECORDS, Schema
+from object2vec.reading.ahead import read_ahead
 from object2vec.reading.scanner import scan
 
 Record = dict[str, Any]  # the wanted keys of one line
 
-_WORKERS = max(2, min(4, os.cpu_count() or 2))
 _LAYOUTS = {  # how their first line looks, and what turns them into lines
     "one list of records": (re.compile(rb"\s*\[\s*(\{.*)?"), "jq -c '.[]' FILE"),
     "a record on several lines": (re.compile(rb"\s*\{(.*[,:{\[])?\s*"), "jq -c . FILE"),
@@ -113,7 +110,8 @@ def read_columns(
         Nothing is yielded after the first one.
     """
     reader = _Reader(schema)
-    for source, block, fast in _read_ahead(sources, reader.read_block, block_bytes):
+    blocks = ((source, block) for source in sources for block in read_blocks(source, block_bytes))
+    for (source, block), fast in read_ahead(blocks, lambda item: reader.read_block(item[1])):
         reader.at_start |= block.first_line == 1
         found = fast if fast and reader.continues(fast) else reader.read_lines(source.name, block)
         reader.at_start &= not found.rows
@@ -132,22 +130,6 @@ class _Found:
     columns: Mapping[str, Any]
     blank_lines: NDArray[np.int64]
     rows: int
-
-
-def _read_ahead(
-    sources: Sequence[Source], read: Callable[[Block], _Found | None], block_bytes: int
-) -> Iterator[tuple[Source, Block, _Found | None]]:
-    """Yield each block with what `read` makes of it, while threads read the next ones."""
-    waiting: deque[tuple[Source, Block, Future[_Found | None]]] = deque()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for source in sources:
-            for block in read_blocks(source, block_bytes):
-                waiting.append((source, block, pool.submit(read, block)))
-                if len(waiting) > _WORKERS:
-                    source_done, block_done, future = waiting.popleft()
-                    yield source_done, block_done, future.result()
-        for source, block, future in waiting:
-            yield source, block, future.result()
 
 
 class _Rejected(Exception):

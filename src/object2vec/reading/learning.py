@@ -29,6 +29,7 @@ from object2vec.fields.label import LabelField, LabelLearner, is_text
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
 from object2vec.objects.ragged import Rows
 from object2vec.objects.schema import Schema, records
+from object2vec.reading.ahead import read_ahead
 from object2vec.reading.cache import (
     Cached,
     Writer,
@@ -42,7 +43,6 @@ from object2vec.reading.jsonl import Chunk
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
 from object2vec.reading.steps import Problems, Step, do_steps, weights_of
 from object2vec.reading.tables import Table, TableBlock
-from object2vec.reading.tables.ahead import read_ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -310,3 +310,15 @@ def test_foreign_files(tmp_path):
 def test_mixed_types_in_memory(content):
     with pytest.raises(DataError, match='table row 1: must have a value in column "a" like'):
         open_table(content)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.arrows"])
+def test_text_that_is_not_utf_8(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(CONTENTS[name].replace("ärger".encode(), b"\xe4rger!"))
+    if name == "t.parquet":
+        offsets = pa.py_buffer(b"\0\0\0\0\1\0\0\0")
+        bad = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(b"\xe4"))
+        pq.write_table(pa.table({"user": bad}), path)
+    with pytest.raises(DataError, match=r"row 0: must have whole values and text in UTF-8 in col"):
+        rows(open_table(path), ["user"])

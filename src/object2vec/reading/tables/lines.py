@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import Source, read_text
-from object2vec.reading.tables.ahead import read_ahead
+from object2vec.reading.ahead import read_ahead
 from object2vec.reading.tables.base import (
     EMPTY_CURE,
     EmptyTableError,
@@ -30,6 +31,8 @@ from object2vec.reading.tables.types import as_batch, plain
 HEAD_BYTES = 64 << 10  # that names and types are found in
 # Measured: larger blocks cost a quarter more, smaller ones have larger dictionaries.
 BLOCK_BYTES = 1 << 20
+
+_log = logging.getLogger("object2vec.reading")
 
 LINES = Dialect(",", "")  # of formats without quotes: a record is a line
 
@@ -111,7 +114,7 @@ class LinesTable(Table):
     def _blocks(self, parsed: Iterable[tuple[Text, Parsed]]) -> Iterator[TableBlock]:
         """Yield what was parsed; raise `DataError` at the end if there are problems."""
         problems: list[str] = []
-        row = 0
+        row = blank = 0
         try:
             for text, found in parsed:
                 problems += islice(found.problems, MAX_PROBLEMS - len(problems))
@@ -122,10 +125,13 @@ class LinesTable(Table):
                     where = partial(self._where, text)
                     yield TableBlock(found.columns, rows, self.name, row, where)
                 row += rows
+                blank += text.records - rows
         except DataError as err:  # of bytes or quotes; nothing is sure behind it
             problems.append(str(err))
         if problems:
             raise DataError(join_problems(problems))
+        if blank:
+            _log.info("%s: %d blank lines hold no row", self.name, blank)
 
     def _where(self, text: Text, row: int) -> str:
         return f"{self.name}:{text.line_of(row)}"

@@ -73,6 +73,13 @@ class Text:
         """How many lines end in it."""
         return int(np.count_nonzero(self.raw == _LF))
 
+    @property
+    def records(self) -> int:
+        """How many records it has, blank lines among them."""
+        if len(self.quotes):
+            return len(self.bounds[0])
+        return self.lines + (not self.data.endswith(b"\n") if self.data else 0)
+
     def outside(self, character: int) -> NDArray[np.int64]:
         """Return the offsets of a character that stands in no quotes, (m,)."""
         at = np.flatnonzero(self.raw == character)

@@ -10,7 +10,7 @@ from functools import partial
 import pyarrow as pa
 
 from object2vec.errors import DataError
-from object2vec.reading.tables.ahead import prefetch
+from object2vec.reading.ahead import prefetch
 from object2vec.reading.tables.base import BLOCK_ROWS, Table, TableBlock
 from object2vec.reading.tables.types import as_batch, check_names, plain_schema, take
 
@@ -87,6 +87,8 @@ def reading(name: str, kind: str) -> Iterator[None]:
     """Turn what Arrow raises for damaged files into `DataError`."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as err:
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, EOFError, ValueError) as err:
         got = str(err).strip().split("\n")[0] or type(err).__name__
         raise DataError.at(name, f"must be {kind} that is whole", got, _CURE) from err

@@ -165,13 +165,15 @@ def take(
     Raises
     ------
     DataError
-        If a column of bytes is no text.
+        If a column is damaged, or has bytes that are no text.
     """
     taken = {}
     for column in columns:
         try:
-            taken[column] = plain(take_path(batch, column), dictionary=column in dictionary)
+            found = take_path(batch, column)
+            found.validate(full=True)  # a file may say anything; Arrow's functions trust it
+            taken[column] = plain(found, dictionary=column in dictionary)
         except pa.ArrowInvalid as err:
-            must = f'must have text in UTF-8 in column "{column}" from here on'
+            must = f'must have whole values and text in UTF-8 in column "{column}" from here on'
             raise DataError.at(where, must, str(err), "Convert the column to text.") from err
     return taken

@@ -147,8 +147,7 @@ class CsvTable(LinesTable):
             table = pyarrow_csv.read_csv(data, read, _parse_options(self._dialect), convert)
         except pa.ArrowInvalid as err:
             return self._mistakes(text, str(err)) if text.rows else Parsed()
-        is_plain = not len(text.quotes) and table.num_rows == text.lines
-        if not is_plain and table.num_rows != text.rows:
+        if table.num_rows != text.records and table.num_rows != text.rows:
             return self._mistakes(text, f"{table.num_rows} rows on {text.rows} lines")
         arrays = (column.combine_chunks() for column in table.columns)
         return Parsed(dict(zip(columns, arrays, strict=True)))

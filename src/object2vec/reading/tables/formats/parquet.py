@@ -48,8 +48,8 @@ class ParquetTable(TypedTable):
         self.sources = [source]
         with reading(source.name, "a Parquet file"), file.open() as stream:
             schema = parquet.ParquetFile(stream).schema_arrow
-        self._texts = [f.name for f in schema if f.type == pa.string()]
-        super().__init__(source.name, schema, "a Parquet file")
+            self._texts = [each.name for each in schema if each.type == pa.string()]
+            super().__init__(source.name, schema, "a Parquet file")
 
     def batches(
         self, columns: Sequence[str], dictionary: Collection[str], rows: int
@@ -58,5 +58,7 @@ class ParquetTable(TypedTable):
         # What is a dictionary in the file is not written out to make one again.
         texts = [name for name in columns if name in dictionary and name in self._texts]
         with self._file.open() as stream:
-            file = parquet.ParquetFile(stream, read_dictionary=texts, pre_buffer=True)
+            file = parquet.ParquetFile(
+                stream, read_dictionary=texts, pre_buffer=True, page_checksum_verification=True
+            )
             yield from file.iter_batches(batch_size=max(1, rows), columns=list(columns))

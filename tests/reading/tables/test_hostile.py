@@ -1,0 +1,213 @@
+"""Files nobody would write on purpose: an error or the right rows, and nothing else."""
+
+import csv
+import io
+import tempfile
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from object2vec.errors import DataError
+from object2vec.reading.tables import TableOptions, lines, open_table
+
+FEW, MANY = 60, 2000
+
+# What parsers stumble over is frequent here.
+PIECES = [",", ";", "\t", "|", '"', '""', "\n", "\r\n", "\r", " ", "a", "b", "7", "007", "1,5"]
+PIECES += ["\0", "é", "日本", "\u2028", "\ufeff", "NULL", "nan", "N/A", "\\", "'", "#", "=", "\x1f"]
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=4).map("".join)
+FIELDS = TEXTS | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+CLEAN = FIELDS.map(lambda text: text.replace("\0", ""))
+
+
+def rows_of(path, options=None, dictionary=False):
+    """The rows of a file, or None where it is rejected."""
+    try:
+        table = open_table(path, options)
+        names = set(table.names) if dictionary else ()
+        found = [
+            list(zip(*(c.to_pylist() for c in b.columns.values()), strict=True))
+            for b in table.blocks(None, names)
+        ]
+    except DataError:
+        return None
+    assert len(set(table.names) - {""}) == len([name for name in table.names if name])
+    return table.names, [list(row) for block in found for row in block]
+
+
+@st.composite
+def written(draw):
+    """Rows of text and how Python's csv module writes them."""
+    width = draw(st.integers(1, 4))
+    name = CLEAN.filter(lambda text: text.strip("\ufeff"))
+    name = name.map(lambda text: text.lstrip("\ufeff"))  # a byte order mark
+    names = draw(st.lists(name, min_size=width, max_size=width, unique=True))
+    rows = draw(st.lists(st.lists(CLEAN, min_size=width, max_size=width), min_size=1, max_size=12))
+    text = io.StringIO(newline="")
+    separator = draw(st.sampled_from(",;\t|"))
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    # Older Pythons leave a carriage return without quotes.
+    is_bare = draw(st.booleans()) and not any(
+        "\r" in text for row in [names, *rows] for text in row
+    )
+    quoting = csv.QUOTE_MINIMAL if is_bare else csv.QUOTE_ALL
+    csv.writer(text, delimiter=separator, lineterminator=end, quoting=quoting).writerows(
+        [names, *rows]
+    )
+    return names, rows, separator, text.getvalue()
+
+
+def check_written(case, size, dictionary):
+    names, rows, separator, text = case
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(text.encode())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lines, "BLOCK_BYTES", size)
+            found = rows_of(path, TableOptions(separator=separator), dictionary)
+    assert found == (names, [[field or None for field in row] for row in rows])
+
+
+@st.composite
+def hostile(draw):
+    """Bytes that look like a CSV from afar."""
+    data = "".join(draw(st.lists(st.sampled_from(PIECES), max_size=40))).encode()
+    if draw(st.booleans()):
+        _, _, _, text = draw(written())
+        data = bytearray(text.encode())
+        for _ in range(draw(st.integers(0, 3))):
+            at = draw(st.integers(0, len(data)))
+            data[at : at + draw(st.integers(0, 2))] = draw(st.binary(max_size=2))
+    return bytes(data)
+
+
+def check_hostile(data, size):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(data)
+        options = TableOptions(format="csv", separator=",")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lines, "BLOCK_BYTES", size)
+            found = rows_of(path, options)
+    if found is None:
+        return
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    names, *rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    assert found == (names, [[field or None for field in row] for row in rows])
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text), dtype=str, keep_default_na=False, header=None, index_col=False
+        )
+    except pd.errors.ParserError:
+        return
+    if not any(line.isspace() for line in text.splitlines()):  # which pandas takes for empty
+        assert frame.to_numpy().tolist() == [names, *rows]
+
+
+VALUES = {
+    pa.string(): FIELDS,
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.int8(): st.integers(-128, 127),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.bool_(): st.booleans(),
+    pa.date32(): st.dates(date(1, 1, 1)),
+    pa.timestamp("us"): st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1)),
+    pa.decimal128(9, 2): st.decimals(-999, 999, places=2).map(Decimal),
+    pa.list_(pa.string()): st.lists(FIELDS | st.none(), max_size=3),
+    pa.struct([("x", pa.string()), ("y", pa.list_(pa.int32()))]): st.fixed_dictionaries(
+        {"x": FIELDS | st.none(), "y": st.lists(st.integers(0, 9), max_size=2)}
+    ),
+}
+
+
+@st.composite
+def parquet(draw):
+    """A table and a Parquet file of it."""
+    types = draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=4))
+    rows = draw(st.integers(0, 8))
+    columns = {}
+    for number, each in enumerate(types):
+        values = st.lists(VALUES[each] | st.none(), min_size=rows, max_size=rows)
+        columns[f"c{number}{draw(st.sampled_from(['', '.', ' é', '.x']))}"] = pa.array(
+            draw(values), each
+        )
+    table = pa.table(columns)
+    sink = pa.BufferOutputStream()
+    options = {
+        "compression": draw(st.sampled_from(["none", "snappy", "zstd"])),
+        "use_dictionary": draw(st.booleans()),
+        "data_page_version": draw(st.sampled_from(["1.0", "2.0"])),
+        "row_group_size": draw(st.integers(1, 5)),
+        "write_page_checksum": draw(st.booleans()),
+        "store_schema": draw(st.booleans()),
+    }
+    pq.write_table(table, sink, **options)
+    return table, sink.getvalue().to_pybytes()
+
+
+def flattened(table):
+    """A table with the fields of its structs as columns."""
+    rows = table.to_pylist()
+    for field in table.schema:
+        if pa.types.is_struct(field.type):
+            for row in rows:
+                value = row.pop(field.name)
+                for inner in field.type:
+                    row[f"{field.name}.{inner.name}"] = value and value[inner.name]
+    return rows
+
+
+def check_parquet(case, damage):
+    table, data = case
+    damaged = bytearray(data)
+    for at, value in damage:
+        damaged[at % len(data)] ^= value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.parquet"
+        path.write_bytes(damaged)
+        found = rows_of(path, TableOptions(format="parquet"))
+        try:
+            expected = pq.read_table(path, page_checksum_verification=True)
+            expected.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError):
+            expected = None
+    if not damage:
+        assert expected is not None
+        assert (found is None) == (not table.num_rows)
+    if found is not None and expected is not None:
+        names, rows = found
+        assert [dict(zip(names, row, strict=True)) for row in rows] == [
+            {name: row[name] for name in names} for row in flattened(expected)
+        ]
+
+
+SIZES = st.sampled_from([1, 7, 1 << 20])
+DAMAGE = st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(1, 255)), max_size=3)
+RELAXED = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def few_and_many(check, **strategies):
+    """Two tests of one property: a quick one, and a thorough one in the slow suite."""
+
+    def test(**case):
+        check(**case)
+
+    quick = settings(max_examples=FEW, **RELAXED)(given(**strategies)(test))
+    slow = settings(max_examples=MANY, **RELAXED)(given(**strategies)(test))
+    return quick, pytest.mark.slow(slow)
+
+
+test_csv_as_written, test_csv_as_written_often = few_and_many(
+    check_written, case=written(), size=SIZES, dictionary=st.booleans()
+)
+test_hostile_csv, test_hostile_csv_often = few_and_many(check_hostile, data=hostile(), size=SIZES)
+test_hostile_parquet, test_hostile_parquet_often = few_and_many(
+    check_parquet, case=parquet(), damage=DAMAGE
+)
