@@ -9,7 +9,10 @@ import pyarrow as pa
 import pytest
 
 from object2vec.fields.kinds import KINDS
+from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
+from object2vec.reading.learning import learn
+from object2vec.reading.tables import open_table
 
 ADDRESSES = pa.array(["10.1.2.3", "10.1.2.4", "10.9.0.1", "192.168.7.7", "192.168.7.7"])
 
@@ -56,3 +59,22 @@ def test_blanks_around_an_address_are_no_part_of_it():
     rows, _ = field.rows(pa.array(["10.1.2.3", " 10.1.2.3", "10.1.2.3 \t"]))
     first, *others = (rows.row(i).tolist() for i in range(3))
     assert others == [first, first]
+
+
+def test_a_schema_draws_objects_of_a_side_if_all_its_fields_can():
+    schema = fitted(TableSchema(((parse_field("user"),), (parse_field("address:ipv4"),))))
+    assert schema.drawing(0) is None
+    draw = schema.drawing(1)
+    drawn = draw(50, np.random.default_rng(1))
+    packed = np.frombuffer(np.random.default_rng(1).bytes(200), ">u4")
+    values = pa.array([str(ipaddress.IPv4Address(int(each))) for each in packed])
+    expected, _ = schema.encode(1, {"address": values})
+    assert drawn.values.tolist() == expected.values.tolist()
+    assert drawn.offsets.tolist() == expected.offsets.tolist()
+    both = (parse_field("address:ipv4"), parse_field("user"))
+    assert fitted(TableSchema(((parse_field("user"),), both))).drawing(1) is None
+
+
+def fitted(declared):
+    table = pa.table({"user": list("aabbc") * 4, "address": [*ADDRESSES.to_pylist()] * 4})
+    return learn({"train": open_table(table)}, declared).schema

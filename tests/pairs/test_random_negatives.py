@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,7 @@ def triples(batch):
 @pytest.mark.parametrize(("shuffled", "drawn"), [(0, 1), (2, 3), (0, 5)])
 def test_each_record_gets_its_negatives_of_both_sorts(shuffled, drawn):
     made = config(negative_sampling_rate=shuffled, random_negative_sampling_rate=drawn)
-    batches = TrainingBatches(pairs(), made, draw)
+    batches = TrainingBatches(replace(pairs(), draw=draw), made)
     assert batches.positives == 24 // (1 + shuffled + drawn)
     assert batches.records == COUNT * (1 + shuffled + drawn)
     found = [record for batch in batches.epoch(0) for record in triples(batch)]
@@ -76,7 +78,10 @@ def test_without_a_way_to_draw_the_object_of_any_other_record_is_taken():
 def test_they_follow_the_seed_the_epoch_and_the_batch():
     def epoch(number, start=0, seed=3):
         made = config(random_negative_sampling_rate=1, negative_sampling_rate=1, seed=seed)
-        return [triples(b) for b in TrainingBatches(pairs(), made, draw).epoch(number, start)]
+        return [
+            triples(b)
+            for b in TrainingBatches(replace(pairs(), draw=draw), made).epoch(number, start)
+        ]
 
     assert epoch(0) == epoch(0)
     assert epoch(0)[2:] == epoch(0, start=2)
@@ -86,9 +91,9 @@ def test_they_follow_the_seed_the_epoch_and_the_batch():
 
 def test_validation_gets_the_same_negatives_every_time():
     made = config()
-    negatives = Negatives(random=2, draw=draw)
+    negatives, drawn = Negatives(random=2), replace(pairs(), draw=draw)
     first, again = (
-        [r for b in evaluation_batches(pairs(), made, negatives) for r in triples(b)]
+        [r for b in evaluation_batches(drawn, made, negatives) for r in triples(b)]
         for _ in range(2)
     )
     assert first == again
@@ -96,3 +101,13 @@ def test_validation_gets_the_same_negatives_every_time():
     assert sum(label == 0 for *_, label in first) == 2 * COUNT
     plain = [*evaluation_batches(pairs(), made)]
     assert all(batch.pairing is None for batch in plain)
+
+
+def test_positives_alone_are_measured_against_drawn_objects_whatever_training_does():
+    made = config(negative_sampling_rate=3)
+    positives = replace(pairs(), draw=draw, are_positives=True)
+    found = [r for b in evaluation_batches(positives, made) for r in triples(b)]
+    assert [b[0] >= 3000 for _, b, label in found if not label] == [True] * COUNT
+    softmax = config(negative_sampling_rate=3, output_layer="softmax")
+    found = [r for b in evaluation_batches(positives, softmax) for r in triples(b)]
+    assert [b[0] < 3000 for _, b, label in found if not label] == [True] * 3 * COUNT

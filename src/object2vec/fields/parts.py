@@ -175,6 +175,10 @@ class PartsField(VocabularyField):
 
     unit_rows: Ragged | None = None
 
+    def of(self, kind: Kind) -> PartsField:
+        """Return this field: the kind of another one that shares its vocabulary is the same."""
+        return self
+
     def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the rows that values stand for, and how they became it."""
         assert isinstance(self.kind, PartsKind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -345,15 +345,21 @@ class ObjectSchema:
             raise ValueMistakes(sorted(mistakes)[:MAX_PROBLEMS])
         return self.joined(side, rows), coverage
 
-    def draw(self, side: int, count: int, generator: np.random.Generator) -> Ragged | None:
-        """Return so many objects of a side that are drawn from all that there could be.
+    def drawing(self, side: int) -> Callable[[int, np.random.Generator], Ragged] | None:
+        """Return what draws so many objects of a side from all that there could be.
 
-        None if nobody knows what there could be of one of its fields. The rest is a function of the
-        state of `generator`.
+        None if nobody knows what there could be of one of its fields. What is drawn is a function
+        of the generator's state.
         """
-        rows = [fitted.draw(count, generator) for fitted in self.sides[side]]
-        known = [each for each in rows if each is not None]
-        return self.joined(side, known) if len(known) == len(rows) else None
+        fields = self.sides[side]
+
+        def rows(count: int, generator: np.random.Generator) -> list[Ragged]:
+            drawn = (fitted.draw(count, generator) for fitted in fields)
+            return [each for each in drawn if each is not None]
+
+        if len(rows(1, np.random.default_rng(0))) < len(fields):
+            return None
+        return lambda count, generator: self.joined(side, rows(count, generator))
 
     def joined(self, side: int, rows: Sequence[Ragged]) -> Ragged:
         """Return objects made of the rows that each field of a side has for them."""

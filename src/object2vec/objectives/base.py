@@ -126,6 +126,9 @@ class Objective(ABC):
         The one that decides which epoch is best and when to stop.
     overall : tuple of Metric
         Those that need all records at once: of validation and test, not of training.
+    measured_against : pair of int, optional
+        Negatives that each record of validation and test gets where all are positives: with the in1
+        of another record, and with one that is drawn; by default as in training.
     has_head : bool
         Whether layers make the logits; else they are the sum of the comparator's vector.
     averages_batches : bool
@@ -136,6 +139,7 @@ class Objective(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     watched: ClassVar[Metric]
     overall: ClassVar[tuple[Metric, ...]] = ()
+    measured_against: ClassVar[tuple[int, int] | None] = None
     has_head: ClassVar[bool] = True
     averages_batches = False
 

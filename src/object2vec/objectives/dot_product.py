@@ -33,6 +33,7 @@ class DotProduct(Objective):
     metrics = (_ACCURACY, _CROSS_ENTROPY)
     watched = _CROSS_ENTROPY
     overall = (_AUC,)
+    measured_against = (0, 1)  # as in AWS's validation, whatever the rates of training are
     has_head = False
 
     @property

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from object2vec.config import Config
 from object2vec.errors import DataError
+from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.negatives import NO_NEGATIVES, Draw, Negatives, Pairing, draw_pairing
+from object2vec.pairs.negatives import NO_NEGATIVES, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
 
 _ORDER, _NEGATIVES, _FILL, _, _EVALUATION = range(5)  # 3 names dropout masks
@@ -80,8 +81,6 @@ class TrainingBatches:
     ----------
     pairs : Pairs
     config : Config
-    draw : callable, optional
-        Makes the objects of random negatives; by default those of other records are taken.
 
     Notes
     -----
@@ -92,11 +91,11 @@ class TrainingBatches:
     without them; a negative has the weight of its positive.
     """
 
-    def __init__(self, pairs: Pairs, config: Config, draw: Draw | None = None) -> None:
+    def __init__(self, pairs: Pairs, config: Config) -> None:
         self.pairs = pairs
         self.config = config
         self.negatives = Negatives(
-            config.negative_sampling_rate, config.random_negative_sampling_rate, draw
+            config.negative_sampling_rate, config.random_negative_sampling_rate
         )
         _check_groups(pairs, self.negatives)
         self.rate = self.negatives.rate
@@ -177,12 +176,15 @@ def evaluation_batches(
     """Yield all records of `pairs` in order, each with the same negatives every time, if any.
 
     With `compat_metrics` the last batch is filled up with records drawn at random, as AWS does.
-    Pairs that are all positives come as in an epoch of training, always the same: shuffled, with
-    negatives.
+    Pairs that are all positives come with the negatives that their objective is measured against,
+    or else as in an epoch of training, always the same: shuffled, with negatives.
     """
     if pairs.are_positives and config.negatives and not negatives.rate and len(pairs) > 1:
-        yield from TrainingBatches(pairs, config).epoch(0)
-        return
+        against = objective_of(config).measured_against
+        if against is None:
+            yield from TrainingBatches(pairs, config).epoch(0)
+            return
+        negatives = Negatives(*against)
     _check_groups(pairs, negatives)
     size = max(1, config.mini_batch_size // (1 + negatives.rate))
     for start in range(0, len(pairs), size):
@@ -216,7 +218,7 @@ def _paired(
     pairing = draw_pairing(len(rows), records, negatives.shuffled, generator, groups)
     if negatives.random:
         pairing = pairing.with_new(len(rows), negatives.random, len(records))
-        in1.append(_drawn(pairs, np.tile(rows, negatives.random), config, negatives, generator))
+        in1.append(_drawn(pairs, np.tile(rows, negatives.random), config, generator))
     columns["in1"] = Ragged.concatenate(in1) if len(in1) > 1 else in1[0]
     for column in (column for column in pairs.schema if column.side is None):
         values = column.layout.take(columns[column.name], pairing.rows0)  # (B,)
@@ -226,19 +228,11 @@ def _paired(
     return Batch(columns, pairing)
 
 
-def _drawn(
-    pairs: Pairs,
-    rows: Rows,
-    config: Config,
-    negatives: Negatives,
-    generator: np.random.Generator,
-) -> Ragged:
+def _drawn(pairs: Pairs, rows: Rows, config: Config, generator: np.random.Generator) -> Ragged:
     """Return a random sequence of in1 for a negative of each of these records."""
-    drawn = negatives.draw(len(rows), generator) if negatives.draw else None
-    if drawn is None:
-        others = _columns(pairs, _others(pairs, rows, generator), config)["in1"]
-        return cast(Ragged, others)
-    return drawn.truncated(config.encoders[1].max_seq_len)
+    if pairs.draw is not None:
+        return pairs.draw(len(rows), generator).truncated(config.encoders[1].max_seq_len)
+    return cast(Ragged, _columns(pairs, _others(pairs, rows, generator), config)["in1"])
 
 
 def _others(pairs: Pairs, rows: Rows, generator: np.random.Generator) -> Rows:
@@ -260,7 +254,8 @@ def _others(pairs: Pairs, rows: Rows, generator: np.random.Generator) -> Rows:
 def _check_groups(pairs: Pairs, negatives: Negatives) -> None:
     """Raise `DataError` if no record has one that may be its negative."""
     groups = pairs.statistics.get("group")
-    if groups is None or negatives.draw is not None or not negatives.rate:
+    borrows = negatives.shuffled or (negatives.random and pairs.draw is None)
+    if groups is None or not borrows:
         return
     if groups.low == groups.high:
         must = "must have records of two groups or more, as a negative is of another one"

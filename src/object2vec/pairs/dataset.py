@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from object2vec.reading.cache import Cached
 
 _WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
+Draw = Callable[[int, np.random.Generator], Ragged]
+"""Returns so many sequences of in1 that are drawn from all that there could be."""
+
 _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
 
 
@@ -40,6 +43,8 @@ class Pairs:
     are_positives : bool, default False
         Whether they have no label of their own: each is a positive, and only negatives that are
         drawn tell how good a model is.
+    draw : callable, optional
+        Draws in1 for random negatives; without it they have that of other records.
     """
 
     columns: Mapping[str, Any]
@@ -47,6 +52,7 @@ class Pairs:
     schema: Schema = RECORDS
     _cached: Cached | None = field(default=None, repr=False)
     are_positives: bool = False
+    draw: Draw | None = None
 
     @property
     def in0(self) -> Ragged | None:

@@ -11,16 +11,12 @@ as an address, or of another record of the whole channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.objects.ragged import Ragged, Rows
-
-Draw = Callable[[int, np.random.Generator], Ragged | None]
-"""Returns so many sequences of in1 drawn from all that there could be; None if unknown."""
+from object2vec.objects.ragged import Rows
 
 
 @dataclass(frozen=True)
@@ -32,14 +28,11 @@ class Negatives:
     shuffled : int
         With the in1 of another record of the batch.
     random : int
-        With an in1 that is drawn.
-    draw : callable, optional
-        Draws it; by default it is that of another record of the channel.
+        With an in1 that is drawn as `Pairs.draw` says, by default that of any other record.
     """
 
     shuffled: int = 0
     random: int = 0
-    draw: Draw | None = None
 
     @property
     def rate(self) -> int:

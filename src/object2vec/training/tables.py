@@ -165,8 +165,14 @@ def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = 
 
 def pairs_of(schema: ObjectSchema, cached: Cached, name: str) -> Pairs:
     """Return cached records as pairs; without a label all of them are positives."""
-    is_unlabelled = schema.label.column is None
-    return Pairs(cached.columns, name, cached.schema, cached, are_positives=is_unlabelled)
+    return Pairs(
+        cached.columns,
+        name,
+        cached.schema,
+        cached,
+        are_positives=schema.label.column is None,
+        draw=schema.drawing(1),
+    )
 
 
 def _remembered(declared: Declared, decided: Decided) -> dict[str, Any]:
