@@ -26,15 +26,19 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
+    from object2vec.fields.declare import Characters, IPv4, IPv6, Text, Token, Tokens
     from object2vec.model import Object2Vec
     from object2vec.objects.ragged import Ragged
     from object2vec.pairs.dataset import Pairs
 
 __all__ = [
     "ArtifactError",
+    "Characters",
     "Config",
     "ConfigError",
     "DataError",
+    "IPv4",
+    "IPv6",
     "Interrupted",
     "MissingExtraError",
     "NotFittedError",
@@ -44,11 +48,16 @@ __all__ = [
     "Ragged",
     "RequestError",
     "StorageError",
+    "Text",
+    "Token",
+    "Tokens",
     "TrainingError",
     "__version__",
 ]
 
+_FIELDS = ("Characters", "IPv4", "IPv6", "Text", "Token", "Tokens")
 _HOMES = {
+    **dict.fromkeys(_FIELDS, "object2vec.fields.declare"),
     "Config": "object2vec.config",
     "Object2Vec": "object2vec.model",
     "Pairs": "object2vec.pairs.dataset",

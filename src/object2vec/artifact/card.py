@@ -10,6 +10,7 @@ from object2vec.version import VERSION
 
 if TYPE_CHECKING:
     from object2vec.artifact.content import Artifact
+    from object2vec.fields.schema import ObjectSchema
     from object2vec.network.network import Network
 
 
@@ -20,6 +21,7 @@ def model_card(artifact: Artifact) -> str:
     config, facts = artifact.config, artifact.facts
     settings = config.to_dict()
     networks = [encoder.network for encoder in config.encoders]
+    examples = [_example(side, artifact.schema) for side in (0, 1)]
     lines = [
         "# object2vec model",
         "",
@@ -36,10 +38,11 @@ def model_card(artifact: Artifact) -> str:
         "from object2vec import Object2Vec",
         "",
         'model = Object2Vec.load("path/to/this/folder")',
-        "model.encode(in0=[[1, 2, 3]])",
-        "model.predict(in0=[[1, 2, 3]], in1=[[4]])",
+        f"model.encode({examples[0]})",
+        f"model.predict({', '.join(examples)})",
         "```",
         "",
+        *_table("Columns", ("use", "column", "rows"), _columns(artifact.schema)),
         *_table("Data", ("channel", "fact", "value"), _flat(facts.data)),
         *_table("Metrics", ("channel", "metric", "value"), _flat(facts.metrics)),
         *_table(
@@ -47,6 +50,31 @@ def model_card(artifact: Artifact) -> str:
         ),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _example(side: int, schema: ObjectSchema | None) -> str:
+    """Return an argument with an object of a side."""
+    if schema is None:
+        return ("in0=[[1, 2, 3]]", "in1=[[4]]")[side]
+    columns = schema.columns(side)
+    if len(columns) == 1:
+        return f"in{side}=[{json.dumps(columns[0], ensure_ascii=False)}]"
+    values = ", ".join(f"{json.dumps(name, ensure_ascii=False)}: [...]" for name in columns)
+    return f"in{side}={{{values}}}"
+
+
+def _columns(schema: ObjectSchema | None) -> list[tuple[str, str, str]]:
+    """Return what each column is for, its specification, and its rows of a token table."""
+    if schema is None:
+        return []
+    declared = schema.declared
+    rows = [
+        (f"in{side}", f"`{each.specification()}`", f"{fitted.size:,}")
+        for (side, each), fitted in zip(declared.fields, schema.fields, strict=True)
+    ]
+    roles = {role: getattr(declared, role) for role in ("label", "weight", "group", "time")}
+    rows += [(role, f"`{name}`", "") for role, name in roles.items() if name]
+    return rows + [("shared", f"`{','.join(names)}`", "") for names in declared.share]
 
 
 def _sizes(network: Network) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from object2vec.artifact import Artifact
-from object2vec.config import Note
+from object2vec.config import Config, Note
+from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.network.network import Network
 from object2vec.objects.ragged import Ragged
 
+_SHAPING = ("Sizes of the input", "Encoders", "Comparator and head", "Token tables")
 _OPTIMIZER = "A saved model holds no optimizer state, so that begins anew."
 
 
@@ -79,11 +82,22 @@ def _check_shapes(network: Network, start: Artifact) -> None:
 
     if all(map(fits, ours.keys() | theirs.keys())):
         return
-    new, old = network.config.to_dict(), start.config.to_dict()
-    other = [f"{name}={new[name]}" for name in new if new[name] != old[name]]
+    other = [f"{name}={value}" for name, value in _other_settings(network.config, start)]
     must = "must have the architecture of the model that it goes on from"
     cure = "Leave these as they were in the model, or train a new one."
     raise ConfigError.at("start_from", must, ", ".join(other), cure)
+
+
+def _other_settings(config: Config, start: Artifact) -> Iterator[tuple[str, Any]]:
+    """Yield what shapes a network and is not as in a model."""
+    old = start.config.to_dict()
+    for name, value in config.to_dict().items():
+        field = HYPERPARAMETERS[name].field
+        grows = field == "vocab_size" and start.schema is not None
+        follows = field == "token_embedding_dim" and value == config.enc_dim
+        if HYPERPARAMETERS[name].group in _SHAPING and not (grows or follows):
+            if value != old[name]:
+                yield name, value
 
 
 def _start_new_rows(weight: Tensor, side: int, schema: ObjectSchema, before: ObjectSchema) -> int:

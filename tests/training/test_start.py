@@ -1,0 +1,139 @@
+"""Going on from a model: what it knows keeps its rows, what is new begins as it was read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from object2vec import ConfigError, Object2Vec
+from object2vec.fields.base import Entry
+
+USERS, FILMS = [f"user {i}" for i in range(7)], [f"film {i}" for i in range(9)]
+
+
+def table(users, films) -> dict:
+    n = 60
+    return {
+        "user": [users[i % len(users)] for i in range(n)],
+        "film": [films[i * 7 % len(films)] for i in range(n)],
+        "rating": [float(i % 5 + 1) for i in range(n)],
+    }
+
+
+OLD = table(USERS, FILMS)
+NEW = table([*USERS[2:], "new user", "another"], [*FILMS, "new film"])
+COLUMNS = {"in0": "user:token", "in1": "film:token", "label": "rating"}
+FAST = {
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "epochs": 2,
+    "threads": 1,
+    "learning_rate": 0.05,
+    "mini_batch_size": 16,
+}
+STILL = {"learning_rate": 1e-6, "optimizer": "sgd", "epochs": 1}
+
+
+def model(**given) -> Object2Vec:
+    return Object2Vec(**{**COLUMNS, **FAST, **given})
+
+
+def table_of(fitted: Object2Vec, side: int) -> np.ndarray:
+    return fitted.artifact.network.table(side).weight.numpy()
+
+
+def rows_of(fitted: Object2Vec, side: int) -> dict[str | None, int]:
+    return {entry.token: entry.row for _, entry in fitted.schema.entries(side) if entry.token}
+
+
+@pytest.fixture(scope="module")
+def old() -> Object2Vec:
+    return model().fit(OLD)
+
+
+@pytest.mark.parametrize("share", [(), ("user", "film")])
+@pytest.mark.parametrize("kind", ["token", "token(buckets=2)"])
+def test_known_tokens_keep_their_rows_and_new_ones_begin_where_they_were_read(share, kind):
+    old = model(in0=f"user:{kind}", in1=f"film:{kind}", share=share).fit(OLD)
+    grown = Object2Vec(**STILL).fit(NEW, start_from=old)
+    assert grown.config.enc_dim == old.config.enc_dim
+    for side, new in ((0, ["new user", "another"]), (1, ["new film"])):
+        before, after = rows_of(old, side), rows_of(grown, side)
+        assert before.items() <= after.items()
+        assert set(new) <= after.keys() - before.keys()
+        vectors, first = table_of(grown, side), table_of(old, side)
+        assert len(vectors) == grown.schema.table_size(side) > len(first)
+        np.testing.assert_allclose(vectors[: len(first)], first, atol=1e-4)
+        column = old.schema.columns(side)[0]
+        import pyarrow as pa
+
+        for token in new:
+            read, _ = old.schema.encode(side, {column: pa.array([token])})
+            np.testing.assert_allclose(
+                vectors[after[token]], first[read.values].mean(axis=0), atol=1e-4
+            )
+
+
+def test_a_token_for_which_nothing_was_read_begins_as_the_mean(old):
+    skipping = model(in0="user:token(unseen=skip)").fit(OLD)
+    grown = Object2Vec(**STILL).fit(NEW, start_from=skipping)
+    known = table_of(skipping, 0)[1:]  # without padding
+    row = rows_of(grown, 0)["another"]
+    np.testing.assert_allclose(table_of(grown, 0)[row], known.mean(axis=0), atol=1e-4)
+
+
+def test_a_model_that_has_grown_grows_again_and_is_saved(old, tmp_path):
+    once = Object2Vec().fit(NEW, start_from=old, save_to=tmp_path / "once")
+    again = Object2Vec().fit(table([*USERS, "last"], FILMS), start_from=tmp_path / "once")
+    assert rows_of(once, 0).items() <= rows_of(again, 0).items()
+    again.save(tmp_path / "again")
+    loaded = Object2Vec.load(tmp_path / "again")
+    assert rows_of(loaded, 0) == rows_of(again, 0)
+    assert loaded.evaluate(OLD) == again.evaluate(OLD)
+
+
+def test_what_is_not_set_is_as_it_was_and_the_sizes_are_reported(old):
+    grown = Object2Vec(epochs=1).fit(NEW, start_from=old)
+    assert (grown.config.epochs, grown.config.mlp_dim) == (1, 4)
+    (notes,) = (event["notes"] for event in grown.facts.history if event["event"] == "run")
+    sizes = "9 rows of in0 are known, 2 new; 11 rows of in1 are known, 1 new"
+    assert any(sizes in note["text"] and "no optimizer state" in note["text"] for note in notes)
+
+
+@pytest.mark.parametrize(
+    "given", [{"enc_dim": 5}, {"comparator_list": "hadamard"}, {"mlp_layers": 2}]
+)
+def test_another_architecture_is_an_error(given, old):
+    name = next(iter(given))
+    with pytest.raises(ConfigError, match=f"start_from: must have the architecture.*{name}="):
+        Object2Vec(**given).fit(NEW, start_from=old)
+
+
+RECORDS = [{"in0": [i % 4 + 1], "in1": [i % 3 + 1], "label": i % 2} for i in range(24)]
+IDS = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 9}
+
+
+def test_a_model_of_ids_goes_on_with_the_same_shapes():
+    first = Object2Vec(**IDS, **FAST, mlp_layers=0).fit(RECORDS)
+    second = Object2Vec(**STILL).fit(RECORDS, start_from=first)
+    np.testing.assert_allclose(table_of(second, 0), table_of(first, 0), atol=1e-4)
+    with pytest.raises(ConfigError, match=r"start_from: .*enc0_vocab_size=10"):
+        Object2Vec(enc0_vocab_size=10).fit(RECORDS, start_from=first)
+    with pytest.raises(ConfigError, match="start_from: must be a model that knows columns"):
+        model().fit(OLD, start_from=first)
+
+
+def test_rows_that_training_never_reads_are_the_mean_of_their_vocabulary(old):
+    untrained = old.schema.untrained_rows(0)
+    assert untrained.tolist() == [1, 2]  # the missing value and the unknown one
+    weight = table_of(old, 0)
+    for row in untrained:
+        np.testing.assert_allclose(weight[row], weight[3:].mean(axis=0), atol=1e-6)
+    tied = model(share=("user", "film")).fit(OLD)
+    weight, rows = table_of(tied, 0), [*rows_of(tied, 0).values()]
+    np.testing.assert_allclose(weight[1], weight[rows].mean(axis=0), atol=1e-6)
+
+
+def test_entries_name_what_has_no_token(old):
+    (_, first), (_, second), *_ = old.schema.entries(0)
+    assert [first, second] == [Entry(None, 1, 0, "missing"), Entry(None, 2, 0, "unknown")]
