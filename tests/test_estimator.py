@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -11,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
-from object2vec import ConfigError, DataError, Object2Vec
+from object2vec import ConfigError, DataError, Object2Vec, Text, Token
 
 SETTINGS = {
     "enc0_network": "pooled_embedding",
@@ -149,3 +150,52 @@ def test_a_notebook_shows_a_small_escaped_table():
 def test_a_pipeline_shows_it():
     assert "Object2Vec(enc0_max_seq_len=2" in repr(make_pipeline(model()))
     assert "Object2Vec" in make_pipeline(model())._repr_html_()
+
+
+TABLE = {
+    "user": ["ann", "bob", "eve", "ann"] * 3,
+    "film": ["Up", "Big", "Up", "Jaws"] * 3,
+    "rating": [5.0, 1.0, 3.0, 4.0] * 3,
+}
+COLUMNS = {"in0": "user", "in1": Text("film"), "label": "rating"}
+
+
+def of_columns(**given) -> Object2Vec:
+    return Object2Vec(**{**COLUMNS, "enc_dim": 4, "epochs": 1, "threads": 1, **given})
+
+
+def test_columns_are_arguments_like_hyperparameters():
+    made = of_columns()
+    assert made.get_params()["in1"] is COLUMNS["in1"]
+    assert repr(made) == (
+        "Object2Vec(in0='user', in1='film:text', label='rating', enc_dim=4, epochs=1,\n"
+        "           threads=1)"
+    )
+    again = clone(made).set_params(label=None, preset="topn")
+    assert again.get_params()["preset"] == "topn"
+    assert "film:text" in again._repr_html_()
+    with pytest.raises(ConfigError, match="lable: must be a known hyperparameter"):
+        made.set_params(lable="rating")
+
+
+@pytest.mark.parametrize(
+    ("given", "columns"),
+    [
+        ({"in0": ["user", "film"]}, [["user:token", "film:token"], ["film:text"]]),
+        ({"in0": [Token("user"), "film"]}, [["user:token", "film:token"], ["film:text"]]),
+        ({"share": ["user", "film"], "in1": "film"}, [["user:token"], ["film:token"]]),
+    ],
+)
+def test_sides_are_one_field_or_several(given, columns):
+    fitted = of_columns(**given).fit(TABLE)
+    said = fitted.schema.declared.state()
+    assert [said["in0"], said["in1"]] == columns
+    assert fitted.schema.is_tied == ("share" in given)
+
+
+def test_a_grid_search_over_a_table():
+    grid = {"enc_dim": [4, 6], "in1": ["film", "film:text"]}
+    frame = pandas.DataFrame(TABLE)
+    search = GridSearchCV(of_columns(), grid, cv=2, error_score="raise").fit(frame)
+    assert search.best_params_["enc_dim"] in (4, 6)
+    assert search.score(frame) == -search.best_estimator_.evaluate(frame)["mean_squared_error"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
-from object2vec import ConfigError, DataError, Object2Vec
+from object2vec import ArtifactError, Config, ConfigError, DataError, Interrupted, Object2Vec
 from object2vec.reporting import events
+from object2vec.training.memory import needed_bytes
+from object2vec.training.stop import StopRequest
 
 USERS, FILMS = [f"user {i}" for i in range(7)], [f"film {i}" for i in range(9)]
 RATINGS = {
@@ -132,3 +135,46 @@ def test_what_only_tables_have_is_an_error_without_columns():
             Object2Vec(**sizes, **FAST, **arguments).fit(records, **given)
     with pytest.raises(ConfigError, match="in1: must name at least one column"):
         Object2Vec(in0="user").fit(RATINGS)
+
+
+class StopAt(Log):
+    """Asks to stop when the second epoch begins."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self.stop = stop
+
+    def __call__(self, event):
+        if isinstance(event, events.EpochDone) and event.epoch == 0:
+            self.stop.request(signal.SIGTERM)
+
+
+def test_a_resumed_run_reaches_the_same_bytes_and_other_strings_are_other_data(tmp_path):
+    whole = rated().fit(RATINGS, validation=RATINGS)
+    stop, folder = StopRequest(), tmp_path / "checkpoints"
+    with pytest.raises(Interrupted):
+        rated().fit(
+            RATINGS,
+            validation=RATINGS,
+            checkpoints=folder,
+            reporters=[StopAt(stop)],
+            stop=stop,
+        )
+    renamed = {**RATINGS, "user": [name.replace("0", "x") for name in RATINGS["user"]]}
+    with pytest.raises(ArtifactError, match="must belong to this run; got 'other data'"):
+        rated().fit(renamed, validation=renamed, checkpoints=folder, resume=True)
+    resumed = rated().fit(RATINGS, validation=RATINGS, checkpoints=folder, resume=True)
+    assert weights(resumed) == weights(whole)
+
+
+def test_tables_too_large_for_the_machine_are_an_error_before_they_are_made(monkeypatch):
+    monkeypatch.setattr("object2vec.training.memory.memory_bytes", lambda device: 100)
+    with pytest.raises(ConfigError, match=r"^token tables: must fit into the 0\.0 MiB .*optimizer"):
+        rated().fit(RATINGS)
+
+
+def test_what_tables_and_optimizer_need():
+    sizes = {f"enc{side}_{name}": 10 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
+    sizes |= {"enc0_network": "pooled_embedding", "enc_dim": 8}
+    assert needed_bytes(Config.build(sizes)) == (2 * 320, 2 * 2 * 320)
+    tied = {"tied_token_embedding_weight": True, "optimizer": "sgd"}
+    assert needed_bytes(Config.build(sizes | tied)) == (320, 0)
