@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -397,7 +398,9 @@ def test_a_mounted_application_loads_at_its_first_request(saved, model, first):
     async def main():
         method = "POST" if first.endswith("invocations") else "GET"
         await call(app, PAIR, method=method, path=f"/movies/{first}")
+        deadline = time.monotonic() + 30
         while (await call(app, b'{"in0": [1]}', path="/movies/invocations"))[0] != 200:
+            assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         assert await until_ready(app, "/movies/ping") == []
         assert (await call(app, b'{"in0": [1]}', path=f"/movies{RUNTIME}"))[0] == 200
@@ -492,7 +495,9 @@ def test_the_lifespan_loads_without_any_request(saved):
 
     async def main():
         async with app.router.lifespan_context(app):
+            deadline = time.monotonic() + 30
             while not events:
+                assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
             assert (await call(app, method="GET", path="/ping"))[0] == 200
 
@@ -505,7 +510,9 @@ def test_a_model_that_cannot_be_loaded_is_named_as_the_cause(tmp_path, path):
     app = mounted(create_app(tmp_path))
 
     async def main():
+        deadline = time.monotonic() + 30
         while b"is loading" in (found := await call(app, PAIR, path=path))[2]:
+            assert time.monotonic() < deadline
             assert found[0] == 503
             await asyncio.sleep(0.01)
         assert b"could not be loaded" in (await call(app, method="GET", path="/movies/"))[2]

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -379,7 +380,9 @@ def test_a_folder_is_loaded_in_the_background(model, tmp_path):
             assert (status, headers["retry-after"]) == (503, "1")
             assert json.loads(text)["error"].startswith("the server: is loading its model.")
             assert b"being loaded" in (await get(app, "/"))[2]
+            deadline = time.monotonic() + 30
             while (await get(app, "/ping"))[0] != 200:
+                assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
             return await call(app, b'{"in0": [1, 2]}')
 
@@ -393,7 +396,9 @@ def test_a_folder_without_a_model_fails(tmp_path):
 
     async def main():
         async with app.router.lifespan_context(app):
+            deadline = time.monotonic() + 30
             while not ended:
+                assert time.monotonic() < deadline
                 await asyncio.sleep(0.01)
             assert (await get(app, "/ping"))[0] == 503
 
