@@ -322,7 +322,7 @@ def test_json_is_one_object_per_event():
     }  # fmt: skip
 
 
-def test_json_has_no_number_that_json_lacks():
+def test_no_log_has_a_number_that_json_lacks_or_divides_by_no_time():
     verdict = EarlyStopping(MSE, 1, 0.01).observe(0, math.nan)
     event = events.EpochDone(
         epoch=0, epochs=1, batches=1, records=1, train_s=0.0, validation_s=0.0,
@@ -331,6 +331,10 @@ def test_json_has_no_number_that_json_lacks():
     line = json.loads(_play(JsonReporter, [event]))
     assert (line["train"], line["validation"]) == ({"mean_squared_error": None}, None)
     assert (line["verdict"]["value"], line["pairs_per_s"]) == (None, 0.0)
+    log = _play(lambda stream: SageMakerReporter(stream, "algo-1"), [event])
+    assert "train throughput=0.0 records/second" in log
+    assert events.rate(5, 0.0) == 0.0
+    assert events.rate(5, 0.5) == 10.0
 
 
 def test_json_names_the_signal(tmp_path):

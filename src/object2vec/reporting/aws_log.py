@@ -311,7 +311,7 @@ class SageMakerReporter:
         self._line(f"#progress_metric: host={self._host}, completed {done}")
         self._count(event)
         self._iterator("training_data_iter", event.batches, event.records, epoch=number)
-        throughput = _aws_number(event.records / update_s if update_s > 0 else 0.0)
+        throughput = _aws_number(events.rate(event.records, update_s))
         self._line(
             f"#throughput_metric: host={self._host}, train throughput={throughput} records/second"
         )

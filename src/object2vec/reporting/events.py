@@ -286,7 +286,7 @@ class BatchesDone(Event):
     @property
     def pairs_per_s(self) -> float:
         """Records per second of the epoch so far."""
-        return _rate(self.records, self.epoch_s)
+        return rate(self.records, self.epoch_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +325,7 @@ class EpochDone(Event):
     @property
     def pairs_per_s(self) -> float:
         """Records per second of training; validation does not count."""
-        return _rate(self.records, self.train_s)
+        return rate(self.records, self.train_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,7 +452,7 @@ class Interrupting(Event):
         return signal.Signals(self.signal_number).name
 
 
-def _rate(count: int, seconds: float) -> float:
+def rate(count: int, seconds: float) -> float:
     """Return `count` per second; 0 before the clock has moved."""
     return count / seconds if seconds > 0 else 0.0
 

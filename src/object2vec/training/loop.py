@@ -146,7 +146,7 @@ class Loop:
             best_value=stopping.best_value,
             stopped_early=stopping.should_stop,
             records=progress.records,
-            pairs_per_s=progress.records / progress.train_s if progress.train_s else 0.0,
+            pairs_per_s=events.rate(progress.records, progress.train_s),
         )
 
     def _train_epoch(self) -> None:
