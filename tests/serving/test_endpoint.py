@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from object2vec import Object2Vec
-from object2vec.errors import ArtifactError, DataError, NotFittedError
+from object2vec.errors import ArtifactError, DataError, NotFittedError, RequestError
 from object2vec.inference.engine import Engine
 from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.serving import endpoint as endpoints
@@ -193,6 +194,26 @@ def test_a_body_that_is_too_large_is_read_on_for_a_while_only(model, monkeypatch
     assert json.loads(asyncio.run(call(app, chunks))[2]) == {
         "error": "body: must have at most 100 bytes; got 500. Split the request."
     }
+
+
+class Chunk(bytearray):
+    """Bytes that one can see go."""
+
+
+def test_a_body_that_is_too_large_is_not_kept(monkeypatch):
+    monkeypatch.setattr(endpoints, "_MAX_DRAINED_BYTES", 1000)
+    seen, held = [], []
+
+    async def receive():
+        held.append(sum(chunk() is not None for chunk in seen))
+        chunk = Chunk(50)
+        seen.append(weakref.ref(chunk))
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    with pytest.raises(RequestError, match=r"at most 100 bytes; got 1150\."):
+        asyncio.run(endpoints._read_body(receive, 100))
+    assert held[:3] == [0, 1, 2]
+    assert max(held[3:]) <= 1  # the one that was read last
 
 
 # ---- time limits
