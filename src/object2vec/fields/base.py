@@ -208,6 +208,11 @@ class Fitted(ABC):
     def size(self) -> int:
         """Rows of the token table that it needs."""
 
+    @property
+    def first_known(self) -> int:
+        """The first row of a known token; those before it stand for what is missing or unknown."""
+        return 0
+
     def of(self, kind: Kind) -> Fitted:
         """Return the field of another kind that shares the vocabulary."""
         return self

@@ -381,6 +381,13 @@ class ObjectSchema:
             for entry, row in zip(entries, rows.tolist(), strict=True):
                 yield name, replace(entry, row=row)
 
+    def known_rows(self, side: int) -> NDArray[np.bool_]:
+        """Return which rows of a side's table are those of known tokens, (V,)."""
+        is_known = np.zeros(self.table_size(side), np.bool_)
+        for part in self._parts_of_table(side):
+            is_known[part.in_table(np.arange(part.fitted.first_known, part.fitted.size))] = True
+        return is_known
+
     def untrained_rows(self, side: int) -> NDArray[np.int32]:
         """Return the rows of a side's table that no record of training has read, (m,) ascending."""
         parts = self.vocabularies(side)

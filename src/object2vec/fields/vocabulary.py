@@ -519,6 +519,11 @@ class VocabularyField(Fitted):
         """Rows of the token table that it needs."""
         return self.vocabulary.size
 
+    @property
+    def first_known(self) -> int:
+        """The first row of a known token."""
+        return self.vocabulary.first
+
     def of(self, kind: Kind) -> VocabularyField:
         """Return the field of another kind with the same vocabulary."""
         assert isinstance(kind, VocabularyKind)
