@@ -15,7 +15,16 @@ Nothing is ever unpickled. Sizes and shapes are checked against the configuratio
 allocated.
 """
 
-from object2vec.artifact.content import Artifact, ModelFacts, Vocabulary, load, read_config, save
+from object2vec.artifact.content import (
+    Artifact,
+    ModelFacts,
+    Vocabulary,
+    load,
+    load_vocabulary,
+    read_config,
+    read_schema,
+    save,
+)
 from object2vec.artifact.location import MARK, MODEL_FILES, WEIGHTS, check_target, open_model
 
 __all__ = [
@@ -27,7 +36,9 @@ __all__ = [
     "Vocabulary",
     "check_target",
     "load",
+    "load_vocabulary",
     "open_model",
     "read_config",
+    "read_schema",
     "save",
 ]

@@ -160,7 +160,7 @@ def _load(path: Path, device: str | None) -> Artifact:
     document, config = read_config(path)
     schema = read_schema(path, document, config)
     network = _read_network(path / WEIGHTS, config, find_device(device or config.device))
-    sides = [_read_vocabulary(path / name) for name in VOCABULARIES]
+    sides = [load_vocabulary(path, side) for side in (0, 1)]
     facts = ModelFacts(
         _facts(document, "data"), _facts(document, "metrics"), _read_history(path / METRICS)
     )
@@ -285,7 +285,15 @@ def _read_network(path: Path, config: Config, device: str) -> Network:
     return network.to(device).eval()
 
 
-def _read_vocabulary(path: Path) -> Vocabulary | None:
+def load_vocabulary(folder: Path, side: int) -> Vocabulary | None:
+    """Return the id of each token of one side of a model folder, where it has a vocabulary file.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is damaged.
+    """
+    path = folder / VOCABULARIES[side]
     if not path.exists():
         return None
     document = _read_json(path)
