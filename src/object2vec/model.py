@@ -21,9 +21,11 @@ from object2vec.errors import ConfigError, DataError, NotFittedError
 from object2vec.estimator import Estimator
 from object2vec.fields.schema import ObjectSchema
 from object2vec.inference.engine import Engine
-from object2vec.inference.inputs import Omissions, intakes, warn_of
+from object2vec.inference.inputs import Omissions, Tally, intakes, warn_of
+from object2vec.inference.values import take_values, value_intakes
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
+from object2vec.objects.schema import SIDES
 from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import check_channel
@@ -248,29 +250,34 @@ class Object2Vec(Estimator):
 
         Parameters
         ----------
-        in0, in1 : anything that `Ragged.build` reads
-            n sequences of ids, of exactly one side.
+        in0, in1 : sequence, array, series, or table of length n
+            n objects, of exactly one side. A model that was trained on a table takes values as the
+            table had them: a column, such as a list of texts, where an object is one field; else
+            anything with the columns of training, such as a data frame, a dict of columns or a list
+            of dicts, of which some may be missing. Other models take sequences of ids, as
+            `Ragged.build` reads them.
         max_seq_lens : pair of int, optional
             Read this many tokens of in0 and in1 instead of the numbers of training.
 
         Returns
         -------
         ndarray of shape (n, D), float32
-            In the order given; zeros for a sequence without tokens.
+            In the order given; zeros for an object without tokens.
 
         Raises
         ------
         NotFittedError
             If the model was neither trained nor loaded.
         DataError
-            If ids are wrong, or not exactly one side is given.
+            If ids, values or columns are wrong, or not exactly one side is given.
         ArtifactError
             If a number is NaN or infinite.
 
         Notes
         -----
-        How many sequences were truncated, hold the padding id 0, or have no token is logged as a
-        warning of the logger ``object2vec.inference``.
+        How many objects were truncated, hold the padding id 0, or have no token is logged as a
+        warning of the logger ``object2vec.inference``; what the vocabularies do not hold is logged
+        there as information.
         """
         if (in0 is None) == (in1 is None):
             got = "neither" if in0 is None else "both"
@@ -278,41 +285,64 @@ class Object2Vec(Estimator):
                 "encode", "must be given in0= or in1=", got, "Encode one side at a time."
             )
         engine = Engine(self.artifact)
-        side, column = (0, in0) if in1 is None else (1, in1)
-        return engine.encode(side, self._accept(side, column, max_seq_lens))
+        side, given = (0, in0) if in1 is None else (1, in1)
+        return engine.encode(side, self._accept({side: given}, max_seq_lens)[side])
 
-    def predict(self, *, in0: Any, in1: Any, max_seq_lens: Sequence[int] | None = None) -> Floats:
+    def predict(
+        self,
+        table: Any = None,
+        *,
+        in0: Any = None,
+        in1: Any = None,
+        max_seq_lens: Sequence[int] | None = None,
+    ) -> Floats:
         """Return the scores of pairs.
 
         Parameters
         ----------
-        in0, in1 : anything that `Ragged.build` reads
-            n sequences of ids each; row i of in0 goes with row i of in1.
+        table : path, data frame, dict of columns, list of dicts, or other table of n rows, optional
+            Pairs with the columns of training. A model of ids takes what `Pairs.read` reads.
+        in0, in1 : as in `encode`, optional
+            n objects each, in place of a table; row i of in0 goes with row i of in1.
         max_seq_lens : pair of int, optional
             As in `encode`.
 
         Returns
         -------
         ndarray of shape (n, K) or (n, 1), float32
-            Probabilities of the classes, or predicted values.
+            Probabilities of the classes, in the order of `classes`, or predicted values.
 
         Raises
         ------
         NotFittedError
             If the model was neither trained nor loaded.
         DataError
-            If ids are wrong or the sides differ in length.
+            If ids, values or columns are wrong, the sides differ in length, or there are neither a
+            table nor both sides.
         ArtifactError
             If a number is NaN or infinite.
 
         Notes
         -----
-        Warnings are those of `encode`.
+        What is logged is that of `encode`.
         """
         engine = Engine(self.artifact)
-        pairs = Pairs.build(in0=in0, in1=in1)
-        columns = enumerate((pairs.in0, pairs.in1))
-        return engine.score(*(self._accept(*column, max_seq_lens) for column in columns))
+        sides = {side: given for side, given in enumerate((in0, in1)) if given is not None}
+        if len(sides) != (2 if table is None else 0):
+            cure = "Pass predict(table), or predict(in0=..., in1=...)."
+            got = ", ".join(["table"] * (table is not None) + [SIDES[side] for side in sides])
+            must = "must be given a table, or in0 and in1"
+            raise DataError.at("predict", must, got or "nothing", cure)
+        taken = self._accept(sides, max_seq_lens, table)
+        if len(taken[0]) != len(taken[1]):
+            lengths, cure = [len(taken[0]), len(taken[1])], "Give each object its partner."
+            raise DataError.at("predict", "must have columns of one length", lengths, cure)
+        return engine.score(taken[0], taken[1])
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, in the order of the scores, if labels of training had names."""
+        return Engine(self.artifact).classes
 
     def evaluate(self, source: Any, *, compat_metrics: bool | None = None) -> dict[str, float]:
         """Return the metrics of labelled pairs, by name.
@@ -430,15 +460,30 @@ class Object2Vec(Estimator):
             raise NotFittedError.at("Object2Vec", "must be trained or loaded", "a new model", cure)
         return self._artifact
 
-    def _accept(self, side: int, column: Any, max_seq_lens: Sequence[int] | None) -> Ragged:
-        """Return sequences of one side as they are encoded; warn of what is left out."""
-        limit = None if max_seq_lens is None else _checked(max_seq_lens)[side]
-        name = f"in{side}"
-        sequences, omissions = intakes(self.config)[side].accept(
-            Ragged.build(column, name), f"{name} row {{}}".format, limit
-        )
-        warn_of(name, omissions)
-        return sequences
+    def _accept(
+        self,
+        sides: Mapping[int, Any],
+        max_seq_lens: Sequence[int] | None,
+        table: Any = None,
+    ) -> dict[int, Ragged]:
+        """Return objects as they are encoded, by side; say what is left out."""
+        limits = (None, None) if max_seq_lens is None else _checked(max_seq_lens)
+        if self.artifact.schema is not None:
+            return take_values(
+                value_intakes(self.artifact.schema, self.config), sides, table, limits
+            )
+        if table is not None:
+            pairs = Pairs.read(table, default_label=0.0, name="predict")
+            sides = dict(enumerate((pairs.in0, pairs.in1)))
+        taken, tally = {}, Tally()
+        for side, ids in sides.items():
+            name = SIDES[side]
+            taken[side], omissions = intakes(self.config)[side].accept(
+                Ragged.build(ids, name), f"{name} row {{}}".format, limits[side]
+            )
+            tally.count(side, omissions)
+        tally.say()
+        return taken
 
 
 def _is_empty(value: Any) -> bool:

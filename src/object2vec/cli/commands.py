@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 
 from object2vec.cli.options import (
+    READING,
     AsJson,
     Auxiliary,
     Channel,
     CheckpointEvery,
     Checkpoints,
+    Columns,
     Command,
     ConfigFile,
     Device,
     Files,
     Host,
+    InputFormat,
     Inputs,
     ManyValues,
     Model,
@@ -29,6 +32,7 @@ from object2vec.cli.options import (
     Resume,
     RowFormat,
     RunLog,
+    Separator,
     Settings,
     ShownLog,
     Side,
@@ -36,6 +40,7 @@ from object2vec.cli.options import (
     Train,
     Validation,
     argument,
+    flag,
     option,
 )
 from object2vec.cli.streams import say
@@ -122,30 +127,47 @@ def encode(
         RowFormat, option("jsonl|npy|arrow", "How to write the vectors.", "--format")
     ] = "jsonl",
     out: Out = None,
+    input_format: InputFormat = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    lines: Annotated[bool, flag("--lines", "Read each line as a value.", section=READING)] = False,
     device: Device = None,
 ) -> None:
     """Turn objects of one side into vectors.
 
-    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. Each line of each
-    FILE, or of standard input, is a record with the key in0 or in1, or a bare list of ids. One
-    vector is written for each, in this order.
-    """
-    from object2vec.cli.inference import encode
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. Each FILE, or standard
+    input, is a table with the columns of training, in any format that train reads. One vector is
+    written for each row, in this order. Without a token that the model knows it is zeros; JSON
+    Lines then say "unknown".
 
-    encode(model, int(side == "in1"), files or ["-"], row_format, out, device)
+    For a model of ids each line is a record with the key in0 or in1, or a bare list of ids.
+    """
+    from object2vec.cli.inference import Reading, encode
+
+    reading = Reading(input_format, columns, separator, lines)
+    encode(model, int(side == "in1"), files or ["-"], row_format, out, device, reading)
 
 
 @app.command(cls=Command)
-def predict(model: Model, files: Inputs = None, out: Out = None, device: Device = None) -> None:
+def predict(
+    model: Model,
+    files: Inputs = None,
+    out: Out = None,
+    input_format: InputFormat = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    device: Device = None,
+) -> None:
     """Score pairs with a saved model.
 
-    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. Each line of each
-    FILE, or of standard input, is a record with the keys in0 and in1. One line is written for each,
-    in this order: the probabilities of the classes, or the predicted value.
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. Each FILE, or standard
+    input, is a table with the columns of training; for a model of ids, JSON Lines with the keys in0
+    and in1. One line is written for each row, in this order: the probabilities of the classes, with
+    the name of the likeliest one, or the predicted value.
     """
-    from object2vec.cli.inference import predict
+    from object2vec.cli.inference import Reading, predict
 
-    predict(model, files or ["-"], out, device)
+    predict(model, files or ["-"], out, device, Reading(input_format, columns, separator))
 
 
 @app.command(cls=Command)
@@ -155,16 +177,37 @@ def evaluate(
     compat_metrics: Annotated[
         bool, typer.Option("--compat-metrics", help="Average as AWS does, over filled-up batches.")
     ] = False,
+    input_format: InputFormat = None,
+    columns: Columns = None,
+    separator: Separator = None,
     device: Device = None,
 ) -> None:
     """Print a model's metrics on labelled pairs, as JSON.
 
-    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. FILE is JSON Lines
-    like those of train.
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. FILE is a table like
+    those of train.
     """
-    from object2vec.cli.inference import evaluate
+    from object2vec.cli.inference import Reading, evaluate
 
-    say(evaluate(model, files, compat_metrics or None, device))
+    reading = Reading(input_format, columns, separator)
+    say(evaluate(model, files, compat_metrics or None, device, reading))
+
+
+@app.command(cls=Command)
+def vocabulary(
+    model: Model,
+    side: Annotated[Side, option("in0|in1", "Which encoder's.")],
+    as_json: AsJson = False,
+) -> None:
+    """List the tokens of one side with their ids, and how often training saw them.
+
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. A line holds a token,
+    its id and its count, with tabs between them, and the field if the side has several. Rows that
+    are no token, such as the one for missing values, stand in angle brackets.
+    """
+    from object2vec.cli.inspection import vocabulary
+
+    vocabulary(model, int(side == "in1"), as_json=as_json)
 
 
 @app.command(cls=Command)

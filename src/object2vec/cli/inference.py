@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from object2vec.cli.options import RowFormat
-from object2vec.cli.output import Floats, write_rows
+from object2vec.cli.output import Floats, Piece, write_rows
 from object2vec.config import Config
-from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
+from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems
 from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
 from object2vec.inference.encoder import open_encoder
-from object2vec.inference.inputs import NOTHING, Omissions, UnknownIds, intakes, warn_of
-from object2vec.objects.ragged import Ragged
-from object2vec.objects.schema import IGNORED, RECORDS
+from object2vec.inference.inputs import Tally, UnknownIds, intakes
+from object2vec.inference.values import Taken, ValueIntake, read_values, value_intakes
+from object2vec.objects.schema import IGNORED, RECORDS, SIDES, Schema
 from object2vec.reading.jsonl import Chunk, read_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from object2vec.reading.tables import Table
 
 _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a chunk waits as ids
 _LINE_END = ord("\n")
@@ -34,6 +41,7 @@ def encode(
     row_format: RowFormat,
     out: str | None,
     device: str | None,
+    reading: Reading,
 ) -> None:
     """Write the vectors of the objects that `files` hold for one side.
 
@@ -42,15 +50,27 @@ def encode(
     ArtifactError, DataError, StorageError
         If the model or the records are wrong, or the vectors cannot be written.
     """
-    sources = [_with_keys(source, f"in{side}") for source in list_sources(files)]
-    encoder = open_encoder(model, side, device)
-    schema = RECORDS.but(**{f"in{1 - side}": IGNORED, "label": IGNORED})
-    chunks, width = read_columns(sources, schema), encoder.config.enc_dim
-    rows = _results(encoder.config, chunks, width, lambda taken: encoder.encode(side, taken[side]))
-    write_rows(rows, "embeddings", width, row_format, out)
+    sources = list_sources(files)
+    encoder, tally = open_encoder(model, side, device), Tally()
+    if encoder.schema is None:
+        reading.reject()
+        sources = [_with_keys(source, SIDES[side]) for source in sources]
+        other = {SIDES[1 - side]: IGNORED, "label": IGNORED}
+        columns = _read_ids(sources, RECORDS.but(**other), encoder.config, tally)
+    else:
+        intake = value_intakes(encoder.schema, encoder.config)[side]
+        columns = read_values(reading.table(files, intake), [intake], tally)
+    width = encoder.config.enc_dim
+    pieces = (
+        Piece(encoder.encode(side, taken[side].sequences), _unknown(taken))
+        for taken in _pieces(columns, width, tally)
+    )
+    write_rows(pieces, "embeddings", width, row_format, out)
 
 
-def predict(model: str, files: Sequence[str], out: str | None, device: str | None) -> None:
+def predict(
+    model: str, files: Sequence[str], out: str | None, device: str | None, reading: Reading
+) -> None:
     """Write the scores of the pairs that `files` hold.
 
     Raises
@@ -62,14 +82,25 @@ def predict(model: str, files: Sequence[str], out: str | None, device: str | Non
     from object2vec.inference.engine import Engine
 
     sources = list_sources(files)
-    engine = Engine(load(model, device))
-    chunks = read_columns(sources, RECORDS.but(label=IGNORED))
+    engine, tally = Engine(load(model, device)), Tally()
+    if engine.schema is None:
+        reading.reject()
+        columns = _read_ids(sources, RECORDS.but(label=IGNORED), engine.config, tally)
+    else:
+        intakes = value_intakes(engine.schema, engine.config)
+        columns = read_values(reading.table(files), intakes, tally)
     width = engine.network.objective.width
-    rows = _results(engine.config, chunks, width, lambda taken: engine.score(taken[0], taken[1]))
-    write_rows(rows, "scores", width, "jsonl", out)
+
+    def score(taken: dict[int, Taken]) -> Piece:
+        scores = engine.score(taken[0].sequences, taken[1].sequences)
+        return Piece(scores, _remarks(scores, engine.classes, taken))
+
+    write_rows(map(score, _pieces(columns, width, tally)), "scores", width, "jsonl", out)
 
 
-def evaluate(model: str, files: Sequence[str], compat: bool | None, device: str | None) -> str:
+def evaluate(
+    model: str, files: Sequence[str], compat: bool | None, device: str | None, reading: Reading
+) -> str:
     """Return the metrics on labelled pairs as one JSON object.
 
     Raises
@@ -81,45 +112,127 @@ def evaluate(model: str, files: Sequence[str], compat: bool | None, device: str 
     from object2vec.model import Object2Vec
 
     loaded = Object2Vec.load(model, device=device)
-    metrics = loaded.evaluate(list(files), compat_metrics=compat)
+    source: Any = list(files)
+    if loaded.artifact.schema is None:
+        reading.reject()
+    else:
+        source = reading.table(files)
+    metrics = loaded.evaluate(source, compat_metrics=compat)
     return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})
 
 
-def _results(
-    config: Config,
-    chunks: Iterator[Chunk],
-    width: int,
-    compute: Callable[[dict[int, Ragged]], Floats],
-) -> Iterator[Floats]:
-    """Yield what `compute` makes of the columns of all chunks, a few rows at a time.
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a table are read, as options say it.
+
+    Parameters
+    ----------
+    format, columns, separator : str or None
+        As of `object2vec.reading.tables.TableOptions`; columns with commas between them.
+    is_lines : bool
+        Whether each line is a value, and no table at all.
+    """
+
+    format: str | None = None
+    columns: str | None = None
+    separator: str | None = None
+    is_lines: bool = False
+
+    def table(self, files: Sequence[str], intake: ValueIntake | None = None) -> Table:
+        """Return the table that `files` are; their lines are the values of `intake`."""
+        from object2vec.reading.tables import TableOptions, open_table
+
+        if self.is_lines and intake is not None:
+            from object2vec.reading.tables.whole_lines import Lines
+
+            return Lines(list_sources(files), _only(intake.columns))
+        columns = self.columns and tuple(name.strip() for name in self.columns.split(","))
+        return open_table(list(files), TableOptions(self.format, columns or None, self.separator))
+
+    def reject(self) -> None:
+        """Reject options that a model without a schema has no use for."""
+        names = ("--input-format", "--columns", "--separator", "--lines")
+        values = (self.format, self.columns, self.separator, self.is_lines)
+        if given := [name for name, value in zip(names, values, strict=True) if value]:
+            must = "must be left out: this model was trained on ids, and reads JSON Lines alone"
+            cure = "Train on a table, with --in0 and --in1, for a model that reads others."
+            raise ConfigError.at(", ".join(given), must, "it", cure)
+
+
+def _only(columns: Sequence[str]) -> str:
+    """Return the one column that lines can be."""
+    if len(columns) > 1:
+        must = f"must be left out: an object has the columns {', '.join(columns)}"
+        raise ConfigError.at(
+            "--lines", must, "it", "Write a table with these columns, such as CSV."
+        )
+    return columns[0]
+
+
+def _read_ids(
+    sources: Sequence[Source], schema: Schema, config: Config, tally: Tally
+) -> Iterator[dict[int, Taken]]:
+    """Yield the sequences of JSON Lines, chunk by chunk, by side."""
+    for chunk in read_columns(sources, schema):
+        yield _accept(config, chunk, tally)
+
+
+def _pieces(
+    columns: Iterator[dict[int, Taken]], width: int, tally: Tally
+) -> Iterator[dict[int, Taken]]:
+    """Yield columns a few rows at a time; say at the end what was left out.
 
     Parameters
     ----------
     width : int
-        Numbers that it makes of a row.
-    compute : callable
-        Takes sequences as they are encoded, by side.
+        Numbers that are made of a row.
     """
-    omissions = [NOTHING, NOTHING]
     step = max(1, min(_ROWS, _NUMBERS // width))
-    for chunk in chunks:
-        columns = _accept(config, chunk, omissions)
-        for start in range(0, len(chunk), step):
-            yield compute({k: c.slice(start, start + step) for k, c in columns.items()})
-    for side, omitted in enumerate(omissions):
-        warn_of(f"in{side}", omitted)
+    for given in columns:
+        rows = len(next(iter(given.values())).sequences)
+        for start in range(0, rows, step):
+            yield {side: each.slice(start, start + step) for side, each in given.items()}
+    tally.say()
 
 
-def _accept(config: Config, chunk: Chunk, omissions: list[Omissions]) -> dict[int, Ragged]:
+def _remarks(
+    scores: Floats, classes: Sequence[str] | None, taken: dict[int, Taken]
+) -> pa.Array | None:
+    """Return what is said of each pair: the likeliest class, and sides without a known token."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    remarks = _unknown(taken)  # (n,)
+    if classes is None:
+        return remarks
+    labels = pa.array([f', "label": {json.dumps(name, ensure_ascii=False)}' for name in classes])
+    labels = labels.take(pa.array(scores.argmax(axis=1)))  # (n,)
+    return labels if remarks is None else compute.binary_join_element_wise(labels, remarks, "")
+
+
+def _unknown(taken: dict[int, Taken]) -> pa.Array | None:
+    """Return the sides of each row that have no known token, as an entry of a JSON object."""
+    if not any(each.unknown for each in taken.values()):
+        return None
+    import pyarrow as pa
+
+    codes = sum(~each.is_known << side for side, each in taken.items())  # (n,)
+    named = ([name for side, name in enumerate(SIDES) if code & 1 << side] for code in range(4))
+    entries = [f', "unknown": {json.dumps(names)}' if names else "" for names in named]
+    return pa.array(entries).take(pa.array(codes))
+
+
+def _accept(config: Config, chunk: Chunk, tally: Tally) -> dict[int, Taken]:
     """Return the columns of a chunk as they are encoded, by side, and count what is left out."""
-    accepted: dict[int, Ragged] = {}
+    accepted: dict[int, Taken] = {}
     problems: list[str] = []
     for intake in intakes(config):
-        if (column := chunk.columns.get(f"in{intake.side}")) is None:
+        if (column := chunk.columns.get(SIDES[intake.side])) is None:
             continue
         try:
-            accepted[intake.side], omitted = intake.accept(column, chunk.where)
-            omissions[intake.side] += omitted
+            sequences, omitted = intake.accept(column, chunk.where)
+            tally.count(intake.side, omitted)
+            accepted[intake.side] = Taken(sequences, np.ones(len(sequences), bool), omitted, {})
         except UnknownIds as err:
             problems += err.problems
     if problems:

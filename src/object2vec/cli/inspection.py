@@ -5,6 +5,7 @@ Nothing here imports torch but `info`, which loads a model.
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import textwrap
@@ -13,17 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.cli.settings import read_hyperparameters
+from object2vec.cli.streams import say
 from object2vec.config import Config
 from object2vec.config.page import describe
 from object2vec.config.page import markdown as markdown_page
 from object2vec.config.table import GROUPS, HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, suggestion
+from object2vec.fields.base import Entry
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
 _COLUMNS = 80
+_LINES = 10_000  # that are written at once
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 def check(files: Sequence[str], config: str | None, settings: Sequence[str], channel: str) -> str:
@@ -211,6 +216,53 @@ def _tree_lines(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def vocabulary(path: str, side: int, *, as_json: bool) -> None:
+    """Write the rows of one side's token table to standard output, a line each.
+
+    Raises
+    ------
+    ArtifactError
+        If the model is not whole.
+    ConfigError
+        If it has no vocabulary.
+    """
+    from object2vec.artifact import open_model
+
+    with open_model(path) as folder:
+        rows = _entries(folder, side)
+        write = _as_json if as_json else _as_text
+        while lines := [write(*row) for row in itertools.islice(rows, _LINES)]:
+            say("\n".join(lines))
+
+
+def _entries(folder: Path, side: int) -> Iterator[tuple[Entry, str]]:
+    """Yield the rows of one side's token table, each with its field if the side has several."""
+    from object2vec.artifact import load_vocabulary, read_schema
+
+    if (schema := read_schema(folder)) is not None:
+        is_one = len(schema.declared.sides[side]) == 1
+        for field, entry in schema.entries(side):
+            yield entry, "" if is_one else field
+        return
+    if (ids := load_vocabulary(folder, side)) is None:
+        must, got = f"must have a vocabulary of in{side}", "a model of bare ids"
+        cure = "Train on a table, or with a vocabulary file, for a model that knows its tokens."
+        raise ConfigError.at("MODEL", must, got, cure)
+    for token, number in ids.items():
+        yield Entry(token, number, 0), ""
+
+
+def _as_json(entry: Entry, field: str) -> str:
+    row: dict[str, Any] = {"token": entry.token, "id": entry.row, "count": entry.count}
+    more = {"note": entry.note, "field": field}
+    return json.dumps(row | {k: v for k, v in more.items() if v}, ensure_ascii=False)
+
+
+def _as_text(entry: Entry, field: str) -> str:
+    token = f"<{entry.note}>" if entry.token is None else entry.token.translate(_ESCAPED)
+    return "\t".join([token, str(entry.row), str(entry.count), *([field] * bool(field))])
 
 
 def cache(*, clear: bool) -> str:

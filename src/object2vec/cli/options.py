@@ -106,7 +106,7 @@ _MANY = {"--train", "--validation", "--test", "--set"}
 
 _DATA = "Data"
 _TABLE = "Columns of a table"
-_READING = "How to read a table"
+READING = "How to read a table"
 _HYPERPARAMETERS = "Hyperparameters"
 _RUN = "The run"
 
@@ -167,16 +167,20 @@ Share = Annotated[
 
 Columns = Annotated[
     str | None,
-    option("NAME,NAME", "Names of the columns, where no line holds them.", section=_READING),
+    option("NAME,NAME", "Names of the columns, where no line holds them.", section=READING),
 ]
 Separator = Annotated[
-    str | None, option("CHARACTER", "What stands between the columns of a text.", section=_READING)
+    str | None, option("CHARACTER", "What stands between the columns of a text.", section=READING)
 ]
 TableFormat = Annotated[
     str | None,
     option(
-        "FORMAT", "What FILE is, where its content does not say so.", "--format", section=_READING
+        "FORMAT", "What FILE is, where its content does not say so.", "--format", section=READING
     ),
+]
+InputFormat = Annotated[
+    str | None,
+    option("FORMAT", "What FILE is, where its content does not say so.", section=READING),
 ]
 
 Preset = Annotated[

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +20,39 @@ from object2vec.cli.options import RowFormat
 from object2vec.files.remote import is_url, write_object
 from object2vec.files.whole import space_ahead, storing, whole_file
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Floats = NDArray[np.float32]
 
 # Opened by these names, a file that a shell appends to would be emptied or replaced.
 _STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
+class Piece(NamedTuple):
+    """Some rows.
+
+    Parameters
+    ----------
+    numbers : float32 array (n, width)
+        Finite.
+    remarks : pyarrow array of n strings, optional
+        What JSON says of each row behind its numbers, such as ``, "label": "good"``.
+    """
+
+    numbers: Floats
+    remarks: pa.Array | None = None
+
+
 def write_rows(
-    rows: Iterable[Floats], key: str, width: int, row_format: RowFormat, out: str | None
+    pieces: Iterable[Piece], key: str, width: int, row_format: RowFormat, out: str | None
 ) -> None:
     """Write rows of numbers, piece by piece.
 
     Parameters
     ----------
-    rows : iterable of float32 arrays (n, width)
-        Finite numbers. The next piece may be asked for while the one before is written.
+    pieces : iterable of Piece
+        The next one may be asked for while the one before is written.
     key : str
         Name of the numbers: the key in JSON, the column in Arrow.
     width : int
@@ -51,15 +69,15 @@ def write_rows(
     """
     write = {"jsonl": _write_jsonl, "npy": _write_npy, "arrow": _write_arrow}[row_format]
     with _open_output(out) as stream:
-        write(rows, key, width, stream)
+        write(pieces, key, width, stream)
 
 
-def _write_jsonl(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
-    for piece in rows:
-        stream.write(json_lines(piece, key))
+def _write_jsonl(pieces: Iterable[Piece], key: str, width: int, stream: BinaryIO) -> None:
+    for piece in pieces:
+        stream.write(json_lines(piece.numbers, key, piece.remarks))
 
 
-def json_lines(rows: Floats, key: str) -> bytes:
+def json_lines(rows: Floats, key: str, remarks: pa.Array | None = None) -> bytes:
     r"""Return ``{"key": [0.1, 0.2]}`` for each row, on a line of its own.
 
     Parameters
@@ -67,6 +85,8 @@ def json_lines(rows: Floats, key: str) -> bytes:
     rows : float32 array (n, width)
         Finite numbers.
     key : str
+    remarks : pyarrow array of n strings, optional
+        As in `Piece`.
 
     Notes
     -----
@@ -87,15 +107,16 @@ def json_lines(rows: Floats, key: str) -> bytes:
         numbers = pc.replace_substring_regex(numbers, pattern=r"^(-?\d+)$", replacement=r"\1.0")
     offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), ", ")  # (n,)
-    lines = pc.binary_join_element_wise(f'{{"{key}": [', joined, "]}\n", "")
+    ends = ["]}\n"] if remarks is None else ["]", remarks, "}\n"]
+    lines = pc.binary_join_element_wise(f'{{"{key}": [', joined, *ends, "")
     return lines.buffers()[2].to_pybytes() if count else b""
 
 
-def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
+def _write_npy(pieces: Iterable[Piece], key: str, width: int, stream: BinaryIO) -> None:
     """Write an array whose header is known only at the end, by way of a file if need be."""
     if not _is_own_file(stream):
         with tempfile.TemporaryFile() as spool:
-            _write_npy(rows, key, width, spool)
+            _write_npy(pieces, key, width, spool)
             spool.seek(0)
             shutil.copyfileobj(spool, stream, 1 << 20)
         return
@@ -105,21 +126,21 @@ def _write_npy(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -
     # One thread writes while the next rows are computed.
     with space_ahead(stream) as reserve, ThreadPoolExecutor(1, "object2vec-output") as writer:
         written: Future[None] | None = None
-        for piece in rows:
+        for numbers, _ in pieces:
             if written is not None:
                 written.result()
-            count += len(piece)
+            count += len(numbers)
             is_due = reserve(header + 4 * count * width)
-            written = writer.submit(_write_piece, piece, stream, is_due)
+            written = writer.submit(_write_piece, numbers, stream, is_due)
         if written is not None:
             written.result()
     stream.seek(0)
     _write_npy_header(stream, count, width)
 
 
-def _write_piece(piece: Floats, stream: BinaryIO, is_flush_due: bool) -> None:
+def _write_piece(numbers: Floats, stream: BinaryIO, is_flush_due: bool) -> None:
     """Write some rows, and now and then wait for the disk: there is less to wait for at the end."""
-    stream.write(np.ascontiguousarray(piece, "<f4").data)
+    stream.write(np.ascontiguousarray(numbers, "<f4").data)
     if is_flush_due:
         stream.flush()
         os.fdatasync(stream.fileno())
@@ -131,13 +152,13 @@ def _write_npy_header(stream: BinaryIO, count: int, width: int) -> None:
     np.lib.format.write_array_header_1_0(stream, facts)
 
 
-def _write_arrow(rows: Iterable[Floats], key: str, width: int, stream: BinaryIO) -> None:
+def _write_arrow(pieces: Iterable[Piece], key: str, width: int, stream: BinaryIO) -> None:
     import pyarrow as pa
 
     schema = pa.schema([pa.field(key, pa.list_(pa.float32(), width), nullable=False)])
     with pa.ipc.new_stream(stream, schema) as file:
-        for piece in rows:
-            column = pa.FixedSizeListArray.from_arrays(pa.array(piece.ravel()), width)
+        for numbers, _ in pieces:
+            column = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), width)
             file.write_batch(pa.record_batch([column], schema=schema))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from object2vec.files.remote import PathLike
 from object2vec.inference.pooled import open_pooled
 from object2vec.objects.ragged import Ragged
 
+if TYPE_CHECKING:
+    from object2vec.fields.schema import ObjectSchema
+
 
 class Encoder(Protocol):
     """Turns sequences into embeddings."""
@@ -20,6 +23,10 @@ class Encoder(Protocol):
     @property
     def config(self) -> Config:
         """The model's configuration."""
+
+    @property
+    def schema(self) -> ObjectSchema | None:
+        """What makes ids of values; None for a model that was trained on ids."""
 
     def encode(self, side: int, sequences: Ragged) -> NDArray[np.float32]:
         """Return the embeddings of n sequences of one side, (n, D).

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -25,8 +26,10 @@ from torch import Tensor
 from object2vec.artifact import Artifact
 from object2vec.devices import set_threads
 from object2vec.errors import ArtifactError, RequestError
+from object2vec.inference.id_reader import IdReader
 from object2vec.inference.inputs import Rows, batches_by_length, diverged
-from object2vec.inference.instances import Group
+from object2vec.inference.instances import Group, Reader
+from object2vec.inference.value_reader import ValueReader
 from object2vec.objects.ragged import Ragged
 
 Floats = NDArray[np.float32]
@@ -51,7 +54,7 @@ class Engine:
 
     def __init__(self, artifact: Artifact) -> None:
         self.config, self.facts = artifact.config, artifact.facts
-        self.network = artifact.network
+        self.network, self.schema = artifact.network, artifact.schema
         if self.network.training:
             self.network.eval()
         self.width = max(self.config.enc_dim, self.network.objective.width)
@@ -61,6 +64,19 @@ class Engine:
         self._blocks: list[int] = []
         self._threads = 0  # as the process has them
         self._used = threading.local()
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What reads the bodies of requests for this model."""
+        if self.schema is None:
+            return IdReader(self.config)
+        return ValueReader(self.config, self.schema)
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes, in the order of the scores, where labels have names."""
+        names = None if self.schema is None else self.schema.label.classes
+        return names if names and len(names) == self.network.objective.width else None
 
     def is_quick(self, instances: int, tokens: int) -> bool:
         """Return whether handing this much to another thread would cost more than to compute it."""

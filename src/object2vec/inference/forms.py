@@ -23,11 +23,14 @@ class Form:
     writes : {"application/json", "application/jsonlines"}
     max_seq_lens : pair of int or None
         Tokens of in0 and in1 to read; None for the numbers of training.
+    header : {"present", "absent"} or None
+        What a CSV says of its first line (RFC 4180); None if it says nothing.
     """
 
     reads: str
     writes: str
     max_seq_lens: tuple[int, int] | None = None
+    header: str | None = None
 
 
 @lru_cache(maxsize=256)
@@ -67,6 +70,7 @@ def negotiate(
         reads,
         _accepted(accept, default_accept or (reads if reads in WRITTEN else JSON)),
         None if lens is None else _max_seq_lens(lens),
+        _header(parameters.get("header")),
     )
 
 
@@ -92,6 +96,13 @@ def _max_seq_lens(text: str) -> tuple[int, int]:
         cure = "Write infer_max_seqlens=<in0's>,<in1's>."
         raise RequestError.at("infer_max_seqlens", must, text, cure)
     return numbers[0], numbers[-1]
+
+
+def _header(text: str | None) -> str | None:
+    if text is not None and text.lower() not in ("present", "absent"):
+        cure = "Write header=present or header=absent, or leave it out."
+        raise RequestError.at("header", "must be present or absent", text, cure)
+    return text and text.lower()
 
 
 def _accepted(accept: str, default: str) -> str:

@@ -7,6 +7,7 @@ taken too.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from itertools import compress
@@ -47,6 +48,7 @@ class IdReader:
     """
 
     readable = WRITTEN
+    quick_bytes = math.inf
 
     def __init__(self, config: Config) -> None:
         self._intakes = intakes(config)

@@ -9,7 +9,7 @@ counted, so that nothing is lost in silence.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from operator import contains
@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, ArtifactError, DataError, join_problems
+from object2vec.fields.base import Coverage
 from object2vec.objects.ragged import PADDING, Ragged
+from object2vec.objects.schema import SIDES
+from object2vec.reporting.table import losses
 
 Floats = NDArray[np.float32]
 Rows = list[list[int]]
+Coverages = dict[str, Coverage]  # by the specification of a field
 
 # What a network encodes at once: more tokens fall out of the caches, more rows out of memory.
 _BATCH_TOKENS = 1 << 16
@@ -78,6 +82,45 @@ def warn_of(where: str, omissions: Omissions) -> None:
     """Log a warning if something was left out; `where` names the sequences."""
     if omissions:
         _log.warning("%s: sequences read in part: %s.", where, omissions)
+
+
+class Tally:
+    """What became of the objects of both sides, batch after batch."""
+
+    def __init__(self) -> None:
+        self._omissions = [NOTHING, NOTHING]
+        self._coverage: list[Coverages] = [{}, {}]
+        self._unknown = [0, 0]
+
+    def count(
+        self,
+        side: int,
+        omissions: Omissions,
+        coverage: Mapping[str, Coverage] | None = None,
+        unknown: int = 0,
+    ) -> None:
+        """Note what became of some objects of a side, and how many have no known token."""
+        self._omissions[side] += omissions
+        self._unknown[side] += unknown
+        if coverage:
+            self._coverage[side] = add_coverages(self._coverage[side], coverage)
+
+    def say(self, where: str = "") -> None:
+        """Log what was left out, and what the vocabularies of training do not hold."""
+        for side, name in enumerate(SIDES):
+            warn_of(f"{where}{name}", self._omissions[side])
+            if count := self._unknown[side]:
+                text = "%s%s: %d objects have no token that training knew."
+                _log.warning(text, where, name, count)
+            for field, coverage in self._coverage[side].items():
+                if parts := [*losses(coverage, "rare or unseen")]:
+                    _log.info("%s%s, %s: %s", where, name, field, ", ".join(parts))
+
+
+def add_coverages(first: Mapping[str, Coverage], second: Mapping[str, Coverage]) -> Coverages:
+    """Return the sum of what two batches of values say of each field."""
+    names, nothing = dict.fromkeys([*first, *second]), Coverage()
+    return {name: first.get(name, nothing) + second.get(name, nothing) for name in names}
 
 
 class UnknownIds(DataError):

@@ -15,15 +15,18 @@ from operator import add
 from typing import Any, Protocol
 
 from object2vec.errors import RequestError
-from object2vec.fields.base import Coverage
 from object2vec.inference.forms import Form
-from object2vec.inference.inputs import NOTHING, Omissions, Rows
+from object2vec.inference.inputs import (
+    NOTHING,
+    Coverages,
+    Omissions,
+    Rows,
+    add_coverages,
+)
 
 NEITHER, IN0, IN1, PAIR = range(4)  # kind of an instance: the sum of its keys' values
 BODY_RULE = 'must be {"instances": [...]}, a list of instances or one instance'
 INSTANCE_CURE = "Give both for scores, one for its embedding."
-
-Coverages = dict[str, Coverage]  # by field
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ class Group:
         rows = self.in1 if self.in0 is None else self.in0
         assert rows is not None, "our bug: a group has neither in0 nor in1"
         return len(rows)
+
+    @property
+    def columns(self) -> dict[int, Rows]:
+        """The sequences of each side that there is."""
+        both = enumerate((self.in0, self.in1))
+        return {side: rows for side, rows in both if rows is not None}
 
     @property
     def key(self) -> str:
@@ -83,12 +92,15 @@ class Request:
         What was left out of in0 and of in1.
     coverage : pair of dict of str to Coverage
         How values became ids, by field of in0 and of in1.
+    unknown : pair of int
+        Objects of in0 and of in1 without a token that training knew.
     """
 
     groups: list[Group]
     positions: list[list[int]] | None = None
     omissions: tuple[Omissions, Omissions] = (NOTHING, NOTHING)
     coverage: tuple[Coverages, Coverages] = ({}, {})
+    unknown: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
         return sum(map(len, self.groups))
@@ -101,7 +113,13 @@ class Reader(Protocol):
     ----------
     readable : tuple of str
         The media types that it reads.
+    quick_bytes : float
+        Longer bodies take so long that a server reads them in another thread.
     """
+
+    @property
+    def quick_bytes(self) -> float:
+        """The length of a body up to which it is read at once."""
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -157,6 +175,7 @@ def by_kind(
         positions or None,
         (_total(parts, 0), _total(parts, 1)),
         (_merged(parts, 0), _merged(parts, 1)),
+        (sum(part.unknown[0] for part in parts), sum(part.unknown[1] for part in parts)),
     )
 
 
@@ -165,11 +184,4 @@ def _total(parts: Sequence[Request], side: int) -> Omissions:
 
 
 def _merged(parts: Sequence[Request], side: int) -> Coverages:
-    return reduce(merge_coverage, (part.coverage[side] for part in parts), {})
-
-
-def merge_coverage(first: Mapping[str, Coverage], second: Mapping[str, Coverage]) -> Coverages:
-    """Return the sum of what two batches of values say of each field."""
-    fields = first.keys() | second.keys()
-    nothing = Coverage()
-    return {name: first.get(name, nothing) + second.get(name, nothing) for name in fields}
+    return reduce(add_coverages, (part.coverage[side] for part in parts), {})

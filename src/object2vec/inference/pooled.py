@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.artifact import WEIGHTS, read_config
+from object2vec.artifact import WEIGHTS, read_config, read_schema
 from object2vec.compiled import missing
 from object2vec.config import Config
 from object2vec.files.tensors import read_array
 from object2vec.inference.inputs import diverged
 from object2vec.objects.ragged import PADDING, Ragged
+
+if TYPE_CHECKING:
+    from object2vec.fields.schema import ObjectSchema
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,13 @@ class PooledReader:
     config : Config
     tables : mapping of {0, 1} to float32 array (V, D)
         The token table of that side.
+    schema : ObjectSchema or None
+        What makes ids of values; None for a model that was trained on ids.
     """
 
     config: Config
     tables: Mapping[int, NDArray[np.float32]]
+    schema: ObjectSchema | None = None
 
     def encode(self, side: int, sequences: Ragged) -> NDArray[np.float32]:
         """Return embeddings as `object2vec.inference.encoder.Encoder` says."""
@@ -78,4 +85,5 @@ def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledRea
         return None
     name = f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"
     shape = (encoder.vocab_size, config.enc_dim)
-    return PooledReader(config, {side: read_array(folder / WEIGHTS, name, shape)})
+    table = read_array(folder / WEIGHTS, name, shape)
+    return PooledReader(config, {side: table}, read_schema(folder))

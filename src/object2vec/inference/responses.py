@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from object2vec.inference.instances import Request
+from object2vec.inference.instances import Group, Request
 from object2vec.inference.payload import JSON_LINES
 
 Floats = NDArray[np.float32]
@@ -19,7 +21,12 @@ _LINE = _NUMPY | orjson.OPT_APPEND_NEWLINE
 _dumps = orjson.dumps
 
 
-def render(request: Request, predictions: Sequence[Floats], writes: str) -> Iterator[bytes]:
+def render(
+    request: Request,
+    predictions: Sequence[Floats],
+    writes: str,
+    classes: Sequence[str] | None = None,
+) -> Iterator[bytes]:
     """Yield the response to a request as JSON or JSON Lines, a large one in parts.
 
     Parameters
@@ -28,12 +35,14 @@ def render(request: Request, predictions: Sequence[Floats], writes: str) -> Iter
     predictions : sequence of float32 array (n, D) or (n, K)
         One array for each group of the request, a row for each instance; finite numbers.
     writes : {"application/json", "application/jsonlines"}
+    classes : sequence of str, length K, optional
+        Their names: the likeliest one stands beside the scores, as ``label``.
 
     Notes
     -----
     Every number is the shortest one that reads back as the same float32.
     """
-    ordered = _in_order(request, predictions)
+    ordered = _in_order(request, predictions, classes)
     width = max((rows.shape[1] for rows in predictions), default=1)
     size = max(1, _PART_NUMBERS // width)
     if writes == JSON_LINES:
@@ -50,16 +59,27 @@ def render(request: Request, predictions: Sequence[Floats], writes: str) -> Iter
     yield b"]}"
 
 
-def _in_order(request: Request, predictions: Sequence[Floats]) -> list[dict[str, Floats]]:
+def _in_order(
+    request: Request, predictions: Sequence[Floats], classes: Sequence[str] | None
+) -> list[dict[str, Any]]:
     """Return the prediction for each instance, in the order of the request."""
+    parts = [_described(*each, classes) for each in zip(request.groups, predictions, strict=True)]
     if request.positions is None:
-        return [
-            {group.key: row}
-            for group, rows in zip(request.groups, predictions, strict=True)
-            for row in rows
-        ]
-    ordered: list[dict[str, Floats]] = [{}] * len(request)
-    for group, positions, rows in zip(request.groups, request.positions, predictions, strict=True):
-        for position, row in zip(positions, rows, strict=True):
-            ordered[position] = {group.key: row}
+        return [*chain.from_iterable(parts)]
+    ordered: list[dict[str, Any]] = [{}] * len(request)
+    for part, positions in zip(parts, request.positions, strict=True):
+        for position, prediction in zip(positions, part, strict=True):
+            ordered[position] = prediction
     return ordered
+
+
+def _described(group: Group, rows: Floats, classes: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Return the predictions for a group, with all that is said of each."""
+    key = group.key
+    predictions: list[dict[str, Any]] = [{key: row} for row in rows]
+    if classes is not None and key == "scores":
+        for prediction, best in zip(predictions, rows.argmax(axis=1).tolist(), strict=True):
+            prediction["label"] = classes[best]
+    for prediction, remark in zip(predictions, group.remarks or (), strict=False):
+        prediction |= remark
+    return predictions

@@ -33,14 +33,14 @@ from object2vec.errors import (
 from object2vec.files.remote import exists, is_url, join, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import make_folder, storing, whole_file
-from object2vec.inference.inputs import NOTHING, Omissions, warn_of
-from object2vec.inference.payload import JSON, JSON_LINES, MIB
+from object2vec.inference.inputs import Tally
+from object2vec.inference.payload import CSV, JSON, JSON_LINES, MIB
 from object2vec.objects.ragged import Ragged
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
     from object2vec.inference.forms import Form
-    from object2vec.inference.instances import Group, Reader, Request
+    from object2vec.inference.instances import Group, Request
 
 Floats = NDArray[np.float32]
 MAX_PAYLOAD_MB = 100  # SageMaker's own limit
@@ -58,12 +58,13 @@ class TransformSettings:
     Parameters
     ----------
     content_type : str, default "application/jsonlines"
-        Or ``application/json``; ``; infer_max_seqlens=20,50`` may follow.
+        Or ``application/json``, or ``text/csv`` for a model with a schema. Parameters may follow:
+        ``; infer_max_seqlens=20,50``, and of a CSV ``; header=absent``.
     accept : str, default ""
         Form of the output; that of the records by default.
     split_type : {"Line", "None"}, optional
         Whether each line is a record or each file one request; by default ``Line`` for JSON Lines
-        and ``None`` for JSON.
+        and ``None`` for JSON. A CSV is always read record by record, also where one has many lines.
     strategy : {"MultiRecord", "SingleRecord"}, default "MultiRecord"
         Whether a payload holds many records or one. The predictions are the same.
     max_payload_mb : int, default 6
@@ -175,29 +176,34 @@ def transform(
     from object2vec.artifact import load
     from object2vec.devices import computing
     from object2vec.inference.engine import Engine
-    from object2vec.inference.forms import negotiate
-    from object2vec.inference.id_reader import IdReader
+    from object2vec.inference.forms import WRITTEN
 
     settings = settings or TransformSettings()
-    try:
-        form = negotiate(settings.content_type, settings.accept)
-    except RequestError as err:
-        raise ConfigError(str(err)) from err
+    _form(settings, (*WRITTEN, CSV))  # finds mistakes before the model is loaded
     files = _name_outputs(inputs, out)
     engine = Engine(load(model, settings.device))
-    worker = _Worker(engine, IdReader(engine.config), form, settings)
+    worker = _Worker(engine, _form(settings, engine.reader.readable), settings)
     with computing(engine.config.threads) as threads:
         engine.steady(threads)
         return worker.process_all(files)
 
 
+def _form(settings: TransformSettings, readable: tuple[str, ...]) -> Form:
+    """Return the form that files are read and written in."""
+    from object2vec.inference.forms import negotiate
+
+    try:
+        return negotiate(settings.content_type, settings.accept, readable=readable)
+    except RequestError as err:
+        raise ConfigError(str(err)) from err
+
+
 class _Worker:
     """Processes files, one after another."""
 
-    def __init__(
-        self, engine: Engine, reader: Reader, form: Form, settings: TransformSettings
-    ) -> None:
-        self.engine, self.reader, self.form, self.settings = engine, reader, form, settings
+    def __init__(self, engine: Engine, form: Form, settings: TransformSettings) -> None:
+        self.engine, self.form, self.settings = engine, form, settings
+        self.reader = engine.reader
         self.max_bytes = settings.max_payload_mb * MIB
         self.max_rows = max(1, min(_ROWS, _NUMBERS // engine.width))
         if settings.strategy == "SingleRecord":
@@ -213,58 +219,62 @@ class _Worker:
                 continue
             try:
                 with _open_output(target) as stream:
-                    records, omissions = self.process(source, stream)
+                    records, tally = self.process(source, stream)
             except DataError as err:
                 report.failed[source.name] = str(err)
                 _log.error("%s", err)
                 continue
             report.done[source.name] = records
-            for side, omitted in enumerate(omissions):
-                warn_of(f"{source.name}: in{side}", omitted)
+            tally.say(f"{source.name}: ")
             _log.info("%s: %d records, in %s", source.name, records, target)
         return report
 
-    def process(self, source: Source, stream: BinaryIO) -> tuple[int, list[Omissions]]:
+    def process(self, source: Source, stream: BinaryIO) -> tuple[int, Tally]:
         """Write the predictions for a file's records.
 
         Returns
         -------
         records : int
-        omissions : list of Omissions
-            What was left out of in0 and of in1.
+        tally : Tally
+            What became of them.
         """
-        records, omissions, reported = 0, [NOTHING, NOTHING], time.monotonic()
-        for line, payload in self._payloads(source):
-            request = self._write_predictions(source, line, payload, stream)
-            if request is not None:
-                records += len(request)
-                omissions = [*map(Omissions.__add__, omissions, request.omissions)]
+        from object2vec.inference.responses import render
+
+        records, tally, reported = 0, Tally(), time.monotonic()
+        for where, request in self._requests(source):
+            try:
+                predictions = [self._predict(group) for group in request.groups]
+            except ArtifactError as err:
+                raise DataError(f"{where}: {err}") from err
+            form, classes = self.form.writes, self.engine.classes
+            stream.writelines(render(request, predictions, form, classes))
+            records += len(request)
+            for side in (0, 1):
+                omitted, covered = request.omissions[side], request.coverage[side]
+                tally.count(side, omitted, covered, request.unknown[side])
             if time.monotonic() - reported > _REPORT_S:
                 reported = time.monotonic()
                 _log.info("%s: %d records so far", source.name, records)
-        return records, omissions
+        return records, tally
 
-    def _write_predictions(
-        self, source: Source, line: int, payload: bytes, stream: BinaryIO
-    ) -> Request | None:
-        """Write the predictions for one payload, which begins on this line of its file."""
-        from object2vec.inference.responses import render
+    def _requests(self, source: Source) -> Iterator[tuple[str, Request]]:
+        """Yield the records of a file as requests of limited size, each with where it begins."""
+        from object2vec.inference.value_reader import ValueReader
 
-        try:
-            request = self.reader.read(payload, self.form)
+        if isinstance(self.reader, ValueReader) and self.form.reads == CSV:
+            yield from self.reader.read_file(source, self.form, self.max_rows)
+            return
+        for line, payload in self._payloads(source):
+            try:
+                request = self.reader.read(payload, self.form)
+            except RequestError as err:
+                raise DataError(self._explain(source, line, payload, err)) from err
             if request is not None:
-                predictions = [self._predict(group) for group in request.groups]
-                stream.writelines(render(request, predictions, self.form.writes))
-        except RequestError as err:
-            raise DataError(self._explain(source, line, payload, err)) from err
-        except ArtifactError as err:
-            raise DataError(f"{source.name}:{line}: {err}") from err
-        return request
+                yield f"{source.name}:{line}", request
 
     def _predict(self, group: Group) -> Floats:
         """Return the predictions for records of one kind, (n, D) or (n, K)."""
-        columns = enumerate((group.in0, group.in1))
-        given = [(side, Ragged.of_lists(rows)) for side, rows in columns if rows is not None]
+        given = [(side, Ragged.of_lists(rows)) for side, rows in group.columns.items()]
         (side, column), *other = given
         return self.engine.score(column, other[0][1]) if other else self.engine.encode(side, column)
 

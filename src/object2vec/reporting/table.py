@@ -47,11 +47,12 @@ def _losses(event: events.TableLearned) -> Iterator[str]:
     """Yield a line for each field and channel with missing, rare or unseen values."""
     for field in event.fields:
         for channel, coverage in field.coverage.items():
-            if parts := [*_omissions(coverage, "rare" if channel == "train" else "rare or unseen")]:
+            if parts := [*losses(coverage, "rare" if channel == "train" else "rare or unseen")]:
                 yield f"{channel}, {field.column}: {', '.join(parts)}"
 
 
-def _omissions(coverage: Coverage, what: str) -> Iterator[str]:
+def losses(coverage: Coverage, what: str) -> Iterator[str]:
+    """Yield what was not covered: missing values, and tokens that `what` says are not known."""
     if coverage.missing:
         share = _share(coverage.missing, coverage.values)
         yield f"{coverage.missing:,} of {coverage.values:,} values missing ({share})"

@@ -1,0 +1,88 @@
+"""Text of which each line is one value, whatever stands in it: a table of one column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from object2vec.errors import DataError
+from object2vec.files.sources import Block, Source, read_blocks
+from object2vec.reading.tables.base import Table, TableBlock
+
+_LF = ord("\n")
+
+
+class Lines(Table):
+    """A column of lines.
+
+    Parameters
+    ----------
+    sources : list of Source
+    column : str
+        What the column is called.
+    """
+
+    def __init__(self, sources: list[Source], column: str) -> None:
+        self.sources, self._column = sources, column
+        self.name = ", ".join(source.name for source in sources)
+
+    @property
+    def names(self) -> list[str]:
+        """Its one column."""
+        return [self._column]
+
+    def first(self, rows: int) -> pa.RecordBatch:
+        """Return the first rows."""
+        block = next(self.blocks(), None)
+        values = pa.array([], pa.string()) if block is None else block.columns[self._column]
+        return pa.record_batch({self._column: values[:rows]})
+
+    def blocks(
+        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+    ) -> Iterator[TableBlock]:
+        """Yield all rows."""
+        self.check(columns)
+        for source in self.sources or ():
+            rows = 0
+            for block in read_blocks(source):
+                values = _lines(source, block)
+                locate = _numbered(source, block)
+                columns_of = {self._column: values}
+                yield TableBlock(columns_of, len(values), source.name, rows, locate)
+                rows += len(values)
+
+
+def _numbered(source: Source, block: Block) -> Callable[[int], str]:
+    return lambda row: f"{source.name}:{block.first_line + row}"
+
+
+def _lines(source: Source, block: Block) -> pa.Array:
+    """Return the lines of a block without their ends."""
+    raw = np.frombuffer(block.data, np.uint8)
+    ends = np.flatnonzero(raw == _LF)  # (n,)
+    if not block.data.endswith(b"\n"):
+        ends = np.append(ends, len(raw))
+    offsets = np.zeros(len(ends) + 1, np.int64)
+    offsets[1:] = ends - np.arange(len(ends))  # where the text is without its line feeds
+    content = pa.py_buffer(raw[raw != _LF])
+    lines = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), content)
+    try:
+        lines.validate(full=True)
+    except pa.ArrowInvalid as err:
+        raise _undecodable(source, block) from err
+    return pc.utf8_rtrim(lines, characters="\r").cast(pa.string())
+
+
+def _undecodable(source: Source, block: Block) -> DataError:
+    """Return the error that names the first line that is no UTF-8."""
+    try:
+        block.data.decode()
+    except UnicodeDecodeError as err:
+        line = block.first_line + block.data.count(b"\n", 0, err.start)
+        got = block.data[err.start : err.start + 8]
+        where = f"{source.name}:{line}"
+        return DataError.at(where, "must be UTF-8", got, "Convert the file to UTF-8.")
+    raise AssertionError("our bug: this is UTF-8")
