@@ -703,6 +703,7 @@ def test_metrics_name_what_they_count(model):
         "requests_total Requests for inference by status.",
         "instances_total Instances by kind of result.",
         "omissions_total Sequences that were truncated, hold the padding id 0 or are empty.",
+        "values_total Values, and their tokens that are known, hashed, unknown or skipped.",
         "request_seconds Time from the headers of a request to the end of its response.",
         "batch_instances Instances computed together.",
         "waiting_units Instances plus tokens in the queue.",

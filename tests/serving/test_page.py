@@ -97,5 +97,5 @@ def test_the_page_is_neither_kept_nor_guessed_at(endpoint):
 def test_the_script_finds_what_it_looks_for(endpoint):
     html, _ = page(endpoint, True)
     wanted = set(re.findall(r'get\("(\w+)"\)', html))
-    assert wanted == {"token", "result", "facts", "try", "embed0", "embed1", "ask"}
+    assert wanted == {"token", "result", "inputs", "try", "embed0", "embed1", "ask"}
     assert wanted | {"in0", "in1"} <= set(re.findall(r' id="([\w-]+)"', html))

@@ -239,9 +239,9 @@ def vocabulary(path: str, side: int, *, as_json: bool) -> None:
 
 def _entries(folder: Path, side: int) -> Iterator[tuple[Entry, str]]:
     """Yield the rows of one side's token table, each with its field if the side has several."""
-    from object2vec.artifact import load_vocabulary, read_schema
+    from object2vec.artifact import load_vocabulary, read_config, read_schema
 
-    if (schema := read_schema(folder)) is not None:
+    if (schema := read_schema(folder, *read_config(folder))) is not None:
         is_one = len(schema.declared.sides[side]) == 1
         for field, entry in schema.entries(side):
             yield entry, "" if is_one else field

@@ -384,7 +384,7 @@ class ObjectSchema:
     def known_rows(self, side: int) -> NDArray[np.bool_]:
         """Return which rows of a side's table are those of known tokens, (V,)."""
         is_known = np.zeros(self.table_size(side), np.bool_)
-        for part in self._parts_of_table(side):
+        for part in self.vocabularies(side):
             is_known[part.in_table(np.arange(part.fitted.first_known, part.fitted.size))] = True
         return is_known
 

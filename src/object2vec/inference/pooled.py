@@ -77,7 +77,7 @@ def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledRea
     ArtifactError
         If a file is missing, damaged or of a later version.
     """
-    _, config = read_config(folder)
+    document, config = read_config(folder)
     encoder = config.encoders[side]
     is_elsewhere = (device or config.device) not in ("auto", "cpu")
     is_pooled = encoder.network == "pooled_embedding"
@@ -86,4 +86,4 @@ def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledRea
     name = f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"
     shape = (encoder.vocab_size, config.enc_dim)
     table = read_array(folder / WEIGHTS, name, shape)
-    return PooledReader(config, {side: table}, read_schema(folder))
+    return PooledReader(config, {side: table}, read_schema(folder, document, config))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 Namer = Callable[[int], str]  # of an object in messages, by its row
 
-_CURE = " Add it, empty where it is not known."
+_CURE = "Add it, empty where it is not known."
 _log = logging.getLogger("object2vec.inference")
 
 
@@ -255,14 +255,14 @@ def find_columns(table: Table, intakes: Sequence[ValueIntake]) -> list[str]:
         If a side has none of its columns, or one is not there and another is called nearly so.
     """
     wanted = list(dict.fromkeys(column for each in intakes for column in each.columns))
-    found = [column for column in wanted if column in table.names]
+    found = [column for column in wanted if table.has(column)]
     others = [column for column in table.names if column not in wanted]
     for each in intakes:
         missing = [column for column in each.columns if column not in found]
         lost = len(missing) == len(each.columns)
         for column in missing:
             if lost or suggestion(column, others):
-                raise table.lacks(column, _CURE)
+                raise DataError(f"{table.lacks(column)} {_CURE}")
         if missing:
             text = "%s: has no column %s; it is missing in every object of %s."
             _log.warning(text, table.name, ", ".join(missing), SIDES[each.side])

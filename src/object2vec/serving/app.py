@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -138,8 +140,18 @@ def _routes(endpoint: Endpoint, invocations: Invocations) -> list[Route]:
         Route("/ping", ping),
         Route("/execution-parameters", execution_parameters),
         Route("/metrics", metrics),
+        Route("/suggestions", partial(_suggest, endpoint)),
         Route("/", people),
     ]
+
+
+async def _suggest(endpoint: Endpoint, request: Request) -> Response:
+    """Respond with tokens for an input of the page."""
+    found: list[str] = []
+    if endpoint.model is not None and (known := endpoint.model.suggestions) is not None:
+        wanted = [request.query_params.get(name, "") for name in ("field", "text")]
+        found = await asyncio.to_thread(known.find, *wanted)
+    return JSONResponse({"tokens": found})
 
 
 async def _http_error(request: Request, err: Exception) -> Response:

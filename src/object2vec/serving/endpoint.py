@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary
 from starlette.types import Receive
 
 from object2vec.errors import ArtifactError, Object2VecError, RequestError
-from object2vec.inference.forms import negotiate
-from object2vec.inference.id_reader import IdReader
+from object2vec.inference.forms import Form, negotiate
 from object2vec.inference.instances import Group, Request
 from object2vec.inference.payload import MIB
 from object2vec.inference.responses import render
 from object2vec.serving.batcher import Batcher, Floats
+from object2vec.serving.inputs import Suggestions
 from object2vec.serving.limits import HeldBytes
 from object2vec.serving.metrics import ServerMetrics
 from object2vec.serving.settings import Settings
@@ -51,7 +51,8 @@ class LoadedModel:
         self, engine: Engine, settings: Settings, observe: Callable[[int, int], object]
     ) -> None:
         self.engine = engine
-        self.reader = IdReader(engine.config)
+        self.reader = engine.reader
+        self.suggestions = None if engine.schema is None else Suggestions(engine.schema)
         self._settings, self._observe = settings, observe
         self._thread = WorkThread()
         # One for each event loop: a test client starts a loop for each request.
@@ -67,6 +68,12 @@ class LoadedModel:
                 engine.predict, engine.is_quick, self._settings, self._thread, self._observe
             )
         return batcher.submit(groups)
+
+    async def read(self, body: bytes, form: Form) -> Request | None:
+        """Return the instances of a body, as the model's reader does; long values in a thread."""
+        if len(body) <= self.reader.quick_bytes:
+            return self.reader.read(body, form)
+        return await asyncio.to_thread(self.reader.read, body, form)
 
     def close(self) -> None:
         """Let the model's thread end."""
@@ -173,7 +180,8 @@ class Endpoint:
         """
         model, limit = self._ready_model(), self.settings.max_payload_bytes
         content_type, accept = headers.get(b"content-type", ""), headers.get(b"accept", "")
-        form = negotiate(content_type, accept, self.settings.default_accept)
+        default, readable = self.settings.default_accept, model.reader.readable
+        form = negotiate(content_type, accept, default, readable)
         if headers.get(b"content-encoding", "identity").lower() != "identity":
             got, cure = headers[b"content-encoding"], "Send the body uncompressed."
             raise RequestError.at("Content-Encoding", "must be identity", got, cure, status=415)
@@ -181,16 +189,14 @@ class Endpoint:
         with self.held.admit(min(length or limit, limit)):
             if length > limit and b"expect" in headers:
                 raise _too_large(length, limit)  # before the client sends it
-            request = model.reader.read(await _read_body(receive, limit), form)
+            request = await model.read(await _read_body(receive, limit), form)
             if request is None:
                 raise RequestError("body: is empty.", status=204)
             self._check_size(request, model.engine.width)
             results = await model.submit(request.groups)
-        for group in request.groups:
-            self.metrics.instances(group.key).inc(len(group))
-        self.metrics.count_omissions(request.omissions)
+        self.metrics.count(request)
         parts = []
-        for part in render(request, results, form.writes):
+        for part in render(request, results, form.writes, model.engine.classes):
             parts.append(part)
             if len(part) > CHUNK_BYTES:
                 await asyncio.sleep(0)  # others have their turn between two large parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 
@@ -17,7 +17,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from object2vec.inference.inputs import Omissions
+from object2vec.inference.instances import Request
+from object2vec.objects.schema import SIDES
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own variable
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -51,6 +52,9 @@ class ServerMetrics:
         self.instances: Callable[[str], Counter] = cache(instances.labels)
         text = "Sequences that were truncated, hold the padding id 0 or are empty."
         self._omissions = Counter("object2vec_omissions", text, ["side", "kind"], registry=to)
+        text = "Values, and their tokens that are known, hashed, unknown or skipped."
+        labels = ["side", "field", "kind"]
+        self._values = Counter("object2vec_values", text, labels, registry=to)
         text = "Time from the headers of a request to the end of its response."
         self.seconds = Histogram("object2vec_request_seconds", text, buckets=_SECONDS, registry=to)
         name, text = "object2vec_batch_instances", "Instances computed together."
@@ -60,12 +64,19 @@ class ServerMetrics:
         name, text = "object2vec_ready_workers", "Workers whose model is loaded."
         self.ready = Gauge(name, text, multiprocess_mode="livesum", registry=to)
 
-    def count_omissions(self, omissions: Sequence[Omissions]) -> None:
-        """Count what was left out of in0 and of in1."""
-        for side, omitted in enumerate(omissions):
-            if omitted:
+    def count(self, request: Request) -> None:
+        """Count the instances of a request, and what became of their objects."""
+        for group in request.groups:
+            self.instances(group.key).inc(len(group))
+        for side, name in enumerate(SIDES):
+            if omitted := request.omissions[side]:
                 for kind, count in asdict(omitted).items():
-                    self._omissions.labels(f"in{side}", kind).inc(count)
+                    self._omissions.labels(name, kind).inc(count)
+            if request.unknown[side]:
+                self._omissions.labels(name, "unknown").inc(request.unknown[side])
+            for field, coverage in request.coverage[side].items():
+                for kind, count in asdict(coverage).items():
+                    self._values.labels(name, field, kind).inc(count)
 
     def render(self) -> bytes:
         """Return all values in Prometheus's text form; those of all workers if there are more."""

@@ -14,13 +14,15 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from object2vec.objects.schema import SIDES
+from object2vec.serving.inputs import example, inputs
 from object2vec.version import VERSION
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
     from object2vec.serving.endpoint import Endpoint
 
-_FACTS = "<!-- facts -->"
+_FACTS, _INPUTS, _EXAMPLE = "<!-- facts -->", "<!-- inputs -->", "<!-- example -->"
 _LOADING = "<p>The model is being loaded. Reload the page in a moment.</p>"
 _FAILED = "<p>The model could not be loaded. The server's log names the cause.</p>"
 _LOCKED = '<p class="locked">This server asks for a token. Enter it below to see the model.</p>'
@@ -37,13 +39,17 @@ def page(endpoint: Endpoint, is_authorized: bool) -> tuple[str, str]:
         Whether the reader may see the model's facts; else the page asks for the token.
     """
     template, policy = _template()
+    schema, classes = None, None
     if not is_authorized:
         facts = _LOCKED
     elif endpoint.model is not None:
-        facts = _facts(endpoint.model.engine)
+        engine = endpoint.model.engine
+        facts, schema, classes = _facts(engine), engine.schema, engine.classes
     else:
         facts = _LOADING if endpoint.failure is None else _FAILED
-    return template.replace(_FACTS, facts), policy
+    parts = {_FACTS: facts, _INPUTS: inputs(schema, classes), _EXAMPLE: escape(example(schema))}
+    pattern = "|".join(map(re.escape, parts))  # one pass: a part may hold anything
+    return re.sub(pattern, lambda found: parts[found[0]], template), policy
 
 
 @cache
@@ -76,6 +82,7 @@ def _facts(engine: Engine) -> str:
         for encoder in config.encoders
     ]
     rows += [
+        *_fields(engine),
         ("Embedding", f"{config.enc_dim} numbers"),
         ("Comparator", ", ".join(config.comparator_list)),
         ("Score", engine.network.objective.output),
@@ -88,6 +95,15 @@ def _facts(engine: Engine) -> str:
     ]
     body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
     return f"<dl>{body}</dl>"
+
+
+def _fields(engine: Engine) -> list[tuple[str, str]]:
+    """Return what the objects of a model with a schema are made of, and its classes."""
+    if engine.schema is None:
+        return []
+    sides = zip(SIDES, engine.schema.declared.sides, strict=True)
+    rows = [(name, ", ".join(each.specification() for each in fields)) for name, fields in sides]
+    return rows + ([("Classes", ", ".join(engine.classes))] if engine.classes else [])
 
 
 def _number(value: Any) -> str:

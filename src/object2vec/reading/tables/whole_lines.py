@@ -30,9 +30,9 @@ class Lines(Table):
         self.name = ", ".join(source.name for source in sources)
 
     @property
-    def names(self) -> list[str]:
-        """Its one column."""
-        return [self._column]
+    def schema(self) -> pa.Schema:
+        """Its one column, of text."""
+        return pa.schema([(self._column, pa.string())])
 
     def first(self, rows: int) -> pa.RecordBatch:
         """Return the first rows."""
