@@ -95,7 +95,7 @@ class VocabularyKind(Kind):
 
     def shares_with(self, other: Kind) -> bool:
         """Return whether the other kind has a vocabulary of such tokens, too."""
-        return isinstance(other, OpenKind)
+        return isinstance(other, OpenKind) and other.has_words
 
     def learner(self, start: Fitted | None = None) -> Learner:
         """Return what learns the vocabulary."""
@@ -140,6 +140,11 @@ class OpenKind(VocabularyKind):
                     must = "must not be given if other tokens are an error"
                     cure = "Leave it out, or choose unseen=unknown."
                     raise self.mistake(name, must, getattr(self, name), cure)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the tokens are what stands in the values, and no pieces of it."""
+        return True
 
     @property
     def hashes_many(self) -> bool:
@@ -431,7 +436,7 @@ class VocabularyLearner(Learner):
         gives those of the other kinds.
         """
         assert isinstance(kind, VocabularyKind)
-        return VocabularyLearner(kind, self._learned)
+        return VocabularyLearner(kind.restored(self.kind.own_state()), self._learned)
 
     def observe(self, values: pa.Array) -> pa.Array:
         """Return the ordinals of the tokens of each value, null if it is missing."""
@@ -527,7 +532,7 @@ class VocabularyField(Fitted):
     def of(self, kind: Kind) -> VocabularyField:
         """Return the field of another kind with the same vocabulary."""
         assert isinstance(kind, VocabularyKind)
-        return VocabularyField(kind, self.vocabulary, self.learned)
+        return replace(self, kind=kind.restored(self.kind.own_state()))
 
     def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the rows that values stand for, and how they became it."""

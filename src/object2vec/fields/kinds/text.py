@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from object2vec.config.kinds import Boolean, Choice, Integer
-from object2vec.fields.base import option
+from object2vec.errors import ArtifactError
+from object2vec.fields.base import Fitted, Kind, Learner, option
+from object2vec.fields.options import Text
 from object2vec.fields.values import texts
-from object2vec.fields.vocabulary import OpenKind, Tokenised
+from object2vec.fields.vocabulary import OpenKind, Tokenised, VocabularyField, VocabularyKind
 from object2vec.fields.words import runs_of, words
 
 if TYPE_CHECKING:
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextKind(OpenKind):
-    """Text: its words in small letters."""
+    """Text: its words are tokens, or pieces of its words.
+
+    A word is a run of letters, marks and digits; an ideograph or an emoji is a word by itself.
+    """
 
     name = "text"
     min_count: int = option(
@@ -34,6 +40,33 @@ class TextKind(OpenKind):
         1, Integer(1, 5), "runs of up to so many words are tokens, too; behind the words"
     )
 
+    bpe: int | None = option(
+        None,
+        Integer(300, 1_000_000),
+        "so many pieces of words, learned by byte-pair encoding; needs object2vec[text]",
+    )
+    tokenizer: str | None = option(
+        None,
+        Text(),
+        "the tokenizer.json whose pieces are tokens; needs object2vec[text]",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the options, and that they do not contradict each other."""
+        super().__post_init__()
+        words = ("lower", "digits", "punctuation", "ngrams")
+        without = ("bpe", *words) if self.tokenizer else ("ngrams",) if self.bpe else ()
+        by = "tokenizer" if self.tokenizer else "bpe"
+        for name in without:
+            given = getattr(self, name)
+            if given != type(self).__dataclass_fields__[name].default:
+                raise self.mistake(name, f"must not be given with {by}", given, "Leave it out.")
+
+    @property
+    def has_words(self) -> bool:
+        """Whether words are the tokens."""
+        return not (self.bpe or self.tokenizer)
+
     @property
     def hashes_many(self) -> bool:
         """Rare words are always hashed by default."""
@@ -44,3 +77,28 @@ class TextKind(OpenKind):
         found = texts(values)
         spans = words(found, lower=self.lower, digits=self.digits, punctuation=self.punctuation)
         return Tokenised(found, runs_of(spans, 1, self.ngrams), found.starts == found.ends)
+
+    def learner(self, start: Fitted | None = None) -> Learner:
+        """Return what learns the vocabulary, and with `bpe` the pieces."""
+        if self.has_words:
+            return super().learner(start)
+        state = start.kind.own_state() if isinstance(start, VocabularyField) else {}
+        return self.restored(state).learner(start)
+
+    def restored(self, state: Mapping[str, Any]) -> VocabularyKind:
+        """Return the kind with its tokenizer, that of a saved field if there is one."""
+        from object2vec.fields.kinds.pieces import GivenPieces, LearnedPieces, read_tokenizer
+
+        if self.has_words:
+            return self
+        said = state.get("tokenizer", "")
+        if not isinstance(said, str):
+            must, cure = "must be text", "Copy or train the model again."
+            raise ArtifactError.at("tokenizer", must, said, cure)
+        if self.tokenizer:
+            return GivenPieces.of(self, said or read_tokenizer(self.tokenizer))
+        return LearnedPieces.of(self, said)
+
+    def shares_with(self, other: Kind) -> bool:
+        """Return whether the other kind has a vocabulary of words, or of the same pieces."""
+        return super().shares_with(other) if self.has_words else self == other
