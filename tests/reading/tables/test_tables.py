@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from object2vec.errors import DataError
-from object2vec.reading.tables import open_table
+from object2vec.reading.tables import TableOptions, open_table
 
 
 def rows(table, columns=None, dictionary=()):
@@ -62,3 +62,86 @@ def test_wrong(tmp_path):
     ]:
         with pytest.raises(DataError, match=match):
             rows(open_table(write(tmp_path, text)))
+
+
+def test_a_block_that_begins_with_a_byte_order_mark(tmp_path, monkeypatch):
+    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", 1)
+    table = open_table(write(tmp_path, "\ufeffa,b\n1,2\n\ufeff,4\n"))
+    assert rows(table) == [{"a": "1", "b": "2"}, {"a": "\ufeff", "b": "4"}]
+
+
+def test_columns_without_a_name_are_not_read(tmp_path, caplog):
+    caplog.set_level("INFO", "object2vec.reading")
+    table = open_table(write(tmp_path, ",a,,\n0,1,2,3\n"))
+    assert rows(table) == [{"a": "1"}]
+    assert "t.csv:1: 3 columns without a name are not read" in caplog.text
+    with pytest.raises(DataError, match="must name its columns; got ',,'"):
+        open_table(write(tmp_path, ",,\n0,1,2\n"))
+
+
+def test_blank_lines_are_counted(tmp_path, caplog):
+    caplog.set_level("INFO", "object2vec.reading")
+    rows(open_table(write(tmp_path, 'a,b\n\n1,2\r\n\r\n3,"4\n\n"\n\n')))
+    assert "t.csv: 3 blank lines hold no row" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_another_encoding_without_a_mark(tmp_path, encoding):
+    path = write(tmp_path, "user,film\nann,Titanic\n".encode(encoding))
+    with pytest.raises(DataError, match=f"no NUL byte.* looks like the encoding {encoding}: name"):
+        rows(open_table(path))
+    assert rows(open_table(path, TableOptions(encoding=encoding))) == [
+        {"user": "ann", "film": "Titanic"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('5" x,"6"", y"\n', ['5" x', '6", y']),
+        ('x"",""\n', ['x""', None]),
+        ('"a\r\nb",c"\n', ["a\r\nb", 'c"']),
+        ('""""," ""\n"\n', ['"', ' "\n']),
+        ('a ""b"" c,"d,""e"""\n', ['a ""b"" c', 'd,"e"']),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [1, 2, 3, 100])
+def test_quotes(tmp_path, monkeypatch, text, expected, block_bytes):
+    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", block_bytes)
+    table = open_table(write(tmp_path, "a,b\n" + text * 2))
+    assert rows(table) == [dict(zip("ab", expected, strict=True))] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ['1,"2" \n', '1,"2"3\n', '1, "2,3"\n', '1,"2\n', '"1"",2\n', '1,"""\n']
+)
+def test_bad_quotes(tmp_path, text):
+    with pytest.raises(DataError, match=r"t\.csv:3: must "):
+        rows(open_table(write(tmp_path, "a,b\n1,2\n" + text)))
+
+
+def test_a_quote_that_is_never_closed_takes_no_memory_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", 8)
+    monkeypatch.setattr("object2vec.reading.tables.records.MAX_RECORD_BYTES", 100)
+    path = write(tmp_path, 'a,b\n1,2\n1,"' + "x\n" * 1000)
+    with pytest.raises(DataError, match=r"t\.csv:3: must close a quote"):
+        rows(open_table(path))
+    with pytest.raises(DataError, match=r"t\.csv:2: must have records of at most"):
+        rows(open_table(write(tmp_path, "a,b\n" + "x" * 1000)))
+
+
+def test_up_to_20_problems_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", 8)
+    path = write(tmp_path, "a,b\n" + "1,2\n1\n" * 9)
+    with pytest.raises(DataError, match=r"^9 problems:\n  .*:3: .*\n  .*:5: .*(\n.*){6}\n.*:19: "):
+        rows(open_table(path))
+    path = write(tmp_path, "a,b\n" + "1,2\n1\n" * 50)
+    with pytest.raises(DataError, match=r"^the first 20 problems:\n.*:3: "):
+        rows(open_table(path))
+
+
+def test_a_column_of_a_wrong_name_in_text(tmp_path):
+    with pytest.raises(DataError, match="If it is a CSV, say so"):
+        open_table(write(tmp_path, "a b\n", "t.txt")).check(["a"])
+    with pytest.raises(DataError, match="no header line, name the columns yourself"):
+        open_table(write(tmp_path, "1,2\n")).check(["a"])

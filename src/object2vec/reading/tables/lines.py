@@ -32,6 +32,8 @@ HEAD_BYTES = 64 << 10  # that names and types are found in
 # Measured: larger blocks cost a quarter more, smaller ones have larger dictionaries.
 BLOCK_BYTES = 1 << 20
 
+_NUL_SHARE = 0.4  # of every other byte of a text that is mostly ASCII, in UTF-16
+
 _log = logging.getLogger("object2vec.reading")
 
 LINES = Dialect(",", "")  # of formats without quotes: a record is a line
@@ -139,10 +141,13 @@ class LinesTable(Table):
 
 def wrong_bytes(name: str, text: Text) -> Iterator[tuple[int, str]]:
     """Yield offsets in a text and problems of what none may hold."""
-    for at in islice(np.flatnonzero(text.raw == 0).tolist(), MAX_PROBLEMS):
+    starts = text.bounds[0]
+    nul = np.flatnonzero(text.raw == 0)
+    _, first = np.unique(np.searchsorted(starts, nul, "right"), return_index=True)
+    for at in islice(nul[first].tolist(), MAX_PROBLEMS):
         where = f"{name}:{text.line_at(at)}"
-        must, cure = "must hold no NUL byte", "Check its encoding, or remove it."
-        yield at, problem(where, must, f"one at byte {text.offset + at}", cure)
+        must, got = "must hold no NUL byte", f"one at byte {text.offset + at}"
+        yield at, problem(where, must, got, _nul_cure(text))
     start = 0
     for _ in range(MAX_PROBLEMS):
         try:
@@ -152,6 +157,15 @@ def wrong_bytes(name: str, text: Text) -> Iterator[tuple[int, str]]:
             bad = start + err.start
             yield bad, undecodable(f"{name}:{text.line_at(bad)}", text.data, bad, text.offset)
             start = text.data.find(b"\n", bad) + 1 or len(text.data)
+
+
+def _nul_cure(text: Text) -> str:
+    """Return what to do about NUL bytes: they are every other byte of an encoding."""
+    for encoding, parity in (("utf-16-le", 1), ("utf-16-be", 0)):
+        half = text.raw[(parity + text.offset) % 2 :: 2]
+        if len(half) and np.count_nonzero(half == 0) > _NUL_SHARE * len(half):
+            return f"It looks like the encoding {encoding}: name it, or convert the file."
+    return "Check that it is a text, or remove it."
 
 
 def undecodable(where: str, data: bytes, at: int, offset: int) -> str:

@@ -51,12 +51,27 @@ def from_memory(content: Any) -> pa.Table | None:
     if _is_pandas(content):
         return _from_columns({name: content[name] for name in _pandas_names(content)})
     if hasattr(content, "__arrow_c_stream__"):
-        return pa.RecordBatchReader.from_stream(content).read_all()
+        return stream_of(content).read_all()
     if isinstance(content, Mapping):
         return _from_columns(content)
     if isinstance(content, Sequence) and content and isinstance(content[0], Mapping):
         return _from_rows(content)
     return None
+
+
+def stream_of(content: Any) -> pa.RecordBatchReader:
+    """Return the batches of an object with Arrow's stream protocol.
+
+    Raises
+    ------
+    DataError
+        If it has no columns, such as a series.
+    """
+    try:
+        return pa.RecordBatchReader.from_stream(content)
+    except pa.ArrowInvalid as err:
+        cure = 'Pass it in a dict: {"name": values}.'
+        raise DataError.at(_NAME, "must have named columns", content, cure) from err
 
 
 def _is_pandas(content: Any) -> bool:
@@ -127,6 +142,7 @@ def _mixed(name: str, values: Any, err: Exception) -> str:
             pa.array(values[:row], from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             value = values[row - 1] if isinstance(values, list) else list(values)[row - 1]
-            must = f'must have a value in column "{name}" like those before'
+            like = "like those before" if row > 1 else "of a kind that columns have"
+            must = f'must have a value in column "{name}" {like}'
             return problem(f"table row {row - 1}", must, value, "Give all its values one type.")
     return problem(f'table column "{name}"', "must have values of one type", str(err), "Check it.")

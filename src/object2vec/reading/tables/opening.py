@@ -26,7 +26,7 @@ from object2vec.reading.tables.formats.arrow import ArrowTable
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.formats.csv import Csv, head_of, sniff_separator, sniffed_counts
 from object2vec.reading.tables.formats.text import PlainText
-from object2vec.reading.tables.memory import MemoryTable, from_memory
+from object2vec.reading.tables.memory import MemoryTable, from_memory, stream_of
 from object2vec.reading.tables.records import Dialect
 from object2vec.reading.tables.spool import Spool, readable_again
 
@@ -71,8 +71,8 @@ def open_table(source: Any, options: TableOptions | None = None) -> Table:
     if isinstance(source, (list, tuple)) and source:
         if all(isinstance(each, (str, os.PathLike)) for each in source):
             return _open_files(source, options)
-    if isinstance(source, pa.RecordBatchReader):
-        return _spooled(pa.Table.from_batches([batch]) for batch in source)
+    if hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__len__"):
+        return _spooled(pa.Table.from_batches([batch]) for batch in stream_of(source))
     if (content := from_memory(source)) is not None:
         return MemoryTable(content)
     if isinstance(source, Iterator):

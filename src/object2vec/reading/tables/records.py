@@ -1,7 +1,7 @@
 """Texts of separated fields, cut into blocks of whole records, and what is wrong with them.
 
-A record ends at a line end that stands in no quotes (RFC 4180). Where quotes begin and end is found
-by arithmetic on their offsets; only a text in which some are not around a field is walked through.
+A record ends at a line end that stands in no quotes (RFC 4180). What stands in quotes is found for
+all bytes at once; only a text whose quotes are not all around fields is walked through.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ MAX_RECORD_BYTES = 256 << 20  # a longer one is a quote that is never closed
 _LINE_END = b"\n"
 _LF, _CR = ord("\n"), ord("\r")
 _NONE = np.zeros(0, np.int64)
+_TRUE = np.ones(1, np.bool_)
+
+Mask = NDArray[np.bool_]
 
 
 class BadQuote(Exception):
@@ -54,14 +57,14 @@ class Text:
         Line of its first one, counted from 1.
     offset : int
         Bytes of the text before it.
-    quotes : int64 array (2 q,)
-        Offsets of the quotes that open and close fields, in turn.
+    inside : bool array (bytes,) or None
+        Which bytes stand in quotes, the opening ones among them; None if there are no quotes.
     """
 
     data: bytes
     first_line: int
     offset: int
-    quotes: NDArray[np.int64]
+    inside: Mask | None = None
 
     @functools.cached_property
     def raw(self) -> NDArray[np.uint8]:
@@ -76,14 +79,15 @@ class Text:
     @property
     def records(self) -> int:
         """How many records it has, blank lines among them."""
-        if len(self.quotes):
-            return len(self.bounds[0])
-        return self.lines + (not self.data.endswith(b"\n") if self.data else 0)
+        ends = self.lines
+        if self.inside is not None:
+            ends = int(np.count_nonzero((self.raw == _LF) & ~self.inside))
+        return ends + (not self.data.endswith(b"\n") if self.data else 0)
 
     def outside(self, character: int) -> NDArray[np.int64]:
         """Return the offsets of a character that stands in no quotes, (m,)."""
-        at = np.flatnonzero(self.raw == character)
-        return at[np.searchsorted(self.quotes, at) % 2 == 0] if len(self.quotes) else at
+        found = self.raw == character
+        return np.flatnonzero(found if self.inside is None else found & ~self.inside)
 
     @functools.cached_property
     def bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -138,11 +142,9 @@ class Text:
     def after(self, record: int) -> Text:
         """Return the text behind a record."""
         starts, _ = self.bounds
-        if record + 1 == len(starts):
-            return Text(b"", self.first_line + self.lines, self.offset + len(self.data), _NONE)
-        start = int(starts[record + 1])
-        quotes = self.quotes[np.searchsorted(self.quotes, start) :] - start
-        return Text(self.data[start:], self.line_at(start), self.offset + start, quotes)
+        start = int(np.append(starts, len(self.data))[record + 1])
+        inside = None if self.inside is None else self.inside[start:]
+        return Text(self.data[start:], self.line_at(start), self.offset + start, inside)
 
 
 def split_records(name: str, chunks: Iterable[bytes], dialect: Dialect) -> Iterator[Text]:
@@ -162,23 +164,26 @@ def split_records(name: str, chunks: Iterable[bytes], dialect: Dialect) -> Itera
         if size < wanted:  # twice what was not enough, so that no record is searched often
             continue
         data = b"".join(parts)
-        quotes = _quotes_in(name, data, line, dialect, is_end=False)
-        end = _last_end(data, quotes)
+        inside = _inside(name, data, line, dialect)
+        end = _last_end(data, inside)
         if not end and size > MAX_RECORD_BYTES:
-            _raise_long(name, data, line, quotes)
+            _raise_long(name, data, line, inside)
         wanted = 0 if end else 2 * size
         if end:
-            text = Text(data[:end], line, offset, quotes[: np.searchsorted(quotes, end)])
+            text = Text(data[:end], line, offset, None if inside is None else inside[:end])
             yield text
             line, offset = line + text.lines, offset + end
         parts = [data[end:]]
         size = len(parts[0])
     if data := b"".join(parts):
-        yield Text(data, line, offset, _quotes_in(name, data, line, dialect, is_end=True))
+        inside = _inside(name, data, line, dialect)
+        if inside is not None and inside[-1]:
+            raise _bad_quote(name, data, line, _last_opening(inside))
+        yield Text(data, line, offset, inside)
 
 
-def find_quotes(data: bytes, dialect: Dialect) -> NDArray[np.int64]:
-    """Return the offsets of the quotes that open and close fields, in turn.
+def find_inside(data: bytes, dialect: Dialect) -> Mask | None:
+    """Return which bytes of a text stand in quotes, the opening ones among them, (bytes,).
 
     Raises
     ------
@@ -188,31 +193,34 @@ def find_quotes(data: bytes, dialect: Dialect) -> NDArray[np.int64]:
     Notes
     -----
     A quote inside a field that does not begin with one is text, as in ``a 5" disk``; two of them in
-    quotes stand for one. The last one may still be open.
+    quotes stand for one. The last field may still be open.
     """
     if not dialect.quote or dialect.quote.encode() not in data:
-        return _NONE
+        return None
     raw = np.frombuffer(data, np.uint8)
-    quote = ord(dialect.quote)
-    quotes = np.flatnonzero(raw == quote)
-    stops = np.zeros(256, np.bool_)  # what may stand before and behind a field
-    stops[[ord(dialect.separator), _LF, _CR]] = True
-    opening, closing = quotes[0::2], quotes[1::2]
-    # Two quotes for one look like a field that ends and another that begins at once.
-    before = raw[np.maximum(opening - 1, 0)]
-    behind = raw[np.minimum(closing + 1, len(raw) - 1)]
-    doubled = np.zeros(len(opening), np.bool_)
-    doubled[1:] = opening[1:] == closing[: len(opening) - 1] + 1
-    begins = stops[before] | (opening == 0) | doubled
-    goes_on = (closing + 1 < len(raw)) & ~stops[behind]
-    goes_on[: len(opening) - 1] &= ~doubled[1:][: len(closing)]
-    if begins.all() and not goes_on.any():
-        return quotes
-    return _walk(data, dialect)
+    marks = raw == ord(dialect.quote)
+    # What may stand before and behind a field; two quotes for one end a field and begin the next.
+    edges = np.ones(len(raw) + 2, np.bool_)  # with the ends of the text
+    inner, work = edges[1:-1], np.empty_like(marks)
+    np.equal(raw, ord(dialect.separator), out=inner)
+    for character in (_LF, _CR) if b"\r" in data else (_LF,):
+        inner |= np.equal(raw, character, out=work)
+    inner |= marks
+    before, behind = edges[:-2], edges[2:]
+    # A greater truth is one without the other: these operations need no more memory.
+    texts = np.greater(marks, np.logical_or(before, behind, out=work))
+    np.greater(marks, texts, out=marks)
+    inside: Mask = np.logical_xor.accumulate(marks)
+    opens = np.logical_and(marks, inside, out=work)
+    wrong = np.greater(opens, before, out=work).any()
+    closes = np.greater(marks, inside, out=work)
+    wrong |= np.greater(closes, behind, out=work).any()
+    wrong |= np.logical_and(texts, inside, out=work).any()
+    return _walk(data, dialect) if wrong else inside
 
 
-def _walk(data: bytes, dialect: Dialect) -> NDArray[np.int64]:
-    """Return the same as `find_quotes` for a text with quotes inside of fields."""
+def _walk(data: bytes, dialect: Dialect) -> Mask:
+    """Return the same as `find_inside` for any text."""
     quote = dialect.quote.encode()
     stops = b"\r\n" + dialect.separator.encode()
     opens = re.compile(b"(?<![^" + re.escape(stops) + b"])" + re.escape(quote))
@@ -229,20 +237,18 @@ def _walk(data: bytes, dialect: Dialect) -> NDArray[np.int64]:
             raise BadQuote(marks[-1])
         marks.append(end)
         at = end + 1
-    return np.array(marks, np.int64)
+    changes = np.zeros(len(data), np.bool_)
+    changes[marks] = True
+    inside: Mask = np.logical_xor.accumulate(changes)
+    return inside
 
 
-def _quotes_in(
-    name: str, data: bytes, line: int, dialect: Dialect, *, is_end: bool
-) -> NDArray[np.int64]:
-    """Return the quotes of a text, or raise `DataError` with the line of a bad one."""
+def _inside(name: str, data: bytes, line: int, dialect: Dialect) -> Mask | None:
+    """Return what stands in quotes, or raise `DataError` with the line of a bad one."""
     try:
-        quotes = find_quotes(data, dialect)
-        if is_end and len(quotes) % 2:
-            raise BadQuote(int(quotes[-1]))
+        return find_inside(data, dialect)
     except BadQuote as err:
         raise _bad_quote(name, data, line, err.args[0]) from None
-    return quotes
 
 
 def _bad_quote(name: str, data: bytes, line: int, offset: int) -> DataError:
@@ -253,16 +259,22 @@ def _bad_quote(name: str, data: bytes, line: int, offset: int) -> DataError:
     return DataError.at(where, must, got, cure)
 
 
-def _last_end(data: bytes, quotes: NDArray[np.int64]) -> int:
+def _last_end(data: bytes, inside: Mask | None) -> int:
     """Return how many bytes of a text are whole records for sure."""
     end = data.rfind(b"\n") + 1
-    while end and (inside := int(np.searchsorted(quotes, end))) % 2:
-        end = data.rfind(b"\n", 0, int(quotes[inside - 1])) + 1
-    return end
+    if inside is None or not end or not inside[end - 1]:
+        return end
+    ends = np.flatnonzero((np.frombuffer(data, np.uint8) == _LF) & ~inside)
+    return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def _raise_long(name: str, data: bytes, line: int, quotes: NDArray[np.int64]) -> None:
-    if len(quotes) % 2:
-        raise _bad_quote(name, data, line, int(quotes[-1]))
+def _last_opening(inside: Mask) -> int:
+    """Return the offset of the last quote that opens a field."""
+    return int(np.flatnonzero(inside & ~np.concatenate([~_TRUE, inside[:-1]]))[-1])
+
+
+def _raise_long(name: str, data: bytes, line: int, inside: Mask | None) -> None:
+    if inside is not None and inside[-1]:
+        raise _bad_quote(name, data, line, _last_opening(inside))
     must = f"must have records of at most {MAX_RECORD_BYTES >> 20} MiB"
     raise DataError.at(f"{name}:{line}", must, "a longer one", "Check that its lines end.")

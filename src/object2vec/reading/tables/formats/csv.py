@@ -7,6 +7,7 @@ what is wrong, and has the last word.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as pyarrow_csv
 
 from object2vec.errors import MAX_PROBLEMS, DataError, problem
-from object2vec.files.sources import Source, read_text
+from object2vec.files.sources import UTF8_MARK, Source, read_text
 from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import (
@@ -29,8 +30,10 @@ from object2vec.reading.tables.lines import (
     undecodable,
     wrong_bytes,
 )
-from object2vec.reading.tables.records import BadQuote, Dialect, Text, find_quotes
+from object2vec.reading.tables.records import BadQuote, Dialect, Text, find_inside
 from object2vec.reading.tables.types import TEXT_DICTIONARY
+
+_log = logging.getLogger("object2vec.reading")
 
 SEPARATORS = ",\t;|"
 
@@ -87,7 +90,9 @@ class CsvTable(LinesTable):
             row = int(np.flatnonzero(text.is_row)[0])
             self._header = text.offset + int(text.bounds[0][row])
             names = self._header_names(text, row)
-        self._schema = pa.schema([(name, pa.string()) for name in names])
+        self._width = len(names)
+        self._position = {name: at for at, name in enumerate(names) if name}
+        self._schema = pa.schema([(name, pa.string()) for name in self._position])
 
     @property
     def schema(self) -> pa.Schema:
@@ -99,7 +104,7 @@ class CsvTable(LinesTable):
     ) -> Callable[[Text], Parsed]:
         """Return what reads these columns of a text."""
         types = {
-            str(self.names.index(column)): TEXT_DICTIONARY if column in dictionary else pa.string()
+            str(self._position[column]): TEXT_DICTIONARY if column in dictionary else pa.string()
             for column in columns
         }
         convert = pyarrow_csv.ConvertOptions(
@@ -131,6 +136,11 @@ class CsvTable(LinesTable):
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
             cure = "Rename one, or name all columns yourself and remove the header line."
             raise DataError.at(where, "must name every column once", ", ".join(twice), cure)
+        if not any(names):
+            cure = "Write their names into the first line, or name the columns yourself."
+            raise DataError.at(where, "must name its columns", line.decode(), cure)
+        if nameless := names.count(""):
+            _log.info("%s: %d columns without a name are not read", where, nameless)
         return names
 
     def _parse(self, text: Text, columns: Sequence[str], convert: Any) -> Parsed:
@@ -139,10 +149,12 @@ class CsvTable(LinesTable):
             return self._mistakes(text, "characters that no text has")
         read = pyarrow_csv.ReadOptions(
             use_threads=False,
-            block_size=len(text.data) + 1,
-            column_names=[str(index) for index in range(len(self.names))],
+            block_size=len(text.data) + len(UTF8_MARK) + 1,
+            column_names=[str(at) for at in range(self._width)],
         )
-        data = pa.BufferReader(text.data)
+        # Arrow skips a byte order mark, which inside a text is a character like others.
+        is_marked = text.data.startswith(UTF8_MARK)
+        data = pa.BufferReader(UTF8_MARK + text.data if is_marked else text.data)
         try:
             table = pyarrow_csv.read_csv(data, read, _parse_options(self._dialect), convert)
         except pa.ArrowInvalid as err:
@@ -172,12 +184,13 @@ class CsvTable(LinesTable):
     def _wrong_counts(self, text: Text) -> Iterator[tuple[int, str]]:
         """Yield offsets and problems of records with too many or too few fields."""
         counts = text.field_counts(self._dialect.separator)  # (records,)
-        wrong = np.flatnonzero((counts != len(self.names)) & text.is_row)
+        wrong = np.flatnonzero((counts != self._width) & text.is_row)
         starts, ends = text.bounds
         for record in islice(wrong, MAX_PROBLEMS):
             start, end = int(starts[record]), int(ends[record])
             where = f"{self.name}:{text.line_at(start)}"
-            must = f"must have {_fields(len(self.names))} like the header"
+            model = "the columns that are named" if self._header is None else "the header"
+            must = f"must have {_fields(self._width)} like {model}"
             shown = text.data[start : min(end, start + 60)].decode("utf-8", "replace")
             got = f"{counts[record]}: {shown}"
             cure = "Put quotes around a field that holds the separator, or name the separator."
@@ -210,7 +223,7 @@ def sniff_separator(head: bytes, options: TableOptions) -> str:
 def sniffed_counts(head: bytes, dialect: Dialect) -> NDArray[np.int64]:
     """Return how many fields the first lines of a text have; none if its quotes are wrong."""
     try:
-        text = Text(head, 1, 0, find_quotes(head, dialect))
+        text = Text(head, 1, 0, find_inside(head, dialect))
     except BadQuote:
         return np.zeros(0, np.int64)
     return text.field_counts(dialect.separator)[text.is_row][:_SNIFFED_ROWS]
@@ -224,7 +237,7 @@ def read_fields(record: bytes, dialect: Dialect) -> list[str]:
     UnicodeDecodeError
         If it is not UTF-8.
     """
-    text = Text(record, 1, 0, find_quotes(record, dialect))
+    text = Text(record, 1, 0, find_inside(record, dialect))
     at = [-1, *text.outside(ord(dialect.separator)).tolist(), len(record)]
     fields = [record[a + 1 : b].decode() for a, b in pairwise(at)]
     quote = dialect.quote
