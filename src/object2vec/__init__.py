@@ -26,7 +26,17 @@ if TYPE_CHECKING:
         StorageError,
         TrainingError,
     )
-    from object2vec.fields.declare import Characters, IPv4, IPv6, Text, Token, Tokens
+    from object2vec.fields.declare import (
+        Characters,
+        Date,
+        Ids,
+        IPv4,
+        IPv6,
+        Number,
+        Text,
+        Token,
+        Tokens,
+    )
     from object2vec.model import Object2Vec
     from object2vec.objects.ragged import Ragged
     from object2vec.pairs.dataset import Pairs
@@ -37,11 +47,14 @@ __all__ = [
     "Config",
     "ConfigError",
     "DataError",
+    "Date",
     "IPv4",
     "IPv6",
+    "Ids",
     "Interrupted",
     "MissingExtraError",
     "NotFittedError",
+    "Number",
     "Object2Vec",
     "Object2VecError",
     "Pairs",
@@ -55,7 +68,17 @@ __all__ = [
     "__version__",
 ]
 
-_FIELDS = ("Characters", "IPv4", "IPv6", "Text", "Token", "Tokens")
+_FIELDS = (
+    "Characters",
+    "Date",
+    "IPv4",
+    "IPv6",
+    "Ids",
+    "Number",
+    "Text",
+    "Token",
+    "Tokens",
+)
 _HOMES = {
     **dict.fromkeys(_FIELDS, "object2vec.fields.declare"),
     "Config": "object2vec.config",

@@ -320,3 +320,18 @@ def test_an_unseen_value_of_validation_that_is_an_error_is_named(read):
     with pytest.raises(DataError) as raised:
         read(many(), declared("user:token(unseen=error)"), split=0.1)
     assert '"user" must be a token of the training data; got \'u' in str(raised.value)
+
+
+def test_kinds_are_guessed_from_the_first_values_and_shared_columns_have_one(read):
+    table = {
+        "user": ["ann", "bob"],
+        "about": ["a film of a ship that sinks", "Jaws: a shark eats all the guests"],
+    }
+    table["other"] = ["ann", "eve"]
+    learned = read(table, declared("user", "about", label=None))
+    assert learned.schema.declared.state()["in1"] == ["about:text"]
+    assert learned.guesses.keys() == {"in0 user:token", "in1 about:text"}
+    shared = declared("user:tokens", "other", label=None, share=(("user", "other"),))
+    assert read(table, shared).guesses == {
+        "in1 other:tokens": "a column that shares its vocabulary is of this kind"
+    }

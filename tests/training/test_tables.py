@@ -56,6 +56,7 @@ def test_a_file_of_strings_becomes_a_model(tmp_path):
         ("user", "token"), ("film", "token"),
     ]  # fmt: skip
     assert all(each.reason for each in learned.fields)
+    assert [each.tokens for each in learned.fields] == [7, len(set(RATINGS["film"]))]
     decided = {each.name: each.value for each in learned.decisions}
     assert decided["output_layer"] == model.config.output_layer == "mean_squared_error"
     assert [e.channel for e in log.of(events.ChannelOpened)] == ["train", "validation"]

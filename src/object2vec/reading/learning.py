@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, ConfigError, DataError
-from object2vec.fields.base import Coverage, Kind
-from object2vec.fields.kinds import KINDS
+from object2vec.fields.base import Coverage, Kind, ValueMistakes
+from object2vec.fields.guess import guess_kind
 from object2vec.fields.label import LabelField, LabelLearner, is_text
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
 from object2vec.objects.ragged import Rows
@@ -203,17 +203,30 @@ def _resolved(
     """Return the schema with a kind for each field, and why, where it was guessed."""
     if start is not None:
         return _continued(schema, start.declared), {}
-    kinds: list[Kind] = []
+    kinds: dict[int, Kind] = {}
     guesses: dict[str, str] = {}
-    for side, each in schema.fields:
-        if each.kind is not None:
-            kinds.append(each.kind)
-            continue
-        table.check([each.column])
-        kind, reason = KINDS["token"](), "it is the simplest one"
-        guesses[f"in{side} {replace(each, kind=kind).specification()}"] = reason
-        kinds.append(kind)
-    return schema.with_kinds(kinds), guesses
+    for part in schema.parts:
+        fields = [schema.fields[number] for number in part]
+        known = next((each.kind for _, each in fields if each.kind is not None), None)
+        reason = "a column that shares its vocabulary is of this kind"
+        if known is None:
+            known, reason = _guessed(table, fields[0][1].column)
+        for number, (side, each) in zip(part, fields, strict=True):
+            kinds[number] = known
+            if each.kind is None:
+                guesses[f"in{side} {replace(each, kind=known).specification()}"] = reason
+    return schema.with_kinds([kinds[number] for number in sorted(kinds)]), guesses
+
+
+def _guessed(table: Table, column: str) -> tuple[Kind, str]:
+    """Return the kind that the first values of a column look like, and why."""
+    table.check([column])
+    try:
+        return guess_kind(column, table.first(_FIRST_ROWS).column(column))
+    except ValueMistakes as err:
+        wrong = err.mistakes[0]
+        where = f"{table.name}: column {column}"
+        raise DataError.at(where, wrong.must, wrong.got, wrong.cure) from err
 
 
 def _continued(schema: TableSchema, known: TableSchema) -> TableSchema:
@@ -613,6 +626,6 @@ def _warnings(schema: ObjectSchema, facts: Facts) -> list[str]:
             notes.append(f"in{side}: {none} of {facts.records} objects have no token")
     for (side, each), own in zip(schema.declared.fields, schema.fields, strict=True):
         tokens = facts.coverage[f"in{side} {each.specification()}"].tokens
-        if own.size >= tokens > 1 and sum(e.token is not None for e in own.entries()) == tokens:
+        if own.size >= tokens > 1 and own.size - own.first_known == tokens:
             notes.append(f"in{side} {each.column}: all {tokens} tokens differ: nothing is shared")
     return notes

@@ -39,7 +39,7 @@ from object2vec.reporting.json import MetricsFile
 from object2vec.training.loop import Loop, score
 from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
-from object2vec.training.start import settle_untrained, start_from
+from object2vec.training.start import settle_untrained, settling_text, start_from
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
@@ -176,7 +176,9 @@ class Run:
             coverage = {name: asdict(each) for name, each in facts.coverage.items()}
             self._facts[channel] = {"coverage": coverage}
         self._emit(found.event)
-        self._tell(events.Noted(checked_memory(self.config)))
+        for text in (settling_text(found.schema), checked_memory(self.config)):
+            if text:
+                self._tell(events.Noted(text))
 
     def _settle(self, network: Network) -> None:
         """Let rows that no record of training reads say nothing."""

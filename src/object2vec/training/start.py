@@ -137,6 +137,15 @@ def _in_table(part: Part, rows: NDArray[Any]) -> Tensor:
     return torch.from_numpy(part.in_table(rows).astype(np.int64))
 
 
+def settling_text(schema: ObjectSchema) -> str:
+    """Return what a log says of rows that no record reads; "" if there are none."""
+    count = sum(len(schema.untrained_rows(side)) for side in ((0,) if schema.is_tied else (0, 1)))
+    if not count:
+        return ""
+    what = "rows for missing, unknown and rare tokens are read by no record of training"
+    return f"{count:,} {what}: they are the mean of their vocabulary's others."
+
+
 @torch.no_grad()
 def settle_untrained(network: Network, schema: ObjectSchema) -> int:
     """Make rows that no record reads the mean of their vocabulary; return how many there are.

@@ -203,7 +203,7 @@ def _fields(learned: Learned) -> Iterator[FieldFacts]:
             column=each.column,
             kind="" if each.kind is None else kind_text(each.kind),
             reason=learned.guesses.get(key, ""),
-            tokens=fitted.size,
+            tokens=fitted.size - fitted.first_known,
             coverage={name: channel.coverage[key] for name, channel in learned.facts.items()},
         )
 
