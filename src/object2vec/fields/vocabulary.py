@@ -526,8 +526,9 @@ class VocabularyField(Fitted):
 
     @property
     def first_known(self) -> int:
-        """The first row of a known token."""
-        return self.vocabulary.first
+        """The first row of a known token; where all are hashed, of the buckets that they have."""
+        are_hashed = not len(self.vocabulary.strings)
+        return self.vocabulary.first - (self.vocabulary.buckets if are_hashed else 0)
 
     def of(self, kind: Kind) -> VocabularyField:
         """Return the field of another kind with the same vocabulary."""

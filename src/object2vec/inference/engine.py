@@ -29,6 +29,7 @@ from object2vec.errors import ArtifactError, RequestError
 from object2vec.inference.id_reader import IdReader
 from object2vec.inference.inputs import Rows, batches_by_length, diverged
 from object2vec.inference.instances import Group, Reader
+from object2vec.inference.ipinsights import IpInsightsReader, is_ip_insights
 from object2vec.inference.value_reader import ValueReader
 from object2vec.objects.ragged import Ragged
 
@@ -70,6 +71,8 @@ class Engine:
         """What reads the bodies of requests for this model."""
         if self.schema is None:
             return IdReader(self.config)
+        if is_ip_insights(self.config, self.schema):
+            return IpInsightsReader(self.config, self.schema)
         return ValueReader(self.config, self.schema)
 
     @property

@@ -25,12 +25,15 @@ class Form:
         Tokens of in0 and in1 to read; None for the numbers of training.
     header : {"present", "absent"} or None
         What a CSV says of its first line (RFC 4180); None if it says nothing.
+    is_verbose : bool
+        Whether the response shall have embeddings beside scores: IP Insights' ``verbose=True``.
     """
 
     reads: str
     writes: str
     max_seq_lens: tuple[int, int] | None = None
     header: str | None = None
+    is_verbose: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -71,6 +74,7 @@ def negotiate(
         _accepted(accept, default_accept or (reads if reads in WRITTEN else JSON)),
         None if lens is None else _max_seq_lens(lens),
         _header(parameters.get("header")),
+        _is_verbose(accept),
     )
 
 
@@ -103,6 +107,10 @@ def _header(text: str | None) -> str | None:
         cure = "Write header=present or header=absent, or leave it out."
         raise RequestError.at("header", "must be present or absent", text, cure)
     return text and text.lower()
+
+
+def _is_verbose(accept: str) -> bool:
+    return any(_media(part)[1].get("verbose", "").lower() == "true" for part in accept.split(","))
 
 
 def _accepted(accept: str, default: str) -> str:

@@ -40,11 +40,14 @@ class Group:
         so that what arrays cost is paid once a batch and not once a request.
     remarks : sequence of mapping, length n, or None
         What a response says of each instance beside its numbers.
+    name : str, optional
+        What its predictions are called, if not by their `key`; a score is one number then.
     """
 
     in0: Rows | None
     in1: Rows | None
     remarks: Sequence[Mapping[str, Any]] | None = None
+    name: str = ""
 
     def __len__(self) -> int:
         rows = self.in1 if self.in0 is None else self.in0
@@ -87,7 +90,8 @@ class Request:
     groups : list of Group
         None of them empty.
     positions : list of list of int, or None
-        Which instances of the request each group holds; None for a single group in order.
+        Which instances of the request each group holds, one of them perhaps in several groups;
+        None for a single group in order.
     omissions : pair of Omissions
         What was left out of in0 and of in1.
     coverage : pair of dict of str to Coverage
@@ -103,6 +107,8 @@ class Request:
     unknown: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
+        if self.positions is not None:
+            return 1 + max(map(max, self.positions))
         return sum(map(len, self.groups))
 
 

@@ -69,14 +69,15 @@ def _in_order(
     ordered: list[dict[str, Any]] = [{}] * len(request)
     for part, positions in zip(parts, request.positions, strict=True):
         for position, prediction in zip(positions, part, strict=True):
-            ordered[position] = prediction
+            ordered[position] = ordered[position] | prediction
     return ordered
 
 
 def _described(group: Group, rows: Floats, classes: Sequence[str] | None) -> list[dict[str, Any]]:
     """Return the predictions for a group, with all that is said of each."""
     key = group.key
-    predictions: list[dict[str, Any]] = [{key: row} for row in rows]
+    values = rows[:, 0] if group.name and key == "scores" else rows
+    predictions: list[dict[str, Any]] = [{group.name or key: value} for value in values]
     if classes is not None and key == "scores":
         for prediction, best in zip(predictions, rows.argmax(axis=1).tolist(), strict=True):
             prediction["label"] = classes[best]

@@ -2,7 +2,9 @@
 
 JSON and JSON Lines have the shape that AWS's requests have. Where a list of ids would stand, there
 is the value of the side's one field, or an object of fields. ``text/csv`` has a record a line: the
-columns of in0 and then those of in1, or any with a first line that names them.
+columns of in0 and then those of in1, or any with a first line that names them. The list
+``features``, which the other algorithms of AWS read, is such a record, too
+(https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 Limits = Sequence[int | None]
 
+_FEATURES = ("features", "data")
 _INSTANCE_RULE = 'must be an object with "in0", "in1" or both'
 _decode = msgspec.json.Decoder().decode
 
@@ -68,7 +71,8 @@ class ValueReader:
         if form.reads == CSV:
             return self._read_csv(body, form)
         limits = form.max_seq_lens or (None, None)
-        instances = _instances(body, is_json=form.reads == JSON)
+        given = _instances(body, is_json=form.reads == JSON)
+        instances = [self._with_sides(number, each) for number, each in enumerate(given)]
         kinds = [(SIDES[0] in each) + 2 * (SIDES[1] in each) for each in instances]
 
         def group(kind: int, chosen: Sequence[bool] | None) -> Request:
@@ -76,6 +80,23 @@ class ValueReader:
             return self._group(instances, numbers, kind, limits)
 
         return by_kind(kinds, _INSTANCE_RULE, group)
+
+    def _with_sides(self, number: int, instance: dict[str, Any]) -> dict[str, Any]:
+        """Return an instance by its sides, also if it has the list ``features`` of all columns."""
+        if not any(key in instance for key in _FEATURES):
+            return instance
+        columns = [(SIDES[i.side], name) for i in self._intakes for name in i.columns]
+        values: Any = instance.get("data", instance)
+        for key in ("features", "values"):
+            values = values.get(key) if isinstance(values, dict) else values
+        if not isinstance(values, list) or len(values) != len(columns) or len(instance) > 1:
+            names = ", ".join(name for _, name in columns)
+            must, cure = f'must have a list of {names} as "features"', INSTANCE_CURE
+            raise RequestError.at(f"instances[{number}]", must, instance, cure)
+        sides: dict[str, dict[str, Any]] = {}
+        for (side, name), value in zip(columns, values, strict=True):
+            sides.setdefault(side, {})[name] = value
+        return dict(sides)
 
     def _group(
         self,
@@ -204,7 +225,7 @@ def _parsed(text: bytes, where: str) -> Any:
 def _listed(document: Any) -> list[Any]:
     """Return the instances of a JSON body."""
     if isinstance(document, dict):
-        has_sides = any(side in document for side in SIDES)
+        has_sides = any(key in document for key in (*SIDES, *_FEATURES))
         if "instances" not in document and has_sides:
             return [document]
         if has_sides:
