@@ -105,10 +105,11 @@ class Strings:
 
     def fault(self) -> str | None:
         """Return why these arrays are no table that can be read without harm; None if they are."""
-        offsets, slots, size = self.offsets, self.slots, len(self)
-        types = ",".join(each.dtype.name for each in (self.content, offsets, slots))
-        if types != "uint8,int64,uint64" or size < 0:
-            return f"arrays of types {types}"
+        offsets, slots, size = self.offsets, self.slots, len(self.offsets) - 1
+        arrays = self.content, offsets, slots
+        types = ",".join(f"{each.dtype.name}[{each.ndim}]" for each in arrays)
+        if types != "uint8[1],int64[1],uint64[1]" or size < 0 or not len(slots):
+            return f"arrays of types {types} and sizes {size}, {len(slots)}"
         if offsets[0] != 0 or offsets[-1] != len(self.content) or (np.diff(offsets) < 0).any():
             return "offsets that do not fit the strings"
         ordinals = slots[slots != 0].astype(np.uint32)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FIRST_UNSURE = 0xCC  # in UTF-8, U+0300 and what is behind it begin with this byte or a later one
 _MAY_BE_BLANK = np.zeros(256, np.bool_)  # a byte at the end of a string
 _MAY_BE_BLANK[[*range(9, 14), *range(28, 33), *range(128, 256)]] = True
-_WHOLE = 2.0**53  # up to here a double tells every integer from its neighbours
+_WHOLE = 2.0**63  # from here on no whole number fits an integer
 
 
 @dataclass(frozen=True, eq=False)
