@@ -540,7 +540,7 @@ def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
     from pyarrow import compute
 
     columns = table.check(declared.columns)
-    first = table.first(_FIRST_ROWS)
+    first = table.first(_FIRST_ROWS, columns)
     repeated = {
         name
         for name in first.schema.names

@@ -322,3 +322,38 @@ def test_text_that_is_not_utf_8(tmp_path, name):
         pq.write_table(pa.table({"user": bad}), path)
     with pytest.raises(DataError, match=r"row 0: must have whole values and text in UTF-8 in col"):
         rows(open_table(path), ["user"])
+
+
+def test_what_is_wrong_in_other_columns_does_not_matter(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"a": "x", "b": 1, "c": {"d": 1}}\n{"a": "y", "b": "z", "c": {"d": "z"}}\n')
+    table = open_table(path)
+    assert rows(table, ["a"]) == table.first(5, ["a"]).to_pylist() == [{"a": "x"}, {"a": "y"}]
+    for column in ("b", "c.d"):
+        with pytest.raises(DataError, match=rf':2: "{column}" must have values of one type'):
+            rows(table, [column])
+    path.write_bytes(b"a,b\nx,\xe9\n")
+    table = open_table(path, TableOptions(format="csv"))
+    assert rows(table, ["a"]) == table.first(5, ["a"]).to_pylist() == [{"a": "x"}]
+
+
+def test_a_named_pipe(tmp_path):
+    import os
+    import threading
+
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(CONTENTS["t.csv"]))
+    writer.start()
+    table = open_table(pipe)
+    writer.join()
+    assert rows(table) == rows(table) == ROWS
+
+
+def test_columns_that_some_files_of_json_lines_lack(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"a": "x"}\n')
+    (tmp_path / "b.jsonl").write_text('{"a": "y", "b": 2}\n')
+    table = open_table(tmp_path)
+    expected = [{"a": "x", "b": None}, {"a": "y", "b": 2}]
+    assert table.names == ["a", "b"]
+    assert rows(table) == rows(table, ["a", "b"]) == table.first(3).to_pylist() == expected

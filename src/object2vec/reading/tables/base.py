@@ -122,8 +122,15 @@ class Table(ABC):
         return names
 
     @abstractmethod
-    def first(self, rows: int) -> pa.RecordBatch:
-        """Return all columns of the first rows, fewer where there are no more."""
+    def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """Return the first rows, fewer where there are no more.
+
+        Parameters
+        ----------
+        rows : int
+        columns : sequence of str, optional
+            All of `names` by default.
+        """
 
     @abstractmethod
     def blocks(

@@ -50,18 +50,20 @@ class FilesTable(Table):
         """Its columns and their types."""
         return self._schema
 
-    def first(self, rows: int) -> pa.RecordBatch:
-        """Return all columns of the first rows."""
+    def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """Return the first rows."""
+        wanted = self.check(columns)
         taken: list[pa.Table] = []
         for part, partition in self._parts:
-            found = pa.Table.from_batches([part.first(rows)])
+            own = [name for name in wanted if name not in partition and part.has(name)]
+            found = pa.Table.from_batches([part.first(rows, own or part.names[:1])])
             for name, value in partition.items():
                 found = found.append_column(name, pa.array([value] * len(found), pa.string()))
             taken.append(found)
             rows -= len(found)
             if rows <= 0:
                 break
-        return as_batch([each.select(self.names) for each in taken], self.schema)
+        return as_batch(taken, self.schema, wanted)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
@@ -73,16 +75,16 @@ class FilesTable(Table):
         is_empty = True
         for part, partition in self._parts:
             # A part is read even for columns of its path alone: they are as many as its rows.
-            wanted = [name for name in columns if name not in partition] or part.names[:1]
-            for block in part.blocks(wanted, dictionary):
+            own = [name for name in columns if name not in partition and part.has(name)]
+            for block in part.blocks(own or part.names[:1], dictionary):
                 is_empty = False
-                arrays = {
-                    name: _repeated(partition[name], len(block), name in dictionary)
-                    if name in partition
-                    else block.columns[name]
+                missing = {
+                    name: self._constant(name, partition.get(name), len(block), name in dictionary)
                     for name in columns
+                    if name not in own
                 }
-                yield replace(block, columns=arrays)
+                every = {**block.columns, **missing}
+                yield replace(block, columns={name: every[name] for name in columns})
         if is_empty:
             raise DataError.at(self.name, "must hold at least one row", "none", EMPTY_CURE)
 
@@ -107,6 +109,15 @@ class FilesTable(Table):
                 types[name] = both_types
         return pa.schema([*types.items(), *((name, pa.string()) for name in paths)])
 
+    def _constant(self, name: str, value: str | None, rows: int, dictionary: bool) -> pa.Array:
+        """Return a column with one value."""
+        if value is None:
+            known = self.schema.field(name).type if name in self.names else pa.null()
+            is_text = known == pa.string()
+            return pa.nulls(rows, TEXT_DICTIONARY if dictionary and is_text else known)
+        values = pa.repeat(pa.scalar(value, pa.string()), rows)
+        return values.dictionary_encode() if dictionary else values
+
     def _check_names(self, part: Table) -> None:
         """Raise `DataError` if a part has other columns than the first one."""
         first = self._parts[0][0]
@@ -116,12 +127,3 @@ class FilesTable(Table):
         more = [f"{name} besides" for name in part.names if name not in first.names]
         less = [f"no {name}" for name in first.names if name not in part.names]
         raise DataError.at(part.name, must, ", ".join([*less, *more]), "Read them one by one.")
-
-
-def _repeated(value: str | None, rows: int, dictionary: bool) -> pa.Array:
-    """Return a column with one value."""
-    array = pa.array([value], pa.string())
-    taken = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), array)
-    if value is None:
-        return pa.nulls(rows, TEXT_DICTIONARY if dictionary else pa.string())
-    return taken if dictionary else taken.dictionary_decode()

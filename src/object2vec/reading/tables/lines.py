@@ -92,16 +92,17 @@ class LinesTable(Table):
                 return text
         raise EmptyTableError.at(self.name, "must hold at least one record", "none", EMPTY_CURE)
 
-    def first(self, rows: int) -> pa.RecordBatch:
-        """Return all columns of the first rows."""
-        parse = self.parser(self.names, ())
+    def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """Return the first rows."""
+        wanted = self.check(columns)
+        parse = self.parser(wanted, ())
         taken = []
         for block in self._blocks((text, parse(text)) for text in self._rows(HEAD_BYTES)):
             taken.append(pa.table(block.columns).slice(0, rows))
             rows -= len(taken[-1])
             if rows <= 0:
                 break
-        return as_batch(taken, self.schema)
+        return as_batch(taken, self.schema, wanted)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()

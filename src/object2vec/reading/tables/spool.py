@@ -36,12 +36,12 @@ class Spool:
         StorageError
             If the disk is full.
         """
-        with self.path.open("wb") as copy:
-            for piece in pieces:
-                try:
+        try:
+            with self.path.open("wb") as copy:
+                for piece in pieces:
                     copy.write(piece)
-                except OSError as err:
-                    raise StorageError(storage_problem(self.path, err)) from err
+        except OSError as err:
+            raise StorageError(storage_problem(self.path, err)) from err
         return self
 
 

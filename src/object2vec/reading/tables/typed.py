@@ -46,15 +46,16 @@ class TypedTable(Table):
     ) -> Iterator[pa.RecordBatch]:
         """Yield batches of about so many rows that have at least these columns."""
 
-    def first(self, rows: int) -> pa.RecordBatch:
-        """Return all columns of the first rows."""
+    def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
+        """Return the first rows."""
+        wanted = self.check(columns)
         taken = []
-        for block in self._blocks(self.names, (), rows):
+        for block in self._blocks(wanted, (), rows):
             taken.append(pa.table(block.columns).slice(0, rows))
             rows -= len(taken[-1])
             if rows <= 0:
                 break
-        return as_batch(taken, self.schema)
+        return as_batch(taken, self.schema, wanted)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()

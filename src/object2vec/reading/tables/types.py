@@ -31,9 +31,13 @@ def plain_type(found: pa.DataType) -> pa.DataType:
     return found
 
 
-def as_batch(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.RecordBatch:
-    """Return the rows of some tables as one batch, which may have none."""
-    whole = pa.concat_tables([*tables, schema.empty_table()], promote_options="permissive")
+def as_batch(
+    tables: Sequence[pa.Table], schema: pa.Schema, columns: Sequence[str]
+) -> pa.RecordBatch:
+    """Return some columns of some tables as one batch; `schema` has their types if known."""
+    known = [name for name in columns if name in schema.names]
+    empty = schema.empty_table().select(known)
+    whole = pa.concat_tables([*tables, empty], promote_options="permissive").select(columns)
     return whole.combine_chunks().to_batches()[0] if len(whole) else _empty(whole.schema)
 
 

@@ -34,8 +34,9 @@ class Lines(Table):
         """Its one column, of text."""
         return pa.schema([(self._column, pa.string())])
 
-    def first(self, rows: int) -> pa.RecordBatch:
+    def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Return the first rows."""
+        self.check(columns)
         block = next(self.blocks(), None)
         values = pa.array([], pa.string()) if block is None else block.columns[self._column]
         return pa.record_batch({self._column: values[:rows]})

@@ -84,7 +84,7 @@ class JsonTable(LinesTable):
         records, problems = read_records(self.name, text, _HEAD_RECORDS)
         if problems:
             raise DataError(join_problems(problems))
-        self._objects = _type_of(self.name, records)
+        self._objects = _type_of(records)
         self._schema = plain_schema(self._objects)
         check_names(self.name, self.names)
         self._late: dict[str, pa.DataType | None] = {}  # of columns that the first records lack
@@ -124,9 +124,9 @@ class JsonTable(LinesTable):
                 if word not in text.data and b"\\" not in text.data:  # which may spell a key
                     continue
                 records, _ = read_records(self.name, text)
-                found = _array([_value(record, keys) for _, record in records], pa.null())
-                if found is not None and not has_null(found.type):
-                    self._late[column] = plain_type(found.type)
+                values = [_value(record, keys) for _, record in records]
+                if (found := _first_type(values)) is not None:
+                    self._late[column] = found
                     break
         return self._late[column]
 
@@ -274,26 +274,26 @@ def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array | None:
     return None if merged_type(wanted, plain_type(found.type)) is None else found
 
 
-def _type_of(name: str, records: Records) -> pa.DataType:
-    """Return the type of the first records, a struct.
+def _first_type(values: Sequence[Any]) -> pa.DataType | None:
+    """Return the type of values, of the first one if they have none in common."""
+    for some in (values, *([value] for value in values)):
+        found = _array(some, pa.null())
+        if found is not None and not has_null(found.type):
+            return plain_type(found.type)
+    return None
 
-    Raises
-    ------
-    DataError
-        If a key has values without a common type.
-    """
+
+def _type_of(records: Records) -> pa.DataType:
+    """Return the type of some records, a struct; null for a key without values of one type."""
     objects = [record for _, record in records]
-    try:
-        return pa.array(objects).type
-    except _ARROW_RAISES:
-        problems = []
+    whole = _array(objects, pa.null())
+    if whole is not None:
+        return whole.type
+    types = {}
     for key in dict.fromkeys(key for record in objects for key in record):
-        found = typed([record.get(key) for record in objects], pa.null())
-        if isinstance(found, int):
-            must, cure = f'"{key}" must have values of one type', "Give all its values one type."
-            where = f"{name}:{records[found][0]}"
-            problems.append(problem(where, must, objects[found][key], cure))
-    raise DataError(join_problems(problems[:MAX_PROBLEMS]))
+        values = _array([record.get(key) for record in objects], pa.null())
+        types[key] = pa.null() if values is None else values.type
+    return pa.struct(list(types.items()))
 
 
 def _schema_of(types: Mapping[tuple[str, ...], pa.DataType]) -> pa.Schema:
