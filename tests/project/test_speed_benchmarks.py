@@ -137,6 +137,16 @@ def test_reading(run, units):
     assert len(found["reading"]["open_cached_s"]) == 1
 
 
+def test_table_reading(run, units):
+    from benchmarks import table_reading
+
+    sizes = {"NAMES": 30, "USERS": 9, "FILMS": 4, "TEXTS": 20, "WORDS": 5, "VOCABULARY": 30}
+    found = run(table_reading, "--rounds", "1", **sizes)
+    assert [set(race.values()) for race in units] == [{30}, {20}]
+    assert {"object2vec", "pandas", "pyarrow"} <= units[0].keys()
+    assert {r["columns"] for r in found["table_reading"]["results"]} == {"names", "texts"}
+
+
 def test_startup(run):
     from benchmarks import startup
 
