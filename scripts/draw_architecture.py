@@ -46,8 +46,9 @@ EVERYWHERE = ("errors", "version")  # imported by nearly every room: a line to e
 
 # What passes from room to room; each step must be an import, in one direction or the other.
 WAY = (
-    ("files", "objects", "values"),
-    ("objects", "reading", "ids"),
+    ("files", "objects", "bytes"),
+    ("objects", "fields", "values"),
+    ("fields", "reading", "ids"),
     ("reading", "pairs", "columns"),
     ("pairs", "network", "batches"),
     ("network", "training", "logits"),
