@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -115,6 +116,36 @@ def steady_without_warming(model: Object2Vec) -> Engine:
     engine = Engine(model.artifact)
     engine.steady()
     return engine
+
+
+def test_each_thread_computes_on_the_threads_that_were_chosen(monkeypatch):
+    said = []
+
+    def say(library):
+        return lambda count: said.append((library, count))
+
+    monkeypatch.setattr("object2vec.inference.engine.set_threads", say("ours"))
+    monkeypatch.setattr(torch, "set_num_threads", say("torch"))
+    engine, group = Engine(fitted(MIXED).artifact), Group([[1]], [[2]])
+
+    def work():
+        engine.predict([group])
+        engine.encode(0, IN0)
+        engine.score(IN0, IN1)
+
+    said.clear()
+    work()
+    assert said == []  # those of the process
+    for count in (3, 2):
+        engine.steady(count)
+        work()
+        assert said == [("ours", count), ("torch", count)]
+        said.clear()
+        other = threading.Thread(target=work)
+        other.start()
+        other.join(60)
+        assert said == [("ours", count), ("torch", count)]
+        said.clear()
 
 
 @contextlib.contextmanager
