@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -39,3 +40,17 @@ def pytest_collection_modifyitems(items):
     if not torch.cuda.is_available():
         for item in wanted:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture
+def python_takes_signals():
+    """Python's own handlers: what a shell runs in the background ignores SIGINT, nohup SIGHUP."""
+    own = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    inherited = {number: signal.signal(number, handler) for number, handler in own.items()}
+    yield
+    for number, handler in inherited.items():
+        signal.signal(number, handler)

@@ -1,6 +1,5 @@
 """The command line: in process where that shows all, as a process for signals and pipes."""
 
-import contextlib
 import io
 import json
 import logging
@@ -491,18 +490,9 @@ def test_checkpoints_go_where_they_are_asked_for_and_as_often(fresh, capsys):
     assert list((fresh / "deep").iterdir()) == []
 
 
-@pytest.fixture
-def not_ignored():
-    """Give a signal its default action in this process, and what it had afterwards."""
-    with contextlib.ExitStack() as stack:
-        yield lambda number: stack.callback(
-            signal.signal, number, signal.signal(number, signal.SIG_DFL)
-        )
-
-
+@pytest.mark.usefixtures("python_takes_signals")  # and so does a process that inherits them
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_a_signal_ends_leaves_no_temporary_file(place, number, not_ignored):
-    not_ignored(number)  # as under nohup: a process inherits that
+def test_a_command_that_a_signal_ends_leaves_no_temporary_file(place, number):
     with subprocess.Popen(
         [sys.executable, "-m", "object2vec", "encode", "model", "--side", "in0", "--out", "v"],
         stdin=subprocess.PIPE,

@@ -372,20 +372,6 @@ def test_a_signal_stops_the_run_with_a_checkpoint(number, tmp_path):
     assert result(resumed, tmp_path / "a") == result(model().fit(data()), tmp_path / "b")
 
 
-@pytest.fixture
-def python_takes_signals():
-    """Python's own handlers: a shell starts what runs in the background with SIGINT ignored."""
-    own = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-        signal.SIGHUP: signal.SIG_DFL,
-    }
-    inherited = {number: signal.signal(number, handler) for number, handler in own.items()}
-    yield
-    for number, handler in inherited.items():
-        signal.signal(number, handler)
-
-
 @pytest.mark.usefixtures("python_takes_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_the_caller_ignores_stays_ignored(number):
