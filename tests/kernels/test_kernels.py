@@ -23,10 +23,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from object2vec import Config
+from object2vec.compiled.functions import Parallel
 from object2vec.devices import set_threads
 from object2vec.kernels import kernel_for
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
+from object2vec.kernels.cpu.loops.update import updates
+from object2vec.kernels.cpu.warm import warm
 from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import RULES, Parameter, Rule, Update
 from object2vec.network.network import Network
@@ -632,6 +635,28 @@ threads = [threading.Thread(target=work) for _ in range(4)]
 [thread.join() for thread in threads]
 print("done")
 """
+
+
+def test_warming_calls_every_kernel(monkeypatch):
+    called, call = set(), Parallel.__call__
+
+    def spy(kernel, *arguments, **options):
+        called.add(kernel)
+        return call(kernel, *arguments, **options)
+
+    monkeypatch.setattr(Parallel, "__call__", spy)
+    warm()
+    of_rules = {kernel for rule in RULES for kernel in updates(rule)}
+    assert len(of_rules) == 3 * len(RULES)
+    others = {
+        value
+        for name, module in sys.modules.items()
+        if name.startswith("object2vec.kernels.cpu.loops.")
+        for value in vars(module).values()
+        if isinstance(value, Parallel)
+    }
+    assert len(others) >= 8
+    assert called >= of_rules | others
 
 
 def test_threads_may_compute_at_once_whatever_numba_runs_on():
