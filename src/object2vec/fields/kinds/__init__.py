@@ -36,7 +36,7 @@ def describe_kinds() -> str:
     lines = ["| kind | what a value is | options |", "|---|---|---|"]
     for name, kind in KINDS.items():
         what = (kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
-        options = "<br>".join(map(_described, fields(kind)))
+        options = "<br>".join(map(_described, fields(kind))) or "none"
         lines.append(f"| `{name}` | {' '.join(what.split())} | {options} |")
     return "\n".join(lines) + "\n"
 

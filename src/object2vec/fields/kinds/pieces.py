@@ -32,7 +32,7 @@ _BATCH = 1 << 14
 _LONGEST_PIECE = 24
 
 
-def _package() -> Any:
+def package() -> Any:
     """Return the package `tokenizers`."""
     try:
         import tokenizers
@@ -53,7 +53,7 @@ class Tokenizer:
     """
 
     def __init__(self, description: str) -> None:
-        self._tokenizer = _package().Tokenizer.from_str(description)
+        self._tokenizer = package().Tokenizer.from_str(description)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         pieces = self._tokenizer.get_vocab(with_added_tokens=True)
@@ -82,7 +82,7 @@ class Tokenizer:
 @functools.lru_cache(maxsize=8)
 def tokenizer_of(description: str) -> Tokenizer:
     """Return the tokenizer that a tokenizer.json describes; raise `ArtifactError` if it is none."""
-    _package()
+    package()
     try:
         return Tokenizer(description)
     # The package raises exceptions of type Exception alone.
@@ -118,10 +118,10 @@ def train_tokenizer(words: list[str], counts: Counts, size: int) -> str:
     A word begins with a sign of its own, which stands for the blank before it. Marks inside or at
     the end of words, which the package offers, number its pieces by chance.
     """
-    package = _package()
-    tokenizer = package.Tokenizer(package.models.BPE(unk_token=_UNKNOWN))
-    tokenizer.pre_tokenizer = package.pre_tokenizers.WhitespaceSplit()
-    trainer = package.trainers.BpeTrainer(
+    tokenizers = package()
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token=_UNKNOWN))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=2,
         show_progress=False,

@@ -87,10 +87,16 @@ class TextKind(OpenKind):
 
     def restored(self, state: Mapping[str, Any]) -> VocabularyKind:
         """Return the kind with its tokenizer, that of a saved field if there is one."""
-        from object2vec.fields.kinds.pieces import GivenPieces, LearnedPieces, read_tokenizer
+        from object2vec.fields.kinds.pieces import (
+            GivenPieces,
+            LearnedPieces,
+            package,
+            read_tokenizer,
+        )
 
         if self.has_words:
             return self
+        package()  # not to find out when a long table has been read
         said = state.get("tokenizer", "")
         if not isinstance(said, str):
             must, cure = "must be text", "Copy or train the model again."

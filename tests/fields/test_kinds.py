@@ -1,0 +1,470 @@
+"""Kinds of field that are no plain vocabulary, and what all kinds keep to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import json
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from object2vec.errors import ArtifactError, ConfigError, MissingExtraError
+from object2vec.fields.base import Coverage, ValueMistakes
+from object2vec.fields.kinds import KINDS, describe_kinds
+from object2vec.fields.numbers import Quantiles
+from object2vec.fields.specification import parse_field
+
+both_ways = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+
+
+def kind_of(text):
+    return parse_field(f"x:{text}").kind
+
+
+def learned(text, *blocks, start=None, subset=None):
+    learner = kind_of(text).learner(start)
+    kept = [learner.observe(pa.array(block)) for block in blocks]
+    return learner.finish(None if subset is None else [kept[i] for i in subset]), kept
+
+
+def rows(field, values):
+    column, _ = field.rows(pa.array(values))
+    return [column.row(i).tolist() for i in range(len(column))]
+
+
+def row_of(field):
+    return {each.token: each.row for each in field.entries() if each.token is not None}
+
+
+def names_of(field, values):
+    """What stands for each value, as the listing of the field has it."""
+    names = {each.row: each.token or each.note for each in field.entries()}
+    return [[names[row] for row in found] for found in rows(field, values)]
+
+
+VALUES = {
+    "token": ["a", None, "b", "a"],
+    "tokens": ["a b", None, "b", "a c"],
+    "text": ["A ship, a sea", None, "the sea", "ship"],
+    "characters": ["anna", None, "anne", "Bo"],
+    "ipv4": ["10.0.0.1", None, "10.0.0.2", "192.0.2.1"],
+    "ipv6": ["2001:db8::1", None, "2001:db8::2", "10.0.0.1"],
+    "number": [1.5, None, 2.0, 7.0],
+    "date": ["2024-05-31", None, "2023-01-01 10:00", "2024-05-30"],
+    "ids": [[1, 2], None, [7], [0, 3]],
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_keeps_its_promises(each_way, name):
+    values = pa.array(VALUES[name])
+    field, (kept, *_) = learned(name, values)
+    column, coverage = field.rows(values)
+    for found in (
+        field.rows_of_kept(kept),
+        field.rows(pa.concat_arrays([values, values]).slice(4)),
+    ):
+        assert found[0].values.tolist() == column.values.tolist()
+        assert found[0].offsets.tolist() == column.offsets.tolist()
+        assert found[1] == coverage
+    assert len(kept) == len(values)
+    assert (coverage.values, coverage.missing) == (4, 1)
+    assert coverage.tokens == sum(
+        (coverage.known, coverage.hashed, coverage.unknown, coverage.skipped)
+    )
+    entries = list(field.entries())
+    assert [each.row for each in entries] == list(range(field.size))
+    read = np.bincount(column.values, minlength=field.size)
+    assert [each.count for each in entries] == read.tolist()
+    assert field.untrained_rows().tolist() == np.flatnonzero(read == 0).tolist()
+    kind = KINDS[name]()
+    state, arrays = field.state()
+    saved = kind.fitted.from_state(kind, json.loads(json.dumps(state)), arrays)
+    assert saved.rows(values)[0].values.tolist() == column.values.tolist()
+    assert list(saved.entries()) == entries
+    assert saved.of(kind).rows(values)[0].values.tolist() == column.values.tolist()
+    grown, _ = learned(name, values, start=saved)
+    assert grown.rows(values)[0].values.tolist() == column.values.tolist()
+    assert [each.count for each in grown.entries()] == (2 * read).tolist()
+    if pa.types.is_string(values.type):
+        encoded = values.dictionary_encode()
+        assert field.rows(encoded)[0].values.tolist() == column.values.tolist()
+    part, _ = learned(name, values, values.slice(2), subset=[1])
+    alone, _ = learned(name, values.slice(2))
+    assert rows(part, values.slice(2)) == rows(alone, values.slice(2))
+    with pytest.raises(ArtifactError):
+        kind.fitted.from_state(kind, {"years": "x", "policy": 1}, {})
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_values_are_learned(name):
+    for values in (pa.array([], pa.string()), pa.array([None, None])):
+        field, (kept,) = learned(name, values)
+        column, coverage = field.rows_of_kept(kept)
+        assert len(column) == len(values) == coverage.missing
+        assert (column.values < max(field.size, 1)).all()
+
+
+def test_kinds_are_described():
+    table = describe_kinds().splitlines()
+    assert len(table) == 2 + len(KINDS)
+    assert all(line.count(" | ") == 2 for line in [table[0], *table[2:]])
+    assert "`min_count=2`: how often training must see a word" in table[4]
+    assert r"`separator=" in table[3]
+
+
+# Addresses
+
+
+@both_ways
+@given(numbers=st.lists(st.integers(0, 2**32 - 1) | st.integers(10 << 24, (10 << 24) + 9)))
+def test_prefixes_of_ipv4_are_tokens(each_way, numbers):
+    values = [str(ipaddress.IPv4Address(number)) for number in numbers]
+    field, (kept,) = learned("ipv4", pa.array(values, pa.string()))
+
+    def networks(value):
+        address = ipaddress.ip_interface(value)
+        return [str(address.network.supernet(new_prefix=k)) for k in range(1, 33)]
+
+    counts = Counter(network for value in values for network in networks(value))
+    expected = [[n for n in networks(value) if counts[n] >= 2] for value in values]
+    assert names_of(field, pa.array(values, pa.string())) == expected
+    assert field.rows(pa.array(numbers, pa.uint32()))[0].values.tolist() == (
+        field.rows_of_kept(kept)[0].values.tolist()
+    )
+
+
+def test_an_unseen_address_shares_what_its_networks_know():
+    field, _ = learned("ipv4", ["10.1.2.3", "10.1.2.4", "10.9.9.9"])
+    names = names_of(field, ["10.1.2.77", "11.0.0.0", "200.0.0.1", None])
+    assert names[0][-1] == "10.1.2.0/25"
+    assert names[1][-1] == "10.0.0.0/7"
+    assert names[2:] == [[], ["missing"]]
+    assert field.rows(pa.array(["200.0.0.1"]))[1] == Coverage(1, 0, 32, 0, skipped=32)
+
+
+def test_ipv6_goes_by_four_bits_and_takes_ipv4():
+    field, _ = learned("ipv6", ["2001:db8::1", "2001:DB8:0:0::2", "10.0.0.1", "::ffff:10.0.0.1"])
+    names = names_of(field, ["2001:db8::1", "10.0.0.1"])
+    assert (names[0][0], names[0][-1]) == ("2000::/4", "2001:db8::/124")
+    assert names[1][-1] == "::ffff:a00:1/128"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("ipv4", v) for v in ("10.0.0", "1.2.3.4.5", "01.2.3.4", "256.1.1.1", "a", "1.2.3.4/8")],
+        *[
+            ("ipv4", v)
+            for v in ("1.2.3.", ".1.2.3", "1..2.3", "1.2.3.4 5", "1.2.3.+4", "1.2.3.1000")
+        ],
+        *[("ipv6", v) for v in ("::g", "1::2::3", "fe80::1%eth0", "10.0.0", "::1/128", "12345::")],
+    ],
+)
+def test_what_is_no_address_is_rejected_with_its_row(each_way, name, value):
+    learner = kind_of(name).learner()
+    unused = pa.array([value, "10.0.0.1"]).dictionary_encode().slice(1)
+    assert len(learner.observe(unused)) == 1
+    with pytest.raises(ValueMistakes) as caught:
+        learner.observe(pa.array(["10.0.0.1", None, value, value]))
+    assert [(each.row, each.got) for each in caught.value.mistakes] == [(2, value), (3, value)]
+    assert f"must be an IP{name[2:]} address such as" in caught.value.mistakes[0].must
+
+
+def test_numbers_beyond_32_bits_are_no_address():
+    with pytest.raises(ValueMistakes):
+        kind_of("ipv4").learner().observe(pa.array([2**32]))
+
+
+# Names
+
+
+def grams(name, least, most):
+    framed = f"<{name}>"
+    return [framed[i : i + n] for n in range(least, most + 1) for i in range(len(framed) - n + 1)]
+
+
+@both_ways
+@given(
+    names=st.lists(st.text(st.sampled_from("aBÉ漢 👍"), max_size=5), min_size=1, max_size=5),
+    least=st.integers(1, 4),
+    more=st.integers(0, 3),
+)
+def test_a_name_is_its_runs_of_characters_and_itself(each_way, names, least, more):
+    most = least + more
+    field, _ = learned(f"characters({least}, {most}, min_count=2, buckets=50)", names)
+    counts = Counter(name.strip().lower() for name in names)
+    known = row_of(field)
+    assert known.keys() == {name for name in counts if name and counts[name] >= 2}
+    for name, found in zip(names, rows(field, names), strict=True):
+        text = name.strip().lower()
+        own = [known[text]] if text in known else []
+        runs = grams(text, least, most) if text else []
+        expected = own + [1 + bucket(run, 50) for run in runs]
+        assert found == (expected if text else [0])
+
+
+def bucket(text, count):
+    from object2vec.fields.strings import hash_strings
+
+    data = np.frombuffer(text.encode(), np.uint8)
+    return int(hash_strings(data, np.array([0]), np.array([len(data)]))[0] % np.uint64(count))
+
+
+def test_a_misspelt_name_shares_most_of_its_runs():
+    field, _ = learned("characters", ["elephant", "giraffe"])
+    right, wrong = rows(field, ["elephant", "elefant"])
+    assert len(set(right) & set(wrong)) >= 5
+    coverage = field.rows(pa.array(["Elephant", "elefant"]))[1]
+    assert (coverage.known, coverage.hashed, coverage.tokens) == (1, 48, 49)
+    with pytest.raises(ConfigError, match=r"characters\(longest\): must be at least shortest, 5"):
+        kind_of("characters(5, 3)")
+
+
+# Numbers
+
+
+def test_bins_hold_about_as_many_numbers_each():
+    numbers = np.random.default_rng(0).exponential(size=4000)
+    field, _ = learned("number(8)", numbers[:1000], numbers[1000:])
+    counts = np.array([each.count for each in field.entries()][1:])
+    assert len(counts) == 8
+    assert (np.abs(counts - 500) <= 1).all()
+    assert (np.diff([rows(field, [x])[0][0] for x in sorted(numbers[:50])]) >= 0).all()
+    assert rows(field, [-1.0, 1e9, None, float("nan")]) == [[1], [8], [0], [0]]
+
+
+def test_a_number_of_few_values_has_a_bin_for_each():
+    field, _ = learned("number", [3, 1, 3, 3, 2])
+    assert names_of(field, [1, 2, 3]) == [["below 2"], ["from 2 below 3"], ["from 3"]]
+    field, _ = learned("number(2)", [5, 5, 5, 1, 2])
+    assert names_of(field, [1, 2, 5]) == [["below 5"], ["below 5"], ["from 5"]]
+    field, _ = learned("number(2)", [1, 1, 1, 1, 2, 3])
+    assert field.size == 2  # most numbers are the least one: there is nothing to part
+
+
+def test_numbers_are_read_from_text_and_other_types():
+    field, _ = learned("number(3)", [1, 2, 3])
+    for values in (["1", " 2.0 ", "+3e0", ""], [True, 2, 3, None]):
+        values = [float(v) for v in values[:3]] + [None] if values[0] is True else values
+        assert rows(field, values) == [[1], [2], [3], [0]]
+    assert rows(field, pa.array(["3", None, "3"]).dictionary_encode()) == [[3], [0], [3]]
+    assert rows(field, pa.array([1, 3], pa.decimal128(5, 2))) == [[1], [3]]
+
+
+@pytest.mark.parametrize(
+    ("values", "row", "cure"),
+    [
+        (["1", "2,5"], 1, "Write a point instead of the decimal comma"),
+        (["1.234,5"], 0, "Write a point instead of the decimal comma"),
+        (["", "x"], 1, "read the column as a token"),
+        ([1.0, float("inf")], 1, "leave it empty"),
+        ([None, [1]], 1, "Name another kind"),
+        ([dt.date(2024, 1, 1)], 0, "Name another kind"),
+    ],
+)
+def test_what_is_no_number_is_rejected_with_its_row(values, row, cure):
+    with pytest.raises(ValueMistakes) as caught:
+        kind_of("number").learner().observe(pa.array(values))
+    assert [each.row for each in caught.value.mistakes] == [row]
+    assert cure in caught.value.mistakes[0].cure
+
+
+def test_quantiles_of_very_many_numbers_are_nearly_exact(monkeypatch):
+    monkeypatch.setattr("object2vec.fields.numbers._MOST_VALUES", 1000)
+    numbers = np.random.default_rng(0).normal(size=20_000)
+    quantiles = Quantiles()
+    for block in np.split(numbers, 20):
+        quantiles.add(pa.array(block))
+    values, counts = quantiles.values()
+    assert len(values) <= 1000
+    assert counts.sum() == len(numbers)
+    shares = [(numbers < edge).mean() for edge in quantiles.edges(4)]
+    assert np.abs(np.array(shares) - [0.25, 0.5, 0.75]).max() < 0.01
+
+
+# Dates
+
+
+@given(
+    times=st.lists(
+        st.none() | st.datetimes(dt.datetime(1900, 1, 1), dt.datetime(2100, 1, 1)), max_size=5
+    ),
+    form=st.sampled_from(["typed", "text", "zone"]),
+)
+def test_the_parts_of_dates_are_tokens(times, form):
+    values = pa.array(times, pa.timestamp("us"))
+    if form == "text":
+        values = pa.array([None if t is None else t.isoformat() for t in times], pa.string())
+    if form == "zone":
+        values = pa.array([None if t is None else f"{t.isoformat()}+05:30" for t in times])
+    field, _ = learned('date("year,month,weekday,day,hour")', values)
+    expected = [
+        ["missing"]
+        if t is None
+        else [
+            f"year {t.year}",
+            f"month {t.month}",
+            f"weekday {t.isoweekday()}",
+            f"day {t.day}",
+            f"hour {t.hour}",
+        ]
+        for t in times
+    ]
+    assert names_of(field, values) == expected
+
+
+def test_hours_are_tokens_only_where_there_are_any():
+    assert learned("date", ["2024-05-31", None])[0].parts == ("year", "month", "weekday", "day")
+    assert learned("date", ["2024-05-31 00:01"])[0].parts[-1] == "hour"
+    assert learned("date(month)", ["2024-05-31 00:01"])[0].parts == ("month",)
+    with pytest.raises(ConfigError, match="must name some of year, month, weekday, day, hour"):
+        kind_of("date(minute)")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2024-05-31", "2024-05-31T00:00Z", "2024-05-31 00:00:00.5 +0200", "20240531"],
+        [dt.date(2024, 5, 31)],
+        [dt.datetime(2024, 5, 31, tzinfo=dt.timezone.utc)],
+        [20240531, 1717113600, 1717113600_000, 1717113600_000_000, 1717113600_000_000_000],
+        ["1717113600", "1717113600000"],
+        [1717113600.5, 1717113600.0],
+    ],
+)
+def test_dates_are_read_however_they_are_written(values):
+    field, _ = learned('date("year,month,day")', ["2024-05-31"])
+    assert names_of(field, values) == [["year 2024", "month 5", "day 31"]] * len(values)
+
+
+def test_an_unseen_year_is_read_as_the_nearest_one_and_grows_behind():
+    field, _ = learned("date(year)", ["2020-01-01", "2010-01-01"])
+    assert names_of(field, ["2031-01-01", "2014-01-01", "1900-01-01"]) == [
+        ["year 2020"],
+        ["year 2010"],
+        ["year 2010"],
+    ]
+    coverage = field.rows(pa.array(["2031-01-01", "2010-01-01", None]))[1]
+    assert coverage == Coverage(3, 1, 2, 1, unknown=1)
+    grown, _ = learned("date(year)", ["2015-01-01", "2020-01-01"], start=field)
+    assert row_of(grown) == {"year 2010": 1, "year 2020": 2, "year 2015": 3}
+    assert [each.count for each in grown.entries()] == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "31.05.2024",
+        "2024-13-01",
+        "2023-02-29",
+        "2024-05-31 25:00",
+        "May",
+        "2024",
+        "1,5",
+        "12345678901234567890",
+    ],
+)
+def test_what_is_no_date_is_rejected_with_its_row(value):
+    with pytest.raises(ValueMistakes) as caught:
+        kind_of("date").learner().observe(pa.array(["2024-05-31", None, value]))
+    assert [(each.row, each.got) for each in caught.value.mistakes] == [(2, value)]
+
+
+# Ids
+
+
+def test_ids_are_rows_as_they_are_but_for_padding():
+    field, _ = learned("ids", [[3, 1, 0], [], None])
+    assert field.size == 3
+    assert rows(field, [[1, 0, 3], [2]]) == [[0, 2], [1]]
+    assert rows(field, ["1 3", None, " 2 "]) == [[0, 2], [], [1]]
+    assert rows(field, [2, None]) == [[1], []]
+    assert field.untrained_rows().tolist() == [1]
+    with pytest.raises(ValueMistakes) as caught:
+        field.rows(pa.array([[1], [2, 4]]))
+    assert caught.value.mistakes[0][:3] == (
+        1,
+        "must be an id from 0 to 3, the largest one of training",
+        4,
+    )
+    grown, _ = learned("ids", [[5]], start=field)
+    assert grown.counts.tolist() == [1, 1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[[1], [2, None]], [[1], [-1]], ["1", "a"], [[1.0], [1.5]], [[1], [2**31]], ["1", "1.5"]],
+)
+def test_what_is_no_id_is_rejected_with_its_row(values):
+    with pytest.raises(ValueMistakes) as caught:
+        kind_of("ids").learner().observe(pa.array(values))
+    assert [each.row for each in caught.value.mistakes] == [1]
+
+
+# Pieces of words
+
+TEXTS = ["the lower and the lowest of the low", "the newest, widest wide new thing", None, ""] * 3
+
+
+def test_pieces_are_learned_with_the_vocabulary():
+    pytest.importorskip("tokenizers")
+    field, (kept,) = learned("text(bpe=300)", TEXTS)
+    again, _ = learned("text(bpe=300)", TEXTS)
+    assert again.state()[0] == field.state()[0]
+    values = ["Lowest thing", "the unknown ж", None, "", "!"]
+    column, coverage = field.rows(pa.array(values))
+    assert (coverage.missing, coverage.unknown > 0, coverage.skipped) == (2, True, 0)
+    names = names_of(field, values)
+    assert "".join(names[0]) == "\u2581lowest\u2581thing"
+    assert names[2:] == [[], [], []]
+    assert (
+        field.rows_of_kept(kept)[0].values.tolist()
+        == field.rows(pa.array(TEXTS))[0].values.tolist()
+    )
+    kind = kind_of("text(bpe=300)")
+    saved = kind.fitted.from_state(kind, json.loads(json.dumps(field.state()[0])), field.state()[1])
+    for same in (saved, saved.of(kind)):
+        assert same.rows(pa.array(values))[0].values.tolist() == column.values.tolist()
+    grown, _ = learned("text(bpe=300)", ["thing thing zzz"], start=saved)
+    assert row_of(grown).items() >= row_of(field).items()
+
+
+def test_pieces_of_a_given_tokenizer(tmp_path):
+    pytest.importorskip("tokenizers")
+    field, _ = learned("text(bpe=300)", TEXTS)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(field.state()[0]["tokenizer"])
+    specification = f'text(tokenizer="{path}", min_count=1)'
+    given_field, _ = learned(specification, ["low \u2581lowest", None, "new"])
+    assert names_of(given_field, ["\u2581lowest new"])[0][0] == "\u2581lowest"
+    path.unlink()
+    kind = parse_field(f"x:{specification}").kind
+    saved = kind.fitted.from_state(kind, *given_field.state())
+    assert rows(saved, ["low new"]) == rows(given_field, ["low new"])
+    assert not kind.shares_with(KINDS["text"]())
+    for missing in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(ConfigError, match=r"text\(tokenizer\): must be the tokenizer.json"):
+            kind_of(f'text(tokenizer="{missing}")').learner()
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="must be what tokenizers writes"):
+        kind_of(specification).learner()
+
+
+@pytest.mark.parametrize(
+    "options", ["bpe=300, ngrams=2", "tokenizer=x, bpe=300", "tokenizer=x, lower=false"]
+)
+def test_options_of_text_that_contradict_each_other_are_rejected(options):
+    with pytest.raises(ConfigError, match="must not be given with"):
+        kind_of(f"text({options})")
+
+
+def test_pieces_need_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'object2vec\[text\]'"):
+        kind_of("text(bpe=300)").learner()
