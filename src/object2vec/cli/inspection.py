@@ -21,9 +21,11 @@ from object2vec.config.page import markdown as markdown_page
 from object2vec.config.table import GROUPS, HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, suggestion
 from object2vec.fields.base import Entry
+from object2vec.objects.schema import SIDES
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
+    from object2vec.fields.schema import ObjectSchema
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
 _COLUMNS = 80
@@ -187,6 +189,7 @@ def _facts(path: str, folder: Path, model: Artifact) -> dict[str, Any]:
             "output_layer": config.output_layer,
             "output_width": model.network.objective.width,
         },
+        "schema": {} if model.schema is None else _schema_facts(model.schema),
         "data": {
             channel: {name: _plain(report, name) for name in ("rows", "label_mean")}
             for channel, report in model.facts.data.items()
@@ -194,6 +197,25 @@ def _facts(path: str, folder: Path, model: Artifact) -> dict[str, Any]:
         "metrics": model.facts.metrics,
         "hyperparameters": config.to_dict(),
     }
+
+
+def _schema_facts(schema: ObjectSchema) -> dict[str, Any]:
+    """Return the fields of both sides with the rows that they take, and the other columns."""
+    facts: dict[str, Any] = {}
+    for (side, each), fitted in zip(schema.declared.fields, schema.fields, strict=True):
+        known = fitted.size - fitted.first_known
+        shared = {"shared_rows": fitted.first_known} if fitted.first_known else {}
+        facts.setdefault(SIDES[side], {})[each.specification()] = {"tokens": known, **shared}
+    for role in ("label", "weight", "group", "time"):
+        if column := getattr(schema.declared, role):
+            facts[role] = column
+    if schema.label.classes is not None:
+        facts["classes"] = list(schema.label.classes)
+    if schema.declared.share:
+        facts["share"] = [list(columns) for columns in schema.declared.share]
+    if reasons := schema.decisions.get("decisions"):
+        facts["decisions"] = reasons
+    return facts
 
 
 def _plain(report: Any, name: str) -> Any:
@@ -209,12 +231,18 @@ def _encoder_facts(config: Config, side: int) -> dict[str, Any]:
 def _tree_lines(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield a mapping, or one of mappings, a line for each of its entries."""
     for name, value in values.items():
+        if isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values()):
+            yield f"  {name}"
+            yield from (f"  {line}" for line in _tree_lines(value))
+            continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {_shown(each)}" for key, each in value.items())
         yield f"  {name}: {_shown(value)}"
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -238,13 +266,22 @@ def vocabulary(path: str, side: int, *, as_json: bool) -> None:
 
 
 def _entries(folder: Path, side: int) -> Iterator[tuple[Entry, str]]:
-    """Yield the rows of one side's token table, each with its field if the side has several."""
+    """Yield the rows of one side's token table, each with its field if the side has several.
+
+    Those that are no token, of which there may be many, come last.
+    """
     from object2vec.artifact import load_vocabulary, read_config, read_schema
 
     if (schema := read_schema(folder, *read_config(folder))) is not None:
         is_one = len(schema.declared.sides[side]) == 1
+        others = []
         for field, entry in schema.entries(side):
-            yield entry, "" if is_one else field
+            row = entry, "" if is_one else field
+            if entry.token is None:
+                others.append(row)
+            else:
+                yield row
+        yield from others
         return
     if (ids := load_vocabulary(folder, side)) is None:
         must, got = f"must have a vocabulary of in{side}", "a model of bare ids"
