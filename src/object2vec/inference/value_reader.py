@@ -208,7 +208,8 @@ def _instances(body: bytes, *, is_json: bool) -> list[dict[str, Any]]:
             raise RequestError.at(where, _INSTANCE_RULE, instance, INSTANCE_CURE)
     if body.count(b'":') != _keys(documents):  # or else each key was read, and none twice
         for index, text in enumerate(texts):
-            _check_once("body" if is_json else f"instances[{index}]", load_json(text))
+            whole = "instances" if isinstance(documents[0], list) else "body"
+            _check_once(whole if is_json else f"instances[{index}]", load_json(text))
     return instances
 
 

@@ -6,9 +6,10 @@ what they call a row that is wrong; what a value means, the schema of the model 
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
-from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem, suggestion
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.base import ValueMistakes
 from object2vec.inference.inputs import (
     NOTHING,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 Namer = Callable[[int], str]  # of an object in messages, by its row
 
+_ALIKE = 0.75  # difflib's ratio; that of "film" and "time" is 0.5
 _CURE = "Add it, empty where it is not known."
 _log = logging.getLogger("object2vec.inference")
 
@@ -144,10 +146,16 @@ class ValueIntake:
 
     def _has_known(self, sequences: Ragged) -> NDArray[np.bool_]:
         """Return which objects have a token that training knew, (n,)."""
-        known_before = np.zeros(len(sequences.values) + 1, np.int64)
-        np.cumsum(self._is_known[sequences.values], out=known_before[1:])
-        counts: NDArray[np.int64] = np.diff(known_before[sequences.offsets])
-        return counts > 0
+        starts, is_known = sequences.offsets[:-1], np.zeros(len(sequences), np.bool_)
+        filled = np.flatnonzero(sequences.lengths)
+        is_known[filled] = self._is_known[sequences.values[starts[filled]]]
+        rest = filled[~is_known[filled]]  # whose first token is not known
+        if len(rest):
+            some = sequences.take(rest)
+            known_before = np.zeros(len(some.values) + 1, np.int64)
+            np.cumsum(self._is_known[some.values], out=known_before[1:])
+            is_known[rest] = known_before[some.offsets[1:]] > known_before[some.offsets[:-1]]
+        return is_known
 
     @cached_property
     def _is_known(self) -> NDArray[np.bool_]:
@@ -256,17 +264,23 @@ def find_columns(table: Table, intakes: Sequence[ValueIntake]) -> list[str]:
     """
     wanted = list(dict.fromkeys(column for each in intakes for column in each.columns))
     found = [column for column in wanted if table.has(column)]
-    others = [column for column in table.names if column not in wanted]
     for each in intakes:
         missing = [column for column in each.columns if column not in found]
-        lost = len(missing) == len(each.columns)
-        for column in missing:
-            if lost or suggestion(column, others):
-                raise DataError(f"{table.lacks(column)} {_CURE}")
+        if len(missing) == len(each.columns):
+            raise DataError(f"{table.lacks(missing[0])} {_CURE}")
+        _check_spelling(table, missing, wanted)
         if missing:
             text = "%s: has no column %s; it is missing in every object of %s."
             _log.warning(text, table.name, ", ".join(missing), SIDES[each.side])
     return found
+
+
+def _check_spelling(table: Table, missing: Sequence[str], wanted: Collection[str]) -> None:
+    """Reject a table in which a missing column seems to be there by a name that is hardly other."""
+    others = {name.casefold(): name for name in table.names if name not in wanted}
+    for column in missing:
+        if difflib.get_close_matches(column.casefold(), others, 1, _ALIKE):
+            raise DataError(f"{table.lacks(column)} {_CURE}")
 
 
 def as_table(values: Any, columns: Sequence[str], name: str) -> Table:
@@ -354,4 +368,8 @@ def sides_of(table: Table, intakes: Sequence[ValueIntake]) -> tuple[list[ValueIn
         If it has none of either side, or one is not there and another is called nearly so.
     """
     there = [each for each in intakes if not set(each.columns).isdisjoint(table.names)]
+    wanted = [column for each in intakes for column in each.columns]
+    for each in intakes:
+        if there and each not in there:
+            _check_spelling(table, each.columns, wanted)
     return there or list(intakes), find_columns(table, there or intakes)

@@ -138,6 +138,11 @@ class DateField(Fitted):
         """Rows of the token table that it needs."""
         return 1 + sum(map(_rows_of, self.parts)) + len(self.years)
 
+    @property
+    def first_known(self) -> int:
+        """The row behind that of missing values."""
+        return _MISSING_ROW + 1
+
     def firsts(self) -> dict[str, int]:
         """Return the first row of each part; that of years is behind all others."""
         firsts, row = {}, 1

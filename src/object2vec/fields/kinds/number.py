@@ -93,6 +93,11 @@ class NumberField(Fitted):
         """Rows of the token table that it needs."""
         return len(self.counts)
 
+    @property
+    def first_known(self) -> int:
+        """The row behind that of missing values."""
+        return _MISSING_ROW + 1
+
     def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the bins of numbers."""
         return self.rows_of_kept(numbers_of(values))

@@ -1,0 +1,145 @@
+"""Commands of a model that was trained on a table."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from object2vec.cli import main
+from support.values import PLAYS, value_model
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("plays", "pairs"):
+        value_model(name).save(folder / name)
+    return folder
+
+
+def run(*argv) -> int:
+    return main([*map(str, argv)])
+
+
+def feed(monkeypatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+# ----------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "jsonl", "feather"])
+def test_any_format_of_a_table_is_encoded_alike(kind, saved, tmp_path):
+    frame = pd.DataFrame({"user": ["ann", "bob", "Zoë"], "film": ["Up", "Heat", "Titanic"]})
+    path = tmp_path / f"a.{kind}"
+    write = {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "parquet": lambda: frame.to_parquet(path),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "feather": lambda: frame.to_feather(path),
+    }
+    write[kind]()
+    argv = ["encode", saved / "pairs", "--side", "in0", path, "--format", "npy"]
+    assert run(*argv, "--out", tmp_path / "a.npy") == 0
+    wanted = value_model("pairs").encode(in0=frame["user"])
+    assert np.load(tmp_path / "a.npy").tobytes() == wanted.tobytes()
+
+
+def test_options_say_how_to_read_what_does_not_say_so_itself(saved, tmp_path, capsys):
+    (tmp_path / "a.dat").write_text("bob;Up\nann;Heat\n")
+    options = ["--input-format", "csv", "--columns", "user,film", "--separator", ";"]
+    assert run("predict", saved / "pairs", tmp_path / "a.dat", *options) == 0
+    wanted = value_model("pairs").predict(in0=["bob", "ann"], in1=["Up", "Heat"])
+    printed = [json.loads(line)["scores"] for line in capsys.readouterr().out.splitlines()]
+    assert np.array(printed, np.float32).tobytes() == wanted.tobytes()
+
+
+def test_standard_input_is_read_where_no_file_is_named(saved, monkeypatch, capsys):
+    wanted = value_model("pairs").encode(in0=["ann", "bob"])
+    given = ("user,film\nann,Up\nbob,\n", []), ("ann\nbob\n", ["--lines"])
+    for text, options in (*given, ("user\nann\nbob\n", ["--input-format", "csv"])):
+        feed(monkeypatch, text)
+        assert run("encode", saved / "pairs", "--side", "in0", *options) == 0
+        printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        found = np.array([each["embeddings"] for each in printed], np.float32)
+        assert found.tobytes() == wanted.tobytes()
+
+
+def test_evaluate_reads_the_label_by_its_name(saved, tmp_path, capsys):
+    pd.DataFrame(PLAYS).to_csv(tmp_path / "a.csv", index=False)
+    assert run("evaluate", saved / "pairs", tmp_path / "a.csv") == 0
+    metrics = json.loads(capsys.readouterr().out)
+    scores = value_model("pairs").predict(in0=PLAYS["user"], in1=PLAYS["film"])
+    truth = [("bad", "fine", "good").index(mark) for mark in PLAYS["mark"]]
+    assert metrics["accuracy"] == pytest.approx((scores.argmax(axis=1) == truth).mean())
+
+
+def test_a_model_of_ids_says_which_options_it_has_no_use_for(tmp_path, capsys):
+    from support.servers import fitted
+
+    fitted("pooled").save(tmp_path / "model")
+    (tmp_path / "a.jsonl").write_text('{"in0": [1]}\n')
+    argv = ["encode", tmp_path / "model", "--side", "in0", tmp_path / "a.jsonl"]
+    assert run(*argv, "--lines", "--columns", "a") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Error: --columns, --lines: must be left out: this model was trained")
+
+
+def test_text_is_encoded_without_torch(saved, tmp_path):
+    script = (
+        "import sys\nfrom object2vec.cli import main\n"
+        f"code = main(['encode', {str(saved / 'pairs')!r}, '--side', 'in0', '--lines'])\n"
+        "sys.exit(code or 5 * ('torch' in sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=b"ann\n", capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b'{"embeddings": [')
+
+
+# ----------------------------------------------------------------------------- what is inside
+
+
+def test_a_vocabulary_has_its_tokens_by_count_and_then_the_rows_of_no_token(saved, capsys):
+    assert run("vocabulary", saved / "pairs", "--side", "in0") == 0
+    assert (
+        capsys.readouterr().out == "ann\t2\t2\nbob\t3\t2\nZoë\t4\t1\neve\t5\t1\n<missing>\t1\t0\n"
+    )
+    assert run("vocabulary", saved / "plays", "--side", "in1", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == {"token": "Titanic", "id": 2, "count": 2, "field": "film"}
+    assert [row["note"] for row in rows if row["token"] is None] == ["missing"] * 2 + ["bucket"] * 4
+    assert sorted(row["id"] for row in rows) == [*range(1, len(rows) + 1)]
+
+
+def test_a_vocabulary_file_is_listed_too(tmp_path, capsys):
+    from support.servers import fitted
+
+    fitted("pooled").save(tmp_path / "model")
+    assert run("vocabulary", tmp_path / "model", "--side", "in0") == 2
+    assert "must have a vocabulary of in0; got 'a model of bare ids'" in capsys.readouterr().err
+    (tmp_path / "model" / "vocab0.json").write_text('{"a\\tb": 3, "c": 1}')
+    assert run("vocabulary", tmp_path / "model", "--side", "in0") == 0
+    assert capsys.readouterr().out == "a\\tb\t3\t0\nc\t1\t0\n"
+
+
+def test_info_shows_what_objects_are_made_of(saved, capsys):
+    assert run("info", saved / "plays") == 0
+    text = capsys.readouterr().out
+    for line in (
+        "    user:token(unseen=skip): tokens 4, shared_rows 1",
+        '    genres:tokens("|", unseen=buckets, buckets=4): tokens 5, shared_rows 5',
+        "  label: mark", "  classes: bad, fine, good",
+    ):  # fmt: skip
+        assert line in text.splitlines()
+    assert run("info", saved / "plays", "--json") == 0
+    schema = json.loads(capsys.readouterr().out)["schema"]
+    assert schema["classes"] == ["bad", "fine", "good"]
