@@ -145,3 +145,16 @@ def test_a_column_of_a_wrong_name_in_text(tmp_path):
         open_table(write(tmp_path, "a b\n", "t.txt")).check(["a"])
     with pytest.raises(DataError, match="no header line, name the columns yourself"):
         open_table(write(tmp_path, "1,2\n")).check(["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (b"\r\r\n;", ":1: must end its lines with a line feed"),
+        (b"a,\xe9\n1,2\n", ":1: must be UTF-8; got '0xe9 at byte 2'. In the encoding cp1252"),
+        (b"a,\0\n1,2\n", ":1: must hold no NUL byte"),
+    ],
+)
+def test_a_header_that_is_no_text(tmp_path, text, match):
+    with pytest.raises(DataError, match=match):
+        open_table(write(tmp_path, text))

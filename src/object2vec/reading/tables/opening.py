@@ -173,7 +173,7 @@ def _check_options(options: TableOptions) -> None:
         cure = "Choose another one, or an empty quote."
         raise ConfigError.at("quote", "must not be the separator", options.quote, cure)
     columns = options.columns or ()
-    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+    if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise ConfigError.at("columns", "must be different", ", ".join(twice), "Rename one.")
     if options.encoding:
         try:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv as pyarrow_csv
 
-from object2vec.errors import MAX_PROBLEMS, DataError, problem
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import UTF8_MARK, Source, read_text
 from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
@@ -27,7 +27,6 @@ from object2vec.reading.tables.lines import (
     HEAD_BYTES,
     LinesTable,
     Parsed,
-    undecodable,
     wrong_bytes,
 )
 from object2vec.reading.tables.records import BadQuote, Dialect, Text, find_inside
@@ -129,10 +128,10 @@ class CsvTable(LinesTable):
         start, end = (int(bound[row]) for bound in text.bounds)
         line = text.data[start:end]
         where = f"{self.name}:{text.line_at(start)}"
-        try:
-            names = read_fields(line, self._dialect)
-        except UnicodeDecodeError as err:
-            raise DataError(undecodable(where, line, err.start, text.offset + start)) from None
+        wrong = sorted(chain(wrong_bytes(self.name, text), self._lone_returns(text)))
+        if problems := [mistake for at, mistake in wrong if at < end]:
+            raise DataError(join_problems(problems))
+        names = read_fields(line, self._dialect)
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
             cure = "Rename one, or name all columns yourself and remove the header line."
             raise DataError.at(where, "must name every column once", ", ".join(twice), cure)
@@ -230,13 +229,7 @@ def sniffed_counts(head: bytes, dialect: Dialect) -> NDArray[np.int64]:
 
 
 def read_fields(record: bytes, dialect: Dialect) -> list[str]:
-    """Return the fields of one record.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        If it is not UTF-8.
-    """
+    """Return the fields of one record."""
     text = Text(record, 1, 0, find_inside(record, dialect))
     at = [-1, *text.outside(ord(dialect.separator)).tolist(), len(record)]
     fields = [record[a + 1 : b].decode() for a, b in pairwise(at)]
