@@ -335,3 +335,9 @@ def test_kinds_are_guessed_from_the_first_values_and_shared_columns_have_one(rea
     assert read(table, shared).guesses == {
         "in1 other:tokens": "a column that shares its vocabulary is of this kind"
     }
+
+
+def test_labels_with_a_decimal_comma_are_no_classes(read):
+    table = {"user": ["a", "b", "c"], "film": ["x", "y", "z"], "stars": ["3,5", "4", "1,5"]}
+    with pytest.raises(DataError, match="stars: must have numbers with a decimal point; got '1,5'"):
+        read(table, declared(label="stars"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ MOST_DISTINCT = 31  # numbers that are kept: one more than there may be classes 
 
 _LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 _MISTAKEN_SHARE = 0.1  # texts among so many numbers are rather mistakes than classes
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _MANY = 30  # classes, from which on they are looked at for that
 
 Numbers = NDArray[np.float64]
@@ -149,6 +151,9 @@ class LabelLearner:
             must, cure = "must have at least two classes", "Leave the label away to learn pairs."
             raise DataError.at(f"column {self.column}", must, sorted(names), cure)
         strange = [name for name in names if _number(name) is None]
+        if strange and all(_DECIMAL_COMMA.fullmatch(name) for name in strange):
+            must, cure = "must have numbers with a decimal point", "Write 3.5, not 3,5."
+            raise DataError.at(f"column {self.column}", must, min(strange), cure)
         if len(names) > _MANY and len(strange) < _MISTAKEN_SHARE * len(names):
             must = "must hold numbers only, or names of classes only"
             cure = "Fix or remove the rows that hold it."
