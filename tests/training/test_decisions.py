@@ -86,7 +86,7 @@ def test_the_kinds_and_the_label_decide_the_preset(in0, in1, label, preset):
 def test_a_preset_that_is_named_stands_over_the_one_that_suits():
     found = config(preset="similarity", label=NUMBERS)
     assert decided(preset="similarity", label=NUMBERS).preset == "similarity (named)"
-    assert found.comparator_list == ("hadamard", "abs_diff")
+    assert (found.mlp_layers, found.mini_batch_size) == (2, 64)
     assert decided(preset="aws").hyperparameters["negative_sampling_rate"] == 4
 
 

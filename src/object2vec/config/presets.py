@@ -48,14 +48,16 @@ _RANKED = {  # positives with negatives: the product of two embeddings decides
     "negative_sampling_rate": 9,
     "mini_batch_size": 1000,
     "learning_rate": 0.005,
+    "early_stopping_tolerance": 0.001,
 }
 _JUDGED = {  # pairs with a label: a small head on several views of them
     **_POOLED,
     "mlp_layers": 1,
     "mlp_dim": 64,
     "mlp_activation": "relu",
-    "mini_batch_size": 256,
-    "learning_rate": 0.002,
+    "mini_batch_size": 512,
+    "learning_rate": 0.004,
+    "early_stopping_tolerance": 0.001,
 }
 
 _ROWS = (
@@ -69,7 +71,7 @@ _ROWS = (
     Preset(
         "topn",
         "what goes with what, learned from pairs alone: plays, purchases, logins",
-        _RANKED | {"enc_dim": 64, "epochs": 20},
+        _RANKED | {"enc_dim": 64, "dropout": 0.5, "epochs": 20},
         (("tokens", "none"),),
     ),
     Preset(
@@ -82,19 +84,23 @@ _ROWS = (
     Preset(
         "multilabel",
         "labels, tags or products for a text, learned from pairs alone",
-        _RANKED | {"enc_dim": 64, "epochs": 15},
+        _RANKED | {"enc_dim": 64, "negative_sampling_rate": 4, "epochs": 15},
         (("both", "none"),),
     ),
     Preset(
         "retrieval",
         "the text that belongs to a text, learned from pairs alone: questions and answers",
-        _RANKED | {"enc_dim": 128, "epochs": 15},
+        _RANKED
+        | {"enc_dim": 128, "dropout": 0.2, "comparator_list": "hadamard, abs_diff"}
+        | {"epochs": 15},
         (("texts", "none"),),
     ),
     Preset(
         "similarity",
         "how alike two texts are, as a number",
-        _JUDGED | {"enc_dim": 100, "comparator_list": "hadamard, abs_diff", "epochs": 15},
+        _JUDGED
+        | {"enc_dim": 100, "dropout": 0.2, "comparator_list": "hadamard, concat, abs_diff"}
+        | {"mlp_layers": 2, "mini_batch_size": 64, "learning_rate": 0.001, "epochs": 15},
         (("texts", "numbers"),),
     ),
     Preset(
