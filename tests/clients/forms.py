@@ -7,6 +7,8 @@ def body(content_type, instances):
     """Return instances as a client without serializers writes them."""
     if is_lines(content_type):
         return "\n".join(json.dumps(instance) for instance in instances)
+    if content_type == "text/csv":
+        return "".join(",".join(values) + "\n" for values in instances)
     return json.dumps({"instances": instances})
 
 

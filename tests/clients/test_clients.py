@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from object2vec.inference.payload import JSON, JSON_LINES
+from object2vec.model import Object2Vec
 from support.servers import expected, fitted, instances, running
 
 pytestmark = pytest.mark.clients
@@ -123,3 +124,26 @@ def test_a_refusal_is_a_model_error_with_our_message(said):
 
 def test_it_reached_for_nothing_but_this_machine(said):
     assert said["reached"] == ["127.0.0.1"]
+
+
+def test_ip_insights_answers_its_clients_in_its_own_words(tmp_path):
+    """boto3 as the notebook of IP Insights uses it: CSV in, JSON out."""
+    numbers = [i % 9 for i in range(90)]
+    rows = {"entity": [f"user_{i}" for i in numbers], "address": [f"10.{i}.0.1" for i in numbers]}
+    model = Object2Vec(
+        in0="entity:token(max_size=0, buckets=50)", in1="address:ipv4", output_layer="dot_product",
+        enc_dim=4, epochs=1, threads=1, device="cpu",
+    )  # fmt: skip
+    model.fit(rows).save(tmp_path / "model")
+    pairs = [["user_3", "10.3.0.1"], ["user_4", "203.0.113.9"]]
+    verbose = f"{JSON};verbose=True"
+    asked = [put("text/csv", JSON, pairs), put("text/csv", JSON_LINES, pairs),
+             put(JSON, verbose, [{"features": pair} for pair in pairs])]  # fmt: skip
+    with running(tmp_path / "model") as server:
+        asyncio.run(server.ready())
+        answers = ask("boto3", f"http://127.0.0.1:{server.port}", asked, tmp_path)["answers"]
+    expected = model.predict(in0=[e for e, _ in pairs], in1=[a for _, a in pairs])[:, 0]
+    for told in answers:
+        dots = [each["dot_product"] for each in told["answer"]]
+        np.testing.assert_allclose(dots, expected, rtol=1e-5, atol=1e-6)
+    assert [*answers[2]["answer"][0]] == ["dot_product", "entity_embedding", "ip_embedding"]
