@@ -44,6 +44,8 @@ OTHER: dict[str, tuple[dict, object]] = {
     "enc0_pretrained_embedding_file": (VECTORS, "b.txt"),
     "enc0_vocab_file": (VECTORS, "w.json"),
     "enc0_freeze_pretrained_embedding": (VECTORS, False),
+    "enc0_pool_exponent": ({}, 0.5),
+    "enc1_pool_exponent": (OWN, 0.0),
     "enc1_max_seq_len": (OWN, 2),
     "enc1_vocab_size": (OWN, 13),
     "enc1_network": (OWN, "hcnn"),

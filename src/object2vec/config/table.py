@@ -158,6 +158,13 @@ class EncoderConfig:
         "effect.",
     )
 
+    pool_exponent: float = _extension(
+        Float(0.0, 1.0),
+        1.0,
+        "Encoder {side}'s embedding is the sum of its token vectors over the number of tokens to "
+        "this power: 1 makes it their mean, 0 their sum; pooled_embedding only.",
+    )
+
     @property
     def is_frozen(self) -> bool:
         """Whether the token table stays as it was loaded."""

@@ -52,6 +52,8 @@ class PooledReader:
         table = self.tables[side]  # (V, D)
         embeddings = np.empty((len(sequences), table.shape[1]), np.float32)  # (n, D)
         mean_rows(len(sequences), table, sequences.values, sequences.offsets, embeddings)
+        if growth := 1.0 - self.config.encoders[side].pool_exponent:
+            embeddings *= sequences.powers(growth)[:, None]
         if not np.isfinite(embeddings).all():
             raise diverged("embeddings")
         return embeddings

@@ -69,7 +69,16 @@ class Encoder(nn.Module, ABC):
 
 
 class PooledEmbedding(Encoder):
-    """The mean of the token vectors, without projection: D is the width of the table."""
+    """The mean of the token vectors, without projection: D is the width of the table.
+
+    With a `pool_exponent` below 1 it grows with the number of tokens, up to their sum at 0.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, enc_dim: int, dropout: float, mask_padding: bool
+    ) -> None:
+        super().__init__(config, enc_dim, dropout, mask_padding)
+        self.growth = 1.0 - config.pool_exponent
 
     def without_padding(self, sequences: Ragged) -> Ragged:
         """Return `sequences` without id 0, which must not count in the mean either."""
@@ -77,7 +86,11 @@ class PooledEmbedding(Encoder):
 
     def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
         """Return the mean of each sequence's token vectors, (B, D)."""
-        return table.pool(*_tensors(sequences, table.weight.device))
+        pooled = table.pool(*_tensors(sequences, table.weight.device))  # (B, D)
+        if not self.growth:
+            return pooled
+        sizes = torch.from_numpy(sequences.powers(self.growth)).to(pooled.device)  # (B,)
+        return pooled * sizes[:, None]
 
 
 class HCNN(Encoder):

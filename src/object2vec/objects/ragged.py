@@ -59,6 +59,11 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def powers(self, exponent: float) -> NDArray[np.float32]:
+        """Return the length of each row to this power, (n,); 1 of an empty one."""
+        lengths = np.maximum(self.lengths, 1).astype(np.float32)
+        return lengths ** np.float32(exponent)
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row, shape (n,)."""
