@@ -369,8 +369,8 @@ def _texts(
     if foreign := _kind_of(head, _FOREIGN):
         must = "must be text, plain or packed with gzip, zstd, bzip2 or xz"
         raise DataError.at(name, must, foreign, "Unpack or convert it.")
-    elif encoding := _kind_of(head, _ENCODINGS) or encoding:
-        yield from _recoded(name, pieces, encoding)
+    elif shown := _kind_of(head, _ENCODINGS) or encoding:
+        yield from _recoded(name, pieces, shown, is_given=shown == encoding)
     else:
         first = head + stream.read(max(0, size - len(head)))
         first = first.removeprefix(UTF8_MARK)
@@ -383,16 +383,25 @@ def _kind_of(head: bytes, kinds: Mapping[str, re.Pattern[bytes]]) -> str | None:
     return next((kind for kind, pattern in kinds.items() if pattern.match(head)), None)
 
 
-def _recoded(name: str, pieces: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+def _recoded(
+    name: str, pieces: Iterable[bytes], encoding: str, *, is_given: bool
+) -> Iterator[bytes]:
     """Yield a text of another encoding in UTF-8."""
     decoder = codecs.getincrementaldecoder(encoding)()
+    offset = 0
     try:
-        for piece in pieces:
-            yield decoder.decode(piece).encode()
-        decoder.decode(b"", final=True)
+        for piece in chain(pieces, [b""]):
+            pending = len(decoder.getstate()[0])
+            yield decoder.decode(piece, final=not piece).encode()
+            offset += len(piece)
     except UnicodeError as err:
         must, cure = f"must be {encoding.upper()} text, as it begins", "Convert it to UTF-8."
-        raise DataError.at(name, must, str(err), cure) from err
+        if is_given:
+            must, cure = f"must be {encoding.upper()} text", "Name its encoding, or convert it."
+        got = str(err)
+        if isinstance(err, UnicodeDecodeError):
+            got = f"{err.reason} at byte {offset - pending + err.start}"
+        raise DataError.at(name, must, got, cure) from err
 
 
 def _unpacked(stream: BinaryIO, codec: str) -> BinaryIO:

@@ -16,6 +16,7 @@ from pyarrow import feather, ipc
 
 from object2vec.errors import ConfigError, DataError
 from object2vec.reading.tables import TableOptions, open_table
+from object2vec.reading.tables.formats import FORMATS, describe_formats
 
 ROWS = [
     {"user": "ann", "film": "007", "score": "4"},
@@ -357,3 +358,25 @@ def test_columns_that_some_files_of_json_lines_lack(tmp_path):
     expected = [{"a": "x", "b": None}, {"a": "y", "b": 2}]
     assert table.names == ["a", "b"]
     assert rows(table) == rows(table, ["a", "b"]) == table.first(3).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "match"),
+    [
+        ("ascii", "a,b\n1,é\n".encode(), "must be ASCII text; got '.* at byte 6'. Name its enc"),
+        ("shift_jis", b"a,b\n1,\x81", "must be SHIFT_JIS text; got '.* at byte 6'"),
+        ("utf-16", b"a,b\n1,2\n", "must be UTF-16 text; got '.*BOM"),
+        (None, b"\xff\xfea", "must be UTF-16 text, as it begins; got 'truncated data at byte 2'"),
+    ],
+)
+def test_text_in_another_encoding_than_it_should_be(tmp_path, encoding, data, match):
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=match):
+        rows(open_table(path, TableOptions(encoding=encoding)))
+
+
+def test_all_formats_are_described():
+    text = describe_formats()
+    assert "| `csv` | `.csv` | fields between separators, a header line" in text
+    assert text.count("\n") == len(FORMATS) + 2

@@ -15,3 +15,12 @@ from object2vec.reading.tables.formats.text import PlainText
 FORMATS: dict[str, type[Format]] = {
     each.name: each for each in (Parquet, Arrow, JsonLines, FastText, Csv, Tsv, PlainText, LabelDoc)
 }
+
+
+def describe_formats() -> str:
+    """Return a table of all formats, in Markdown."""
+    lines = ["| format | files | what it is |", "|---|---|---|"]
+    for each in FORMATS.values():
+        suffixes = ", ".join(f"`{suffix}`" for suffix in each.suffixes)
+        lines.append(f"| `{each.name}` | {suffixes} | {each.about} |")
+    return "\n".join(lines) + "\n"
