@@ -103,6 +103,23 @@ def test_all_mistakes_of_a_table_are_listed_with_their_lines(tmp_path, read):
     ]
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            [*map(str, range(19)), "good"],
+            r"some\.csv:21: \"stars\" must have a number as label.*'good",
+        ),
+    ],
+)
+def test_labels_that_are_nearly_all_numbers_are_no_classes(labels, message, tmp_path, read):
+    rows = [f'u{i},f{i},"{label}"' for i, label in enumerate(labels)]
+    path = tmp_path / "some.csv"
+    path.write_text("\n".join(["user,film,stars", *rows]), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        read(path, declared(label="stars"))
+
+
 def test_a_split_contradicts_a_validation_table(ratings, read):
     with pytest.raises(ConfigError, match=r"split: must be a share in \[0, 1\); got 1"):
         read(ratings, declared(), split=1)

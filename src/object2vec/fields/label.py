@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ class LabelLearner:
         self.is_text = False
         self._low, self._high, self._is_integral = math.inf, -math.inf, True
         self._distinct: set[float] = set()
+        self._rows = self._strange = 0  # of texts that came, and of those that are no numbers
 
     def observe(self, values: pa.Array) -> pa.Array:
         """Return what has to be kept of a block: numbers, or a dictionary of texts."""
@@ -126,8 +127,21 @@ class LabelLearner:
             self._count(found)
         else:
             self.is_text = True
-        reject(values, (_is_null(values), *_missing("label")))
+        self._rows += len(values)
+        reject(values, (_is_null(values), *_missing("label")), *self._mistyped(values))
         return values
+
+    def _mistyped(self, values: pa.DictionaryArray) -> Iterator[tuple[NDArray[np.bool_], str, str]]:
+        """Yield what to reject of texts that are neither all numbers nor names of classes."""
+        texts, codes = _encoded(values)
+        if not texts:
+            return
+        is_number = np.array([_number(text) is not None for text in texts])
+        is_strange = ~is_number[codes] & (codes >= 0)  # (n,)
+        self._strange += int(is_strange.sum())
+        if self._strange < _MISTAKEN_SHARE * self._rows:
+            cure = "Fix or remove the row; where labels are classes, give each a name."
+            yield is_strange, "must have a number as label, like nearly all rows", cure
 
     def _count(self, numbers: Numbers) -> None:
         """Take note of numbers."""

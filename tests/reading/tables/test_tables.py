@@ -52,8 +52,13 @@ def test_wrong(tmp_path):
         ('a,b\n1,2\n3,"x"y\n', ":3: must close a quote"),
         (
             b"a,b\n1,2\n3,caf\xe9\n",
-            ":3: must be UTF-8; got '0xe9 at byte 13'. In the encoding cp1252",
+            ":3: must be UTF-8; got '0xe9 at byte 13'. --encoding cp1252 would read '3,café'",
         ),
+        (
+            b"a,b\n\xff\x01\x02,2\n",
+            ":2: must be UTF-8; got '0xff at byte 4'. It looks like no text",
+        ),
+        ("  \n1\n", ":1: must name its columns"),
         ("a,b\n1,\0\n", ":2: must hold no NUL byte"),
         ("a,b\n1,2\r3,4\n", "carriage return alone"),
         ("a,a\n1,2\n", ":1: must name every column once"),

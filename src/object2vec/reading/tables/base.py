@@ -173,5 +173,6 @@ class Table(ABC):
     def lacks(self, column: str) -> DataError:
         """Return the error for a column that is not there."""
         shown = ", ".join(self.names[:_LISTED]) + (", ..." if self.names[_LISTED:] else "")
-        cure = f"{suggestion(column, self.names)}It has the columns {shown}.{self.hint}"
+        near = suggestion(column, self.names)
+        cure = f"{near}It has the columns {shown}.{'' if near else self.hint}"
         return DataError.at(self.name, "must have every column that is named", column, cure)

@@ -177,7 +177,9 @@ def undecodable(where: str, data: bytes, at: int, offset: int) -> str:
         with contextlib.suppress(UnicodeDecodeError):
             seen = around.decode(encoding)
             break
-    cure = f"In the encoding {encoding} it would be {seen!r}: name it, or convert the file."
+    cure = f"--encoding {encoding} would read {seen!r}, if that is right."
+    if not all(character.isprintable() or character.isspace() for character in seen):
+        cure = "It looks like no text: check that this is the right file."
     return problem(where, "must be UTF-8", f"0x{data[at]:02x} at byte {offset + at}", cure)
 
 

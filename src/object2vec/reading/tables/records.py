@@ -255,7 +255,7 @@ def _bad_quote(name: str, data: bytes, line: int, offset: int) -> DataError:
     where = f"{name}:{line + data.count(_LINE_END, 0, offset)}"
     got = data[offset : offset + 60].decode("utf-8", "replace")
     must = "must close a quote that opens a field at the end of the field"
-    cure = 'Write "" for a quote inside quotes, or say that quotes are text: quote="".'
+    cure = 'Write "" for a quote inside quotes; --quote "" takes quotes as text.'
     return DataError.at(where, must, got, cure)
 
 

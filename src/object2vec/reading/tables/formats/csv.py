@@ -75,7 +75,7 @@ class CsvTable(LinesTable):
     options : TableOptions
     """
 
-    hint = " If there is no header line, name the columns yourself."
+    hint = " If no line holds their names, give them by --columns."
 
     def __init__(self, source: Source, options: TableOptions) -> None:
         separator = options.separator or sniff_separator(head_of(source, options), options)
@@ -133,10 +133,10 @@ class CsvTable(LinesTable):
             raise DataError(join_problems(problems))
         names = read_fields(line, self._dialect)
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
-            cure = "Rename one, or name all columns yourself and remove the header line."
+            cure = "Rename one of them."
             raise DataError.at(where, "must name every column once", ", ".join(twice), cure)
-        if not any(names):
-            cure = "Write their names into the first line, or name the columns yourself."
+        if not any(name.strip() for name in names):
+            cure = "Write their names into the first line, or give them by --columns."
             raise DataError.at(where, "must name its columns", line.decode(), cure)
         if nameless := names.count(""):
             _log.info("%s: %d columns without a name are not read", where, nameless)
@@ -192,7 +192,7 @@ class CsvTable(LinesTable):
             must = f"must have {_fields(self._width)} like {model}"
             shown = text.data[start : min(end, start + 60)].decode("utf-8", "replace")
             got = f"{counts[record]}: {shown}"
-            cure = "Put quotes around a field that holds the separator, or name the separator."
+            cure = "Quote a field that holds the separator, or give another one by --separator."
             yield start, problem(where, must, got, cure)
 
 
