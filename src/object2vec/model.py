@@ -138,6 +138,8 @@ class Object2Vec(Estimator):
         format: str | None = None,
         columns: Sequence[str] | None = None,
         separator: str | None = None,
+        quote: str = '"',
+        encoding: str | None = None,
         auxiliary: str | os.PathLike[str] | None = None,
         checkpoints: str | os.PathLike[str] | None = None,
         checkpoint_every: str | int | None = None,
@@ -164,7 +166,7 @@ class Object2Vec(Estimator):
         start_from : path, URL or Object2Vec, optional
             A model to go on from: its weights, and its vocabularies, in which known tokens keep
             their rows and new ones get rows behind them. What is not set is as it was there.
-        format, columns, separator : optional
+        format, columns, separator, quote, encoding : optional
             How tables are read, see `TableOptions`.
         auxiliary : path or URL, optional
             Folder of the pretrained vectors and vocabulary files that the hyperparameters name.
@@ -206,7 +208,8 @@ class Object2Vec(Estimator):
             model that is trained and cannot be saved is in the last checkpoint, where there is a
             folder for them: `resume` saves it without training again.
         """
-        options = TableOptions(format, tuple(columns) if columns else None, separator)
+        names = tuple(columns) if columns else None
+        options = TableOptions(format, names, separator, quote, encoding)
         start = _loaded(start_from)
         config, declared = self._begin(start, options, split, y)
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)

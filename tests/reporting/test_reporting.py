@@ -193,7 +193,8 @@ columns
 train, overview: 3 of 90 values missing (3.3 %), 1 of 2,000 tokens rare (under 0.1 %), hashed
 validation, overview: 30 of 50 tokens rare or unseen (60.0 %), left out
 rows: 90 train, 10 validation (a tenth at random)
-decided by the data, beginning with the preset texts; --set NAME=VALUE overrides
+preset: texts
+decided by the data; --set NAME=VALUE overrides
   output_layer  mean_squared_error  rating holds numbers from 1 to 5
   enc_dim       64                  preset
 warning: every value of user is different

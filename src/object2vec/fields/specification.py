@@ -66,9 +66,9 @@ def kind_text(kind: Kind) -> str:
     first = [each.name for each in _by_position(type(kind))]
     given = [each.name for each in fields(kind) if getattr(kind, each.name) != each.default]
     last = max((i for i, name in enumerate(first) if name in given), default=-1)
-    words = [_value_text(getattr(kind, name)) for name in first[: last + 1]]
+    words = [value_text(getattr(kind, name)) for name in first[: last + 1]]
     named = [name for name in given if name not in first]
-    words += [f"{name}={_value_text(getattr(kind, name))}" for name in named]
+    words += [f"{name}={value_text(getattr(kind, name))}" for name in named]
     return kind.name + (f"({', '.join(words)})" if words else "")
 
 
@@ -193,7 +193,8 @@ def _unquoted(text: str) -> str:
         raise ConfigError.at("field", must, text, cure) from err
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Return the value of an option as a specification has it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -27,9 +27,10 @@ def table_lines(event: events.TableLearned) -> list[str]:
         example = f"--in{guess.side} {guess.column}:text"
         lines.append(f"  Any other kind is one word more, such as {example}: `object2vec kinds`.")
     lines += [*_losses(event), _rows(event)]
+    if event.preset:
+        lines.append(f"preset: {event.preset}")
     if event.decisions:
-        start = f", beginning with the preset {event.preset}" if event.preset else ""
-        lines.append(f"decided by the data{start}; --set NAME=VALUE overrides")
+        lines.append("decided by the data; --set NAME=VALUE overrides")
         shown = [(each.name, _shown(each.value), each.reason) for each in event.decisions]
         lines += _aligned(shown)
     return lines
