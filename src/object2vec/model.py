@@ -215,13 +215,8 @@ class Object2Vec(Estimator):
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
         labelled = _with_labels(train, y, declared)
-        run = Run(
-            config,
-            Channels(labelled, validation, test, auxiliary),
-            Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop),
-            declared,
-            start,
-        )
+        habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop)
+        run = Run(config, Channels(labelled, validation, test, auxiliary), habits, declared, start)
         try:
             run()
         finally:

@@ -35,10 +35,12 @@ from object2vec.inference.pooled import PooledReader
 from object2vec.training.checkpoint import CheckpointFolder
 from object2vec.training.loop import Loop
 from object2vec.training.step import Step
+from support.console import assert_as_said, examples, give_stdin, run_example
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = (
-    "train", "encode", "predict", "evaluate", "check", "hyperparameters", "info", "cache", "demo"
+    "train", "encode", "predict", "evaluate", "check", "hyperparameters", "kinds", "presets",
+    "info", "cache", "demo"
 )  # fmt: skip
 HYPER = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": "1", "enc0_vocab_size": "20",
@@ -106,10 +108,6 @@ def out_of(capsys, *argv, code=0):
     """Run a command and return what it wrote to standard output, which has no log in it."""
     assert main([*map(str, argv)]) == code
     return capsys.readouterr().out
-
-
-def give_stdin(monkeypatch, data):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
 
 def weights(folder):
@@ -1078,46 +1076,7 @@ def test_demo_runs_the_demo(argv, given_args, monkeypatch):
 
 # --------------------------------------------------------------------------------------------- docs
 
-_CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _FILE = re.compile(r"`([\w.]+)`:\n\n```json\n(.*?)```", re.DOTALL)
-_NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
-_MASKS = (
-    (r"[\d.,]+ (s|pairs/s|MiB)\b", r"N \1"),  # how fast and how large, here and now
-    (r"(into|epochs in) \S+", r"\1 X"),
-    (r"\d+ threads, \w+ kernel", "N threads, K kernel"),
-    (r"^\S+(: \d+ sets)", r"CACHE\1"),
-    (r"size_bytes: \d+", "size_bytes: N"),
-    (r"\\\[", "["),  # older versions of typer escape brackets
-)
-
-
-def examples(text):
-    """Each command of a console block with what it prints."""
-    for block in _CONSOLE.findall(text):
-        for example in block.removeprefix("$ ").split("\n$ "):
-            command, _, output = example.partition("\n")
-            yield command, output.rstrip("\n")
-
-
-def run_example(command, capsys, monkeypatch):
-    """Run a command line, with `echo TEXT |` before it or `< FILE` after it."""
-    before, pipe, command = command.rpartition(" | ")
-    command, redirect, file = command.partition(" < ")
-    if pipe:
-        give_stdin(monkeypatch, shlex.split(before)[1].encode() + b"\n")
-    if redirect:
-        give_stdin(monkeypatch, Path(file).read_bytes())
-    program, *argv = shlex.split(command)
-    assert program == "object2vec"
-    main(argv)
-    written = capsys.readouterr()
-    return (written.out + written.err).rstrip("\n")
-
-
-def mask(text):
-    for pattern, replacement in _MASKS:
-        text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
-    return text
 
 
 def test_the_examples_of_the_page_print_what_it_says(tmp_path, capsys, monkeypatch):
@@ -1129,9 +1088,6 @@ def test_the_examples_of_the_page_print_what_it_says(tmp_path, capsys, monkeypat
         Path(name).write_text(content)
     ran = []
     for command, output in examples(page):
-        found, said = (mask(t) for t in (run_example(command, capsys, monkeypatch), output))
-        assert _NUMBER.sub("N", found) == _NUMBER.sub("N", said), command
-        numbers = [[float(n) for n in _NUMBER.findall(text)] for text in (found, said)]
-        assert numbers[0] == pytest.approx(numbers[1], rel=1e-3, abs=1e-4), command
+        assert_as_said(run_example(command, capsys, monkeypatch), output, command)
         ran.append(command.split("object2vec ")[1].split()[0])
     assert {*COMMANDS} <= {*ran}

@@ -16,13 +16,19 @@ from object2vec.cli.deployment import app
 
 # What a command calls: its arguments by name are what the options are for. The test replaces it.
 CALLED = {
-    "train": ("object2vec.model.Object2Vec.fit", "object2vec.cli.training.reporter"),
+    "train": (
+        "object2vec.model.Object2Vec.fit",
+        "object2vec.cli.training.reporter",
+    ),
     "encode": ("object2vec.cli.inference.encode",),
     "predict": ("object2vec.cli.inference.predict",),
     "evaluate": ("object2vec.cli.inference.evaluate",),
+    "vocabulary": ("object2vec.cli.inspection.vocabulary",),
     "check": ("object2vec.cli.inspection.check",),
     "hyperparameters": ("object2vec.cli.inspection.hyperparameters",),
     "info": ("object2vec.cli.inspection.info",),
+    "kinds": ("object2vec.cli.inspection.kinds",),
+    "presets": ("object2vec.cli.inspection.presets",),
     "cache": ("object2vec.cli.inspection.cache",),
     "demo": ("object2vec.examples.demo.run",),
     "serve": ("object2vec.serving.server.run",),
@@ -33,13 +39,25 @@ BASE = {
     "encode": "model --side in0",
     "predict": "model",
     "evaluate": "model a.jsonl",
+    "vocabulary": "model --side in0",
     "check": "a.jsonl",
     "hyperparameters": "",
     "info": "model",
+    "kinds": "",
+    "presets": "",
     "cache": "",
     "demo": "",
     "serve": "saved",
     "transform": "model a.jsonl --out answers",
+}
+SIDES = "--in0 user --in1 film"
+NAMED = {"in0": ["user"], "in1": ["film"]}
+READING = {
+    "--input-format": ("--input-format csv", {"format": "csv"}),
+    "--columns": ("--columns user,film", {"columns": "user,film"}),
+    "--separator": ("--separator ;", {"separator": ";"}),
+    "--quote": ("--quote |", {"quote": "|"}),
+    "--encoding": ("--encoding latin-1", {"encoding": "latin-1"}),
 }
 # For each option, what is given and the argument that it must become.
 ARRIVES = {
@@ -48,6 +66,21 @@ ARRIVES = {
         "--out": ("--out other", {"save_to": "other", "checkpoints": Path("other.checkpoint")}),
         "--validation": ("--validation b.jsonl", {"validation": ["b.jsonl"]}),
         "--test": ("--test b.jsonl", {"test": ["b.jsonl"]}),
+        "--in0": (SIDES, NAMED),
+        "--in1": (SIDES + " --in1 genres", {**NAMED, "in1": ["film", "genres"]}),
+        "--label": (SIDES + " --label rating", {**NAMED, "label": "rating"}),
+        "--weight": (SIDES + " --weight clicks", {**NAMED, "weight": "clicks"}),
+        "--group": (SIDES + " --group session", {**NAMED, "group": "session"}),
+        "--time": (SIDES + " --time day", {**NAMED, "time": "day"}),
+        "--share": (SIDES + " --share user,film", {**NAMED, "share": (("user", "film"),)}),
+        "--split": (SIDES + " --split 0.2", {**NAMED, "split": 0.2}),
+        "--preset": (SIDES + " --preset topn", {**NAMED, "preset": "topn"}),
+        "--start-from": ("--start-from other", {"start_from": "other"}),
+        "--format": (SIDES + " --format csv", {**NAMED, "format": "csv"}),
+        "--columns": (SIDES + " --columns user,film", {**NAMED, "columns": ("user", "film")}),
+        "--separator": (SIDES + " --separator ;", {**NAMED, "separator": ";"}),
+        "--quote": (SIDES + " --quote |", {**NAMED, "quote": "|"}),
+        "--encoding": (SIDES + " --encoding latin-1", {**NAMED, "encoding": "latin-1"}),
         "--auxiliary": ("--auxiliary files", {"auxiliary": "files"}),
         "--config": ("--config hp.json", {"seed": 77}),
         "--set": ("--set epochs=7 dropout=0.5", {"epochs": "7", "dropout": "0.5"}),
@@ -61,16 +94,24 @@ ARRIVES = {
     "encode": {
         "--side": ("--side in1", {"side": 1}),
         "--format": ("--format npy", {"row_format": "npy"}),
+        **READING,
+        "--lines": ("--lines", {"is_lines": True}),
         "--out": ("--out vectors", {"out": "vectors"}),
         "--device": ("--device cpu", {"device": "cpu"}),
     },
     "predict": {
+        **READING,
         "--out": ("--out scores", {"out": "scores"}),
         "--device": ("--device cpu", {"device": "cpu"}),
     },
     "evaluate": {
+        **READING,
         "--compat-metrics": ("--compat-metrics", {"compat": True}),
         "--device": ("--device cpu", {"device": "cpu"}),
+    },
+    "vocabulary": {
+        "--side": ("--side in1", {"side": 1}),
+        "--json": ("--json", {"as_json": True}),
     },
     "check": {
         "--config": ("--config hp.json", {"config": "hp.json"}),
@@ -81,6 +122,11 @@ ARRIVES = {
         "--json": ("--json", {"as_json": True}),
         "--markdown": ("--markdown", {"as_markdown": True}),
     },
+    "kinds": {
+        "--json": ("--json", {"as_json": True}),
+        "--markdown": ("--markdown", {"as_markdown": True}),
+    },
+    "presets": {"--json": ("--json", {"as_json": True})},
     "info": {"--json": ("--json", {"as_json": True})},
     "cache": {"--clear": ("--clear", {"clear": True})},
     "demo": {

@@ -18,10 +18,15 @@ from object2vec.cli.options import (
     Command,
     ConfigFile,
     Device,
+    Encoding,
     Files,
+    Group,
     Host,
+    In0,
+    In1,
     InputFormat,
     Inputs,
+    Label,
     ManyValues,
     Model,
     ModelConfig,
@@ -29,20 +34,29 @@ from object2vec.cli.options import (
     ModelSettings,
     Out,
     Overwrite,
+    Preset,
+    Quote,
     Resume,
     RowFormat,
     RunLog,
     Separator,
     Settings,
+    Share,
     ShownLog,
     Side,
+    Split,
+    StartFrom,
+    TableFormat,
     Test,
+    Time,
     Train,
     Validation,
+    Weight,
     argument,
     flag,
     option,
 )
+from object2vec.cli.settings import read_hyperparameters
 from object2vec.cli.streams import say
 
 app = typer.Typer(
@@ -84,10 +98,25 @@ def train(
     train: Train,
     out: ModelOut,
     validation: Validation = None,
+    split: Split = None,
     test: Test = None,
-    auxiliary: Auxiliary = None,
+    in0: In0 = None,
+    in1: In1 = None,
+    label: Label = None,
+    weight: Weight = None,
+    group: Group = None,
+    time: Time = None,
+    share: Share = None,
+    table_format: TableFormat = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    preset: Preset = None,
     config: ModelConfig = None,
     settings: ModelSettings = None,
+    auxiliary: Auxiliary = None,
+    start_from: StartFrom = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     checkpoints: Checkpoints = None,
@@ -97,25 +126,30 @@ def train(
 ) -> None:
     """Train a model on pairs and save it.
 
-    FILE is JSON Lines: a file, a folder, a URL or - for standard input, packed with gzip or zstd or
-    not. Hyperparameters come from --config and --set; `object2vec hyperparameters` lists them.
+    From a table, by the names of its columns; everything else is found out:
+
+    object2vec train --train ratings.csv --in0 user --in1 film --out model
+
+    From AWS's JSON Lines of integers, with SageMaker's hyperparameters:
+
+    object2vec train --train pairs.jsonl --config hp.json --out model
+
+    FILE is a file, a folder, a URL or - for standard input, packed with gzip or zstd or not. A
+    table is CSV, TSV, Parquet, Arrow, JSON Lines, or text in the formats of fastText and StarSpace.
 
     Ctrl-C, SIGTERM and SIGHUP leave a checkpoint; the same command with --resume goes on from it to
     the very same model.
     """
-    from object2vec.cli.settings import read_hyperparameters
-    from object2vec.cli.training import ChannelFiles, Locations, checkpoint_folder, run
+    from object2vec.cli.tables import Reading, TableChoice
+    from object2vec.cli.training import Job, Locations, Start, checkpoint_folder, run
 
-    run(
-        read_hyperparameters(config, settings or []),
-        ChannelFiles(train=train, validation=validation or None, test=test or None),
-        Locations(out, checkpoint_folder(checkpoints, out), auxiliary),
-        resume=resume,
-        overwrite=overwrite,
-        checkpoint_every=checkpoint_every,
-        log_format=log_format,
-        host=host,
-    )
+    channels = {"train": train, "validation": validation or None, "test": test or None}
+    table = TableChoice(in0 or (), in1 or (), label, weight, group, time, share or (), preset)
+    reading = Reading(table_format, columns, separator, quote, encoding)
+    locations = Locations(out, checkpoint_folder(checkpoints, out), auxiliary)
+    start = Start(start_from, split, resume, overwrite, checkpoint_every)
+    given = read_hyperparameters(config, settings or [])
+    run(Job(given, channels, table, reading, locations, start), log_format=log_format, host=host)
 
 
 @app.command(cls=Command)
@@ -130,6 +164,8 @@ def encode(
     input_format: InputFormat = None,
     columns: Columns = None,
     separator: Separator = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
     lines: Annotated[bool, flag("--lines", "Read each line as a value.", section=READING)] = False,
     device: Device = None,
 ) -> None:
@@ -142,9 +178,10 @@ def encode(
 
     For a model of ids each line is a record with the key in0 or in1, or a bare list of ids.
     """
-    from object2vec.cli.inference import Reading, encode
+    from object2vec.cli.inference import encode
+    from object2vec.cli.tables import Reading
 
-    reading = Reading(input_format, columns, separator, lines)
+    reading = Reading(input_format, columns, separator, quote, encoding, lines)
     encode(model, int(side == "in1"), files or ["-"], row_format, out, device, reading)
 
 
@@ -156,6 +193,8 @@ def predict(
     input_format: InputFormat = None,
     columns: Columns = None,
     separator: Separator = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
     device: Device = None,
 ) -> None:
     """Score pairs with a saved model.
@@ -165,9 +204,16 @@ def predict(
     and in1. One line is written for each row, in this order: the probabilities of the classes, with
     the name of the likeliest one, or the predicted value.
     """
-    from object2vec.cli.inference import Reading, predict
+    from object2vec.cli.inference import predict
+    from object2vec.cli.tables import Reading
 
-    predict(model, files or ["-"], out, device, Reading(input_format, columns, separator))
+    predict(
+        model,
+        files or ["-"],
+        out,
+        device,
+        Reading(input_format, columns, separator, quote, encoding),
+    )
 
 
 @app.command(cls=Command)
@@ -180,6 +226,8 @@ def evaluate(
     input_format: InputFormat = None,
     columns: Columns = None,
     separator: Separator = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
     device: Device = None,
 ) -> None:
     """Print a model's metrics on labelled pairs, as JSON.
@@ -187,9 +235,10 @@ def evaluate(
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. FILE is a table like
     those of train.
     """
-    from object2vec.cli.inference import Reading, evaluate
+    from object2vec.cli.inference import evaluate
+    from object2vec.cli.tables import Reading
 
-    reading = Reading(input_format, columns, separator)
+    reading = Reading(input_format, columns, separator, quote, encoding)
     say(evaluate(model, files, compat_metrics or None, device, reading))
 
 
@@ -244,6 +293,31 @@ def hyperparameters(
     from object2vec.cli.inspection import hyperparameters
 
     say(hyperparameters(name, as_json=as_json, as_markdown=markdown))
+
+
+@app.command(cls=Command)
+def kinds(
+    name: Annotated[str | None, argument("[NAME]")] = None,
+    as_json: AsJson = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table of the documentation page.")
+    ] = False,
+) -> None:
+    """List what the columns of a table may hold.
+
+    NAME is one of the kinds; its options are listed with it, as in overview:text(min_count=2).
+    """
+    from object2vec.cli.inspection import kinds
+
+    say(kinds(name, as_json=as_json, as_markdown=markdown))
+
+
+@app.command(cls=Command)
+def presets(as_json: AsJson = False) -> None:
+    """List sets of hyperparameters to begin with."""
+    from object2vec.cli.inspection import presets
+
+    say(presets(as_json=as_json))
 
 
 @app.command(cls=Command)

@@ -6,26 +6,25 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from object2vec.cli.options import RowFormat
 from object2vec.cli.output import Floats, Piece, write_rows
+from object2vec.cli.tables import Reading
 from object2vec.config import Config
-from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems
+from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
 from object2vec.inference.encoder import open_encoder
 from object2vec.inference.inputs import Tally, UnknownIds, intakes
-from object2vec.inference.values import Taken, ValueIntake, read_values, value_intakes
+from object2vec.inference.values import Taken, read_values, value_intakes
 from object2vec.objects.schema import IGNORED, RECORDS, SIDES, Schema
 from object2vec.reading.jsonl import Chunk, read_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from object2vec.reading.tables import Table
 
 _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a chunk waits as ids
 _LINE_END = ord("\n")
@@ -119,54 +118,6 @@ def evaluate(
         source = reading.table(files)
     metrics = loaded.evaluate(source, compat_metrics=compat)
     return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the files of a table are read, as options say it.
-
-    Parameters
-    ----------
-    format, columns, separator : str or None
-        As of `object2vec.reading.tables.TableOptions`; columns with commas between them.
-    is_lines : bool
-        Whether each line is a value, and no table at all.
-    """
-
-    format: str | None = None
-    columns: str | None = None
-    separator: str | None = None
-    is_lines: bool = False
-
-    def table(self, files: Sequence[str], intake: ValueIntake | None = None) -> Table:
-        """Return the table that `files` are; their lines are the values of `intake`."""
-        from object2vec.reading.tables import TableOptions, open_table
-
-        if self.is_lines and intake is not None:
-            from object2vec.reading.tables.whole_lines import Lines
-
-            return Lines(list_sources(files), _only(intake.columns))
-        columns = self.columns and tuple(name.strip() for name in self.columns.split(","))
-        return open_table(list(files), TableOptions(self.format, columns or None, self.separator))
-
-    def reject(self) -> None:
-        """Reject options that a model without a schema has no use for."""
-        names = ("--input-format", "--columns", "--separator", "--lines")
-        values = (self.format, self.columns, self.separator, self.is_lines)
-        if given := [name for name, value in zip(names, values, strict=True) if value]:
-            must = "must be left out: this model was trained on ids, and reads JSON Lines alone"
-            cure = "Train on a table, with --in0 and --in1, for a model that reads others."
-            raise ConfigError.at(", ".join(given), must, "it", cure)
-
-
-def _only(columns: Sequence[str]) -> str:
-    """Return the one column that lines can be."""
-    if len(columns) > 1:
-        must = f"must be left out: an object has the columns {', '.join(columns)}"
-        raise ConfigError.at(
-            "--lines", must, "it", "Write a table with these columns, such as CSV."
-        )
-    return columns[0]
 
 
 def _read_ids(

@@ -20,11 +20,10 @@ from object2vec.config.page import describe
 from object2vec.config.page import markdown as markdown_page
 from object2vec.config.table import GROUPS, HYPERPARAMETERS
 from object2vec.errors import ConfigError, DataError, suggestion
-from object2vec.fields.base import Entry
-from object2vec.objects.schema import SIDES
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
+    from object2vec.fields.base import Entry
     from object2vec.fields.schema import ObjectSchema
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
@@ -148,6 +147,48 @@ def _row_lines(name: str) -> list[str]:
     return [name, *(f"    {line}" for line in wrapped)]
 
 
+def kinds(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
+    """Return what the kinds of column are, or all about one.
+
+    Raises
+    ------
+    ConfigError
+        If there is no kind of this name.
+    """
+    from object2vec.fields.describe import describe_kinds, kinds_table
+
+    if as_markdown:
+        return kinds_table().removesuffix("\n")
+    found = describe_kinds(None if name is None else [name])
+    if as_json:
+        return json.dumps(found if name is None else found[0], indent=2)
+    lines = [line for kind in found for line in _titled(kind["name"], kind["meaning"])]
+    for option in found[0]["options"] if name is not None else ():
+        default = option["default"] or "none"
+        facts = f"{option['meaning']}: {option['valid']}; default {default}"
+        lines += [f"    {line}" for line in _titled(option["name"], facts)]
+    return "\n".join(lines)
+
+
+def presets(*, as_json: bool) -> str:
+    """Return the sets of hyperparameters that a table may begin with."""
+    from object2vec.config.presets import PRESETS
+
+    if as_json:
+        return json.dumps({each.name: dict(each.values) for each in PRESETS.values()}, indent=2)
+    lines: list[str] = []
+    for each in PRESETS.values():
+        lines += _titled(each.name, each.meaning)
+        values = ", ".join(f"{name}={_shown(value)}" for name, value in each.values.items())
+        lines += [f"    {line}" for line in textwrap.wrap(values, _COLUMNS - 4)]
+    return "\n".join(lines)
+
+
+def _titled(title: str, text: str) -> list[str]:
+    """Return a title and the lines of a text under it."""
+    return [title, *(f"    {line}" for line in textwrap.wrap(text, _COLUMNS - 8))]
+
+
 def info(path: str, *, as_json: bool) -> str:
     """Return what is known of a saved model, which is loaded to see that it is whole.
 
@@ -205,7 +246,7 @@ def _schema_facts(schema: ObjectSchema) -> dict[str, Any]:
     for (side, each), fitted in zip(schema.declared.fields, schema.fields, strict=True):
         known = fitted.size - fitted.first_known
         shared = {"shared_rows": fitted.first_known} if fitted.first_known else {}
-        facts.setdefault(SIDES[side], {})[each.specification()] = {"tokens": known, **shared}
+        facts.setdefault(f"in{side}", {})[each.specification()] = {"tokens": known, **shared}
     for role in ("label", "weight", "group", "time"):
         if column := getattr(schema.declared, role):
             facts[role] = column
@@ -271,6 +312,7 @@ def _entries(folder: Path, side: int) -> Iterator[tuple[Entry, str]]:
     Those that are no token, of which there may be many, come last.
     """
     from object2vec.artifact import load_vocabulary, read_config, read_schema
+    from object2vec.fields.base import Entry
 
     if (schema := read_schema(folder, *read_config(folder))) is not None:
         is_one = len(schema.declared.sides[side]) == 1

@@ -182,6 +182,13 @@ InputFormat = Annotated[
     str | None,
     option("FORMAT", "What FILE is, where its content does not say so.", section=READING),
 ]
+Quote = Annotated[
+    str | None,
+    option("CHARACTER", 'Around values that hold separators; "" for none.', section=READING),
+]
+Encoding = Annotated[
+    str | None, option("NAME", "Of a text that is not UTF-8, such as latin-1.", section=READING)
+]
 
 Preset = Annotated[
     str | None,

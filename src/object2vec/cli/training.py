@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict
+from typing import Any
 
 from object2vec.artifact.location import MARK, check_target
+from object2vec.cli.tables import Reading, TableChoice, explaining_tables
 from object2vec.config import Config
 from object2vec.errors import ConfigError, Interrupted
 from object2vec.files.remote import exists, is_url, join
 from object2vec.files.sources import list_sources
 from object2vec.reporting import LogFormat
+from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.training.checkpoint import CheckpointFolder, Interval
 
@@ -47,25 +50,73 @@ def checkpoint_folder(given: str | None, model: str) -> Path:
     return Path(given)
 
 
-class ChannelFiles(TypedDict):
-    """The files of each channel."""
+@dataclass(frozen=True)
+class Start:
+    """What a run begins with.
 
-    train: list[str]
-    validation: list[str] | None
-    test: list[str] | None
+    Parameters
+    ----------
+    model : str, optional
+        Where the model is that it goes on from, with new records.
+    split : float, optional
+        Share of the training records that is kept for validation.
+    resume : bool, default False
+        Go on from the newest checkpoint, if there is one.
+    overwrite : bool, default False
+        Replace a model and checkpoints that are there.
+    checkpoint_every : str, default "10m"
+        Batches or time between checkpoints.
+    """
+
+    model: str | None = None
+    split: float | None = None
+    resume: bool = False
+    overwrite: bool = False
+    checkpoint_every: str = "10m"
 
 
-def run(
-    hyperparameters: Mapping[str, Any],
-    channels: ChannelFiles,
-    locations: Locations,
-    *,
-    resume: bool,
-    overwrite: bool,
-    checkpoint_every: str,
-    log_format: LogFormat | None,
-    host: str,
-) -> None:
+@dataclass(frozen=True)
+class Job:
+    """All that a run is asked to do; `channels` are the files of train, validation and test."""
+
+    hyperparameters: Mapping[str, Any]
+    channels: Mapping[str, list[str] | None]
+    table: TableChoice
+    reading: Reading
+    locations: Locations
+    start: Start
+
+    @property
+    def has_table(self) -> bool:
+        """Whether records are rows of a table; else they are AWS's."""
+        return self.table.is_made or self.start.model is not None
+
+    def check(self) -> None:
+        """Report what is wrong before torch is imported and anything is read.
+
+        Raises
+        ------
+        ConfigError, DataError
+            If hyperparameters, options or names of files are.
+        """
+        self.table.check(self.reading, has_model=self.start.model is not None)
+        list_sources([name for files in self.channels.values() for name in files or ()])
+        if not self.has_table:
+            Config.build(self.hyperparameters)
+        if (split := self.start.split) is not None:
+            self._check_split(split)
+        Interval.parse(self.start.checkpoint_every)
+
+    def _check_split(self, split: float) -> None:
+        if not 0 < split < 1:
+            cure = "Write for example 0.1, a tenth of the rows."
+            raise ConfigError.at("--split", "must be between 0 and 1", split, cure)
+        if self.channels["validation"]:
+            cure = "Leave one of them out."
+            raise ConfigError.at("--split", "excludes --validation", split, cure)
+
+
+def run(job: Job, *, log_format: LogFormat | None, host: str) -> None:
     """Train a model and save it, or go on where an earlier run was stopped.
 
     Raises
@@ -77,27 +128,35 @@ def run(
     StorageError
         If something cannot be written or another process trains here.
     """
-    Config.build(hyperparameters)  # what is wrong is reported before torch is imported
-    Interval.parse(checkpoint_every)
-    list_sources([*channels["train"], *(channels["validation"] or ()), *(channels["test"] or ())])
-    if _is_finished(locations, resume=resume, overwrite=overwrite):
-        _log.info("%s is finished; there is nothing to do.", locations.model)
-        return
+    files = job.channels["train"] or []
+    with nullcontext() if job.has_table else explaining_tables(files, job.locations.model):
+        job.check()
+        if _is_finished(job.locations, job.start):
+            _log.info("%s is finished; there is nothing to do.", job.locations.model)
+            return
+        if log_format == "json":
+            for handler in logging.getLogger("object2vec").handlers:
+                handler.setFormatter(_JsonFormatter())
+        _fit(job, reporter(log_format, host=host, provided=job.hyperparameters))
+
+
+def _fit(job: Job, show: Reporter) -> None:
     from object2vec.model import Object2Vec
 
-    if log_format == "json":
-        for handler in logging.getLogger("object2vec").handlers:
-            handler.setFormatter(_JsonFormatter())
-    show = reporter(log_format, host=host, provided=hyperparameters)
+    start, locations = job.start, job.locations
+    channels: Mapping[str, Any] = job.channels
     try:
-        Object2Vec(**hyperparameters).fit(
+        Object2Vec(**job.table.arguments(), **job.hyperparameters).fit(
             **channels,
+            **job.reading.arguments(),
+            split=start.split,
+            start_from=start.model,
             auxiliary=locations.auxiliary,
             checkpoints=locations.checkpoints,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
+            checkpoint_every=start.checkpoint_every,
+            resume=start.resume,
             save_to=locations.model,
-            overwrite=overwrite,
+            overwrite=start.overwrite,
             reporters=[show],
         )
     except Interrupted as err:
@@ -113,7 +172,7 @@ class _JsonFormatter(logging.Formatter):
         return json.dumps({"event": "log", "level": level, "text": text})
 
 
-def _is_finished(locations: Locations, *, resume: bool, overwrite: bool) -> bool:
+def _is_finished(locations: Locations, start: Start) -> bool:
     """Say whether there is nothing to do; leave alone what an earlier run has left.
 
     Raises
@@ -125,20 +184,20 @@ def _is_finished(locations: Locations, *, resume: bool, overwrite: bool) -> bool
     """
     has_model = exists(locations.model)
     has_checkpoint = CheckpointFolder(locations.checkpoints).latest() is not None
-    if resume and not has_checkpoint and not has_model:
+    if start.resume and not has_checkpoint and not has_model:
         _log.info("There is no checkpoint in %s: starting afresh.", locations.checkpoints)
-    if overwrite:
+    if start.overwrite:
         return False
     if has_model:
-        if resume and not has_checkpoint and exists(join(locations.model, MARK)):
+        if start.resume and not has_checkpoint and exists(join(locations.model, MARK)):
             return True
         check_target(locations.model, replace=True)  # or no option would help
         unfinished = f" beside unfinished work in {locations.checkpoints}" if has_checkpoint else ""
         cure = "Name another folder, or replace what is there with --overwrite."
-        if resume and has_checkpoint:
+        if start.resume and has_checkpoint:
             cure = "Finish that work and replace the model with --resume --overwrite."
         raise ConfigError.at("--out", "must not exist yet", f"{locations.model}{unfinished}", cure)
-    if has_checkpoint and not resume:
+    if has_checkpoint and not start.resume:
         must = "must hold no checkpoint of an earlier run"
         cure = "Go on from it with --resume, or start afresh with --overwrite."
         raise ConfigError.at("--checkpoints", must, str(locations.checkpoints), cure)

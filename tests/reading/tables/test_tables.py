@@ -148,7 +148,7 @@ def test_up_to_20_problems_together(tmp_path, monkeypatch):
 def test_a_column_of_a_wrong_name_in_text(tmp_path):
     with pytest.raises(DataError, match="If it is a CSV, say so"):
         open_table(write(tmp_path, "a b\n", "t.txt")).check(["a"])
-    with pytest.raises(DataError, match="no header line, name the columns yourself"):
+    with pytest.raises(DataError, match="no line holds their names, give them by --columns"):
         open_table(write(tmp_path, "1,2\n")).check(["a"])
 
 

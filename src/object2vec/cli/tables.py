@@ -1,0 +1,260 @@
+"""The options that say which columns of a table make the sides of a pair."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems, problem
+from object2vec.files.remote import is_url
+from object2vec.files.sources import list_sources
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from object2vec.fields.schema import TableSchema
+    from object2vec.inference.values import ValueIntake
+    from object2vec.reading.tables import Table, TableOptions
+
+_EXAMPLE = "Name the columns of each side, such as --in0 user --in1 film."
+_LABELS = ("label", "rating", "score", "stars", "target", "class", "clicked", "liked", "relevance")
+_TIMES = ("time", "timestamp", "date", "datetime", "created", "created_at")
+_VALUE = re.compile(r"[\d.:/ -]*\d[\d.:/ -]*")  # a number, a date or an address is no name
+_SHOWN_ROWS, _SHOWN_CHARACTERS = 3, 60
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a table are read, as options say it.
+
+    Parameters
+    ----------
+    format, columns, separator, quote, encoding : str or None
+        As of `object2vec.reading.tables.TableOptions`; columns with commas between them.
+    is_lines : bool
+        Whether each line is a value, and no table at all.
+    """
+
+    format: str | None = None
+    columns: str | None = None
+    separator: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
+    is_lines: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what is given, as arguments of `fit` and of `TableOptions`."""
+        given = {name: value for name, value in vars(self).items() if value not in (None, False)}
+        return given | ({} if self.columns is None else {"columns": split_names(self.columns)})
+
+    def options(self) -> TableOptions:
+        """Return how a table is read."""
+        from object2vec.reading.tables import TableOptions
+
+        return TableOptions(**self.arguments())
+
+    def table(self, files: Sequence[str], intake: ValueIntake | None = None) -> Table:
+        """Return the table that `files` are; their lines are the values of `intake`."""
+        from object2vec.reading.tables import open_table
+
+        if self.is_lines and intake is not None:
+            from object2vec.reading.tables.whole_lines import Lines
+
+            return Lines(list_sources(files), _only(intake.columns))
+        return open_table(list(files), self.options())
+
+    def reject(self) -> None:
+        """Reject options that a model without a schema has no use for."""
+        renamed = {"format": "--input-format", "is_lines": "--lines"}
+        if given := [renamed.get(name, f"--{name}") for name, value in vars(self).items() if value]:
+            must = "must be left out: this model was trained on ids, and reads JSON Lines alone"
+            cure = "Train on a table, with --in0 and --in1, for a model that reads others."
+            raise ConfigError.at(", ".join(given), must, "it", cure)
+
+
+def _only(columns: Sequence[str]) -> str:
+    """Return the one column that lines can be."""
+    if len(columns) > 1:
+        must = f"must be left out: an object has the columns {', '.join(columns)}"
+        raise ConfigError.at(
+            "--lines", must, "it", "Write a table with these columns, such as CSV."
+        )
+    return columns[0]
+
+
+@dataclass(frozen=True)
+class TableChoice:
+    """What was said of a table's columns, as it was given.
+
+    Parameters
+    ----------
+    in0, in1 : sequence of str
+        Specifications of the fields of each side.
+    label, weight, group, time : str, optional
+        Names of columns.
+    share : sequence of str
+        Names of columns that share a vocabulary, ``"user,friend"`` each.
+    preset : str, optional
+        Name of the hyperparameters to start from.
+    """
+
+    in0: Sequence[str] = ()
+    in1: Sequence[str] = ()
+    label: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    share: Sequence[str] = ()
+    preset: str | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the columns of a side are named; else records are AWS's."""
+        return bool(self.in0 or self.in1)
+
+    def check(self, reading: Reading, *, has_model: bool) -> None:
+        """Report, before anything is read, what cannot be meant.
+
+        Parameters
+        ----------
+        reading : Reading
+            What was said of how the table is read.
+        has_model : bool
+            Whether there is a model to start from, which may know its columns.
+
+        Raises
+        ------
+        ConfigError
+            All problems together.
+        """
+        given = {} if self.is_made else vars(self) | ({} if has_model else vars(reading))
+        problems = [
+            problem(f"--{name}", "goes with --in0 and --in1", _said(value), _EXAMPLE)
+            for name, value in given.items()
+            if value
+        ]
+        if problems:
+            raise ConfigError(join_problems(problems))
+        self.schema()
+
+    def schema(self) -> TableSchema | None:
+        """Return what is declared of the table; None where records are AWS's.
+
+        Raises
+        ------
+        ConfigError
+            If a specification is wrong.
+        """
+        if not self.is_made:
+            return None
+        from object2vec.fields.schema import TableSchema
+        from object2vec.fields.specification import parse_field
+
+        sides = (tuple(map(parse_field, self.in0)), tuple(map(parse_field, self.in1)))
+        columns = {name: getattr(self, name) for name in ("label", "weight", "group", "time")}
+        return TableSchema(sides, **columns, share=self._shared())
+
+    def _shared(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(map(split_names, self.share))
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what `Object2Vec` takes of it."""
+        if not self.is_made:
+            return {}
+        names = ("in0", "in1", "label", "weight", "group", "time", "preset")
+        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return given | ({"share": self._shared()} if self.share else {})
+
+
+def _said(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else ",".join(value)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names of columns that are divided by commas.
+
+    Examples
+    --------
+    >>> split_names("account, address")
+    ('account', 'address')
+    """
+    return tuple(name.strip() for name in text.split(","))
+
+
+@contextlib.contextmanager
+def explaining_tables(files: Sequence[str], out: str) -> Iterator[None]:
+    """Say what columns there are, if what fails as AWS's records is another table.
+
+    Parameters
+    ----------
+    files : sequence of str
+        What should hold AWS's records.
+    out : str
+        Where a model should go.
+    """
+    try:
+        yield
+    except (ConfigError, DataError) as err:
+        if (text := _explanation(files, out)) is not None:
+            raise DataError(text) from err
+        raise
+
+
+def _explanation(files: Sequence[str], out: str) -> str | None:
+    """Return what a table holds and a command that works with it; None if it may be AWS's."""
+    from object2vec.reading.tables import TableOptions, open_table
+
+    if not all(is_url(name) or os.path.isfile(name) or os.path.isdir(name) for name in files):
+        return None  # what was read of a pipe is gone
+    try:
+        batch = open_table(files, TableOptions()).first(100)
+    except DataError:
+        return None
+    if _is_of_ids(batch):
+        return None
+    command = shlex.join(["object2vec", "train", "--train", *files, *_roles(batch), "--out", out])
+    must = "must be AWS's JSON Lines of integers unless --in0 and --in1 name columns"
+    cure = "For example:"
+    found = str(DataError.at(", ".join(files), must, batch.schema.names, cure))
+    return "\n".join([found, f"  {command}", "Its columns:", *_column_lines(batch)])
+
+
+def _is_of_ids(batch: pa.RecordBatch) -> bool:
+    """Return whether both sides are there as lists of integers."""
+    import pyarrow as pa
+
+    types = {field.name: field.type for field in batch.schema}
+    sides = [types.get(name) for name in ("in0", "in1")]
+    return all(
+        kind is not None and pa.types.is_list(kind) and pa.types.is_integer(kind.value_type)
+        for kind in sides
+    )
+
+
+def _roles(batch: pa.RecordBatch) -> list[str]:
+    """Return options that make pairs of a table's columns, as one would guess them."""
+    names = list(batch.schema.names)
+    options: list[str] = []
+    if any(_VALUE.fullmatch(name) for name in names):
+        names = [f"column{number}" for number in range(1, len(names) + 1)]
+        options = ["--columns", ",".join(names)]
+    label = next((name for name in names if name.lower() in _LABELS), None)
+    others = [name for name in names if name != label and name.lower() not in _TIMES]
+    sides = others if len(others) > 1 else names
+    options += ["--in0", sides[0], "--in1", sides[min(1, len(sides) - 1)]]
+    return options if label is None or label in sides[:2] else [*options, "--label", label]
+
+
+def _column_lines(batch: pa.RecordBatch) -> Iterator[str]:
+    """Yield a line for each column: its name and its first values."""
+    width = max(map(len, batch.schema.names), default=0)
+    for name, column in list(zip(batch.schema.names, batch.columns, strict=True))[:MAX_PROBLEMS]:
+        values = ", ".join(str(value) for value in column.slice(0, _SHOWN_ROWS).to_pylist())
+        if len(values) > _SHOWN_CHARACTERS:
+            values = f"{values[:_SHOWN_CHARACTERS]}..."
+        yield f"  {name:{width}}  {values}"
