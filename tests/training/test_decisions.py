@@ -86,7 +86,7 @@ def test_the_kinds_and_the_label_decide_the_preset(in0, in1, label, preset):
 def test_a_preset_that_is_named_stands_over_the_one_that_suits():
     found = config(preset="similarity", label=NUMBERS)
     assert decided(preset="similarity", label=NUMBERS).preset == "similarity (named)"
-    assert (found.mlp_layers, found.mini_batch_size) == (2, 64)
+    assert found.mlp_layers == 2
     assert decided(preset="aws").hyperparameters["negative_sampling_rate"] == 4
 
 
@@ -151,6 +151,20 @@ def test_large_tables_are_updated_where_a_batch_reads_them():
 )
 def test_a_length_loses_at_most_a_thousandth_of_the_tokens(counts, limit, lost):
     assert sufficient_length(counts) == (limit, lost)
+
+
+@pytest.mark.parametrize(
+    ("rows", "label", "size"),
+    [
+        (9, NUMBERS, 32),
+        (5000, NUMBERS, 64),
+        (10**6, NUMBERS, 512),
+        (9, None, 160),
+        (10**5, None, 1000),
+    ],
+)
+def test_a_small_table_has_small_batches(rows, label, size):
+    assert config(label=label, lengths=({1: rows}, {1: rows})).mini_batch_size == size
 
 
 def test_going_on_from_a_model_keeps_its_settings_and_decides_sizes_alone():

@@ -18,6 +18,9 @@ from object2vec.reporting.events import Decision
 
 MAX_CLASSES = 30  # integers 0 to k - 1 are classes up to here: scores and counts have more
 LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
+_FEW_UPDATES = 64  # in an epoch; with fewer, batches are made smaller
+_SMALLEST_BATCH, _FEWEST_POSITIVES = 32, 16  # a positive needs others to borrow negatives from
+_NEGATIVES = "negative_sampling_rate"
 _SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads them
 _TEXTS = ("text", "characters")
 _NAMED_IN_FILES = ("vocab_file", "pretrained_embedding_file")
@@ -105,6 +108,8 @@ def decide(
     found = [*_sizes(schema, start)]
     if start is None:
         found += [*objective.decisions(begun), *_lengths(lengths), *_tables(schema)]
+        rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
+        found += [*_batches(sum(lengths[0].values()), begun, int(rate[_NEGATIVES]))]
     decisions = tuple(each for each in found if each.name not in set_by_user)
     _check_sizes(schema, set_by_user)
     values = begun | {each.name: each.value for each in decisions} | set_by_user
@@ -255,6 +260,17 @@ def sufficient_length(counts: Mapping[int, int]) -> tuple[int, int]:
             return max(1, length - fewer), lost + longer * min(fewer, length - 1)
         lost += longer * (length - shorter)
     return 1, 0
+
+
+def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[Decision]:
+    """Yield a smaller batch than that of a preset, where an epoch would have few updates."""
+    usual = begun.get("mini_batch_size", 0)
+    records = rows * (1 + negatives)
+    fitting = 1 << max(0, (records // _FEW_UPDATES).bit_length() - 1)
+    size = max(fitting, _SMALLEST_BATCH, _FEWEST_POSITIVES * (1 + negatives))
+    if size < usual:
+        why = f"{rows:,} rows are too few for many updates of {usual:,} in an epoch"
+        yield Decision("mini_batch_size", size, why)
 
 
 def _tables(schema: ObjectSchema) -> Iterator[Decision]:

@@ -34,6 +34,7 @@ from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
+from object2vec.reading.tables import Table
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
 from object2vec.training.loop import Loop, score
@@ -318,6 +319,8 @@ class Run:
 
 def _name(source: Any) -> str:
     """Return what a log calls the source of a channel."""
+    if isinstance(source, Table):
+        return source.name
     names = [source] if isinstance(source, str | os.PathLike) else source
     if isinstance(names, list | tuple) and all(isinstance(n, str | os.PathLike) for n in names):
         return ", ".join(map(os.fspath, names))
@@ -327,7 +330,8 @@ def _name(source: Any) -> str:
 def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> events.ChannelOpened:
     """Return the event for an open channel."""
     is_train = report.channel == "train"
-    batches = TrainingBatches(pairs, config) if is_train else None
+    is_drawn = is_train or pairs.are_positives
+    batches = TrainingBatches(pairs, config) if is_drawn else None
     size = config.mini_batch_size
     count = len(batches) if batches else -(-len(pairs) // size)
     repeated = -len(pairs) % size if config.compat_metrics else 0
@@ -343,7 +347,7 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> events
         batches=count,
         batch_size=size,
         max_seq_lens=(config.encoders[0].max_seq_len, config.encoders[1].max_seq_len),
-        negatives_per_record=config.negatives if is_train else 0,
+        negatives_per_record=config.negatives if is_drawn else 0,
         buckets=len(batches.buckets) if batches else 1,
         replicated_records=batches.repeated_records if batches else repeated,
         notes=tuple(notes),

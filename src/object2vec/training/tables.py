@@ -14,7 +14,7 @@ from object2vec.fields.specification import kind_text
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading.cache import Cached
 from object2vec.reading.learning import Facts, Learned, learn, read_with
-from object2vec.reading.tables import TableOptions, open_table
+from object2vec.reading.tables import TableOptions
 from object2vec.reporting.events import FieldFacts, TableLearned
 from object2vec.training.decisions import Decided, decide, provisional
 
@@ -95,6 +95,8 @@ def learn_from(
     StorageError
         If the disk is full.
     """
+    from object2vec.reading.tables import open_table
+
     tables = {channel: open_table(source, declared.options) for channel, source in sources.items()}
     begun = None if start is None else start.schema
     learned = learn(tables, declared.schema, split=declared.split, seed=seed, start=begun)
@@ -130,6 +132,8 @@ def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: s
     DataError
         If the table does not fit the schema.
     """
+    from object2vec.reading.tables import open_table
+
     cached, _ = read_with(open_table(source, options), schema)
     return pairs_of(schema, cached, name)
 
@@ -148,6 +152,8 @@ def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = 
     if y is None:
         return source
     import pyarrow as pa
+
+    from object2vec.reading.tables import open_table
 
     table = open_table(source, options)
     columns: dict[str, list[pa.Array]] = {name: [] for name in table.names}
