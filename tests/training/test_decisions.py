@@ -77,10 +77,16 @@ def test_labels_that_are_all_the_same_say_nothing(label):
         ("a:text", "b:text", None, "retrieval"),
         ("a:text", "b:text", NUMBERS, "similarity"),
         ("a:text", "b:text", NAMES, "nli"),
+        ("a:token", "b:ipv4", None, "detection"),
+        ("a:token", "b:ipv4", NUMBERS, "ratings"),
     ],
 )
 def test_the_kinds_and_the_label_decide_the_preset(in0, in1, label, preset):
-    assert decided(in0=in0, in1=in1, label=label).preset.startswith(f"{preset} (for pairs of ")
+    values = pa.array(["10.0.0.1", "10.0.0.2"] if "ipv4" in in1 else FILMS)
+    found = decided(in0=in0, in1=in1, label=label, values=values)
+    assert found.preset.startswith(f"{preset} (for pairs of ")
+    if preset == "detection":
+        assert found.hyperparameters["output_layer"] == "dot_product"
 
 
 def test_a_preset_that_is_named_stands_over_the_one_that_suits():

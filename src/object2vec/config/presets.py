@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from object2vec.errors import ConfigError, suggestion
 
-Objects = Literal["tokens", "texts", "both"]  # of the two sides: neither is a text, both, or one
+# What the two sides are: neither is a text, both are, or one is; or in1 is an address.
+Objects = Literal["tokens", "texts", "both", "addresses"]
 Labels = Literal["none", "numbers", "classes"]
 
 
@@ -66,7 +67,7 @@ _ROWS = (
         "numbers for pairs, such as the stars that a user gives a film",
         _JUDGED
         | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 20},
-        (("tokens", "numbers"), ("both", "numbers")),
+        (("tokens", "numbers"), ("both", "numbers"), ("addresses", "numbers")),
     ),
     Preset(
         "topn",
@@ -75,11 +76,28 @@ _ROWS = (
         (("tokens", "none"),),
     ),
     Preset(
+        "detection",
+        "which addresses an account uses, and so which access is unusual, as IP Insights has it",
+        {
+            **_POOLED,
+            "output_layer": "dot_product",
+            "enc_dim": 32,
+            "enc1_pool_exponent": 0,  # what networks of each size say adds up
+            "negative_sampling_rate": 1,
+            "random_negative_sampling_rate": 1,
+            "mini_batch_size": 3000,
+            "learning_rate": 0.003,
+            "weight_decay": 0.00001,
+            "epochs": 5,
+        },
+        (("addresses", "none"),),
+    ),
+    Preset(
         "classes",
         "classes of pairs of tokens",
         _JUDGED
         | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 20},
-        (("tokens", "classes"), ("both", "classes")),
+        (("tokens", "classes"), ("both", "classes"), ("addresses", "classes")),
     ),
     Preset(
         "multilabel",

@@ -1,6 +1,6 @@
 """Amazon SageMaker IP Insights as a model of ours: its hyperparameters, and what they become.
 
-An entity is hashed into one of `num_entity_vectors` rows and an IPv4 address is the mean of its
+An entity is hashed into one of `num_entity_vectors` rows and an IPv4 address is the sum of its
 known prefixes; the dot product of both says how well they fit. Names, ranges and defaults are
 AWS's (https://docs.aws.amazon.com/sagemaker/latest/dg/ip-insights-hyperparameters.html).
 """
@@ -150,6 +150,7 @@ class Settings:
         return {
             "enc0_network": "pooled_embedding",
             "enc1_network": "pooled_embedding",
+            "enc1_pool_exponent": 0,  # what networks of each size say adds up
             "enc_dim": given["vector_dim"],
             "output_layer": "dot_product",
             "optimizer": "adam",

@@ -142,9 +142,19 @@ def _chosen(schema: ObjectSchema, labels: Labels, name: str | None) -> tuple[Pre
         for fields in schema.declared.sides
     ]
     objects: Objects = "texts" if all(texts) else "both" if any(texts) else "tokens"
-    what = {"texts": "texts", "tokens": "tokens", "both": "a text and tokens"}[objects]
+    if schema.drawing(1) is not None:
+        objects = "addresses"
+    what = _OBJECTS[objects]
     of = {"none": "without a label", "numbers": "with numbers", "classes": "with classes"}[labels]
     return suitable_preset(objects, labels), f"for pairs of {what} {of}"
+
+
+_OBJECTS: dict[Objects, str] = {
+    "texts": "texts",
+    "tokens": "tokens",
+    "both": "a text and tokens",
+    "addresses": "an object and an address",
+}
 
 
 @dataclass(frozen=True)
@@ -187,8 +197,9 @@ def _objective(label: LabelField) -> _Objective:
 
 
 def _of_positives(begun: Mapping[str, Any]) -> Iterator[Decision]:
-    yield Decision("output_layer", "softmax", "no label: pairs are set against drawn ones")
-    yield Decision("num_classes", 2, "a pair is a positive or a negative")
+    if "output_layer" not in begun:
+        yield Decision("output_layer", "softmax", "no label: pairs are set against drawn ones")
+        yield Decision("num_classes", 2, "a pair is a positive or a negative")
     if not begun.get("negative_sampling_rate"):
         yield Decision("negative_sampling_rate", 4, "no label: negatives are drawn")
 
