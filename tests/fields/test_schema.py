@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pyarrow as pa
 import pytest
+from safetensors.numpy import load_file
 
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import ValueMistakes
@@ -297,7 +298,8 @@ def test_arrays_are_mapped_as_they_were_written(tmp_path):
     }  # fmt: skip
     write_arrays(path, arrays)
     found = map_arrays(path)
-    assert found.keys() == arrays.keys()
+    assert found.keys() == arrays.keys() == load_file(path).keys()
+    assert all(array.flags.aligned for array in found.values())
     for name, array in arrays.items():
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)

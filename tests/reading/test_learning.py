@@ -358,3 +358,12 @@ def test_labels_with_a_decimal_comma_are_no_classes(read):
     table = {"user": ["a", "b", "c"], "film": ["x", "y", "z"], "stars": ["3,5", "4", "1,5"]}
     with pytest.raises(DataError, match="stars: must have numbers with a decimal point; got '1,5'"):
         read(table, declared(label="stars"))
+
+
+def test_lists_and_single_tokens_share_a_vocabulary(read):
+    table = {"seen": ["Up|Alien", "", "Big"], "film": ["Alien", "Up", "Up"]}
+    learned = read(table, declared('seen:tokens("|")', "film:token", share=(("seen", "film"),)))
+    up, alien = objects(learned, 0)[0]
+    assert (up, alien) == ("Up", "Alien")
+    assert objects(learned, 1) == [["Alien"], ["Up"], ["Up"]]
+    assert learned.schema.table_size(0) == learned.schema.table_size(1)

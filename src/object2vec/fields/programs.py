@@ -122,6 +122,16 @@ def _find(data, start, end, hashed, slots, content, offsets):
 
 
 @compiled
+def any_at_ends(data, bounds, marked):
+    """Return whether some string begins or ends with a byte that is marked."""
+    for i in range(len(bounds) - 1):
+        start, end = bounds[i], bounds[i + 1]
+        if start < end and (marked[data[start]] or marked[data[end - 1]]):
+            return True
+    return False
+
+
+@compiled
 def hash_strings(data, starts, ends, hashes):
     """Fill `hashes` with the hash of each part of `data`."""
     for i in range(len(starts)):

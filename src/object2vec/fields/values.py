@@ -252,6 +252,8 @@ def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
 
 def _may_have_blanks(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> bool:
     """Return whether some strings may have blanks at their ends."""
+    if (programs := compiled_programs()) is not None:
+        return bool(programs.any_at_ends(data, bounds, _MAY_BE_BLANK))
     is_filled = bounds[1:] > bounds[:-1]
     first, last = data[bounds[:-1][is_filled]], data[bounds[1:][is_filled] - 1]
     return bool(_MAY_BE_BLANK[first].any() or _MAY_BE_BLANK[last].any())

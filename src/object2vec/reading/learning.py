@@ -212,7 +212,7 @@ def _resolved(
         if known is None:
             known, reason = _guessed(table, fields[0][1].column)
         for number, (side, each) in zip(part, fields, strict=True):
-            kinds[number] = known
+            kinds[number] = each.kind or known
             if each.kind is None:
                 guesses[f"in{side} {replace(each, kind=known).specification()}"] = reason
     return schema.with_kinds([kinds[number] for number in sorted(kinds)]), guesses
