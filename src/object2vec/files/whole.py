@@ -22,6 +22,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +31,7 @@ from object2vec.errors import StorageError, problem
 TEMPORARY_PREFIX = ".incomplete-"
 
 _AHEAD_BYTES = 64 << 20  # of a growing file that is set aside at once
+_FLUSHED_AT_ONCE = 8  # files
 _KEEP_SIZE = 1  # a flag of fallocate(2)
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 _UNKNOWN_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # of a file system that cannot do it
@@ -65,8 +67,10 @@ def whole_folder(
         make_folder(end.parent)
         with _temporary(end, Path.mkdir) as work:
             yield work
-            for path in [*sorted(work.rglob("*")), work]:
-                flush(path)
+            written = [*sorted(work.rglob("*")), work]
+            with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:  # a file system flushes many as one
+                list(pool.map(flush, written))
+            for path in written:
                 _keep_mode(path, end / path.relative_to(work))
             check_free(target, may_replace)
             _put(work, end)
