@@ -427,4 +427,7 @@ def test_a_text_label_with_one_class():
 
 def test_one_text_among_many_numbers_is_a_mistake():
     with pytest.raises(DataError, match=r"column y: must hold numbers only, .* got 'N/A'"):
+        learned_label([*map(str, range(50)), *["N/A"] * 20])
+    with pytest.raises(ValueMistakes) as raised:
         learned_label([*map(str, range(50)), "N/A"])
+    assert [(mistake.row, mistake.got) for mistake in raised.value.mistakes] == [(50, "N/A")]

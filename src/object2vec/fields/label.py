@@ -128,7 +128,8 @@ class LabelLearner:
         else:
             self.is_text = True
         self._rows += len(values)
-        reject(values, (_is_null(values), *_missing("label")), *self._mistyped(values))
+        mistyped = self._mistyped(values) if self.is_text else ()
+        reject(values, (_is_null(values), *_missing("label")), *mistyped)
         return values
 
     def _mistyped(self, values: pa.DictionaryArray) -> Iterator[tuple[NDArray[np.bool_], str, str]]:
