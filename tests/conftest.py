@@ -54,3 +54,17 @@ def python_takes_signals():
     yield
     for number, handler in inherited.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def folders_stay(monkeypatch):
+    """No folder can be removed, as on Windows where a file in it is mapped; returns those tried."""
+    tried = []
+
+    def denied(path, **options):
+        tried.append(path)
+        raise PermissionError(13, "The process cannot access the file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", denied)
+        yield tried

@@ -299,6 +299,14 @@ def test_a_file_is_as_private_while_it_is_written_as_the_one_it_replaces(tmp_pat
         assert os.fstat(stream.fileno()).st_mode & 0o777 == 0o600
 
 
+def test_a_folder_is_replaced_where_the_old_one_stays(tmp_path, folders_stay):
+    write_folder(tmp_path / "x")
+    with whole_folder(tmp_path / "x", may_replace=lambda path: None) as folder:
+        (folder / "new").write_text("new")
+    assert folders_stay
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["new"]
+
+
 @pytest.mark.parametrize("write", [write_file, write_folder])
 def test_what_a_killed_process_has_left_goes_with_the_next_one(write, tmp_path):
     code = (

@@ -256,6 +256,11 @@ def test_a_table_in_memory_leaves_nothing_behind(read, tmp_path):
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
+def test_a_table_in_memory_is_read_where_its_folder_stays(read, folders_stay):
+    assert len(read(many(), declared()).channels["train"].columns["in0"]) == 400
+    assert folders_stay
+
+
 def test_more_rows_than_a_block(tmp_path, read):
     count = 300_000
     path = tmp_path / "large.csv"

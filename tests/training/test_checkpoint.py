@@ -222,6 +222,17 @@ def test_leftovers_of_a_killed_process_are_removed(folder):
         assert folder.latest().name == "step-000000003"
 
 
+def test_what_cannot_be_removed_stays_and_stops_nothing(folder, folders_stay):
+    (folder.path / f"{TEMPORARY_PREFIX}step-000000004-abcd").mkdir()
+    save(folder, 5)
+    with folder.locked():
+        assert len(folders_stay) == 1
+        assert save(folder, 6) == folder.latest()
+        assert len(folders_stay) == 2
+        folder.discard()
+        assert len(folders_stay) == 4
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), TimeoutError("late")])
 def test_an_error_of_the_run_is_not_said_to_be_the_folders(error, folder):
     def fail():
