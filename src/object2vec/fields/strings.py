@@ -55,7 +55,7 @@ def hash_strings(data: Bytes, starts: Integers, ends: Integers) -> NDArray[np.ui
     if programs is None:
         return plain_hashes(data, starts, ends)
     hashes = np.empty(len(starts), np.uint64)
-    programs.hash_strings(data, starts, ends, hashes)
+    programs.hash_strings(*read_only(data, starts, ends), hashes)
     return hashes
 
 
@@ -90,8 +90,8 @@ class Strings:
         """Return the ordinal of each part of `data`, -1 where it is not here, (t,)."""
         ordinals = np.empty(len(starts), np.int64)
         if (programs := compiled_programs()) is not None:
-            table = self.slots, self.content, self.offsets
-            programs.find_strings(data, starts, ends, *table, ordinals)
+            table = read_only(data, starts, ends, self.slots, self.content, self.offsets)
+            programs.find_strings(*table, ordinals)
             return ordinals
         if not self._plain:
             self._plain.update((text, i) for i, text in enumerate(self.values(0, len(self))))
@@ -161,9 +161,10 @@ class StringTable:
             self._add_plain(data, starts, ends, ordinals)
             return ordinals
         done, programs = 0, compiled_programs()
+        parts = read_only(data, starts, ends)
         while True:
             table = self._slots, self._content, self._offsets, self.size
-            done, self.size = programs.add_strings(data, starts, ends, done, *table, ordinals)
+            done, self.size = programs.add_strings(*parts, done, *table, ordinals)
             if done == len(starts):
                 return ordinals
             self._grow(int(ends[done] - starts[done]))
@@ -198,7 +199,7 @@ def slots_for(size: int) -> int:
 def _fill(content: Bytes, offsets: Integers, first: int, last: int, slots: Any) -> None:
     """Write the strings with ordinals `first` to before `last` into `slots`."""
     if (programs := compiled_programs()) is not None:
-        programs.fill_slots(content, offsets, first, last, slots)
+        programs.fill_slots(*read_only(content, offsets), first, last, slots)
         return
     hashes = plain_hashes(content, offsets[first:last], offsets[first + 1 : last + 1])
     mask = len(slots) - 1
@@ -207,6 +208,17 @@ def _fill(content: Bytes, offsets: Integers, first: int, last: int, slots: Any) 
         while slots[slot]:
             slot = (slot + 1) & mask
         slots[slot] = (hashed & ~0xFFFFFFFF) | (k + 1)
+
+
+def read_only(*arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return arrays as compiled code is given them: it is compiled but once, then.
+
+    Some are views of files or of Arrow's memory, which cannot be written, and others are not.
+    """
+    views = [array.view(np.ndarray) for array in arrays]
+    for view in views:
+        view.flags.writeable = False
+    return views
 
 
 def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import Mistake, ValueMistakes
 from object2vec.fields.spans import Spans
-from object2vec.fields.strings import compiled_programs
+from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.unicode import tables
 from object2vec.objects.ragged import offsets_of
 
@@ -265,7 +265,8 @@ def _unsure(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.bo
     if not len(data) or data.max() < _FIRST_UNSURE:
         return found
     if (programs := compiled_programs()) is not None:
-        programs.find_unsure(data, bounds[:-1], bounds[1:], tables().unsure, found)
+        given = read_only(data, bounds[:-1], bounds[1:], tables().unsure)
+        programs.find_unsure(*given, found)
         return found
     (at,) = np.nonzero(data >= _FIRST_UNSURE)
     found[np.searchsorted(bounds, at, "right") - 1] = True

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.fields.spans import Spans
-from object2vec.fields.strings import compiled_programs
+from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.unicode import ALONE, DIGIT, IGNORED, SIGN, WORD, ascii_tables, tables
 from object2vec.fields.values import Texts
 from object2vec.objects.ragged import offsets_of
@@ -59,7 +59,8 @@ def words(texts: Texts, *, lower: bool, digits: str, punctuation: bool) -> Spans
     out = np.empty(2 * size, np.uint8)
     firsts, lasts = np.empty(size, np.int64), np.empty(size, np.int64)
     offsets = np.zeros(len(starts) + 1, np.int64)
-    used, n = programs.split_words(data, starts, ends, does, written, out, firsts, lasts, offsets)
+    given = read_only(data, starts, ends, does, written)
+    used, n = programs.split_words(*given, out, firsts, lasts, offsets)
     return Spans(out[:used], firsts[:n], lasts[:n], offsets)
 
 
@@ -94,7 +95,8 @@ def framed(spans: Spans, *, lower: bool) -> tuple[NDArray[np.uint8], NDArray[np.
     if (programs := compiled_programs()) is not None:
         size = 2 * (int((spans.ends - spans.starts).sum()) + len(spans.starts))
         out = np.empty(size, np.uint8)
-        used = programs.frame(spans.text, spans.starts, spans.ends, written, out, offsets)
+        given = read_only(spans.text, spans.starts, spans.ends, written)
+        used = programs.frame(*given, out, offsets)
         return out[:used], offsets
     text = spans.text.tobytes()
     bounds = zip(spans.starts.tolist(), spans.ends.tolist(), strict=True)

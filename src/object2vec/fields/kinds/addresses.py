@@ -19,7 +19,7 @@ from object2vec.config.kinds import Integer
 from object2vec.fields.base import ValueMistakes, option
 from object2vec.fields.parts import Parts, PartsKind
 from object2vec.fields.spans import Spans
-from object2vec.fields.strings import compiled_programs
+from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.values import Texts, encoding, texts
 from object2vec.fields.vocabulary import Counts, Tokenised
 from object2vec.objects.ragged import offsets_of
@@ -88,7 +88,8 @@ class IPv4Kind(_Addresses):
         bits = np.full((len(found.starts), 32), ord("0"), np.uint8)
         wrong = np.zeros(len(bits), np.bool_)
         if (programs := compiled_programs()) is not None:
-            programs.read_ipv4(found.data, found.starts, found.ends, bits, wrong)
+            given = read_only(found.data, found.starts, found.ends)
+            programs.read_ipv4(*given, bits, wrong)
             return bits, wrong
         packed, wrong = _packed(found, 4, _packed_ipv4)
         return np.unpackbits(packed, axis=1) + np.uint8(48), wrong

@@ -1,0 +1,31 @@
+"""Compiled code of fields."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from object2vec.fields.kinds import KINDS
+from object2vec.fields.strings import compiled_programs
+
+VALUES = ["10.0.0.1", None, " 10.0.0.2", "10.0.0.1"]
+
+
+@pytest.mark.skipif(compiled_programs() is None, reason="needs Numba")
+def test_each_function_is_compiled_once(tmp_path):
+    """Not for arrays that may be written and again for those that may not: it takes seconds."""
+    for name in ("token", "tokens", "text", "characters", "ipv4"):
+        for values in (pa.array(VALUES), pa.array(VALUES).dictionary_encode().slice(1)):
+            learner = KINDS[name]().learner()
+            kept = learner.observe(values)
+            field = learner.finish()
+            field.rows(values)
+            field.rows_of_kept(kept)
+            KINDS[name]().learner(field).observe(
+                pa.array(["é", "東"] if name != "ipv4" else VALUES)
+            )
+    programs = vars(compiled_programs())
+    compiled = {n: f.signatures for n, f in programs.items() if hasattr(f, "signatures")}
+    counts = {n: len(each) for n, each in compiled.items() if not n.startswith("_")}
+    assert counts.keys() >= {"add_strings", "find_strings", "split_words", "read_ipv4", "frame"}
+    assert set(counts.values()) == {1}
