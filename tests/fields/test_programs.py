@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pyarrow as pa
 import pytest
 
@@ -29,3 +32,23 @@ def test_each_function_is_compiled_once(tmp_path):
     counts = {n: len(each) for n, each in compiled.items() if not n.startswith("_")}
     assert counts.keys() >= {"add_strings", "find_strings", "split_words", "read_ipv4", "frame"}
     assert set(counts.values()) == {1}
+
+
+PROGRAM = """
+from object2vec.kernels.cpu.warm import warm
+from object2vec.fields.strings import compiled_programs
+warm()
+programs = vars(compiled_programs())
+for name, function in programs.items():
+    if hasattr(function, "signatures") and not name.startswith("_"):
+        print(name, len(function.signatures))
+"""
+
+
+@pytest.mark.skipif(compiled_programs() is None, reason="needs Numba")
+def test_warming_compiles_all_of_it():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert len(lines) >= 8
+    assert all(line.endswith(" 1") for line in lines), lines

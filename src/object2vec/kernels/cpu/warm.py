@@ -1,13 +1,15 @@
-"""Compile all kernels, for an image that should not do so at its first command.
+"""Compile kernels and what reads fields, for an image that should not at its first command.
 
 ``python -m object2vec.kernels.cpu.warm`` calls each of them once, on next to nothing.
 """
 
 from __future__ import annotations
 
+import pyarrow as pa
 import torch
 
 from object2vec.config.kinds import COMPARATORS
+from object2vec.fields.kinds import KINDS
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
@@ -32,6 +34,15 @@ def warm() -> None:
         kernel.update_rows(update, Parameter.new(update.rule, table), tape)
         kernel.update_table(update, Parameter.new(update.rule, table), tape)
         kernel.update_dense(update, Parameter.new(update.rule, table), torch.ones(1, 2))
+    _warm_fields()
+
+
+def _warm_fields() -> None:
+    """Learn and apply the kinds of field that have compiled code."""
+    for kind, value in (("text", "\u0300"), ("characters", "a"), ("ipv4", "10.0.0.1")):
+        values, learner = pa.array([value]), KINDS[kind]().learner()
+        learner.observe(values)
+        learner.finish().rows(values)
 
 
 if __name__ == "__main__":
