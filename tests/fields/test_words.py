@@ -68,7 +68,7 @@ letters = st.text(
 anything = st.text(st.characters(exclude_categories=["Cs", "Cn"], max_codepoint=0x2FFFF))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(values=st.lists(st.none() | letters | anything, max_size=4), options=OPTIONS)
 def test_words_are_what_unicode_says(each_way, values, options):
     expected = [[] if text is None else expected_words(text, **options) for text in values]
@@ -94,6 +94,15 @@ def test_words_are_what_unicode_says(each_way, values, options):
 )
 def test_some_texts_have_these_words(each_way, text, options, expected):
     assert words_of([text, None], **options) == [expected, []]
+
+
+def test_long_columns_are_split_in_blocks(monkeypatch):
+    values = [None, "a b", "", "Ä c", "dd", "e f g"] * 20
+    expected = words_of(values)
+    monkeypatch.setattr("object2vec.fields.words._BLOCK_BYTES", 5)
+    assert words_of(values) == expected
+    assert words_of([]) == []
+    assert words_of(["long text"]) == [["long", "text"]]
 
 
 def test_words_are_divided_by_single_blanks(each_way):

@@ -6,6 +6,8 @@ An ideograph or a picture is a word by itself; what joins letters without being 
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from object2vec.fields.unicode import ALONE, DIGIT, IGNORED, SIGN, WORD, ascii_t
 from object2vec.fields.values import Texts
 from object2vec.objects.ragged import offsets_of
 
+_BLOCK_BYTES = 4 << 20  # of texts that are split at once; scratch has a multiple of it
 _DIVIDES, _JOINS, _STANDS_ALONE, _VANISHES = range(4)  # what a character does
 
 
@@ -50,32 +53,65 @@ def words(texts: Texts, *, lower: bool, digits: str, punctuation: bool) -> Spans
     punctuation : bool
         Whether each sign of punctuation is a word, or none.
     """
-    data, starts, ends = texts.data, texts.starts, texts.ends
-    does, written = _rules(is_ascii(data), lower, digits, punctuation)
-    programs = compiled_programs()
-    if programs is None:
-        return _plain_words(texts, does, written)
+    rules = is_ascii(texts.data), lower, digits, punctuation
+    if compiled_programs() is None:
+        return _plain_words(texts, rules)
+    before = np.cumsum(texts.ends - texts.starts)  # bytes up to each text, (m,)
+    size = int(before[-1]) if len(before) else 0
+    cuts = np.searchsorted(before, np.arange(_BLOCK_BYTES, size, _BLOCK_BYTES))
+    bounds = np.unique(np.concatenate([[0], cuts, [len(before)]])).tolist()
+    parts = [
+        _split(texts.data, texts.starts[i:k], texts.ends[i:k], _rules(*rules))
+        for i, k in pairwise(bounds)
+    ]
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _split(
+    data: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    rules: tuple[NDArray[np.uint8], NDArray[np.int32]],
+) -> Spans:
+    """Return the words of some texts."""
     size = int((ends - starts).sum())
     out = np.empty(2 * size, np.uint8)
     firsts, lasts = np.empty(size, np.int64), np.empty(size, np.int64)
     offsets = np.zeros(len(starts) + 1, np.int64)
-    given = read_only(data, starts, ends, does, written)
-    used, n = programs.split_words(*given, out, firsts, lasts, offsets)
+    given = read_only(data, starts, ends, *rules)
+    used, n = compiled_programs().split_words(*given, out, firsts, lasts, offsets)
     return Spans(out[:used], firsts[:n], lasts[:n], offsets)
 
 
-def _plain_words(texts: Texts, does: NDArray[np.uint8], written: NDArray[np.int32]) -> Spans:
-    """Return the same without compiled code."""
-    forms = (" {}", "{}", " {} ", "")
-    table = {}
-    for code, (action, character) in enumerate(zip(does.tolist(), written.tolist(), strict=True)):
-        text = " " if action == _DIVIDES else forms[action].format(chr(character))
-        if text != chr(code):
-            table[code] = text
-    data, bounds = (
-        texts.data.tobytes(),
-        zip(texts.starts.tolist(), texts.ends.tolist(), strict=True),
+def _joined(parts: list[Spans]) -> Spans:
+    """Return the tokens of all parts, one part after another."""
+    bytes_before = offsets_of(np.array([len(part.text) for part in parts], np.int64))
+    tokens_before = offsets_of(np.array([len(part.starts) for part in parts], np.int64))
+    none = np.zeros(1, np.int64)
+    with_bytes = [*zip(parts, bytes_before.tolist(), strict=False)]
+    offsets = [part.offsets[1:] + k for part, k in zip(parts, tokens_before.tolist(), strict=False)]
+    return Spans(
+        np.concatenate([part.text for part in parts] or [none.astype(np.uint8)[:0]]),
+        np.concatenate([none[:0], *(part.starts + k for part, k in with_bytes)]),
+        np.concatenate([none[:0], *(part.ends + k for part, k in with_bytes)]),
+        np.concatenate([none, *offsets]),
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _plain_table(*rules: Any) -> dict[int, str]:
+    """Return what is written for each character, as `str.translate` takes it."""
+    forms = (" ", "{}", " {} ", "")
+    does, written = _rules(*rules)
+    pairs = zip(does.tolist(), written.tolist(), strict=True)
+    texts = (forms[action].format(chr(character)) for action, character in pairs)
+    return {code: text for code, text in enumerate(texts) if text != chr(code)}
+
+
+def _plain_words(texts: Texts, rules: Any) -> Spans:
+    """Return the same without compiled code."""
+    table, data = _plain_table(*rules), texts.data.tobytes()
+    bounds = zip(texts.starts.tolist(), texts.ends.tolist(), strict=True)
     found = [data[i:k].decode(errors="replace").translate(table).split(" ") for i, k in bounds]
     parts = [[word.encode() for word in row if word] for row in found]
     lengths = np.array([len(word) for row in parts for word in row], np.int64)
