@@ -18,6 +18,8 @@ from object2vec.serving.app import create_app
 from support.servers import ask
 from support.values import value_model
 
+CSV_TYPE = {"content-type": "text/csv"}.items()
+
 OBJECTS = {
     "film": ["Titanic", "Nope", None, "Up", " Zoë ", "Heat"],
     "genres": [["drama", "romance"], ["war"], None, [], ["crime"], ["drama"]],
@@ -275,3 +277,12 @@ def test_the_lines_of_a_file_are_values(name, saved, tmp_path, capsys):
     (tmp_path / "a.txt").write_bytes(b"ann\n\xff\n")
     assert run(*argv) == 2
     assert "a.txt:2: must be UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["ann,ann\n", "ann,\n", "ann,Up|Nope|Heat\n", '"ann",Up\n'])
+def test_a_csv_request_without_names_holds_values_as_they_are(text):
+    # Names would be different and not empty; a request has commas, whatever else looks like one.
+    app = create_app(value_model("pairs"))
+    status, *named = ask(app, ("user,film\n" + text).encode(), CSV_TYPE)
+    assert status == 200
+    assert ask(app, text.encode(), CSV_TYPE) == (status, *named)

@@ -341,22 +341,24 @@ def headed(source: Source, intakes: Sequence[ValueIntake], header: str | None = 
         If it has no header and not as many columns as objects of both sides, or of one, have.
     """
     from object2vec.reading.tables import TableOptions
-    from object2vec.reading.tables.formats import FORMATS
+    from object2vec.reading.tables.formats.csv import CsvTable
 
-    open_csv = FORMATS["csv"].open
-    table = open_csv(source, TableOptions("csv"))
+    def opened(*columns: str) -> CsvTable:
+        return CsvTable(source, TableOptions("csv", columns or None, ","))
+
+    first = opened("unknown yet").first_fields()
     sides = [each.columns for each in intakes]
     if header == "present" or (
-        header is None and any(set(columns) <= set(table.names) for columns in sides)
+        header is None and any(set(columns) <= set(first) for columns in sides)
     ):
-        return table
+        return opened()
     both = list(dict.fromkeys(column for columns in sides for column in columns))
-    fitting = [columns for columns in (both, *sides) if len(columns) == len(table.names)]
+    fitting = [columns for columns in (both, *sides) if len(columns) == len(first)]
     if not fitting:
         must = f"must have the columns {', '.join(both)}, those of in0 and then of in1"
         cure = "Add a first line that names the columns, or the missing ones, empty."
-        raise DataError.at(source.name, must, table.names, cure)
-    return open_csv(source, TableOptions("csv", columns=tuple(fitting[0])))
+        raise DataError.at(source.name, must, first, cure)
+    return opened(*fitting[0])
 
 
 def sides_of(table: Table, intakes: Sequence[ValueIntake]) -> tuple[list[ValueIntake], list[str]]:

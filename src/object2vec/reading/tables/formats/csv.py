@@ -123,21 +123,29 @@ class CsvTable(LinesTable):
             elif start < len(text.data):
                 yield text.after(int(np.searchsorted(text.bounds[0], start)))
 
-    def _header_names(self, text: Text, row: int) -> list[str]:
-        """Return what the header line names."""
-        start, end = (int(bound[row]) for bound in text.bounds)
-        line = text.data[start:end]
-        where = f"{self.name}:{text.line_at(start)}"
+    def first_fields(self) -> list[str]:
+        """Return the fields of the first record, be they names or values."""
+        text = self.first_text()
+        return self._fields_of(text, int(np.flatnonzero(text.is_row)[0]))
+
+    def _fields_of(self, text: Text, record: int) -> list[str]:
+        """Return the fields of one record."""
+        start, end = (int(bound[record]) for bound in text.bounds)
         wrong = sorted(chain(wrong_bytes(self.name, text), self._lone_returns(text)))
         if problems := [mistake for at, mistake in wrong if at < end]:
             raise DataError(join_problems(problems))
-        names = read_fields(line, self._dialect)
+        return read_fields(text.data[start:end], self._dialect)
+
+    def _header_names(self, text: Text, record: int) -> list[str]:
+        """Return what the header line names."""
+        names = self._fields_of(text, record)
+        where = f"{self.name}:{text.record_lines[record]}"
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
             cure = "Rename one of them."
             raise DataError.at(where, "must name every column once", ", ".join(twice), cure)
         if not any(name.strip() for name in names):
             cure = "Write their names into the first line, or give them by --columns."
-            raise DataError.at(where, "must name its columns", line.decode(), cure)
+            raise DataError.at(where, "must name its columns", names, cure)
         if nameless := names.count(""):
             _log.info("%s: %d columns without a name are not read", where, nameless)
         return names
