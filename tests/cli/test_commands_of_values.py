@@ -143,3 +143,51 @@ def test_info_shows_what_objects_are_made_of(saved, capsys):
     assert run("info", saved / "plays", "--json") == 0
     schema = json.loads(capsys.readouterr().out)["schema"]
     assert schema["classes"] == ["bad", "fine", "good"]
+
+
+# ----------------------------------------------------------------------------- check
+
+
+@pytest.fixture
+def plays(tmp_path):
+    path = tmp_path / "plays.csv"
+    pd.DataFrame(PLAYS).to_csv(path, index=False)
+    return path
+
+
+def test_check_says_what_training_would_learn_and_decide(plays, capsys):
+    argv = ["check", plays, "--in0", "user", "--in1", "film", "--in1", 'genres:tokens("|")']
+    assert run(*argv, "--label", "mark") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "rows: 6 train" in lines
+    assert any(line.split()[:3] == ["in1", "genres", 'tokens("|")'] for line in lines)
+    assert "train, genres: 1 of 6 values missing (16.7 %)" in lines
+    decided = {line.split()[0]: line.split()[1] for line in lines if line.startswith("  ")}
+    assert decided["output_layer"] == "softmax"
+    assert decided["num_classes"] == "3"
+    assert "train: labels 0: 2, 1: 1, 2: 3" in lines
+    assert [*plays.parent.iterdir()] == [plays]
+
+
+def test_check_applies_the_limits_that_are_set(plays, capsys):
+    argv = ["check", plays, "--in0", "history:tokens", "--in1", "film"]
+    assert run(*argv, "--set", "enc0_max_seq_len=1") == 0
+    assert "exceeded max_seq_len (train: 2 in in0, 0 in in1)" in capsys.readouterr().out
+    assert run(*argv[:-1], "flim") == 2
+    assert "Did you mean film?" in capsys.readouterr().err
+
+
+def test_check_of_a_table_needs_no_torch(plays):
+    script = (
+        "import sys\nfrom object2vec.cli import main\n"
+        f"code = main(['check', {str(plays)!r}, '--in0', 'user', '--in1', 'film'])\n"
+        "sys.exit(code or 5 * ('torch' in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_a_table_is_explained_where_no_columns_are_named(plays, capsys):
+    assert run("check", plays) == 2
+    error = capsys.readouterr().err
+    assert "must be AWS's JSON Lines of integers unless --in0 and --in1 name columns" in error

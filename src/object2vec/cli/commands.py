@@ -16,7 +16,6 @@ from object2vec.cli.options import (
     Checkpoints,
     Columns,
     Command,
-    ConfigFile,
     Device,
     Encoding,
     Files,
@@ -40,7 +39,6 @@ from object2vec.cli.options import (
     RowFormat,
     RunLog,
     Separator,
-    Settings,
     Share,
     ShownLog,
     Side,
@@ -262,20 +260,37 @@ def vocabulary(
 @app.command(cls=Command)
 def check(
     files: Files,
-    config: ConfigFile = None,
-    settings: Settings = None,
+    in0: In0 = None,
+    in1: In1 = None,
+    label: Label = None,
+    weight: Weight = None,
+    group: Group = None,
+    time: Time = None,
+    share: Share = None,
+    table_format: TableFormat = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    preset: Preset = None,
+    config: ModelConfig = None,
+    settings: ModelSettings = None,
     channel: Annotated[
-        Channel, option("CHANNEL", "Read them as train, validation or test would be.")
+        Channel, option("CHANNEL", "Read AWS's records as train, validation or test would be.")
     ] = "train",
 ) -> None:
     """Validate pairs without training.
 
-    FILE is JSON Lines like those of train. With hyperparameters it applies their limits, and says
-    what will be truncated or ignored. Without any it prints the limits that the pairs need.
+    FILE is one like those of train. Of a table whose columns are named it prints what they hold,
+    what is missing, rare or truncated, and what training would decide. With hyperparameters it
+    applies their limits. For AWS's JSON Lines, without any, it prints the limits that they need.
     """
     from object2vec.cli.inspection import check
+    from object2vec.cli.tables import Reading, TableChoice
 
-    say(check(files, config, settings or [], channel))
+    table = TableChoice(in0 or (), in1 or (), label, weight, group, time, share or (), preset)
+    reading = Reading(table_format, columns, separator, quote, encoding)
+    say(check(files, config, settings or [], channel, table, reading))
 
 
 @app.command(cls=Command)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from object2vec.cli.settings import read_hyperparameters
 from object2vec.cli.streams import say
+from object2vec.cli.tables import Reading, TableChoice, explaining_tables
 from object2vec.config import Config
 from object2vec.config.page import describe
 from object2vec.config.page import markdown as markdown_page
@@ -24,7 +25,7 @@ from object2vec.errors import ConfigError, DataError, suggestion
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
     from object2vec.fields.base import Entry
-    from object2vec.fields.schema import ObjectSchema
+    from object2vec.fields.schema import ObjectSchema, TableSchema
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
 _COLUMNS = 80
@@ -32,8 +33,17 @@ _LINES = 10_000  # that are written at once
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def check(files: Sequence[str], config: str | None, settings: Sequence[str], channel: str) -> str:
+def check(
+    files: Sequence[str],
+    config: str | None,
+    settings: Sequence[str],
+    channel: str,
+    table: TableChoice,
+    reading: Reading,
+) -> str:
     """Return what a model with these hyperparameters sees of `files`, or what they ask of a model.
+
+    Of a table it is what training would learn and decide.
 
     Raises
     ------
@@ -41,8 +51,32 @@ def check(files: Sequence[str], config: str | None, settings: Sequence[str], cha
         If hyperparameters or records are wrong.
     """
     given = read_hyperparameters(config, settings)
-    lines = _check_limits(files, Config.build(given), channel) if given else _find_limits(files)
+    table.check(reading, has_model=False)
+    if (schema := table.schema()) is not None:
+        return "\n".join(_check_table(files, schema, given, table.preset, reading))
+    with explaining_tables(files, "model"):
+        lines = _check_limits(files, Config.build(given), channel) if given else _find_limits(files)
     return "\n".join(lines)
+
+
+def _check_table(
+    files: Sequence[str],
+    schema: TableSchema,
+    hyperparameters: dict[str, Any],
+    preset: str | None,
+    reading: Reading,
+) -> list[str]:
+    """Return what training would learn of a table, and how its records fit what it would decide."""
+    from object2vec.pairs.report import check_channel
+    from object2vec.reporting.table import table_lines
+    from object2vec.training.tables import Declared, learn_from
+
+    declared = Declared(schema, hyperparameters, preset, reading.options())
+    found = learn_from(declared, {"train": list(files)}, 0, None)
+    report = check_channel(found.pairs["train"], found.config, "train")
+    notes = [f"{note.level}: {note.text}" for note in (*found.config.notes, *found.event.notes)]
+    warnings = [f"warning: {text}" for text in report.warnings()]
+    return [*table_lines(found.event), *report.lines(), *notes, *warnings]
 
 
 def _check_limits(files: Sequence[str], config: Config, channel: str) -> list[str]:
