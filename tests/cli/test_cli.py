@@ -39,8 +39,8 @@ from support.console import assert_as_said, examples, give_stdin, run_example
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = (
-    "train", "encode", "predict", "evaluate", "check", "hyperparameters", "kinds", "presets",
-    "info", "cache", "demo"
+    "train", "encode", "predict", "evaluate", "vocabulary", "check", "hyperparameters", "kinds",
+    "presets", "info", "cache", "demo"
 )  # fmt: skip
 HYPER = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": "1", "enc0_vocab_size": "20",
@@ -1076,7 +1076,7 @@ def test_demo_runs_the_demo(argv, given_args, monkeypatch):
 
 # --------------------------------------------------------------------------------------------- docs
 
-_FILE = re.compile(r"`([\w.]+)`:\n\n```json\n(.*?)```", re.DOTALL)
+_FILE = re.compile(r"`([\w.]+)`:\n\n```(?:json|csv)\n(.*?)```", re.DOTALL)
 
 
 def test_the_examples_of_the_page_print_what_it_says(tmp_path, capsys, monkeypatch):

@@ -166,7 +166,7 @@ def test_what_training_does_not_cover_is_said_once(saved, tmp_path, capsys, capl
     assert run(*argv, "--out", tmp_path / "out") == 0
     said = capsys.readouterr().err.splitlines()
     assert said == [
-        "warning: in1: 2 objects have no token that training knew.",
+        "warning: in1: objects without a token that training knew: 2.",
         "in1, film:token(unseen=skip): 1 of 6 values missing (16.7 %), "
         "2 of 5 tokens rare or unseen (40.0 %), left out",
         'in1, genres:tokens("|", unseen=buckets, buckets=4): 2 of 6 values missing (33.3 %), '

@@ -110,7 +110,7 @@ class Tally:
         for side, name in enumerate(SIDES):
             warn_of(f"{where}{name}", self._omissions[side])
             if count := self._unknown[side]:
-                text = "%s%s: %d objects have no token that training knew."
+                text = "%s%s: objects without a token that training knew: %d."
                 _log.warning(text, where, name, count)
             for field, coverage in self._coverage[side].items():
                 if parts := [*losses(coverage, "rare or unseen")]:
