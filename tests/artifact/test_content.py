@@ -100,7 +100,9 @@ def test_a_folder_holds_what_is_promised_and_no_more(fitted, saved):
     assert sorted(path.name for path in saved.iterdir()) == [
         "README.md", "config.json", "metrics.jsonl", "model.safetensors"
     ]  # fmt: skip
-    document = json.loads((saved / "config.json").read_text())
+    text = (saved / "config.json").read_text()
+    document = json.loads(text)
+    assert text == json.dumps(document, indent=2) + "\n"  # people read it
     assert document["schema_version"] == 1
     assert document["hyperparameters"].keys() == HYPERPARAMETERS.keys() - {"feature_dim"}
     events = [json.loads(line) for line in (saved / "metrics.jsonl").read_text().splitlines()]

@@ -128,6 +128,20 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
+def test_a_value_is_frozen_unless_it_is_there_to_be_filled_in():
+    found = {
+        node.name
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and not file.startswith("sagemaker/")
+        for decorator in map(ast.unparse, node.decorator_list)
+        if decorator.startswith("dataclass") and "frozen=True" not in decorator
+    }
+    assert found == {
+        "Draft", "Lookup", "Progress", "TransformReport", "_Batch", "_Piece", "_Ticket"
+    }  # fmt: skip
+
+
 def test_no_module_imports_one_that_imports_it():
     edges = {f: imports(f) for f in TREES if f != "__init__.py" and not f.startswith("sagemaker/")}
     assert sum(map(len, edges.values())) > 300
