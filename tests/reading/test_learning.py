@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
-from object2vec.errors import ConfigError, DataError
+from object2vec.errors import ConfigError, DataError, StorageError
 from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
 from object2vec.reading.learning import learn, read_with
@@ -372,3 +372,19 @@ def test_lists_and_single_tokens_share_a_vocabulary(read):
     assert (up, alien) == ("Up", "Alien")
     assert objects(learned, 1) == [["Alien"], ["Up"], ["Up"]]
     assert learned.schema.table_size(0) == learned.schema.table_size(1)
+
+
+def test_times_are_read_only_for_a_split_by_them(read):
+    table = {**many(), "time": ["whenever"] * 400}
+    assert read(table, declared(time="time")).facts["train"].records == 400
+    with pytest.raises(DataError, match=r"Did you mean time\?"):
+        read(table, declared(time="tim"))
+
+
+def test_a_full_disk_is_told(read, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("object2vec.reading.learning._Learning._finish", full)
+    with pytest.raises(StorageError, match="No space left on device"):
+        read(many(), declared())

@@ -27,6 +27,7 @@ from object2vec.fields.base import Coverage, Kind, ValueMistakes
 from object2vec.fields.guess import guess_kind
 from object2vec.fields.label import LabelField, LabelLearner, is_text
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
+from object2vec.files.whole import storing
 from object2vec.objects.ragged import Rows
 from object2vec.objects.schema import Schema, records
 from object2vec.reading.ahead import read_ahead
@@ -265,7 +266,8 @@ def _made(
     folder = temporary_folder()
     folder.mkdir()
     try:
-        make(folder)
+        with storing(folder):
+            make(folder)
         made = open_(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # what is mapped stays until it is let go of
@@ -291,7 +293,9 @@ class _Learning:
 
     def run(self, split: float, seed: int) -> None:
         """Read the table, learn, and write the cached sets, the schema and the facts."""
-        self._keep(self._tasks(is_timed=bool(split and self._declared.time)))
+        self._table.check(self._declared.columns)
+        read = self._declared if split else replace(self._declared, time=None)
+        self._keep(_blocks(self._table, read), self._tasks(is_timed=bool(read.time)))
         mask = self._mask(split, seed) if split else None
         schema = self._finish(mask)
         schema.to_files(self._folder)
@@ -315,7 +319,7 @@ class _Learning:
         roles = [Step(getattr(self._declared, role), role, read) for role, read in reads.items()]
         return [*tasks, roles]
 
-    def _keep(self, tasks: list[list[Step]]) -> None:
+    def _keep(self, blocks: Iterator[TableBlock], tasks: list[list[Step]]) -> None:
         """Show every block to the fields, and spool what they keep of it."""
         import pyarrow as pa
 
@@ -323,7 +327,7 @@ class _Learning:
         with contextlib.ExitStack() as files:
             pool = files.enter_context(ThreadPoolExecutor(_WORKERS))
             spool: pa.RecordBatchStreamWriter | None = None
-            for block in _blocks(self._table, self._declared):
+            for block in blocks:
                 kept = problems.sift(block.where, pool.map(partial(do_steps, block.columns), tasks))
                 self._rows += len(block)
                 if kept is None:
