@@ -118,11 +118,12 @@ def test_quotes(tmp_path, monkeypatch, text, expected, block_bytes):
 
 
 @pytest.mark.parametrize(
-    "text", ['1,"2" \n', '1,"2"3\n', '1, "2,3"\n', '1,"2\n', '"1"",2\n', '1,"""\n']
+    "record",
+    ['1,"2" ', '1,"2"3', '1, "2,3"', '1,"2', '"1"",2', '1,"""', '1,"a "b" c"', '1,""a', '"1"a",2'],
 )
-def test_bad_quotes(tmp_path, text):
+def test_bad_quotes(tmp_path, record):
     with pytest.raises(DataError, match=r"t\.csv:3: must "):
-        rows(open_table(write(tmp_path, "a,b\n1,2\n" + text)))
+        rows(open_table(write(tmp_path, f"a,b\n1,2\n{record}\n")))
 
 
 def test_a_quote_that_is_never_closed_takes_no_memory_for_ever(tmp_path, monkeypatch):
