@@ -4,6 +4,7 @@
 #   docker build -t object2vec:cuda .                                     # what pip takes itself
 #   docker build -t object2vec:sagemaker --build-arg RUN_AS=root .   # to train in SageMaker itself
 #
+# It trains and serves IP Insights, too; ENV OBJECT2VEC_ALGORITHM=ipinsights makes an image of it alone.
 # docs/deployment.md says how to run it.
 
 ARG PYTHON=3.11

@@ -26,18 +26,14 @@ from numpy.typing import NDArray
 
 from benchmarks.common import parser, save, summary, table
 from object2vec import Object2Vec
+from object2vec.config.presets import preset_of
 from object2vec.evaluation import false_alarms, roc_auc
 from object2vec.examples.logins import Logins, generate_logins, inject
 
 ACCOUNTS, DAYS, TRAINING_DAYS = 10_000, 10, 7
 SHARE = 0.01  # of logins that are the attacker's
 RECALLS = (1.0, 0.99, 0.95)
-SETTINGS: dict[str, Any] = {
-    "preset": "aws", "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding",
-    "output_layer": "dot_product", "enc_dim": 32, "negative_sampling_rate": 1,
-    "random_negative_sampling_rate": 1, "mini_batch_size": 3000, "learning_rate": 0.01,
-    "weight_decay": 1e-5, "epochs": 5, "token_embedding_storage_type": "row_sparse",
-}  # fmt: skip
+SETTINGS: dict[str, Any] = dict(preset_of("detection").values)
 QUICK = {"enc_dim": 8, "epochs": 2, "mini_batch_size": 300}
 
 
@@ -114,7 +110,7 @@ def train(past: Logins, settings: dict[str, Any], is_quick: bool = False) -> Obj
     """Return a model of the logins, read from the file that IP Insights would read."""
     entities = 2 * (int(past.accounts.max()) + 1)  # as AWS recommends
     in0 = f"account:token(max_size=0, buckets={entities})"
-    model = Object2Vec(in0=in0, in1="address:ipv4", **settings)
+    model = Object2Vec(in0=in0, in1="address:ipv4", preset="detection", **settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "logins.csv")
         past.write(path)

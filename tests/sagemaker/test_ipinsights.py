@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from object2vec.config import Config
@@ -108,3 +111,16 @@ def test_the_log_has_metrics_of_batches_as_often_as_the_job_says():
     assert dialect({"batch_metrics_publish_interval": "20"}).batch_metrics_every == 20
     assert dialect({"batch_metrics_publish_interval": "often"}).batch_metrics_every == 1000
     assert dialect({}).defaults["mini_batch_size"] == 10_000
+
+
+def test_the_page_has_the_table():
+    page = (Path(__file__).parents[2] / "docs" / "ipinsights.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \|$", page, re.MULTILINE)
+    assert [name for name, *_ in shown] == list(ROWS)
+    for name, _, default, ours in shown:
+        row = ROWS[name]
+        assert ours == row.ours
+        if row.default is None:
+            assert default == "required"
+        else:
+            assert float(default.replace(",", "")) == row.default

@@ -84,8 +84,8 @@ _ROWS = (
             "enc_dim": 32,
             "enc1_pool_exponent": 0,  # what networks of each size say adds up
             "negative_sampling_rate": 1,
-            "random_negative_sampling_rate": 1,
-            "mini_batch_size": 3000,
+            "random_negative_sampling_rate": 3,
+            "mini_batch_size": 5000,
             "learning_rate": 0.003,
             "weight_decay": 0.00001,
             "epochs": 5,
