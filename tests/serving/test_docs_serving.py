@@ -17,20 +17,21 @@ PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="u
 
 
 def build():
-    """The application that serves the page's model."""
-    (code,) = re.findall(r"```python\n(from object2vec import Object2Vec\n.*?)```", PAGE, re.DOTALL)
+    """The applications that serve the page's models, by port."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    code = "".join(block for block in blocks if ".save(" in block)
     saved: list[Object2Vec] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Object2Vec, "save", lambda model, path: saved.append(model))
         exec(compile(code, "docs/serving.md", "exec"), {})  # the page is ours
-    return create_app(saved[0])
+    return {str(port): create_app(model) for port, model in enumerate(saved, 8080)}
 
 
-def run_curl(app, command: str) -> str:
+def run_curl(apps, command: str) -> str:
     """The body that a curl command would print."""
     words = shlex.split(command.replace("$'", "'"))
     assert words.pop(0) == "curl"
-    headers, body, path = {"accept": "*/*"}, None, None
+    headers, body, path, port = {"accept": "*/*"}, None, None, ""
     while words:
         word = words.pop(0)
         if word == "-H":
@@ -39,10 +40,11 @@ def run_curl(app, command: str) -> str:
         elif word == "-d":
             body = words.pop(0).replace("\\n", "\n").encode()
         else:
-            path = word.removeprefix("localhost:8080")
+            port, slash, rest = word.removeprefix("localhost:").partition("/")
+            path = slash + rest
     sent = {name: value for name, value in headers.items() if value}
     method = "GET" if body is None else "POST"
-    return ask(app, body or b"", sent, method=method, path=path)[2].decode()
+    return ask(apps[port], body or b"", sent, method=method, path=path)[2].decode()
 
 
 def examples() -> list[tuple[str, str]]:

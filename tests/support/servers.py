@@ -56,10 +56,12 @@ async def call(app, body=b"", headers=(), method="POST", path="/invocations", ro
     `on_receive` is called before each chunk, `on_send` awaited before each message is taken.
     """
     sent: list[dict] = []
+    path, _, query = path.partition("?")
     pairs = headers.items() if isinstance(headers, dict) else headers
     given = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
-             "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "scheme": "http", "path": path, "raw_path": path.encode(),
+             "query_string": query.encode(),
              "root_path": root_path, "headers": given, "client": ("127.0.0.1", 1),
              "server": ("127.0.0.1", 2)}  # fmt: skip
     chunks = [body] if isinstance(body, bytes) else [*body]
