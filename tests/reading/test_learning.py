@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
+from object2vec import Config, Pairs
 from object2vec.errors import ConfigError, DataError, StorageError
 from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
+from object2vec.pairs.batches import TrainingBatches
 from object2vec.reading.learning import learn, read_with
 from object2vec.reading.tables import open_table
 
@@ -388,3 +390,25 @@ def test_a_full_disk_is_told(read, monkeypatch):
     monkeypatch.setattr("object2vec.reading.learning._Learning._finish", full)
     with pytest.raises(StorageError, match="No space left on device"):
         read(many(), declared())
+
+
+def test_weights_and_groups_of_large_sets_are_read_row_by_row(read, monkeypatch):
+    table = {**many(), "clicks": np.arange(400) + 1, "session": [f"s{i // 4}" for i in range(400)]}
+    schema = declared(weight="clicks", group="session")
+    rows = np.array([7, 399, 0, 7])
+    small = read(table, schema).channels["train"]
+    monkeypatch.setattr("object2vec.reading.cache._MAPPED_BYTES", 0)
+    large = read(table, schema).channels["train"]
+    assert large.files
+    assert not small.files
+    for name, column in small.take(rows).items():
+        found = large.take(rows)[name]
+        values = [getattr(each, "values", each).tolist() for each in (column, found)]
+        assert values[0] == values[1]
+    pairs = Pairs(large.columns, "train", large.schema, large)
+    config = Config.build({"enc0_max_seq_len": 1, "enc0_vocab_size": 500, "mini_batch_size": 8,
+                           "negative_sampling_rate": 1})  # fmt: skip
+    groups = large.columns["group"]
+    for batch in TrainingBatches(pairs, config).epoch(0):
+        users = batch.in0.values[batch.pairing.rows0] - 3
+        assert batch.columns["group"].tolist() == groups[users].tolist()
