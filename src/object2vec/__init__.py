@@ -85,9 +85,6 @@ _HOMES = {
     "Object2Vec": "object2vec.model",
     "Pairs": "object2vec.pairs.dataset",
     "Ragged": "object2vec.objects.ragged",
-    **dict.fromkeys(
-        ("Characters", "IPv4", "IPv6", "Text", "Token", "Tokens"), "object2vec.fields.declare"
-    ),
 }
 
 

@@ -41,7 +41,8 @@ QUESTIONS = [f"what is the answer to question {i}" for i in range(20)]
         ([None, None], "token", "there are no values to see"),
         ([" ", ""], "token", "there are no values to see"),
         ([], "token", "there are no values to see"),
-        ([b"ab"], "token", "values are of type binary"),
+        ([b"ab"], "token", "values are short"),
+        ([dt.time(18)], "token", "values are of type time64[us]"),
     ],
 )
 def test_a_column_is_guessed_by_its_values(values, kind, reason):

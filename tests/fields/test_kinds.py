@@ -101,6 +101,19 @@ def test_every_kind_keeps_its_promises(each_way, name):
         kind.fitted.from_state(kind, {"years": "x", "policy": 1}, {})
 
 
+@pytest.mark.parametrize("name", [n for n in KINDS if isinstance(VALUES[n][0], str)])
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.binary_view()]
+)
+def test_text_of_any_type_is_text(name, kind):
+    values = pa.array(VALUES[name], pa.string())
+    field, _ = learned(name, values)
+    expected = rows(field, values)
+    assert rows(field, values.cast(kind)) == expected
+    if kind != pa.binary_view():
+        assert rows(field, values.cast(kind).dictionary_encode()) == expected
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_no_values_are_learned(name):
     for values in (pa.array([], pa.string()), pa.array([None, None])):

@@ -93,7 +93,8 @@ def test_seven_is_one_token_wherever_it_comes_from():
     [
         (pa.array([None, [1]]), 1, [1]),
         (pa.array([{"a": 1}]), 0, {"a": 1}),
-        (pa.array([b"ok", b"\xff"]), 1, b"\xff"),
+        (pa.array([b"ok", b"ok", b"\xff"]), 2, b"\xff"),
+        (pa.array([b"ok", b"ok", b"\xff"]).dictionary_encode(), 2, b"\xff"),
     ],
 )
 def test_what_is_no_text_is_rejected_with_its_row(values, row, got):

@@ -8,7 +8,7 @@ from object2vec.fields.base import Kind
 from object2vec.fields.kinds import KINDS
 from object2vec.fields.kinds.tokens import TokensKind
 from object2vec.fields.numbers import DECIMAL
-from object2vec.fields.values import encoding, is_list, wrong_type
+from object2vec.fields.values import encoding, is_list, is_text, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,8 +51,8 @@ def guess_kind(name: str, values: pa.Array) -> tuple[Kind, str]:
         if types.is_integer(kind.value_type) and name in _AWS_COLUMNS:
             return KINDS["ids"](), "lists of integers, as Amazon's Object2Vec takes them"
         return KINDS["tokens"](), "values are lists"
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return _of_strings(first.cast(pa.large_string()))
+    if is_text(kind):
+        return _of_strings(first)
     if types.is_integer(kind) or types.is_boolean(kind):
         return KINDS["token"](), "values are true or false" if types.is_boolean(
             kind
@@ -61,7 +61,7 @@ def guess_kind(name: str, values: pa.Array) -> tuple[Kind, str]:
         return _of_floats(first.cast(pa.float64()))
     if types.is_timestamp(kind) or types.is_date(kind):
         return _of_dates(first)
-    if types.is_time(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+    if types.is_time(kind):
         return KINDS["token"](), f"values are of type {kind}"
     raise wrong_type(values, "text, a number, true or false, a date, or a list of them")
 

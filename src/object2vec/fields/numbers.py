@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import Mistake, ValueMistakes
-from object2vec.fields.values import wrong_type
+from object2vec.fields.values import is_text, readable, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +38,11 @@ def numbers_of(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    values = readable(values)
     if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+        values = values.dictionary_decode()
     kind, types = values.type, pa.types
-    if types.is_string(kind) or types.is_large_string(kind):
+    if is_text(kind):
         numbers = _read(values)
     elif types.is_null(kind) or types.is_boolean(kind):
         numbers = values.cast(pa.int8()).cast(pa.float64())

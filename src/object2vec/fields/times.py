@@ -10,7 +10,7 @@ import numpy as np
 
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import Mistake, ValueMistakes
-from object2vec.fields.values import wrong_type
+from object2vec.fields.values import is_text, readable, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,8 +41,9 @@ def seconds_of(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    values = readable(values)
     if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
+        values = values.dictionary_decode()
     kind, types = values.type, pa.types
     if types.is_timestamp(kind):
         local = values if kind.tz is None else pc.local_timestamp(values)
@@ -51,7 +52,7 @@ def seconds_of(values: pa.Array) -> pa.Array:
         seconds = values.cast(pa.date32()).cast(pa.timestamp("s")).cast(pa.int64())
     elif types.is_null(kind):
         seconds = values.cast(pa.int64())
-    elif types.is_string(kind) or types.is_large_string(kind):
+    elif is_text(kind):
         seconds = _read(values)
     elif types.is_integer(kind):
         seconds = _of_numbers(values.cast(pa.int64(), safe=False))

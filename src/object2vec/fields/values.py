@@ -89,8 +89,8 @@ def texts(values: pa.Array) -> Texts:
     """
     import pyarrow as pa
 
-    is_string = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    if not is_string and not pa.types.is_dictionary(values.type):
+    values = readable(values)
+    if not is_text(values.type) and not pa.types.is_dictionary(values.type):
         values = _encoded(values)
     values, indices = encoding(values)
     return _parts(_written(values), indices)
@@ -113,18 +113,67 @@ def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
     return found, Spans(found.data, starts, ends, offsets), missing
 
 
+def readable(values: pa.Array) -> pa.Array:
+    """Return bytes and views of strings as strings; other arrays as they are.
+
+    Raises
+    ------
+    ValueMistakes
+        If some bytes are no UTF-8.
+    """
+    import pyarrow as pa
+
+    types, kind = pa.types, values.type
+    if types.is_dictionary(kind):
+        return values if is_text(kind.value_type) else _readable_dictionary(values)
+    if types.is_string_view(kind):
+        return values.cast(pa.large_string())
+    is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return _decoded(values) if is_bytes else values
+
+
+def _readable_dictionary(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        different = readable(values.dictionary)
+    except ValueMistakes as err:
+        at = _indices(values).tolist()
+        mistakes = [m._replace(row=at.index(m.row)) for m in err.mistakes if m.row in at]
+        raise ValueMistakes(mistakes or err.mistakes) from err
+    if different is values.dictionary:
+        return values
+    return pa.DictionaryArray.from_arrays(values.indices, different)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values of this type are strings that can be taken apart as they lie."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def encoding(values: pa.Array) -> tuple[pa.Array, NDArray[np.int64] | None]:
     """Return the different values of a dictionary-encoded array and which each row has.
 
-    One that is not encoded is returned as it is, with None.
+    One that is not encoded is returned as it is, with None. Bytes are read as UTF-8.
     """
+    import pyarrow as pa
+
+    values = readable(values)
+    if not pa.types.is_dictionary(values.type):
+        return values, None
+    return values.dictionary, _indices(values)
+
+
+def _indices(values: pa.Array) -> NDArray[np.int64]:
+    """Return which of the different values each row has, -1 where it is null, (n,)."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not pa.types.is_dictionary(values.type):
-        return values, None
     indices = pc.fill_null(values.indices.cast(pa.int64()), -1)
-    return values.dictionary, indices.to_numpy(zero_copy_only=False)
+    found: NDArray[np.int64] = indices.to_numpy(zero_copy_only=False)
+    return found
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -164,10 +213,8 @@ def _written(values: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     types, kind = pa.types, values.type
-    if types.is_string(kind) or types.is_large_string(kind):
+    if is_text(kind):
         return values
-    if types.is_string_view(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-        return _decoded(values)
     if types.is_integer(kind) or types.is_boolean(kind) or types.is_date32(kind):
         return values.cast(pa.string())
     if types.is_floating(kind):

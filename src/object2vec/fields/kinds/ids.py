@@ -20,7 +20,7 @@ from object2vec.fields.base import (
     Mistake,
     ValueMistakes,
 )
-from object2vec.fields.values import encoding, is_list
+from object2vec.fields.values import encoding, is_list, is_text
 from object2vec.fields.vocabulary import with_empty
 from object2vec.objects.ragged import MAX_ID, PADDING, Ragged, offsets_of
 
@@ -162,7 +162,7 @@ def _lists(values: pa.Array) -> pa.Array:
 
     if is_list(values.type):
         return values
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+    if is_text(values.type):
         text = pc.utf8_trim_whitespace(values)
         text = pc.if_else(pc.equal(text, ""), None, text)
         return pc.split_pattern_regex(text, r"\s+")

@@ -10,7 +10,7 @@ import numpy as np
 from object2vec.fields.base import ValueMistakes, option
 from object2vec.fields.options import Text
 from object2vec.fields.spans import Spans
-from object2vec.fields.values import Texts, encoding, is_list, texts
+from object2vec.fields.values import Texts, encoding, is_list, is_text, texts
 from object2vec.fields.vocabulary import OpenKind, Tokenised
 from object2vec.objects.ragged import offsets_of
 
@@ -32,12 +32,11 @@ class TokensKind(OpenKind):
         -----
         A value is missing if it is null or an empty text. A list without tokens is a list.
         """
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         values, indices = encoding(values)
         missing = values.is_null()
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        if is_text(values.type):
             missing = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0).fill_null(True)
             values = pc.split_pattern(values, self.separator)
         is_missing = missing.to_numpy(zero_copy_only=False)
