@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from object2vec import Object2Vec
 from object2vec.cli import main
+from object2vec.cli.inference import _has_bare_list
 from object2vec.cli.options import _repeat_options
 from object2vec.cli.output import json_lines
 from object2vec.config.page import markdown
@@ -128,6 +129,7 @@ def test_help_and_check_are_light(world):
     code = f"""
 import sys
 from object2vec.cli import main
+from object2vec.cli.inference import _has_bare_list
 heavy = lambda *names: sorted(set(names) & set(sys.modules))
 assert [main(argv) for argv in (["--help"], ["train", "--help"], ["hyperparameters"])] == [0] * 3
 light = heavy("torch", "numba", "pyarrow", "numpy", "fsspec", "msgspec")
@@ -896,6 +898,7 @@ def test_answers_come_in_pieces(place, capsys, monkeypatch):
 MEMORY = """
 import resource, sys
 from object2vec.cli import main
+from object2vec.cli.inference import _has_bare_list
 model, small, large, out = sys.argv[1:]
 peaks = []
 for path in (small, large):
@@ -1091,3 +1094,12 @@ def test_the_examples_of_the_page_print_what_it_says(tmp_path, capsys, monkeypat
         assert_as_said(run_example(command, capsys, monkeypatch), output, command)
         ran.append(command.split("object2vec ")[1].split()[0])
     assert {*COMMANDS} <= {*ran}
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [(b"", False), (b'{"in0":[1]}\n{"in0": [2]}\n', False), (b"[1]\n", True), (b" [1]", True),
+     (b'{"in0":[1]}\n[2]\n', True), (b'{"in0":[1]}\n\n\t[2]', True), (b"{}\n{}", False)],
+)  # fmt: skip
+def test_records_are_not_searched_for_bare_lists(text, may):
+    assert _has_bare_list(text) == may
