@@ -344,10 +344,10 @@ def test_a_computed_order_is_as_random_as_a_shuffled_list(length):
         assert chi.max() < 2
 
 
-@pytest.mark.parametrize("settings", [{}, {"negative_sampling_rate": 3}])
+@pytest.mark.parametrize("settings", [{}, {"negative_sampling_rate": 3}, {"bucket_width": 2}])
 def test_a_computed_order_makes_epochs_like_any_other(monkeypatch, settings):
     monkeypatch.setattr("object2vec.pairs.batches._LISTED", 10)
-    batches = TrainingBatches(pairs(37), config(**settings))
+    batches = TrainingBatches(pairs(37, lengths=(1, 9)), config(**settings))
     first, second = of_epoch(batches, 0), of_epoch(batches, 1)
     for epoch in (first, second):
         given = [r for batch in epoch for r in batch if r[2]]
