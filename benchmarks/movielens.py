@@ -260,18 +260,18 @@ def _nearest(folder: Path, movies: NDArray[np.int64], titles: Mapping[int, str])
 
 def read_ratings(folder: Path, name: str) -> Ratings:
     """Return user, movie and rating of each line of a file."""
-    with _open(folder, name) as file:
+    with open_text(folder, name) as file:
         return np.loadtxt(file, dtype=np.int64, usecols=(0, 1, 2), ndmin=2)
 
 
 def _titles(folder: Path) -> dict[int, str]:
     """Return the title of each movie."""
-    with _open(folder, "u.item") as file:
+    with open_text(folder, "u.item") as file:
         fields = (line.split("|") for line in file)
         return {int(movie): title for movie, title, *_ in fields}
 
 
-def _open(folder: Path, name: str) -> Any:
+def open_text(folder: Path, name: str) -> Any:
     """Open a text file that may be packed."""
     path = folder / name
     if path.exists():

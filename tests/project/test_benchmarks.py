@@ -103,6 +103,16 @@ def test_movielens_holds_out_ten_ratings_of_each_user_and_half_at_most():
     assert sorted(map(tuple, [*fit, *held_out])) == list(map(tuple, ratings))
 
 
+def test_cold_start(run, movielens_data):
+    from benchmarks import cold_start
+
+    found = run(cold_start, movielens_data)["cold_start"]
+    recall = {name: each["mean"] for name, each in found["recall"].items()}
+    assert {name.split(",")[0] for name in recall} == {"unseen users", "unseen films"}
+    assert all(0 <= value <= 1 for value in recall.values())
+    assert [each["pairs"] > 50 for each in found["trainings"]] == [True, True]
+
+
 @pytest.fixture
 def documents_data(tmp_path):
     """Articles that each keep to a few words of their own."""

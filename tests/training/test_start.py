@@ -90,6 +90,7 @@ def test_a_model_that_has_grown_grows_again_and_is_saved(old, tmp_path):
     loaded = Object2Vec.load(tmp_path / "again")
     assert rows_of(loaded, 0) == rows_of(again, 0)
     assert loaded.evaluate(OLD) == again.evaluate(OLD)
+    assert loaded.get_params()["enc_dim"] == FAST["enc_dim"]
 
 
 def test_what_is_not_set_is_as_it_was_and_the_sizes_are_reported(old):

@@ -107,7 +107,7 @@ def learn_from(
         declared.preset,
         None if start is None else start.config,
     )
-    schema = replace(learned.schema, decisions=_remembered(declared, decided))
+    schema = replace(learned.schema, decisions=_remembered(declared, decided, begun))
     return FromTables(
         config=Config.build(decided.hyperparameters, beyond_aws=True),
         schema=schema,
@@ -181,12 +181,16 @@ def pairs_of(schema: ObjectSchema, cached: Cached, name: str) -> Pairs:
     )
 
 
-def _remembered(declared: Declared, decided: Decided) -> dict[str, Any]:
-    """Return what a model remembers of how its hyperparameters came about, as JSON values."""
+def _remembered(declared: Declared, decided: Decided, begun: ObjectSchema | None) -> dict[str, Any]:
+    """Return what a model remembers of how its hyperparameters came about, as JSON values.
+
+    One that goes on from another remembers what was set there, too.
+    """
     reasons = {
         each.name: {"value": each.value, "reason": each.reason} for each in decided.decisions
     }
-    given = {name: _plain(value) for name, value in declared.hyperparameters.items()}
+    given = dict(begun.decisions.get("given", {})) if begun else {}
+    given |= {name: _plain(value) for name, value in declared.hyperparameters.items()}
     if declared.preset:
         given["preset"] = declared.preset
     return {"preset": decided.preset, "decisions": reasons, "given": given}
