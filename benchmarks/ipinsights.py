@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(given: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
     """Return the figures of ours and of the tables for one seed."""
-    accounts = 300 if given.quick else given.accounts
+    accounts = 150 if given.quick else given.accounts
     if given.logs:
         logins, days = read(given.logs)
     else:

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-PAGES = ("README.md", "benchmarks/README.md")
+PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md")
 
 
 def main() -> int:
@@ -233,6 +233,24 @@ def movielens() -> str:
     return _table(("task", "mean (smallest to largest)", "beside"), rows)
 
 
+def ipinsights() -> str:
+    """Return how well unusual logins are found, beside two tables of what was seen."""
+    names = ("any", "near") if (RESULTS / "ipinsights_near.json").exists() else ("any",)
+    rows = []
+    for attack in names:
+        found = _result("ipinsights" if attack == "any" else "ipinsights_near")["results"]
+        for of, figures in found.items():
+            auc, *alarms = figures.values()
+            cells = [f"{each['mean']:.1%}" for each in alarms]
+            rows.append((_ATTACKS[attack], of, f"{auc['mean']:.4f}", *cells))
+    found_shares = ("all", "99 %", "95 %")
+    header = ("attacks from", "of", "ROC AUC", *(f"alarms to find {x}" for x in found_shares))
+    return _table(header, rows)
+
+
+_ATTACKS = {"any": "any address", "near": "a known /16"}
+
+
 def _spread(values: dict[str, Any]) -> str:
     return f"{values['mean']:.3f} ({values['min']:.3f} to {values['max']:.3f})"
 
@@ -243,7 +261,7 @@ TABLES: dict[str, Callable[[], str]] = {
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
         encoding_files, reading, words, documents_time, startup, memory, serving, overload,
-        tutorial,
+        tutorial, ipinsights,
     )
 }  # fmt: skip
 

@@ -276,3 +276,30 @@ def test_a_race_measures_every_rival_and_ends_when_one_cannot_begin(capfd):
     with pytest.raises(SystemExit, match="theirs could not begin"):
         race({"ours": (_counting, (3.0,)), "theirs": (_broken, ())}, 1)
     assert "no work today" in capfd.readouterr().err
+
+
+def test_ipinsights(run, tmp_path):
+    from benchmarks import ipinsights
+
+    results = run(ipinsights, "unused")["ipinsights"]
+    assert [run["seed"] for run in results["runs"]] == [0, 1]
+    figures = results["results"]
+    assert list(figures) == ["object2vec", "address seen before", "/24 seen before"]
+    assert figures["object2vec"]["auc"]["mean"] > figures["/24 seen before"]["auc"]["mean"]
+    for of in figures.values():
+        alarms = [of[f"false_alarms_at_{recall}"]["mean"] for recall in ("1", "0.99", "0.95")]
+        assert alarms == sorted(alarms, reverse=True)
+
+
+def test_ipinsights_reads_a_log_of_ones_own(tmp_path):
+    from benchmarks import ipinsights
+
+    lines = [f"ann,10.0.0.{day},2026-01-{day:02}" for day in range(10, 0, -1)]
+    (tmp_path / "dates.csv").write_text("\n".join(lines) + "\n")
+    logins, first = ipinsights.read(tmp_path / "dates.csv")
+    assert logins.days.tolist() == [*range(10)]
+    assert logins.dotted() == [f"10.0.0.{day}" for day in range(1, 11)]
+    assert 6 <= first <= 7
+    (tmp_path / "numbers.csv").write_text("bob,1.2.3.4,5\nann, 5.6.7.8,3\n")
+    logins, _ = ipinsights.read(tmp_path / "numbers.csv")
+    assert logins.dotted() == ["5.6.7.8", "1.2.3.4"]
