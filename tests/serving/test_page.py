@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import re
 
 import pytest
@@ -15,6 +16,7 @@ from object2vec.serving.page import page
 from object2vec.serving.settings import Settings
 from object2vec.version import VERSION
 from support.servers import ask, fitted
+from support.values import value_model
 
 
 def shown(endpoint, is_authorized=True) -> str:
@@ -99,3 +101,102 @@ def test_the_script_finds_what_it_looks_for(endpoint):
     wanted = set(re.findall(r'get\("(\w+)"\)', html))
     assert wanted == {"token", "result", "inputs", "try", "embed0", "embed1", "ask"}
     assert wanted | {"in0", "in1"} <= set(re.findall(r' id="([\w-]+)"', html))
+
+
+# ----------------------------------------------------------------------------- values
+
+
+@pytest.fixture(scope="module")
+def plays():
+    return create_app(value_model("plays"))
+
+
+def inputs(html) -> list[dict[str, str]]:
+    """The attributes of each input of an object."""
+    tags = re.findall(r"<(?:input|textarea) ([^>]*data-side[^>]*)>", html)
+    return [dict(re.findall(r'([\w-]+)="([^"]*)"', tag)) for tag in tags]
+
+
+def test_a_model_of_ids_has_an_input_for_each_side(endpoint):
+    html, _ = page(endpoint, True)
+    assert [(each["id"], each["data-kind"]) for each in inputs(html)] == [
+        ("in0", "ids"), ("in1", "ids"),
+    ]  # fmt: skip
+    assert "{&quot;in0&quot;: [1], &quot;in1&quot;: [1]}" in html
+
+
+def test_each_field_has_an_input_of_its_kind(plays):
+    html, policy = page(plays.state.endpoint, True)
+    facts = ("data-side", "data-field", "data-kind", "list")
+    found = {each["id"]: tuple(each[name] for name in facts) for each in inputs(html)}
+    assert found == {
+        "in0-0": ("in0", "user", "token", "in0-0-list"),
+        "in0-1": ("in0", "history", "tokens", "in0-1-list"),
+        "in1-0": ("in1", "film", "token", "in1-0-list"),
+        "in1-1": ("in1", "genres", "tokens", "in1-1-list"),
+    }
+    assert [each["data-separator"] for each in inputs(html)] == ["", " ", "", "|"]
+    for each in inputs(html):
+        assert f'<datalist id="{each["list"]}">' in html
+        assert f'<label for="{each["id"]}">' in html
+    assert 'data-classes="[&quot;bad&quot;, &quot;fine&quot;, &quot;good&quot;]"' in html
+    assert "<dt>in0</dt><dd>user:token(unseen=skip), history:tokens(unseen=skip)</dd>" in html
+    assert policy == page(create_app(fitted("pooled")).state.endpoint, True)[1]
+
+
+def test_nothing_of_a_model_is_shown_to_who_may_not_see_it(plays):
+    html, _ = page(plays.state.endpoint, False)
+    assert [each["data-kind"] for each in inputs(html)] == ["ids", "ids"]
+    assert not any(word in html for word in ("history", "genres", "data-classes=", "film"))
+
+
+def test_names_of_fields_and_classes_are_escaped():
+    from object2vec.fields.schema import TableSchema
+    from object2vec.fields.specification import parse_field
+    from object2vec.serving.inputs import example, inputs
+
+    class Schema:
+        declared = TableSchema(
+            ((parse_field('"<b>\\"":token'),), (parse_field('"<i>":text'), parse_field("n:number")))
+        )
+
+        def columns(self, side):
+            return [each.column for each in self.declared.sides[side]]
+
+    html = inputs(Schema(), ("</span>",))
+    assert not any(name in html for name in ("<b>", "<i>", '"</span>"'))
+    assert 'data-field="&lt;b&gt;&quot;"' in html
+    assert '<textarea id="in1-0"' in html
+    assert 'id="in1-1"' in html
+    assert json.loads(example(Schema()))["in1"] == {"<i>": "...", "n": "..."}
+
+
+def suggested(app, query) -> list[str]:
+    status, _, body = ask(app, b"", method="GET", path=f"/suggestions?{query}")
+    assert status == 200
+    return json.loads(body)["tokens"]
+
+
+def test_suggestions_begin_with_the_text_and_then_hold_it(plays):
+    assert suggested(plays, "field=in1-0&text=t") == ["Titanic", "Heat"]
+    assert suggested(plays, "field=in1-0&text=HE") == ["Heat"]
+    assert suggested(plays, "field=in1-0&text=") == ["Titanic", "Up", "Alien", "Heat"]
+    assert suggested(plays, "field=in1-1&text=dra") == ["drama"]
+    for query in ("", "field=in0-9&text=a", "field=label&text=g", "text=a", "field=in1-0&text=zz"):
+        assert suggested(plays, query) == []
+    assert suggested(create_app(fitted("pooled")), "field=in0-0&text=a") == []
+
+
+def test_suggestions_are_few(plays, monkeypatch):
+    monkeypatch.setattr("object2vec.serving.inputs._SHOWN", 2)
+    assert suggested(plays, "field=in1-0&text=") == ["Titanic", "Up"]
+    monkeypatch.setattr("object2vec.serving.inputs._SUGGESTED", 1)
+    assert suggested(create_app(value_model("plays")), "field=in1-0&text=") == ["Titanic"]
+
+
+def test_suggestions_need_the_token_of_the_server():
+    app = create_app(value_model("plays"), Settings(token="secret"))
+    query = "/suggestions?field=in1-0&text=t"
+    assert ask(app, b"", method="GET", path=query)[0] == 401
+    headers = {"authorization": "Bearer secret"}
+    assert ask(app, b"", headers, method="GET", path=query)[0] == 200
