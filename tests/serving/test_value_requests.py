@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from object2vec.inference.value_reader import ValueReader
 from object2vec.serving.app import create_app
 from object2vec.serving.settings import Settings
 from support.servers import ask, fitted
@@ -231,3 +232,17 @@ def test_no_bytes_are_no_instances(pairs):
     assert ask(pairs, b"", CSV)[0] == 204
     assert ask(pairs, b" \n", LINES)[0] == 204
     assert predictions(pairs, {"instances": []}) == []
+
+
+@pytest.mark.parametrize("name", ["plays", "pairs"])
+def test_the_reader_is_warm_when_the_server_is_ready(name, monkeypatch):
+    read = []
+    real = ValueReader.read
+
+    def spy(reader, body, form):
+        read.append(json.loads(body))
+        return real(reader, body, form)
+
+    monkeypatch.setattr(ValueReader, "read", spy)
+    assert create_app(value_model(name)).state.endpoint.is_ready
+    assert read == [{"in0": {}, "in1": {}}]

@@ -112,6 +112,8 @@ class Engine:
         rows = [[[1] * min(encoder.max_seq_len, 8)] for encoder in self.config.encoders]
         groups = [Group(rows[0], rows[1]), Group(rows[0], None), Group(None, rows[1])]
         self.predict(groups if preferred_mode == "classification" else groups[::-1])
+        if isinstance(self.reader, ValueReader):
+            self.reader.warm_up()
 
     def encode(self, side: int, sequences: Ragged) -> Floats:
         """Return the embeddings of sequences of one side, (n, D), in flat memory.
