@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import runpy
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -60,3 +64,19 @@ def test_the_file_has_no_header_and_reads_back(tmp_path):
     assert user == f"user_{logins.accounts[-1]}"
     assert int(ipaddress.IPv4Address(address)) == logins.addresses[-1]
     assert dotted(np.array([0, 2**32 - 1], np.uint32)) == ["0.0.0.0", "255.255.255.255"]
+
+
+def test_the_example_finds_unusual_logins(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    few = partial(generate_logins, accounts=200)
+    monkeypatch.setattr(
+        "object2vec.examples.logins.generate_logins", lambda accounts, **given: few(**given)
+    )
+    monkeypatch.setattr("sys.argv", ["unusual_logins.py"])
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "unusual_logins.py"))
+    first, _, last = capsys.readouterr().out.splitlines()
+    alarms = re.fullmatch(r"95% of the attacks are found at (.*)% false alarms", first)
+    assert alarms is not None
+    assert float(alarms[1]) < 20
+    assert (Path(last.partition(": ")[2]) / "config.json").exists()
