@@ -70,7 +70,7 @@ MODEL_FILES = (
     ModelFile(WEIGHTS, is_required=True),
     *map(ModelFile, VOCABULARIES),
     ModelFile(saved.SCHEMA),
-    ModelFile(saved.VOCABULARIES),
+    ModelFile(saved.VOCABULARY_FILE),
     ModelFile(METRICS),
     ModelFile(CARD),
     ModelFile(CONFIG, is_required=True, marks_whole=True),

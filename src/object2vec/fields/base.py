@@ -71,7 +71,7 @@ class Coverage:
         )
 
 
-class Mistake(NamedTuple):
+class WrongValue(NamedTuple):
     """What is wrong with a value: its row in the block, the rule, what breaks it, and the cure."""
 
     row: int
@@ -83,7 +83,7 @@ class Mistake(NamedTuple):
 class ValueMistakes(Exception):
     """Some values cannot be read; who knows where they come from turns it into a `DataError`."""
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
+    def __init__(self, mistakes: list[WrongValue]) -> None:
         super().__init__(f"{len(mistakes)} values")
         self.mistakes = mistakes
 

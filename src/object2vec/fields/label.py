@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError
-from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.base import ValueMistakes, WrongValue
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -291,7 +291,7 @@ def _missing(what: str) -> tuple[str, str]:
 def reject(values: pa.Array, *checks: tuple[NDArray[np.bool_], str, str]) -> None:
     """Raise the mistakes of values: for each check those that are bad, what they must, the cure."""
     mistakes = [
-        Mistake(row, must, values[row].as_py(), cure)
+        WrongValue(row, must, values[row].as_py(), cure)
         for is_bad, must, cure in checks
         for row in np.flatnonzero(is_bad)[:MAX_PROBLEMS].tolist()
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.values import is_text, readable, wrong_type
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _read(values: pa.Array) -> pa.Array:
 
 def _mistakes(values: pa.Array, wrong: pa.Array, must: str, cure: str) -> ValueMistakes:
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[:MAX_PROBLEMS].tolist()
-    return ValueMistakes([Mistake(row, must, values[row].as_py(), cure) for row in rows])
+    return ValueMistakes([WrongValue(row, must, values[row].as_py(), cure) for row in rows])
 
 
 class Quantiles:

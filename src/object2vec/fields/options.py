@@ -7,8 +7,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Text:
-    """Text that is not empty, as it stands."""
+class AnyText:
+    """AnyText that is not empty, as it stands."""
 
     cure: str = "Write it in quotes."
 

@@ -23,7 +23,7 @@ from object2vec.fields.vocabulary import (
     NO_ROW,
     Counter,
     Counts,
-    Learned,
+    SeenTokens,
     Tokenised,
     Vocabulary,
     VocabularyField,
@@ -79,7 +79,7 @@ class PartsKind(VocabularyKind):
 
     def learner(self, start: Fitted | None = None) -> Learner:
         """Return what learns the vocabulary."""
-        return PartsLearner(self, Learned(vocabulary_of(start)))
+        return PartsLearner(self, SeenTokens(vocabulary_of(start)))
 
     def field(self, vocabulary: Vocabulary) -> Fitted:
         """Return a field that is not just learned."""
@@ -92,14 +92,14 @@ class PartsLearner(Learner):
     Parameters
     ----------
     kind : PartsKind
-    learned : Learned
+    learned : SeenTokens
         The parts; empty, or those that are known already.
     """
 
-    def __init__(self, kind: PartsKind, learned: Learned) -> None:
+    def __init__(self, kind: PartsKind, learned: SeenTokens) -> None:
         self._kind = kind
         self._learned = learned
-        self._units = Learned(None)
+        self._units = SeenTokens(None)
         self._learner = VocabularyLearner(kind, self._units)
 
     def observe(self, values: pa.Array) -> pa.Array:
@@ -167,7 +167,7 @@ class PartsField(VocabularyField):
     kind : PartsKind
     vocabulary : Vocabulary
         Of the parts.
-    learned : Learned, optional
+    learned : SeenTokens, optional
         The units that its learner met; None for a field that is loaded.
     unit_rows : Ragged, optional
         The rows of each of those units.

@@ -19,8 +19,8 @@ from object2vec.files.whole import storing
 if TYPE_CHECKING:
     from object2vec.fields.base import Arrays
 
-FORMAT = 1
-SCHEMA, VOCABULARIES = "schema.json", "vocabularies.safetensors"
+_FORMAT = 1
+SCHEMA, VOCABULARY_FILE = "schema.json", "vocabularies.safetensors"
 
 _CURE = "Copy or train the model again."
 
@@ -39,9 +39,9 @@ def write_schema(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> No
     StorageError
         If a file cannot be written.
     """
-    write_arrays(folder / VOCABULARIES, arrays)
-    file = {"size_bytes": (folder / VOCABULARIES).stat().st_size}
-    said = {"format": FORMAT, **content, "vocabulary_file": {**file, "blake2b": _hash(folder)}}
+    write_arrays(folder / VOCABULARY_FILE, arrays)
+    file = {"size_bytes": (folder / VOCABULARY_FILE).stat().st_size}
+    said = {"format": _FORMAT, **content, "vocabulary_file": {**file, "blake2b": _hash(folder)}}
     with storing(folder / SCHEMA):
         text = json.dumps(said, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / SCHEMA).write_text(f"{text}\n", encoding="utf-8")
@@ -62,14 +62,14 @@ def read_schema(folder: Path) -> tuple[dict[str, Any], Arrays]:
         said = int(file["size_bytes"]), str(file["blake2b"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
         raise damaged(folder, str(err) or type(err).__name__) from err
-    if found != FORMAT:
-        must, cure = f"must be of format {FORMAT}", "Use the version of object2vec that made it."
+    if found != _FORMAT:
+        must, cure = f"must be of format {_FORMAT}", "Use the version of object2vec that made it."
         raise ArtifactError.at(str(path), must, found, cure)
-    arrays = map_arrays(folder / VOCABULARIES)
-    is_held = (folder / VOCABULARIES).stat().st_size, _hash(folder)
+    arrays = map_arrays(folder / VOCABULARY_FILE)
+    is_held = (folder / VOCABULARY_FILE).stat().st_size, _hash(folder)
     if is_held != said:
         must = f"must be the file of {said[0]} bytes that {SCHEMA} names"
-        raise ArtifactError.at(str(folder / VOCABULARIES), must, f"{is_held[0]} bytes", _CURE)
+        raise ArtifactError.at(str(folder / VOCABULARY_FILE), must, f"{is_held[0]} bytes", _CURE)
     return content, arrays
 
 
@@ -81,5 +81,5 @@ def damaged(folder: Path, what: str) -> ArtifactError:
 def _hash(folder: Path) -> str:
     import numpy as np
 
-    content = np.asarray(np.memmap(folder / VOCABULARIES, np.uint8, "r"))
+    content = np.asarray(np.memmap(folder / VOCABULARY_FILE, np.uint8, "r"))
     return hashlib.blake2b(content.data, digest_size=16).hexdigest()

@@ -32,8 +32,8 @@ from object2vec.fields.base import (
     Entry,
     Fitted,
     Kind,
-    Mistake,
     ValueMistakes,
+    WrongValue,
 )
 from object2vec.fields.label import LabelField
 from object2vec.fields.saved import damaged, read_schema, write_schema
@@ -333,7 +333,7 @@ class ObjectSchema:
         count = len(next(columns[name] for name in self.columns(side) if name in columns))
         rows: list[Ragged] = []
         coverage: dict[str, Coverage] = {}
-        mistakes: list[Mistake] = []
+        mistakes: list[WrongValue] = []
         for each, fitted in zip(self.declared.sides[side], self.sides[side], strict=True):
             values = columns[each.column] if each.column in columns else _missing(count)
             try:
@@ -514,7 +514,7 @@ def kind_of(each: Field) -> Kind:
     return each.kind
 
 
-def in_column(column: str, mistakes: Sequence[Mistake]) -> list[Mistake]:
+def in_column(column: str, mistakes: Sequence[WrongValue]) -> list[WrongValue]:
     """Return mistakes that name the column."""
     return [mistake._replace(must=f'"{column}" {mistake.must}') for mistake in mistakes]
 

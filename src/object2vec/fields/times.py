@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.values import is_text, readable, wrong_type
 
 if TYPE_CHECKING:
@@ -133,5 +133,5 @@ def _checked(values: pa.Array, result: pa.Array, wrong: pa.Array) -> Any:
     """Return the result, or raise the error of values that are wrong."""
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[:MAX_PROBLEMS].tolist()
     if rows:
-        raise ValueMistakes([Mistake(row, _RULE, values[row].as_py(), _CURE) for row in rows])
+        raise ValueMistakes([WrongValue(row, _RULE, values[row].as_py(), _CURE) for row in rows])
     return result

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.unicode import tables
@@ -54,13 +54,13 @@ class Texts:
         must: str,
         cure: str,
         got: Callable[[int], Any] | None = None,
-    ) -> list[Mistake]:
+    ) -> list[WrongValue]:
         """Return what is wrong with the first rows whose value is, (m,); none if no row has one."""
         rows = np.flatnonzero(self.spread(wrong, False))[:MAX_PROBLEMS]
         values = rows if self.indices is None else self.indices[rows]
         got = got or self.text
         pairs = zip(rows.tolist(), values.tolist(), strict=True)
-        return [Mistake(row, must, got(value), cure) for row, value in pairs]
+        return [WrongValue(row, must, got(value), cure) for row, value in pairs]
 
     def text(self, value: int) -> str:
         """Return one of the values that differ."""
@@ -204,7 +204,7 @@ def wrong_type(values: pa.Array, what: str) -> ValueMistakes:
     row = max(pc.index(pc.is_valid(values), True).as_py(), 0)
     got = values[row].as_py() if len(values) else str(values.type)
     cure = "Name another kind, such as tokens for a list, or another column."
-    return ValueMistakes([Mistake(row, f"must be {what}", got, cure)])
+    return ValueMistakes([WrongValue(row, f"must be {what}", got, cure)])
 
 
 def _written(values: pa.Array) -> pa.Array:
@@ -251,7 +251,7 @@ def _decoded(values: pa.Array) -> pa.Array:
             _ = value if value is None else value.decode()
         except UnicodeDecodeError:
             cure = "Write the table in UTF-8."
-            mistakes.append(Mistake(row, "must be text in UTF-8", value, cure))
+            mistakes.append(WrongValue(row, "must be text in UTF-8", value, cure))
             if len(mistakes) == MAX_PROBLEMS:
                 break
     raise ValueMistakes(mistakes)

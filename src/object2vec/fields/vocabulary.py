@@ -27,8 +27,8 @@ from object2vec.fields.base import (
     Fitted,
     Kind,
     Learner,
-    Mistake,
     ValueMistakes,
+    WrongValue,
     option,
 )
 from object2vec.fields.spans import Spans
@@ -99,7 +99,7 @@ class VocabularyKind(Kind):
 
     def learner(self, start: Fitted | None = None) -> Learner:
         """Return what learns the vocabulary."""
-        return VocabularyLearner(self, Learned(vocabulary_of(start)))
+        return VocabularyLearner(self, SeenTokens(vocabulary_of(start)))
 
     def restored(self, state: Mapping[str, Any]) -> VocabularyKind:
         """Return the kind with what a saved field says of it."""
@@ -293,7 +293,7 @@ def _damaged(what: str) -> ArtifactError:
     return ArtifactError.at("vocabulary", must, what, cure)
 
 
-class Learned:
+class SeenTokens:
     """All tokens that the fields of one vocabulary have, while they are learned.
 
     Parameters
@@ -421,11 +421,11 @@ class VocabularyLearner(Learner):
     Parameters
     ----------
     kind : VocabularyKind
-    learned : Learned
+    learned : SeenTokens
         The tokens, which other learners may have, too.
     """
 
-    def __init__(self, kind: VocabularyKind, learned: Learned) -> None:
+    def __init__(self, kind: VocabularyKind, learned: SeenTokens) -> None:
         self.kind = kind
         self._learned = learned
 
@@ -511,13 +511,13 @@ class VocabularyField(Fitted):
     ----------
     kind : VocabularyKind
     vocabulary : Vocabulary
-    learned : Learned, optional
+    learned : SeenTokens, optional
         All tokens that its learner met; None for a field that is loaded.
     """
 
     kind: VocabularyKind
     vocabulary: Vocabulary
-    learned: Learned | None = None
+    learned: SeenTokens | None = None
 
     @property
     def size(self) -> int:
@@ -603,7 +603,9 @@ class VocabularyField(Fitted):
         content = self.learned.table.content
         tokens = [_string(content, offsets[i], offsets[i + 1]) for i in ordinals]
         pairs = zip(at.tolist(), tokens, strict=True)
-        return ValueMistakes([Mistake(row, _UNSEEN_RULE, got, _UNSEEN_CURE) for row, got in pairs])
+        return ValueMistakes(
+            [WrongValue(row, _UNSEEN_RULE, got, _UNSEEN_CURE) for row, got in pairs]
+        )
 
     def entries(self) -> Iterator[Entry]:
         """Yield its rows."""

@@ -50,7 +50,7 @@ _MAPPED_BYTES = 64 << 20  # of columns that may end up in memory as a whole, and
 
 _log = logging.getLogger("object2vec.reading")
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,11 @@ def open_or_build(
 def open_or_make(
     sources: Sequence[Source],
     identity: Sequence[Any],
-    open_: Callable[[Path], T | None],
+    open_: Callable[[Path], _T | None],
     make: Callable[[Path, Sequence[Source]], None],
     *,
     cache_dir: str | os.PathLike[str] | None = None,
-) -> T:
+) -> _T:
     """Return what is made of some sources, from the cache if it was made before.
 
     Parameters

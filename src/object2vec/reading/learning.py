@@ -42,7 +42,7 @@ from object2vec.reading.cache import (
 )
 from object2vec.reading.jsonl import Chunk
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
-from object2vec.reading.steps import Problems, Step, do_steps, weights_of
+from object2vec.reading.steps import ColumnStep, Problems, do_steps, weights_of
 from object2vec.reading.tables import Table, TableBlock
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _REPEATED = 0.5  # share of different values from which on a dictionary does not
 _MOST_LENGTHS = 1 << 20  # that are counted in an array
 _KEPT, _FACTS, _TAKEN = "kept.arrow", "facts.json", "validation.npy"
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -249,10 +249,10 @@ def _continued(schema: TableSchema, known: TableSchema) -> TableSchema:
 def _made(
     table: Table,
     identity: list[Any],
-    open_: Callable[[Path], T | None],
+    open_: Callable[[Path], _T | None],
     make: Callable[[Path], None],
     cache_dir: str | os.PathLike[str] | None,
-) -> T:
+) -> _T:
     """Return what is made of a table: from the cache if it is one of files, else for once."""
     sources = table.sources
     if sources is not None and all(source.path is not None for source in sources):
@@ -302,24 +302,26 @@ class _Learning:
         self._compose(schema, mask)
         (self._folder / _KEPT).unlink()
 
-    def _tasks(self, *, is_timed: bool) -> list[list[Step]]:
+    def _tasks(self, *, is_timed: bool) -> list[list[ColumnStep]]:
         """Return what is to be done with each block; the steps of a task follow one another."""
         fields, tasks = self._declared.fields, []
         for learner, part in zip(self._learners, self._declared.parts, strict=True):
             task = []
             for number in part:
                 own = learner.beside(kind_of(fields[number][1]))
-                task.append(Step(fields[number][1].column, _name(number), own.observe))
+                task.append(ColumnStep(fields[number][1].column, _name(number), own.observe))
             tasks.append(task)
         reads = _reads(self._declared, self._start)
         if self._label:
             reads["label"] = self._label.observe
         if is_timed:
             reads["time"] = Clock().read
-        roles = [Step(getattr(self._declared, role), role, read) for role, read in reads.items()]
+        roles = [
+            ColumnStep(getattr(self._declared, role), role, read) for role, read in reads.items()
+        ]
         return [*tasks, roles]
 
-    def _keep(self, blocks: Iterator[TableBlock], tasks: list[list[Step]]) -> None:
+    def _keep(self, blocks: Iterator[TableBlock], tasks: list[list[ColumnStep]]) -> None:
         """Show every block to the fields, and spool what they keep of it."""
         import pyarrow as pa
 
@@ -440,10 +442,10 @@ def _composed(schema: ObjectSchema, table: Table, part: _Part) -> list[Made]:
     return made
 
 
-def _kept_steps(schema: ObjectSchema) -> list[Step]:
+def _kept_steps(schema: ObjectSchema) -> list[ColumnStep]:
     """Return what is done with what was kept of the fields."""
     return [
-        Step(each.column, _name(number), own.rows_of_kept, _name(number))
+        ColumnStep(each.column, _name(number), own.rows_of_kept, _name(number))
         for number, ((_, each), own) in enumerate(
             zip(schema.declared.fields, schema.fields, strict=True)
         )
@@ -480,11 +482,11 @@ def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:
     """Write the records of a table, as a schema reads them, to a folder."""
     declared = schema.declared
     steps = [
-        Step(each.column, _name(number), own.rows)
+        ColumnStep(each.column, _name(number), own.rows)
         for number, ((_, each), own) in enumerate(zip(declared.fields, schema.fields, strict=True))
     ]
     reads = _reads(declared, schema)
-    steps += [Step(getattr(declared, role), role, read) for role, read in reads.items()]
+    steps += [ColumnStep(getattr(declared, role), role, read) for role, read in reads.items()]
     problems = Problems()
     with writing(folder, _columns_of(declared)) as writer:
         channel = _Channel(writer, table.name)

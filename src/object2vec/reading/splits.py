@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.label import is_text, numbers_of
 from object2vec.fields.strings import hash_strings
 
@@ -111,7 +111,7 @@ class Clock:
             must = "must have a time"
             cure = "Write it as 2024-05-31, 2024-05-31 17:30:00 or as a number."
             said = dates if said is None else said
-            raise ValueMistakes([Mistake(row, must, said[row].as_py(), cure) for row in rows])
+            raise ValueMistakes([WrongValue(row, must, said[row].as_py(), cure) for row in rows])
         return np.asarray(dates.cast("int64").to_numpy(zero_copy_only=False))
 
 
@@ -141,7 +141,7 @@ def group_numbers(values: pa.Array) -> NDArray[np.int64]:
     if len(rows):
         must, cure = "must have a group", "Fill it in or remove the row."
         raise ValueMistakes(
-            [Mistake(row, must, None, cure) for row in rows[:MAX_PROBLEMS].tolist()]
+            [WrongValue(row, must, None, cure) for row in rows[:MAX_PROBLEMS].tolist()]
         )
     if types.is_dictionary(values.type):
         of_each = group_numbers(values.dictionary)

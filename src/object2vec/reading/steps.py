@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
-from object2vec.fields.base import Mistake, ValueMistakes
+from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.label import numbers_of
 from object2vec.fields.schema import in_column
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Step(NamedTuple):
+class ColumnStep(NamedTuple):
     """What is done with a column of each block, and what the result is called.
 
     Attributes
@@ -37,13 +37,13 @@ class Step(NamedTuple):
     key: str | None = None
 
 
-Done = tuple[dict[str, Any], list[Mistake]]  # results by name, and what is wrong
+Done = tuple[dict[str, Any], list[WrongValue]]  # results by name, and what is wrong
 
 
-def do_steps(columns: Mapping[str, pa.Array], steps: Sequence[Step]) -> Done:
+def do_steps(columns: Mapping[str, pa.Array], steps: Sequence[ColumnStep]) -> Done:
     """Return what steps make of the columns of a block, and the mistakes that they find."""
     found: dict[str, Any] = {}
-    mistakes: list[Mistake] = []
+    mistakes: list[WrongValue] = []
     for step in steps:
         try:
             found[step.name] = step.read(columns[step.key or step.column])
@@ -73,7 +73,7 @@ class Problems:
             When there are 20 mistakes.
         """
         found: dict[str, Any] = {}
-        mistakes: list[Mistake] = []
+        mistakes: list[WrongValue] = []
         for results, wrong in done:
             found |= results
             mistakes += wrong

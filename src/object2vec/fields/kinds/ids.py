@@ -17,8 +17,8 @@ from object2vec.fields.base import (
     Fitted,
     Kind,
     Learner,
-    Mistake,
     ValueMistakes,
+    WrongValue,
 )
 from object2vec.fields.values import encoding, is_list, is_text
 from object2vec.fields.vocabulary import with_empty
@@ -95,7 +95,7 @@ class IdsField(Fitted):
             found = unseen[:MAX_PROBLEMS]
             rows = np.searchsorted(column.offsets, found, "right") - 1
             pairs = zip(rows.tolist(), column.values[found].tolist(), strict=True)
-            raise ValueMistakes([Mistake(row, must, got, cure) for row, got in pairs])
+            raise ValueMistakes([WrongValue(row, must, got, cure) for row, got in pairs])
         return _without_padding(column, int(np.count_nonzero(missing)))
 
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
@@ -186,7 +186,7 @@ def _wrong(
         if not is_id:
             value = int(np.searchsorted(offsets, i, "right")) - 1
             row = value if indices is None else int((indices == value).argmax())
-            mistakes.append(Mistake(row, _RULE, each, "Fix it, or read the column as tokens."))
+            mistakes.append(WrongValue(row, _RULE, each, "Fix it, or read the column as tokens."))
             if len(mistakes) == MAX_PROBLEMS:
                 break
     return ValueMistakes(mistakes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from object2vec.config.kinds import Boolean, Choice, Integer
 from object2vec.errors import ArtifactError
 from object2vec.fields.base import Fitted, Kind, Learner, option
-from object2vec.fields.options import Text
+from object2vec.fields.options import AnyText
 from object2vec.fields.values import texts
 from object2vec.fields.vocabulary import OpenKind, Tokenised, VocabularyField, VocabularyKind
 from object2vec.fields.words import runs_of, words
@@ -47,7 +47,7 @@ class TextKind(OpenKind):
     )
     tokenizer: str | None = option(
         None,
-        Text(),
+        AnyText(),
         "the tokenizer.json whose pieces are tokens; needs object2vec[text]",
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from object2vec.fields.base import ValueMistakes, option
-from object2vec.fields.options import Text
+from object2vec.fields.options import AnyText
 from object2vec.fields.spans import Spans
 from object2vec.fields.values import Texts, encoding, is_list, is_text, texts
 from object2vec.fields.vocabulary import OpenKind, Tokenised
@@ -23,7 +23,7 @@ class TokensKind(OpenKind):
     """A list of tokens: a list column, or text that a separator divides."""
 
     name = "tokens"
-    separator: str = option(" ", Text(), "what divides the tokens of a text", by_name=False)
+    separator: str = option(" ", AnyText(), "what divides the tokens of a text", by_name=False)
 
     def tokens(self, values: pa.Array) -> Tokenised:
         """Return the tokens of lists or of separated text; empty ones are none.

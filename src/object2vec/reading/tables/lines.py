@@ -25,18 +25,18 @@ from object2vec.reading.tables.base import (
     TableBlock,
     TableOptions,
 )
-from object2vec.reading.tables.records import Dialect, Text, split_records
+from object2vec.reading.tables.records import Delimiters, RecordText, split_records
 from object2vec.reading.tables.types import as_batch, plain
 
-HEAD_BYTES = 64 << 10  # that names and types are found in
+FIRST_BYTES = 64 << 10  # that names and types are found in
 # Measured: larger blocks cost a quarter more, smaller ones have larger dictionaries.
-BLOCK_BYTES = 1 << 20
+PARSED_BYTES = 1 << 20
 
 _NUL_SHARE = 0.4  # of every other byte of a text that is mostly ASCII, in UTF-16
 
 _log = logging.getLogger("object2vec.reading")
 
-LINES = Dialect(",", "")  # of formats without quotes: a record is a line
+LINES = Delimiters(",", "")  # of formats without quotes: a record is a line
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,31 +55,33 @@ class LinesTable(Table):
     source : Source
         Can be opened more than once.
     options : TableOptions
-    dialect : Dialect
+    delimiters : Delimiters
         Says where a record ends.
     """
 
-    def __init__(self, source: Source, options: TableOptions, dialect: Dialect = LINES) -> None:
+    def __init__(
+        self, source: Source, options: TableOptions, delimiters: Delimiters = LINES
+    ) -> None:
         self.name = source.name
         self.sources = [source]
-        self._source, self._encoding, self._dialect = source, options.encoding, dialect
+        self._source, self._encoding, self._delimiters = source, options.encoding, delimiters
 
     @abstractmethod
     def parser(
         self, columns: Sequence[str], dictionary: Collection[str]
-    ) -> Callable[[Text], Parsed]:
+    ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text; threads call it, for several texts at once."""
 
-    def texts(self, size: int = BLOCK_BYTES) -> Iterator[Text]:
+    def texts(self, size: int = PARSED_BYTES) -> Iterator[RecordText]:
         """Yield the stream in blocks of whole records."""
         chunks = read_text(self._source, size, self._encoding)
-        return split_records(self.name, chunks, self._dialect)
+        return split_records(self.name, chunks, self._delimiters)
 
-    def rows_of(self, texts: Iterator[Text]) -> Iterator[Text]:
+    def rows_of(self, texts: Iterator[RecordText]) -> Iterator[RecordText]:
         """Yield of these texts what holds rows: all of it, or what is behind a header."""
         return texts
 
-    def first_text(self) -> Text:
+    def first_text(self) -> RecordText:
         """Return the first block that has records.
 
         Raises
@@ -87,7 +89,7 @@ class LinesTable(Table):
         EmptyTableError
             If there is none.
         """
-        for text in self.texts(HEAD_BYTES):
+        for text in self.texts(FIRST_BYTES):
             if text.rows:
                 return text
         raise EmptyTableError.at(self.name, "must hold at least one record", "none", EMPTY_CURE)
@@ -97,7 +99,7 @@ class LinesTable(Table):
         wanted = self.check(columns)
         parse = self.parser(wanted, ())
         taken = []
-        for block in self._blocks((text, parse(text)) for text in self._rows(HEAD_BYTES)):
+        for block in self._blocks((text, parse(text)) for text in self._rows(FIRST_BYTES)):
             taken.append(pa.table(block.columns).slice(0, rows))
             rows -= len(taken[-1])
             if rows <= 0:
@@ -109,12 +111,12 @@ class LinesTable(Table):
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
         parse = self.parser(self.check(columns), dictionary)
-        return self._blocks(read_ahead(self._rows(BLOCK_BYTES), parse))
+        return self._blocks(read_ahead(self._rows(PARSED_BYTES), parse))
 
-    def _rows(self, size: int) -> Iterator[Text]:
+    def _rows(self, size: int) -> Iterator[RecordText]:
         return (text for text in self.rows_of(self.texts(size)) if text.data)
 
-    def _blocks(self, parsed: Iterable[tuple[Text, Parsed]]) -> Iterator[TableBlock]:
+    def _blocks(self, parsed: Iterable[tuple[RecordText, Parsed]]) -> Iterator[TableBlock]:
         """Yield what was parsed; raise `DataError` at the end if there are problems."""
         problems: list[str] = []
         row = blank = 0
@@ -136,11 +138,11 @@ class LinesTable(Table):
         if blank:
             _log.info("%s: %d blank lines hold no row", self.name, blank)
 
-    def _where(self, text: Text, row: int) -> str:
+    def _where(self, text: RecordText, row: int) -> str:
         return f"{self.name}:{text.line_of(row)}"
 
 
-def wrong_bytes(name: str, text: Text) -> Iterator[tuple[int, str]]:
+def wrong_bytes(name: str, text: RecordText) -> Iterator[tuple[int, str]]:
     """Yield offsets in a text and problems of what none may hold."""
     starts = text.bounds[0]
     nul = np.flatnonzero(text.raw == 0)
@@ -160,7 +162,7 @@ def wrong_bytes(name: str, text: Text) -> Iterator[tuple[int, str]]:
             start = text.data.find(b"\n", bad) + 1 or len(text.data)
 
 
-def _nul_cure(text: Text) -> str:
+def _nul_cure(text: RecordText) -> str:
     """Return what to do about NUL bytes: they are every other byte of an encoding."""
     for encoding, parity in (("utf-16-le", 1), ("utf-16-be", 0)):
         half = text.raw[(parity + text.offset) % 2 :: 2]
@@ -213,11 +215,13 @@ class WholeLines(LinesTable):
 
     def parser(
         self, columns: Sequence[str], dictionary: Collection[str]
-    ) -> Callable[[Text], Parsed]:
+    ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         return partial(self._parse, columns=columns, dictionary=dictionary)
 
-    def _parse(self, text: Text, columns: Sequence[str], dictionary: Collection[str]) -> Parsed:
+    def _parse(
+        self, text: RecordText, columns: Sequence[str], dictionary: Collection[str]
+    ) -> Parsed:
         try:
             if b"\0" in text.data:
                 raise ValueError

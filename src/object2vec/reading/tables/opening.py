@@ -27,7 +27,7 @@ from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.formats.csv import Csv, head_of, sniff_separator, sniffed_counts
 from object2vec.reading.tables.formats.text import PlainText
 from object2vec.reading.tables.memory import MemoryTable, from_memory, stream_of
-from object2vec.reading.tables.records import Dialect
+from object2vec.reading.tables.records import Delimiters
 from object2vec.reading.tables.spool import Spool, readable_again
 
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".gzip")
@@ -136,7 +136,7 @@ def _format_of(source: Source, options: TableOptions) -> type[Format]:
         if suffixes and suffixes[-1] in each.suffixes:
             return each
     separator = sniff_separator(text, options)
-    counts = sniffed_counts(text, Dialect(separator, options.quote))
+    counts = sniffed_counts(text, Delimiters(separator, options.quote))
     is_csv = len(counts) > 1 and counts[0] > 1 and bool((counts == counts[0]).all())
     return Csv if is_csv else PlainText
 

@@ -31,7 +31,7 @@ class BadQuote(Exception):
 
 
 @dataclass(frozen=True)
-class Dialect:
+class Delimiters:
     """How fields are written.
 
     Parameters
@@ -47,7 +47,7 @@ class Dialect:
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class RecordText:
     """Whole records.
 
     Parameters
@@ -139,15 +139,17 @@ class Text:
         behind = np.append(self.raw, _LF)[at + 1]  # (m,)
         return at[np.flatnonzero(behind != _LF)]
 
-    def after(self, record: int) -> Text:
+    def after(self, record: int) -> RecordText:
         """Return the text behind a record."""
         starts, _ = self.bounds
         start = int(np.append(starts, len(self.data))[record + 1])
         inside = None if self.inside is None else self.inside[start:]
-        return Text(self.data[start:], self.line_at(start), self.offset + start, inside)
+        return RecordText(self.data[start:], self.line_at(start), self.offset + start, inside)
 
 
-def split_records(name: str, chunks: Iterable[bytes], dialect: Dialect) -> Iterator[Text]:
+def split_records(
+    name: str, chunks: Iterable[bytes], delimiters: Delimiters
+) -> Iterator[RecordText]:
     """Yield a text in blocks of whole records.
 
     Raises
@@ -164,25 +166,25 @@ def split_records(name: str, chunks: Iterable[bytes], dialect: Dialect) -> Itera
         if size < wanted:  # twice what was not enough, so that no record is searched often
             continue
         data = b"".join(parts)
-        inside = _inside(name, data, line, dialect)
+        inside = _inside(name, data, line, delimiters)
         end = _last_end(data, inside)
         if not end and size > MAX_RECORD_BYTES:
             _raise_long(name, data, line, inside)
         wanted = 0 if end else 2 * size
         if end:
-            text = Text(data[:end], line, offset, None if inside is None else inside[:end])
+            text = RecordText(data[:end], line, offset, None if inside is None else inside[:end])
             yield text
             line, offset = line + text.lines, offset + end
         parts = [data[end:]]
         size = len(parts[0])
     if data := b"".join(parts):
-        inside = _inside(name, data, line, dialect)
+        inside = _inside(name, data, line, delimiters)
         if inside is not None and inside[-1]:
             raise _bad_quote(name, data, line, _last_opening(inside))
-        yield Text(data, line, offset, inside)
+        yield RecordText(data, line, offset, inside)
 
 
-def find_inside(data: bytes, dialect: Dialect) -> Mask | None:
+def find_inside(data: bytes, delimiters: Delimiters) -> Mask | None:
     """Return which bytes of a text stand in quotes, the opening ones among them, (bytes,).
 
     Raises
@@ -195,14 +197,14 @@ def find_inside(data: bytes, dialect: Dialect) -> Mask | None:
     A quote inside a field that does not begin with one is text, as in ``a 5" disk``; two of them in
     quotes stand for one. The last field may still be open.
     """
-    if not dialect.quote or dialect.quote.encode() not in data:
+    if not delimiters.quote or delimiters.quote.encode() not in data:
         return None
     raw = np.frombuffer(data, np.uint8)
-    marks = raw == ord(dialect.quote)
+    marks = raw == ord(delimiters.quote)
     # What may stand before and behind a field; two quotes for one end a field and begin the next.
     edges = np.ones(len(raw) + 2, np.bool_)  # with the ends of the text
     inner, work = edges[1:-1], np.empty_like(marks)
-    np.equal(raw, ord(dialect.separator), out=inner)
+    np.equal(raw, ord(delimiters.separator), out=inner)
     for character in (_LF, _CR) if b"\r" in data else (_LF,):
         inner |= np.equal(raw, character, out=work)
     inner |= marks
@@ -216,13 +218,13 @@ def find_inside(data: bytes, dialect: Dialect) -> Mask | None:
     closes = np.greater(marks, inside, out=work)
     wrong |= np.greater(closes, behind, out=work).any()
     wrong |= np.logical_and(texts, inside, out=work).any()
-    return _walk(data, dialect) if wrong else inside
+    return _walk(data, delimiters) if wrong else inside
 
 
-def _walk(data: bytes, dialect: Dialect) -> Mask:
+def _walk(data: bytes, delimiters: Delimiters) -> Mask:
     """Return the same as `find_inside` for any text."""
-    quote = dialect.quote.encode()
-    stops = b"\r\n" + dialect.separator.encode()
+    quote = delimiters.quote.encode()
+    stops = b"\r\n" + delimiters.separator.encode()
     opens = re.compile(b"(?<![^" + re.escape(stops) + b"])" + re.escape(quote))
     marks: list[int] = []
     at = 0
@@ -243,10 +245,10 @@ def _walk(data: bytes, dialect: Dialect) -> Mask:
     return inside
 
 
-def _inside(name: str, data: bytes, line: int, dialect: Dialect) -> Mask | None:
+def _inside(name: str, data: bytes, line: int, delimiters: Delimiters) -> Mask | None:
     """Return what stands in quotes, or raise `DataError` with the line of a bad one."""
     try:
-        return find_inside(data, dialect)
+        return find_inside(data, delimiters)
     except BadQuote as err:
         raise _bad_quote(name, data, line, err.args[0]) from None
 

@@ -24,12 +24,12 @@ from object2vec.files.sources import UTF8_MARK, Source, read_text
 from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import (
-    HEAD_BYTES,
+    FIRST_BYTES,
     LinesTable,
     Parsed,
     wrong_bytes,
 )
-from object2vec.reading.tables.records import BadQuote, Dialect, Text, find_inside
+from object2vec.reading.tables.records import BadQuote, Delimiters, RecordText, find_inside
 from object2vec.reading.tables.types import TEXT_DICTIONARY
 
 _log = logging.getLogger("object2vec.reading")
@@ -79,7 +79,7 @@ class CsvTable(LinesTable):
 
     def __init__(self, source: Source, options: TableOptions) -> None:
         separator = options.separator or sniff_separator(head_of(source, options), options)
-        super().__init__(source, options, Dialect(separator, options.quote))
+        super().__init__(source, options, Delimiters(separator, options.quote))
         text = self.first_text()
         self._header: int | None = None  # where its line begins
         if options.columns:
@@ -100,7 +100,7 @@ class CsvTable(LinesTable):
 
     def parser(
         self, columns: Sequence[str], dictionary: Collection[str]
-    ) -> Callable[[Text], Parsed]:
+    ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         types = {
             str(self._position[column]): TEXT_DICTIONARY if column in dictionary else pa.string()
@@ -114,7 +114,7 @@ class CsvTable(LinesTable):
         )
         return partial(self._parse, columns=columns, convert=convert)
 
-    def rows_of(self, texts: Iterator[Text]) -> Iterator[Text]:
+    def rows_of(self, texts: Iterator[RecordText]) -> Iterator[RecordText]:
         """Yield of these texts what is behind the header line."""
         for text in texts:
             start = -1 if self._header is None else self._header - text.offset
@@ -128,15 +128,15 @@ class CsvTable(LinesTable):
         text = self.first_text()
         return self._fields_of(text, int(np.flatnonzero(text.is_row)[0]))
 
-    def _fields_of(self, text: Text, record: int) -> list[str]:
+    def _fields_of(self, text: RecordText, record: int) -> list[str]:
         """Return the fields of one record."""
         start, end = (int(bound[record]) for bound in text.bounds)
         wrong = sorted(chain(wrong_bytes(self.name, text), self._lone_returns(text)))
         if problems := [mistake for at, mistake in wrong if at < end]:
             raise DataError(join_problems(problems))
-        return read_fields(text.data[start:end], self._dialect)
+        return read_fields(text.data[start:end], self._delimiters)
 
-    def _header_names(self, text: Text, record: int) -> list[str]:
+    def _header_names(self, text: RecordText, record: int) -> list[str]:
         """Return what the header line names."""
         names = self._fields_of(text, record)
         where = f"{self.name}:{text.record_lines[record]}"
@@ -150,7 +150,7 @@ class CsvTable(LinesTable):
             _log.info("%s: %d columns without a name are not read", where, nameless)
         return names
 
-    def _parse(self, text: Text, columns: Sequence[str], convert: Any) -> Parsed:
+    def _parse(self, text: RecordText, columns: Sequence[str], convert: Any) -> Parsed:
         """Return the columns of a text, or what is wrong with it."""
         if b"\0" in text.data or len(text.lone_returns()):
             return self._mistakes(text, "characters that no text has")
@@ -163,7 +163,7 @@ class CsvTable(LinesTable):
         is_marked = text.data.startswith(UTF8_MARK)
         data = pa.BufferReader(UTF8_MARK + text.data if is_marked else text.data)
         try:
-            table = pyarrow_csv.read_csv(data, read, _parse_options(self._dialect), convert)
+            table = pyarrow_csv.read_csv(data, read, _parse_options(self._delimiters), convert)
         except pa.ArrowInvalid as err:
             return self._mistakes(text, str(err)) if text.rows else Parsed()
         if table.num_rows != text.records and table.num_rows != text.rows:
@@ -171,7 +171,7 @@ class CsvTable(LinesTable):
         arrays = (column.combine_chunks() for column in table.columns)
         return Parsed(dict(zip(columns, arrays, strict=True)))
 
-    def _mistakes(self, text: Text, reason: str) -> Parsed:
+    def _mistakes(self, text: RecordText, reason: str) -> Parsed:
         """Return what is wrong with a text, line by line."""
         wrong = (wrong_bytes(self.name, text), self._lone_returns(text), self._wrong_counts(text))
         found = [mistake for _, mistake in sorted(chain.from_iterable(wrong))]
@@ -181,16 +181,16 @@ class CsvTable(LinesTable):
             found = [problem(where, must, reason, cure)]
         return Parsed(problems=found)
 
-    def _lone_returns(self, text: Text) -> Iterator[tuple[int, str]]:
+    def _lone_returns(self, text: RecordText) -> Iterator[tuple[int, str]]:
         """Yield offsets and problems of carriage returns that end no line."""
         for at in islice(text.lone_returns().tolist(), MAX_PROBLEMS):
             where = f"{self.name}:{text.line_at(at)}"
             must, got = "must end its lines with a line feed", "a carriage return alone"
             yield at, problem(where, must, got, "Convert it: tr '\\r' '\\n' < FILE.")
 
-    def _wrong_counts(self, text: Text) -> Iterator[tuple[int, str]]:
+    def _wrong_counts(self, text: RecordText) -> Iterator[tuple[int, str]]:
         """Yield offsets and problems of records with too many or too few fields."""
-        counts = text.field_counts(self._dialect.separator)  # (records,)
+        counts = text.field_counts(self._delimiters.separator)  # (records,)
         wrong = np.flatnonzero((counts != self._width) & text.is_row)
         starts, ends = text.bounds
         for record in islice(wrong, MAX_PROBLEMS):
@@ -206,7 +206,7 @@ class CsvTable(LinesTable):
 
 def head_of(source: Source, options: TableOptions) -> bytes:
     """Return the beginning of a text, whole lines if there are several."""
-    chunk = next(read_text(source, HEAD_BYTES, options.encoding), b"")
+    chunk = next(read_text(source, FIRST_BYTES, options.encoding), b"")
     return chunk[: chunk.rfind(b"\n") + 1] or chunk
 
 
@@ -218,7 +218,7 @@ def sniff_separator(head: bytes, options: TableOptions) -> str:
     """
     best = (False, 1, SEPARATORS[0])
     for separator in SEPARATORS:
-        counts = sniffed_counts(head, Dialect(separator, options.quote))
+        counts = sniffed_counts(head, Delimiters(separator, options.quote))
         if len(counts) and counts[0] > 1:
             alike = bool((counts == counts[0]).all())
             alike &= not options.columns or counts[0] == len(options.columns)
@@ -227,30 +227,32 @@ def sniff_separator(head: bytes, options: TableOptions) -> str:
     return best[2]
 
 
-def sniffed_counts(head: bytes, dialect: Dialect) -> NDArray[np.int64]:
+def sniffed_counts(head: bytes, delimiters: Delimiters) -> NDArray[np.int64]:
     """Return how many fields the first lines of a text have; none if its quotes are wrong."""
     try:
-        text = Text(head, 1, 0, find_inside(head, dialect))
+        text = RecordText(head, 1, 0, find_inside(head, delimiters))
     except BadQuote:
         return np.zeros(0, np.int64)
-    return text.field_counts(dialect.separator)[text.is_row][:_SNIFFED_ROWS]
+    return text.field_counts(delimiters.separator)[text.is_row][:_SNIFFED_ROWS]
 
 
-def read_fields(record: bytes, dialect: Dialect) -> list[str]:
+def read_fields(record: bytes, delimiters: Delimiters) -> list[str]:
     """Return the fields of one record."""
-    text = Text(record, 1, 0, find_inside(record, dialect))
-    at = [-1, *text.outside(ord(dialect.separator)).tolist(), len(record)]
+    text = RecordText(record, 1, 0, find_inside(record, delimiters))
+    at = [-1, *text.outside(ord(delimiters.separator)).tolist(), len(record)]
     fields = [record[a + 1 : b].decode() for a, b in pairwise(at)]
-    quote = dialect.quote
+    quote = delimiters.quote
     return [
         field[1:-1].replace(quote * 2, quote) if quote and field.startswith(quote) else field
         for field in fields
     ]
 
 
-def _parse_options(dialect: Dialect) -> Any:
+def _parse_options(delimiters: Delimiters) -> Any:
     return pyarrow_csv.ParseOptions(
-        delimiter=dialect.separator, quote_char=dialect.quote or False, newlines_in_values=True
+        delimiter=delimiters.separator,
+        quote_char=delimiters.quote or False,
+        newlines_in_values=True,
     )
 
 

@@ -26,7 +26,7 @@ from object2vec.reading.jsonl import NAN_OF_ARROW, check_layout, find_records
 from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import LinesTable, Parsed, wrong_bytes
-from object2vec.reading.tables.records import Text
+from object2vec.reading.tables.records import RecordText
 from object2vec.reading.tables.types import (
     check_names,
     has_null,
@@ -100,7 +100,7 @@ class JsonTable(LinesTable):
 
     def parser(
         self, columns: Sequence[str], dictionary: Collection[str]
-    ) -> Callable[[Text], Parsed]:
+    ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         types = {column: self._type(column) for column in columns}
         return partial(self._parse, types=types, dictionary=dictionary)
@@ -131,7 +131,7 @@ class JsonTable(LinesTable):
         return self._late[column]
 
     def _parse(
-        self, text: Text, types: dict[str, pa.DataType], dictionary: Collection[str]
+        self, text: RecordText, types: dict[str, pa.DataType], dictionary: Collection[str]
     ) -> Parsed:
         """Return the columns of a text, or what is wrong with it."""
         batch = self._parse_fast(text, types)
@@ -150,7 +150,9 @@ class JsonTable(LinesTable):
                 columns[column] = plain(found, dictionary=column in dictionary)
         return Parsed({} if problems else columns, problems)
 
-    def _parse_fast(self, text: Text, types: Mapping[str, pa.DataType]) -> pa.RecordBatch | None:
+    def _parse_fast(
+        self, text: RecordText, types: Mapping[str, pa.DataType]
+    ) -> pa.RecordBatch | None:
         """Return the objects of a text; None where Arrow cannot tell for sure."""
         lines = find_records(text.data)
         if lines is None or not lines[0] or any(each.search(text.data) for each in NAN_OF_ARROW):
@@ -176,7 +178,7 @@ class JsonTable(LinesTable):
         got = value.value if isinstance(value, _Other) else value
         return problem(f"{self.name}:{line}", must, got, "Give all its values one type, or null.")
 
-    def _where(self, text: Text, row: int) -> str:
+    def _where(self, text: RecordText, row: int) -> str:
         starts, ends = text.bounds
         bounds = zip(starts.tolist(), ends.tolist(), strict=True)
         records = (start for start, end in bounds if text.data[start:end].strip())
@@ -194,7 +196,9 @@ class _Other:
         self.value = value
 
 
-def read_records(name: str, text: Text, at_most: int | None = None) -> tuple[Records, list[str]]:
+def read_records(
+    name: str, text: RecordText, at_most: int | None = None
+) -> tuple[Records, list[str]]:
     """Return the records of a text with their lines, and the problems of lines that are none."""
     records: Records = []
     problems: list[str] = []
