@@ -144,8 +144,8 @@ def test_what_one_encoder_needs_to_know():
         }
     )
     assert config.encoders == (
-        EncoderConfig(0, "hcnn", 10, 100, 4, 3, 300, "", "", True),
-        EncoderConfig(1, "bilstm", 20, 200, 2, 5, 50, "glove.txt", "vocab.json", True),
+        EncoderConfig(0, "hcnn", 10, 100, 4, 3, 300, "", "", True, 1.0),
+        EncoderConfig(1, "bilstm", 20, 200, 2, 5, 50, "glove.txt", "vocab.json", True, 1.0),
     )
     assert [encoder.is_frozen for encoder in config.encoders] == [False, True]
     assert not dataclasses.replace(config.encoders[1], freeze_pretrained_embedding=False).is_frozen

@@ -6,6 +6,7 @@ import json
 import signal
 
 import pytest
+import torch
 
 from object2vec import ArtifactError, Config, ConfigError, DataError, Interrupted, Object2Vec
 from object2vec.reporting import events
@@ -165,6 +166,16 @@ def test_a_resumed_run_reaches_the_same_bytes_and_other_strings_are_other_data(t
         rated().fit(renamed, validation=renamed, checkpoints=folder, resume=True)
     resumed = rated().fit(RATINGS, validation=RATINGS, checkpoints=folder, resume=True)
     assert weights(resumed) == weights(whole)
+
+
+def test_a_run_that_is_stopped_in_its_first_epoch_leaves_nothing_random():
+    stop = StopRequest()
+    stop.request(signal.SIGTERM)
+    model = rated()
+    with pytest.raises(Interrupted):
+        model.fit(RATINGS, stop=stop)
+    weight = model.artifact.network.table(0).weight
+    assert torch.allclose(weight[1], weight[3:].mean(dim=0))
 
 
 def test_tables_too_large_for_the_machine_are_an_error_before_they_are_made(monkeypatch):

@@ -366,7 +366,8 @@ def _of_encoder_1(row: Hyperparameter) -> Hyperparameter:
 
 
 def _grouped() -> dict[str, list[Hyperparameter]]:
-    groups: dict[str, list[Hyperparameter]] = {_size.args[0]: []}
+    makers = (_size, _encoder, _head, _training, _tables, _internal, _extension)
+    groups: dict[str, list[Hyperparameter]] = {maker.args[0]: [] for maker in makers}
     for row in (
         *_rows_of(EncoderConfig, side=0),
         *map(_of_encoder_1, _rows_of(EncoderConfig, side=1)),

@@ -252,6 +252,8 @@ class Loop:
         where = "No folder for checkpoints was given: what was learned since is lost."
         if self.checkpoints is not None:
             where = f"Go on from {self.save_checkpoint()} with resume."
+        if self.stopping.best_epoch is None:
+            self._settle()
         self._restore_best()
         self.network.eval()
         raise Interrupted(f"Stopped by {self.stop.name}. {where}", self.stop.signal_number)
