@@ -204,7 +204,7 @@ def test_encoder_1_takes_every_setting_of_encoder_0(explicit):
     }
     config = Config.build(encoder0 | explicit)
     assert config.encoders[0] == EncoderConfig(
-        0, "bilstm", 7, 70, 3, 5, 30, "glove.txt", "vocab.json", False
+        0, "bilstm", 7, 70, 3, 5, 30, "glove.txt", "vocab.json", False, 1.0
     )
     assert config.encoders[1] == dataclasses.replace(config.encoders[0], side=1)
     assert config.notes == ()
@@ -227,7 +227,7 @@ def test_ignored_settings_of_encoder_1_are_named(explicit):
 
 def test_a_network_of_its_own_inherits_nothing():
     config = Config.build(BOTH | {"enc0_layers": 2, "enc0_token_embedding_dim": 40})
-    assert config.encoders[1] == EncoderConfig(1, "hcnn", 20, 200, 4, 3, 300, "", "", True)
+    assert config.encoders[1] == EncoderConfig(1, "hcnn", 20, 200, 4, 3, 300, "", "", True, 1.0)
     assert config.notes == ()
 
 
