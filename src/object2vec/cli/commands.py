@@ -36,7 +36,7 @@ from object2vec.cli.options import (
     Preset,
     Quote,
     Resume,
-    RowFormat,
+    RowsAs,
     RunLog,
     Separator,
     Share,
@@ -155,9 +155,7 @@ def encode(
     model: Model,
     side: Annotated[Side, option("in0|in1", "Which encoder to use.")],
     files: Inputs = None,
-    row_format: Annotated[
-        RowFormat, option("jsonl|npy|arrow", "How to write the vectors.", "--format")
-    ] = "jsonl",
+    row_format: RowsAs = None,
     out: Out = None,
     input_format: InputFormat = None,
     columns: Columns = None,

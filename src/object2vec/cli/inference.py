@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from object2vec.cli.options import RowFormat
-from object2vec.cli.output import Floats, Piece, write_rows
+from object2vec.cli.output import Floats, Piece, format_of, write_rows
 from object2vec.cli.tables import Reading
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
@@ -37,7 +37,7 @@ def encode(
     model: str,
     side: int,
     files: Sequence[str],
-    row_format: RowFormat,
+    row_format: RowFormat | None,
     out: str | None,
     device: str | None,
     reading: Reading,
@@ -64,7 +64,7 @@ def encode(
         Piece(encoder.encode(side, taken[side].sequences), _unknown(taken))
         for taken in _pieces(columns, width, tally)
     )
-    write_rows(pieces, "embeddings", width, row_format, out)
+    write_rows(pieces, "embeddings", width, row_format or format_of(out), out)
 
 
 def predict(

@@ -56,6 +56,14 @@ Settings = Annotated[list[str] | None, option("NAME=VALUE", _SETTING, "--set", s
 AsJson = Annotated[bool, flag("--json", "Print JSON.")]
 Side = Literal["in0", "in1"]
 RowFormat = Literal["jsonl", "npy", "arrow"]
+RowsAs = Annotated[
+    RowFormat | None,
+    option(
+        "jsonl|npy|arrow",
+        "How to write the vectors.  [default: as --out ends, else jsonl]",
+        "--format",
+    ),
+]
 Channel = Literal["train", "validation", "test"]
 
 

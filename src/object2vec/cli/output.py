@@ -44,6 +44,18 @@ class Piece(NamedTuple):
     remarks: pa.Array | None = None
 
 
+def format_of(out: str | None) -> RowFormat:
+    """Return the format that the name of a file ends in; JSON Lines if in none.
+
+    Examples
+    --------
+    >>> format_of("films.npy"), format_of("films.json"), format_of(None)
+    ('npy', 'jsonl', 'jsonl')
+    """
+    suffixes: dict[str, RowFormat] = {".npy": "npy", ".arrow": "arrow", ".arrows": "arrow"}
+    return suffixes.get(Path(out or "").suffix.lower(), "jsonl")
+
+
 def write_rows(
     pieces: Iterable[Piece], key: str, width: int, row_format: RowFormat, out: str | None
 ) -> None:
