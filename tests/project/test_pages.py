@@ -17,7 +17,10 @@ from pathlib import Path
 import pytest
 
 from object2vec.cli import main as command_line
+from object2vec.fields.describe import kinds_table
 from object2vec.model import Object2Vec
+from object2vec.reading.tables.formats import FORMATS
+from support.console import assert_as_said, examples, run_example
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -139,6 +142,27 @@ def test_the_sessions_of_a_page_are_true(name):
     result = doctest.testfile(str(DOCS / name), module_relative=False, encoding="utf-8")
     assert result.failed == 0
     assert result.attempted > 4
+
+
+def test_the_page_of_your_data_is_true(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
+    runpy.run_path(str(ROOT / "examples" / "make_tables.py"))["main"](tmp_path)
+    page = DOCS / "your-data.md"
+    ran = [command for command, _ in examples(read(page))]
+    assert len(ran) > 10
+    for command, said in examples(read(page)):
+        assert_as_said(run_example(command, capsys, monkeypatch), said, command)
+    result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert result.failed == 0
+
+
+def test_the_tables_of_the_data_page_are_those_of_the_code():
+    page = read(DOCS / "data.md")
+    assert kinds_table() in page
+    for each in FORMATS.values():
+        assert f"| `{each.name}` |" in page
+        assert each.about in page
 
 
 def test_the_first_example_is_shown_and_prints_what_the_page_says(capsys):

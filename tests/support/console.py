@@ -33,8 +33,12 @@ def examples(text):
 
 
 def run_example(command, capsys, monkeypatch):
-    """Run a command line; `echo` or `printf` may come before it, `< FILE` or `> FILE` after it."""
+    """Run a command line as a shell would, as far as the pages go, and return what it prints.
+
+    `echo TEXT |` or `printf TEXT |` may come before it, `< FILE`, `> FILE` and `2> FILE` after it.
+    """
     before, pipe, command = command.rpartition(" | ")
+    command, _, log = command.partition(" 2> ")
     command, _, target = command.partition(" > ")
     command, _, source = command.partition(" < ")
     if pipe:
@@ -46,9 +50,10 @@ def run_example(command, capsys, monkeypatch):
     assert program == "object2vec"
     main(argv)
     written = capsys.readouterr()
-    if target:
-        Path(target).write_text(written.out)
-    return (("" if target else written.out) + written.err).rstrip("\n")
+    for name, text in ((target, written.out), (log, written.err)):
+        if name:
+            Path(name).write_text(text)
+    return (("" if target else written.out) + ("" if log else written.err)).rstrip("\n")
 
 
 def decoded(text):
