@@ -70,7 +70,7 @@ def check_written(case, size, dictionary):
         path = Path(folder) / "t.csv"
         path.write_bytes(text.encode())
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lines, "BLOCK_BYTES", size)
+            patch.setattr(lines, "PARSED_BYTES", size)
             found = read(path, TableOptions(separator=separator), dictionary)
     assert found is not None
     assert found.to_pylist() == nulls_for_empty(names, rows)
@@ -95,7 +95,7 @@ def check_hostile(data, size):
         path.write_bytes(data)
         options = TableOptions(format="csv", separator=",")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lines, "BLOCK_BYTES", size)
+            patch.setattr(lines, "PARSED_BYTES", size)
             found = read(path, options)
     if found is None:
         return

@@ -70,7 +70,7 @@ def test_wrong(tmp_path):
 
 
 def test_a_block_that_begins_with_a_byte_order_mark(tmp_path, monkeypatch):
-    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", 1)
+    monkeypatch.setattr("object2vec.reading.tables.lines.PARSED_BYTES", 1)
     table = open_table(write(tmp_path, "\ufeffa,b\n1,2\n\ufeff,4\n"))
     assert rows(table) == [{"a": "1", "b": "2"}, {"a": "\ufeff", "b": "4"}]
 
@@ -112,7 +112,7 @@ def test_another_encoding_without_a_mark(tmp_path, encoding):
 )
 @pytest.mark.parametrize("block_bytes", [1, 2, 3, 100])
 def test_quotes(tmp_path, monkeypatch, text, expected, block_bytes):
-    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("object2vec.reading.tables.lines.PARSED_BYTES", block_bytes)
     table = open_table(write(tmp_path, "a,b\n" + text * 2))
     assert rows(table) == [dict(zip("ab", expected, strict=True))] * 2
 
@@ -127,7 +127,7 @@ def test_bad_quotes(tmp_path, record):
 
 
 def test_a_quote_that_is_never_closed_takes_no_memory_for_ever(tmp_path, monkeypatch):
-    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", 8)
+    monkeypatch.setattr("object2vec.reading.tables.lines.PARSED_BYTES", 8)
     monkeypatch.setattr("object2vec.reading.tables.records.MAX_RECORD_BYTES", 100)
     path = write(tmp_path, 'a,b\n1,2\n1,"' + "x\n" * 1000)
     with pytest.raises(DataError, match=r"t\.csv:3: must close a quote"):
@@ -137,7 +137,7 @@ def test_a_quote_that_is_never_closed_takes_no_memory_for_ever(tmp_path, monkeyp
 
 
 def test_up_to_20_problems_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("object2vec.reading.tables.lines.BLOCK_BYTES", 8)
+    monkeypatch.setattr("object2vec.reading.tables.lines.PARSED_BYTES", 8)
     path = write(tmp_path, "a,b\n" + "1,2\n1\n" * 9)
     with pytest.raises(DataError, match=r"^9 problems:\n  .*:3: .*\n  .*:5: .*(\n.*){6}\n.*:19: "):
         rows(open_table(path))
