@@ -244,11 +244,11 @@ def vocabulary(
     side: Annotated[Side, option("in0|in1", "Which encoder's.")],
     as_json: AsJson = False,
 ) -> None:
-    """List the tokens of one side with their ids, and how often training saw them.
+    """List the tokens of one side with their ids and counts.
 
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. A line holds a token,
-    its id and its count, with tabs between them, and the field if the side has several. Rows that
-    are no token, such as the one for missing values, stand in angle brackets.
+    its id and how often training saw it, with tabs between them, and the field if the side has
+    several. Rows that are no token, such as the one for missing values, stand in angle brackets.
     """
     from object2vec.cli.inspection import vocabulary
 

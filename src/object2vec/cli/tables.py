@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems, problem
 from object2vec.files.remote import is_url
-from object2vec.files.sources import list_sources
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,6 +62,7 @@ class Reading:
         from object2vec.reading.tables import open_table
 
         if self.is_lines and intake is not None:
+            from object2vec.files.sources import list_sources
             from object2vec.reading.tables.whole_lines import Lines
 
             return Lines(list_sources(files), _only(intake.columns))
