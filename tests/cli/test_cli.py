@@ -129,7 +129,6 @@ def test_help_and_check_are_light(world):
     code = f"""
 import sys
 from object2vec.cli import main
-from object2vec.cli.inference import _has_bare_list
 heavy = lambda *names: sorted(set(names) & set(sys.modules))
 assert [main(argv) for argv in (["--help"], ["train", "--help"], ["hyperparameters"])] == [0] * 3
 light = heavy("torch", "numba", "pyarrow", "numpy", "fsspec", "msgspec")
