@@ -41,7 +41,7 @@ def write_schema(folder: Path, content: Mapping[str, Any], arrays: Arrays) -> No
     """
     write_arrays(folder / VOCABULARY_FILE, arrays)
     file = {"size_bytes": (folder / VOCABULARY_FILE).stat().st_size}
-    said = {"format": _FORMAT, **content, "vocabulary_file": {**file, "blake2b": _hash(folder)}}
+    said = {"format": _FORMAT, **content, "vocabulary_file": {**file, "sha256": _hash(folder)}}
     with storing(folder / SCHEMA):
         text = json.dumps(said, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / SCHEMA).write_text(f"{text}\n", encoding="utf-8")
@@ -59,7 +59,7 @@ def read_schema(folder: Path) -> tuple[dict[str, Any], Arrays]:
     try:
         content = json.loads(path.read_bytes())
         found, file = content["format"], content["vocabulary_file"]
-        said = int(file["size_bytes"]), str(file["blake2b"])
+        said = int(file["size_bytes"]), str(file["sha256"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
         raise damaged(folder, str(err) or type(err).__name__) from err
     if found != _FORMAT:
@@ -82,4 +82,5 @@ def _hash(folder: Path) -> str:
     import numpy as np
 
     content = np.asarray(np.memmap(folder / VOCABULARY_FILE, np.uint8, "r"))
-    return hashlib.blake2b(content.data, digest_size=16).hexdigest()
+    # Processors have instructions for it: twice as fast as blake2b where opening a model waits.
+    return hashlib.sha256(content.data).hexdigest()

@@ -112,10 +112,10 @@ class Strings:
             return f"arrays of types {types} and sizes {size}, {len(slots)}"
         if offsets[0] != 0 or offsets[-1] != len(self.content) or (np.diff(offsets) < 0).any():
             return "offsets that do not fit the strings"
-        ordinals = slots[slots != 0].astype(np.uint32)
-        if len(slots) & (len(slots) - 1) or 2 * size > len(slots) or len(ordinals) != size:
-            return f"{len(ordinals)} of {len(slots)} slots taken for {size} strings"
-        if ordinals.min(initial=1) < 1 or ordinals.max(initial=0) > size:
+        taken, ordinals = np.count_nonzero(slots), slots.astype(np.uint32)
+        if len(slots) & (len(slots) - 1) or 2 * size > len(slots) or taken != size:
+            return f"{taken} of {len(slots)} slots taken for {size} strings"
+        if np.count_nonzero(ordinals) != size or ordinals.max() > size:
             return "slots of strings that are not there"
         return None
 
