@@ -147,6 +147,46 @@ def test_table_reading(run, units):
     assert {r["columns"] for r in found["table_reading"]["results"]} == {"names", "texts"}
 
 
+def test_one_command(run, tmp_path, monkeypatch):
+    from benchmarks import one_command
+
+    from object2vec.cli import main
+
+    def command(work, *words):  # without starting a process
+        monkeypatch.chdir(work)
+        assert main(words) == 0
+        return 2**30
+
+    films, packages = tmp_path / "movielens_100k", tmp_path / "npm_package_repo"
+    films.mkdir()
+    packages.mkdir()
+    for name, users in (("ua.base", range(1, 30)), ("ua.test", range(30, 40))):
+        lines = [f"{user}\t{film}\t{1 + (user + film) % 5}\t0\n"
+                 for user in users for film in range(3)]  # fmt: skip
+        (films / name).write_text("".join(lines), encoding="latin-1")
+    lines = [f"package{i}\towner{i % 9}\trepository{i % 30}\n" for i in range(60)]
+    packed = zstandard.compress("".join(lines).encode())
+    (packages / "sample_400k.tsv.zst").write_bytes(packed)
+    small = {"NAMES": 50, "FEW_NAMES": 20, "WARM_UP_LINES": 40, "_run": command}
+    words = ("--rounds", "1", "--threads", "1", "--data", str(tmp_path))
+    found = run(one_command, *words, **small)["one_command"]
+    assert [(job["of"], job["rows"]) for job in found["jobs"]] == [("MovieLens", 117), ("npm", 60)]
+    for job in found["jobs"]:
+        assert job["command"].startswith("object2vec train --train ")
+        assert job["rows_per_s"] == job["rows"] * job["epochs"] / job["seconds"]
+        assert job["peak_memory_mib"] == 1024
+    assert [each["names"] for each in found["opening"]] == [20, 50]
+    assert all(len(each["schema_rounds_s"]) == 1 for each in found["opening"])
+
+
+def test_one_command_knows_the_memory_of_a_command_and_whether_it_failed(tmp_path):
+    from benchmarks import one_command
+
+    assert 2**23 < one_command._run(tmp_path, "--help") < 2**30
+    with pytest.raises(SystemExit, match=r"(?s)object2vec nonsense failed:.*No such command"):
+        one_command._run(tmp_path, "nonsense")
+
+
 def test_startup(run):
     from benchmarks import startup
 
