@@ -1,182 +1,329 @@
-"""Users and films that training never saw: how well their histories and genres stand for them.
+"""What a model knows of users and films that training never saw, on MovieLens 100K.
 
-A tenth of the users and of the films of MovieLens' ua.base are left out whole. Ratings of 4 and 5
-are positives: a model learns from pairs of a user with other films that he likes (at most 20) and
-a film with its genres and the words of its title, without a label, by the preset with other
-dropout and fewer epochs. ua.test is not read. Two questions, each to the model and to what knows
-less:
+A row of training is a film that a user likes (4 or 5 stars): the user, the other films that they
+like, the film, its genres, its year and the words of its title. There is no label; negatives are
+drawn. Two parts, each with trainings of its own:
 
-unseen users
-    Half of what the user likes is the history, the other half is to be found among all films that
-    training knows, without the history. Beside: the most popular films, and the model without the
-    history, which then knows nothing of a user: the mean vector. As negatives are films of other
-    users, the model's log odds say how much more often than by chance user and film meet; with the
-    logarithm of a film's count they say how often (history and popularity).
-unseen films
-    Which of the films that were left out does a known user like? Beside: the model without genres
-    and title, the mean vector. Popularity knows nothing of a new film: all are equal.
+users
+    A fifth of the users is left out as a whole. Half of what such a user likes is the history, the
+    other half is to be found among all films that are not in it.
+films
+    A fifth of the films is left out as a whole, from histories, too. Who likes such a film is to be
+    found among the users of training, by its genres, its year and its title.
 
-Recall@20 of users, recall@5 of films, each the mean over users; equals count as drawn by lot.
+Negatives are drawn as often as they are liked, which takes that out of the score (it is the log
+odds of a pair against chance), so candidates are ranked by score plus log popularity: how many
+users like the film, how many films the user likes. Beside it: popularity alone; the same with the
+mean of the embeddings of training in place of the object's own; the score alone; chance. "half
+without id" is the same training with the id of the object missing in half of the rows, drawn at
+random, so that the other fields learn to stand alone.
+
+Settings were chosen on a fifth of the users and of the films (`--choose`), which are never among
+those that a test leaves out.
+
+The data: https://grouplens.org/datasets/movielens/100k/ (for research, not to be passed on);
+`--data` names the folder of ua.base, ua.test and u.item, packed with gzip or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+import re
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.common import ending, parser, save, summary, table
-from benchmarks.movielens import open_text
-from object2vec import Object2Vec
+from benchmarks.common import parser, save, summary, table
+from benchmarks.movielens import read_movies, read_ratings
+from object2vec import Object2Vec, Text, Token, Tokens
 
-LIKED, LEFT_OUT, HISTORY, TOP_FILMS, TOP_COLD = 4, 0.1, 20, 20, 5
-COLUMNS = {
-    "in0": ["user", 'history:tokens(" ")'],
-    "in1": ['film:tokens(" ")', 'genres:tokens("|")', "title:text(min_count=2)"],
-    "share": ["history", "film"],
+LIKED = 4  # stars
+SHARE = 0.2  # of users or films that are left out
+IN0 = (Token("user"), Tokens("history"))
+IN1 = (Token("film"), Tokens("genres", "|"), Token("year"), Text("title"))
+GENRES = (
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
+    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
+    "Thriller", "War", "Western",
+)  # fmt: skip
+
+SETTINGS: dict[str, Any] = {
+    "preset": "topn", "output_layer": "dot_product", "dropout": 0.0, "epochs": 10,
+}  # fmt: skip
+TRIALS: dict[str, dict[str, Any]] = {
+    "chosen": {},
+    "5 epochs": {"epochs": 5},
+    "20 epochs": {"epochs": 20},
+    "dropout 0.5": {"dropout": 0.5},
+    "weight_decay 1e-5": {"weight_decay": 1e-5},
+    "films are sums": {"enc1_pool_exponent": 0},
+    "one table of films": {"share": ["history", "film"]},
 }
-SETTINGS = {"dropout": 0.0, "epochs": 8}
-_FIRST_SEED = 2  # the users and films that seed 1 leaves out have chosen the settings
-Likes = dict[str, list[str]]
+IDS = {"object2vec": 0.0, "half without id": 0.5}  # share of rows without the object's id
+MEASURES = ("NDCG@10", "recall@20", "MRR", "mean rank")
+
+Floats = NDArray[np.float64]
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Train with each seed and ask both questions."""
-    given = parser(__doc__, "../shared/data/movielens_100k").parse_args(words)
-    likes, films = read_likes(given.data), read_films(given.data)
-    settings = SETTINGS | {"threads": given.threads} | ({"epochs": 1} if given.quick else {})
-    seeds = range(_FIRST_SEED, _FIRST_SEED + given.seeds)
-    runs = [_run(likes, films, settings | {"seed": seed}) for seed in seeds]
-    names = [name for name in runs[0] if name != "training"]
-    result = {name: summary([run[name] for run in runs]) for name in names}
-    rows = [(n, *(round(result[n][key], 3) for key in ("mean", "min", "max"))) for n in names]
-    table(("question", "mean", "lowest", "highest"), rows)
-    trainings = [run["training"] for run in runs]
-    found = {"columns": COLUMNS, "hyperparameters": settings, "recall": result}
-    save("cold_start", found | {"trainings": trainings}, given)
+class Likes(NamedTuple):
+    """Who likes what, and what is known of the films.
+
+    Attributes
+    ----------
+    users, films : int arrays (n,)
+        One pair for each like.
+    facts : dict of str to dict
+        Genres, year and title, each by the number of the film.
+    """
+
+    users: NDArray[np.int64]
+    films: NDArray[np.int64]
+    facts: dict[str, dict[int, str]]
+
+    def only(self, kept: NDArray[np.bool_]) -> Likes:
+        """Return some of the pairs."""
+        return Likes(self.users[kept], self.films[kept], self.facts)
 
 
-def read_likes(folder: Path) -> Likes:
-    """Return the films that each user likes."""
-    likes: Likes = {}
-    for line in _lines(folder, "ua.base"):
-        user, film, rating, _ = line.split("\t")
-        if int(rating) >= LIKED:
-            likes.setdefault(user, []).append(film)
-    return likes
+def read(folder: Path) -> Likes:
+    """Return the likes of all ratings, and what u.item says of the films."""
+    ratings = np.concatenate([read_ratings(folder, name) for name in ("ua.base", "ua.test")])
+    users, films, _ = ratings[ratings[:, 2] >= LIKED].T
+    facts: dict[str, dict[int, str]] = {"genres": {}, "year": {}, "title": {}}
+    for number, title, *rest in read_movies(folder):
+        film, found = int(number), re.fullmatch(r"(.*?) *\((\d{4})\) *", title)
+        facts["title"][film], facts["year"][film] = found.groups() if found else (title, "")
+        flags = zip(GENRES, rest[-len(GENRES) :], strict=False)
+        facts["genres"][film] = "|".join(genre for genre, flag in flags if flag == "1")
+    return Likes(users, films, facts)
 
 
-def _lines(folder: Path, name: str) -> list[str]:
-    with open_text(folder, name) as file:
-        return file.read().splitlines()
+class Test(NamedTuple):
+    """What is trained on, and what is to be found.
+
+    Attributes
+    ----------
+    rows : dict of str to list
+        The table of training.
+    side : {0, 1}
+        Of the objects that training does not see.
+    objects, candidates : dict of str to list
+        Columns of n such objects, without their ids, and of N candidates.
+    popularity : int array (N,)
+        How often training has each candidate.
+    found, history : bool arrays (n, N)
+        The candidates that are to be found, and those that are known and left away.
+    """
+
+    rows: dict[str, list[Any]]
+    side: int
+    objects: dict[str, list[Any]]
+    candidates: dict[str, list[Any]]
+    popularity: NDArray[np.int64]
+    found: NDArray[np.bool_]
+    history: NDArray[np.bool_]
 
 
-def read_films(folder: Path) -> dict[str, dict[str, str]]:
-    """Return the title and the genres of each film."""
-    films = {}
-    for line in _lines(folder, "u.item"):
-        film, title, *rest = line.split("|")
-        marks = rest[-19:]
-        genres = "|".join(f"genre {i}" for i, mark in enumerate(marks) if mark == "1")
-        films[film] = {"film": film, "title": title, "genres": genres}
-    return films
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Choose, or run both parts with every seed."""
+    options = parser(__doc__, "../shared/data/movielens_100k")
+    options.set_defaults(seeds=3)
+    options.add_argument("--choose", action="store_true", help="compare settings instead")
+    given = options.parse_args(arguments)
+    likes = read(given.data)
+    (_choose if given.choose else _measure)(likes, given)
+
+
+def _choose(likes: Likes, given: argparse.Namespace) -> None:
+    """Compare settings on the users and films that no test leaves out."""
+    trials = []
+    for part, make in PARTS.items():
+        test = make(likes, left_out(likes, part, None), 0)
+        for name, settings in TRIALS.items():
+            run = _run(test, settings, given, 0, "object2vec", 0.0)
+            figures = run["figures"]["object2vec"]
+            trials.append({"part": part, "name": name, "settings": settings, **figures})
+            print(part, name, figures, flush=True)
+    save("cold_start_choose", {"protocol": "settings on their own users and films, seed 0",
+                               "settings": SETTINGS, "trials": trials}, given)  # fmt: skip
+
+
+def _measure(likes: Likes, given: argparse.Namespace) -> None:
+    """Measure every seed, and keep mean and spread."""
+    parts, runs = {}, []
+    for part, make in PARTS.items():
+        figures = []
+        for seed in range(given.seeds):
+            test = make(likes, left_out(likes, part, seed), seed)
+            found: dict[str, dict[str, float]] = {}
+            for name, share in IDS.items():
+                run = _run(test, {}, given, seed, name, share)
+                found = run.pop("figures") | found
+                runs.append({"part": part, "seed": seed, "of": name, **run})
+            figures.append(found)
+        parts[part] = {
+            name: {m: summary([each[name][m] for each in figures]) for m in MEASURES}
+            for name in figures[0]
+        }
+        table((part, *MEASURES), [
+            (name, *(each[m]["mean"] for m in MEASURES)) for name, each in parts[part].items()
+        ])  # fmt: skip
+    save("cold_start", {
+        "protocol": f"a share of {SHARE} of users or films left out as a whole, by seed; likes are "
+        f"{LIKED} stars or more; settings chosen on other users and films",
+        "settings": SETTINGS, "results": parts, "runs": runs,
+    }, given)  # fmt: skip
 
 
 def _run(
-    likes: Likes, films: Mapping[str, Mapping[str, str]], settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what one training answers."""
-    generator = np.random.default_rng(settings["seed"])
-    cold_users, cold_films = (_some(each, generator) for each in (likes, films))
-    known = {
-        user: warm
-        for user, liked in likes.items()
-        if len(warm := [film for film in liked if film not in cold_films]) > 1
+    test: Test, changed: dict[str, Any], given: argparse.Namespace, seed: int, name: str,
+    share: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Train once; return the figures of the model and of what stands beside it."""
+    settings = SETTINGS | changed | {"threads": given.threads, "seed": seed}
+    if given.quick:
+        settings |= {"epochs": 1, "enc_dim": 8}
+    started = time.perf_counter()
+    rows = without_ids(test.rows, ("user", "film")[test.side], share, seed)
+    model = Object2Vec(in0=IN0, in1=IN1, **settings).fit(rows)
+    train_s = time.perf_counter() - started
+    names = [each.column for each in (IN0, IN1)[test.side]]
+    mean = _encode(model, test.side, {n: test.rows[n] for n in names}).mean(axis=0)  # (D,)
+    own = _encode(model, test.side, test.objects)  # (n, D)
+    vectors = _encode(model, 1 - test.side, test.candidates)  # (N, D)
+    popularity = np.log(test.popularity)
+    scores = own @ vectors.T  # (n, N)
+    rankings = {
+        "chance": np.zeros_like(scores),
+        "popularity": np.broadcast_to(popularity, scores.shape),
+        "mean vector": np.broadcast_to(vectors @ mean + popularity, scores.shape),
+        f"{name}, score alone": scores,
+        name: scores + popularity,
     }
-    warm = {user: liked for user, liked in known.items() if user not in cold_users}
-    rows = [
-        {"user": user, "history": _history(liked, film, generator), **films[film]}
-        for user, liked in warm.items()
-        for film in liked
-    ]
-    model = Object2Vec(**COLUMNS, **settings).fit(rows)
-    found = _unseen_users(model, {u: known[u] for u in cold_users if u in known}, warm, films)
-    asked = {u: [f for f in likes[u] if f in cold_films] for u in warm}
-    cold = [films[film] for film in sorted(cold_films)]
-    found |= _unseen_films(model, {u: f for u, f in asked.items() if f}, warm, cold)
-    return found | {"training": {"pairs": len(rows), **ending(model.facts.history)}}
+    figures = {key: measures(each, test, seed) for key, each in rankings.items()}
+    return {"figures": figures, "train_s": train_s, "rows": len(rows["film"]),
+            "objects": len(own), "candidates": len(vectors)}  # fmt: skip
 
 
-def _some(names: Mapping[str, Any], generator: np.random.Generator) -> set[str]:
-    """Return a tenth of the names, at least one."""
-    every = sorted(names)
-    return {*generator.choice(every, max(1, round(LEFT_OUT * len(every))), replace=False)}
+def _encode(model: Object2Vec, side: int, columns: dict[str, list[Any]]) -> Floats:
+    return (model.encode(in1=columns) if side else model.encode(in0=columns)).astype(np.float64)
 
 
-def _history(liked: Sequence[str], target: str, generator: np.random.Generator) -> str:
-    """Return some of the other films that a user likes."""
-    others = [film for film in liked if film != target]
-    return " ".join(generator.permutation(others)[:HISTORY])
+def left_out(likes: Likes, part: str, seed: int | None) -> NDArray[np.int64]:
+    """Return the users or films that a test leaves out, or those that settings are chosen on."""
+    objects = np.unique(likes.users if part == "users" else likes.films)
+    count = max(1, int(SHARE * len(objects)))
+    chosen_on = np.random.default_rng(0).choice(objects, count, replace=False)
+    if seed is None:
+        return chosen_on
+    others = np.setdiff1d(objects, chosen_on)
+    return np.random.default_rng(1 + seed).choice(others, count, replace=False)
 
 
-def _unseen_users(
-    model: Object2Vec, likes: Likes, warm: Likes, films: Mapping[str, Mapping[str, str]]
-) -> dict[str, float]:
-    """Return how much of their other half is found of users that were left out."""
-    counts: dict[str, int] = {}
-    for film in (film for liked in warm.values() for film in liked):
-        counts[film] = counts.get(film, 0) + 1
-    candidates = sorted(counts)
-    popularity = np.array([counts[film] for film in candidates], float)
-    columns = [films[film] for film in candidates]
-    names = ("history and popularity", "history", "popularity", "mean")
-    recalls: dict[str, list[float]] = {name: [] for name in names}
-    for user, liked in sorted(likes.items()):
-        history, wanted = liked[::2], {*liked[1::2]} & {*candidates}
-        if not wanted:
-            continue
-        is_open = np.array([film not in history for film in candidates])
-        right = np.array([film in wanted for film in candidates])
-        fits = _scores(model, {"user": user, "history": " ".join(history)}, columns)
-        scores = {
-            "history": fits,
-            "history and popularity": fits + np.log(popularity),
-            "popularity": popularity,
-            "mean": _scores(model, {"user": user, "history": ""}, columns),
-        }
-        for name, each in scores.items():
-            recalls[name].append(_recall(each[is_open], right[is_open], TOP_FILMS))
-    return {f"unseen users, {name}": float(np.mean(each)) for name, each in recalls.items()}
+def unseen_users(likes: Likes, left: NDArray[np.int64], seed: int) -> Test:
+    """Return the test of users that are left out; each has half of their likes as history."""
+    is_left = np.isin(likes.users, left)
+    known = likes.only(~is_left)
+    films, popularity = np.unique(known.films, return_counts=True)  # (N,) each
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(is_left))
+    asked = Likes(likes.users[order], likes.films[order], likes.facts)
+    asked = asked.only(np.isin(asked.films, films))
+    asked = asked.only(np.bincount(asked.users)[asked.users] > 1)
+    users, films_of = np.unique(asked.users), asked.films
+    turns = np.concatenate([np.arange(n) for n in np.unique(asked.users, return_counts=True)[1]])
+    by_user = np.argsort(asked.users, kind="stable")
+    is_history = np.zeros(len(by_user), np.bool_)
+    is_history[by_user] = turns % 2 == 1
+    past = histories(asked.only(is_history))
+    row, column = np.searchsorted(users, asked.users), np.searchsorted(films, films_of)
+    return Test(
+        rows_of(known), 0, {"history": [past[user] for user in users.tolist()]},
+        {"film": films.tolist(), **of_films(likes, films)}, popularity,
+        *(_marked((len(users), len(films)), row[m], column[m]) for m in (~is_history, is_history)),
+    )  # fmt: skip
 
 
-def _unseen_films(
-    model: Object2Vec, likes: Likes, warm: Likes, cold: Sequence[Mapping[str, str]]
-) -> dict[str, float]:
-    """Return how many of the films that were left out are found by users who like them."""
-    nothing = [{"film": each["film"], "genres": "", "title": ""} for each in cold]
-    recalls: dict[str, list[float]] = {"genres and title": [], "mean": []}
-    for user, wanted in sorted(likes.items()):
-        right = np.array([film["film"] in wanted for film in cold])
-        asked = {"user": user, "history": " ".join(warm[user][:HISTORY])}
-        for name, columns in (("genres and title", cold), ("mean", nothing)):
-            recalls[name].append(_recall(_scores(model, asked, columns), right, TOP_COLD))
-    return {f"unseen films, {name}": float(np.mean(each)) for name, each in recalls.items()}
+def unseen_films(likes: Likes, left: NDArray[np.int64], seed: int) -> Test:
+    """Return the test of films that are left out."""
+    is_left = np.isin(likes.films, left)
+    known = likes.only(~is_left)
+    users, popularity = np.unique(known.users, return_counts=True)  # (N,) each
+    asked = likes.only(is_left & np.isin(likes.users, users))
+    films, past = np.unique(asked.films), histories(known)
+    candidates = {"user": users.tolist(), "history": [past[user] for user in users.tolist()]}
+    shape = (len(films), len(users))
+    found = np.searchsorted(films, asked.films), np.searchsorted(users, asked.users)
+    return Test(
+        rows_of(known), 1, of_films(likes, films), candidates, popularity,
+        _marked(shape, *found), np.zeros(shape, np.bool_),
+    )  # fmt: skip
 
 
-def _scores(
-    model: Object2Vec, user: Mapping[str, str], films: Sequence[Mapping[str, str]]
-) -> np.ndarray:
-    """Return the log odds that a user goes with each film and not with another's, (n,)."""
-    chance = model.predict(in0=[user] * len(films), in1=list(films))[:, -1].astype(float)
-    return np.log(chance) - np.log1p(-chance)
+PARTS = {"users": unseen_users, "films": unseen_films}
 
 
-def _recall(scores: np.ndarray, right: np.ndarray, count: int) -> float:
-    """Return the share of the right ones among the first `count`, of as many as there could be."""
-    order = np.lexsort((np.random.default_rng(0).random(len(scores)), -scores))
-    return float(right[order[:count]].sum() / min(count, right.sum()))
+def _marked(
+    shape: tuple[int, int], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return an array that is true there."""
+    marked = np.zeros(shape, np.bool_)
+    marked[rows, columns] = True
+    return marked
+
+
+def histories(likes: Likes) -> dict[int, list[str]]:
+    """Return the films that each user likes."""
+    found: dict[int, list[str]] = {}
+    for user, film in zip(likes.users.tolist(), likes.films.tolist(), strict=True):
+        found.setdefault(user, []).append(str(film))
+    return found
+
+
+def rows_of(likes: Likes) -> dict[str, list[Any]]:
+    """Return the table to train on; a film is never in the history of its own row."""
+    past = histories(likes)
+    users, films = likes.users.tolist(), likes.films.tolist()
+    others = [[other for other in past[user] if other != str(film)]
+              for user, film in zip(users, films, strict=True)]  # fmt: skip
+    return {"user": users, "history": others, "film": films, **of_films(likes, likes.films)}
+
+
+def of_films(likes: Likes, films: NDArray[np.int64]) -> dict[str, list[Any]]:
+    """Return the columns that say what films are."""
+    return {name: [values[film] for film in films] for name, values in likes.facts.items()}
+
+
+def without_ids(
+    rows: dict[str, list[Any]], column: str, share: float, seed: int
+) -> dict[str, list[Any]]:
+    """Return rows of which a share, drawn at random, has no value in a column."""
+    hidden = np.random.default_rng(seed).random(len(rows[column])) < share
+    values = [None if h else value for h, value in zip(hidden, rows[column], strict=True)]
+    return {**rows, column: values}
+
+
+def measures(scores: Floats, test: Test, seed: int) -> dict[str, float]:
+    """Return how well scores (n, N) find what is to be found; equal ones are in random order."""
+    count = scores.shape[1]
+    drawn = np.random.default_rng(seed).permutation(count)
+    known = np.where(test.history, -np.inf, scores)[:, drawn]
+    order = drawn[np.argsort(-known, axis=1, kind="stable")]  # (n, N)
+    hits = np.take_along_axis(test.found, order, axis=1)  # (n, N)
+    total = test.found.sum(axis=1)  # (n,)
+    gains = 1 / np.log2(np.arange(2, 12))[: min(10, count)]
+    best = np.cumsum(gains)[np.minimum(total, len(gains)) - 1]  # (n,)
+    ranks = (hits * np.arange(1, count + 1)).sum(axis=1) / total  # (n,)
+    values = (
+        (hits[:, :10] @ gains) / best,
+        hits[:, :20].sum(axis=1) / np.minimum(total, 20),
+        1 / (1 + hits.argmax(axis=1)),
+        ranks,
+    )
+    return {name: float(each.mean()) for name, each in zip(MEASURES, values, strict=True)}
 
 
 if __name__ == "__main__":

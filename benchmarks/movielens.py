@@ -28,7 +28,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -266,9 +266,14 @@ def read_ratings(folder: Path, name: str) -> Ratings:
 
 def _titles(folder: Path) -> dict[int, str]:
     """Return the title of each movie."""
+    return {int(movie): title for movie, title, *_ in read_movies(folder)}
+
+
+def read_movies(folder: Path) -> Iterator[list[str]]:
+    """Yield what is said of each movie: number, title, date, ..., a flag for each genre."""
     with open_text(folder, "u.item") as file:
-        fields = (line.split("|") for line in file)
-        return {int(movie): title for movie, title, *_ in fields}
+        for line in file:
+            yield line.rstrip("\n").split("|")
 
 
 def open_text(folder: Path, name: str) -> Any:

@@ -42,8 +42,12 @@ def movielens_data(tmp_path):
     for name, part in (("ua.base", rows[:-40] + rows[-1:]), ("ua.test", rows[-40:-1])):
         text = "".join("\t".join(map(str, row)) + "\n" for row in part)
         (folder / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
-    titles = "".join(f"{movie}|Movié {movie} (1990)|rest\n" for movie in range(1, MOVIES + 1))
-    (folder / "u.item").write_text(titles, encoding="latin-1")
+    lines = [
+        f"{movie}|Movié {movie} (1990)|01-Jan-1990||url|"
+        + "|".join("1" if (movie - genre) % 5 == 0 else "0" for genre in range(19))
+        for movie in range(1, MOVIES + 1)
+    ]
+    (folder / "u.item").write_text("\n".join([*lines, ""]), encoding="latin-1")
     return folder
 
 
@@ -107,10 +111,111 @@ def test_cold_start(run, movielens_data):
     from benchmarks import cold_start
 
     found = run(cold_start, movielens_data)["cold_start"]
-    recall = {name: each["mean"] for name, each in found["recall"].items()}
-    assert {name.split(",")[0] for name in recall} == {"unseen users", "unseen films"}
-    assert all(0 <= value <= 1 for value in recall.values())
-    assert [each["pairs"] > 50 for each in found["trainings"]] == [True, True]
+    assert found["results"].keys() == cold_start.PARTS.keys()
+    for part in found["results"].values():
+        assert {"chance", "popularity", "mean vector", *cold_start.IDS} <= part.keys()
+        for measured in part.values():
+            assert [len(measured[name]["values"]) for name in cold_start.MEASURES] == [2] * 4
+            assert all(0 <= measured[name]["mean"] <= 1 for name in cold_start.MEASURES[:3])
+    assert [(r["part"], r["seed"]) for r in found["runs"]] == [
+        (part, seed) for part in cold_start.PARTS for seed in range(2) for _ in cold_start.IDS
+    ]
+
+
+def test_cold_start_compares_settings_on_their_own_users_and_films(run, movielens_data):
+    from benchmarks import cold_start
+
+    trials = run(cold_start, movielens_data, "--choose")["cold_start_choose"]["trials"]
+    assert [(trial["part"], trial["name"]) for trial in trials] == [
+        (part, name) for part in cold_start.PARTS for name in cold_start.TRIALS
+    ]
+
+
+@pytest.fixture
+def likes(movielens_data):
+    from benchmarks import cold_start
+
+    return cold_start.read(movielens_data)
+
+
+def test_cold_start_reads_what_is_said_of_films(likes):
+    film = int(likes.films[0])
+    assert likes.facts["title"][film] == f"Movié {film}"
+    assert likes.facts["year"][film] == "1990"
+    assert len(likes.facts["genres"][film].split("|")) in (3, 4)
+
+
+def test_cold_start_trains_on_no_film_that_is_in_its_own_history(likes):
+    from benchmarks import cold_start
+
+    rows = cold_start.rows_of(likes)
+    history = cold_start.histories(likes)
+    for user, others, film in zip(rows["user"], rows["history"], rows["film"], strict=True):
+        assert sorted([*others, str(film)]) == sorted(history[user])
+
+
+@pytest.mark.parametrize("part", ["users", "films"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cold_start_leaves_objects_out_as_a_whole(likes, part, seed):
+    from benchmarks import cold_start
+
+    left = cold_start.left_out(likes, part, seed)
+    test = cold_start.PARTS[part](likes, left, seed)
+    assert not {*left} & {*cold_start.left_out(likes, part, None)}
+    texts = {str(each) for each in left}
+    if part == "users":
+        assert not texts & {*map(str, test.rows["user"])}
+        counted = np.bincount(likes.users)[likes.users[np.isin(likes.users, left)]]
+        assert test.found.sum() + test.history.sum() <= len(counted)
+        difference = test.found.sum(axis=1) - test.history.sum(axis=1)
+        assert {*difference.tolist()} <= {0, 1}
+        assert not (test.found & test.history).any()
+        films = np.array(test.candidates["film"])
+        for own, marked in zip(test.objects["history"], test.history, strict=True):
+            assert sorted(map(int, own)) == films[marked].tolist()
+    else:
+        assert not texts & {*map(str, test.rows["film"])}
+        seen = (film for column in ("history",) for each in test.rows[column] for film in each)
+        assert not texts & {*seen}
+        assert test.found.sum() == np.isin(likes.films, left).sum()
+    counts = np.unique(likes.films if part == "users" else likes.users, return_counts=True)
+    assert test.popularity.sum() == len(test.rows["film"]) < counts[1].sum()
+
+
+def test_cold_start_measures_what_stands_first():
+    from benchmarks import cold_start
+
+    found, history = np.zeros((2, 30), bool), np.zeros((2, 30), bool)
+    found[0, [1, 3]] = found[1, 25] = history[0, 0] = True
+    test = cold_start.Test({}, 0, {}, {}, np.ones(30), found, history)
+    measured = cold_start.measures(-np.tile(np.arange(30.0), (2, 1)), test, 0)
+    gains = 1 / np.log2([2, 4]), 1 / np.log2([2, 3])
+    assert measured == pytest.approx({
+        "NDCG@10": gains[0].sum() / gains[1].sum() / 2, "recall@20": 0.5,
+        "MRR": (1 + 1 / 26) / 2, "mean rank": (2 + 26) / 2,
+    })  # fmt: skip
+
+
+def test_cold_start_ranks_equal_candidates_by_chance():
+    from benchmarks import cold_start
+
+    found = np.zeros((1, 1000), bool)
+    found[0, 0] = True
+    test = cold_start.Test({}, 0, {}, {}, np.ones(1000), found, ~found & False)
+    ranks = [cold_start.measures(np.zeros((1, 1000)), test, s)["mean rank"] for s in range(40)]
+    assert 350 < np.mean(ranks) < 650
+
+
+def test_cold_start_leaves_ids_out_of_a_share_of_the_rows():
+    from benchmarks import cold_start
+
+    rows = {"user": [*range(1000)], "film": [*range(1000)]}
+    found = cold_start.without_ids(rows, "user", 0.5, 0)
+    assert found["film"] == rows["film"]
+    assert all(user in (None, i) for i, user in enumerate(found["user"]))
+    assert 400 < found["user"].count(None) < 600
+    assert found == cold_start.without_ids(rows, "user", 0.5, 0)
+    assert cold_start.without_ids(rows, "user", 0.0, 0) == rows
 
 
 @pytest.fixture
