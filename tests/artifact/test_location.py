@@ -30,12 +30,13 @@ SETTINGS = {
     "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 7,
     "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "seed": 1, "threads": 1,
 }  # fmt: skip
+SCHEMA_FILES = ("schema.json", "vocabularies.safetensors")
 KINDS = ("folder", "archive", "url", "url of an archive")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A model with every file that one can have."""
+    """A model of ids with every file that one can have."""
     folder = tmp_path_factory.mktemp("auxiliary")
     for side in (0, 1):
         (folder / f"v{side}.json").write_text(json.dumps({f"token{side}": side + 1}))
@@ -43,16 +44,33 @@ def model(tmp_path_factory):
     return Object2Vec(**SETTINGS, **files).fit(RECORDS, auxiliary=folder)
 
 
+@pytest.fixture(scope="module")
+def model_of_a_table():
+    """A model with the files that one of ids lacks."""
+    table = {"user": ["ann", "bob"] * 4, "film": ["Up", "Up", "Big", "Jaws"] * 2}
+    return Object2Vec(in0="user", in1="film", enc_dim=4, epochs=1, threads=1).fit(table)
+
+
 @pytest.fixture(params=KINDS)
 def location(request, model, tmp_path):
-    """A saved model, named in each of the ways."""
+    """A saved model of ids, named in each of the ways."""
+    yield from saved_as(request.param, model, tmp_path)
+
+
+@pytest.fixture(params=KINDS)
+def location_of_a_table(request, model_of_a_table, tmp_path):
+    """A saved model of a table, named in each of the ways."""
+    yield from saved_as(request.param, model_of_a_table, tmp_path)
+
+
+def saved_as(kind, model, tmp_path):
     folder = tmp_path / "saved" / "model"
     model.save(folder)
-    if "archive" in request.param:
+    if "archive" in kind:
         with tarfile.open(tmp_path / "saved" / "model.tar.gz", "w:gz") as archive:
             archive.add(folder, ".")
         folder = tmp_path / "saved" / "model.tar.gz"
-    if "url" not in request.param:
+    if "url" not in kind:
         yield str(folder)
         return
     store = fsspec.filesystem("memory")
@@ -62,19 +80,24 @@ def location(request, model, tmp_path):
     store.pseudo_dirs[:] = [""]
 
 
-def test_the_table_names_the_files_and_one_of_them_marks_a_whole_model(model, tmp_path):
+def test_the_table_names_the_files_and_one_of_them_marks_a_whole_model(
+    model, model_of_a_table, tmp_path
+):
     names = {file.name for file in MODEL_FILES}
     assert [file.name for file in MODEL_FILES if file.marks_whole] == [MARK]
     assert all(f"``{name}``" in object2vec.artifact.__doc__ for name in names)
-    model.save(tmp_path / "model")
-    assert {path.name for path in (tmp_path / "model").iterdir()} == names
+    model.save(tmp_path / "ids")
+    model_of_a_table.save(tmp_path / "table")
+    found = [{path.name for path in (tmp_path / name).iterdir()} for name in ("ids", "table")]
+    assert found == [names - {*SCHEMA_FILES}, names - {"vocab0.json", "vocab1.json"}]
 
 
 @pytest.mark.parametrize("file", MODEL_FILES, ids=lambda file: file.name)
-def test_a_model_is_there_without_what_is_not_required(file, model, tmp_path):
-    model.save(tmp_path / "model")
+def test_a_model_is_there_without_what_is_not_required(file, model, model_of_a_table, tmp_path):
+    has_schema = file.name in SCHEMA_FILES
+    (model_of_a_table if has_schema else model).save(tmp_path / "model")
     (tmp_path / "model" / file.name).unlink()
-    if file.is_required:
+    if file.is_required or has_schema:  # nobody can say what its rows mean without both
         with pytest.raises(ArtifactError, match=file.name):
             Object2Vec.load(tmp_path / "model")
     else:
@@ -82,10 +105,18 @@ def test_a_model_is_there_without_what_is_not_required(file, model, tmp_path):
 
 
 def test_no_file_is_lost_on_the_way(model, location):
+    names = {file.name for file in MODEL_FILES}
     with open_model(location) as folder:
-        assert {path.name for path in folder.iterdir()} == {file.name for file in MODEL_FILES}
+        assert {path.name for path in folder.iterdir()} == names - {*SCHEMA_FILES}
         assert Object2Vec.load(folder).vocabularies == model.vocabularies
     assert folder.exists() == (str(folder) == location)
+
+
+def test_no_file_of_a_schema_is_lost_on_the_way(model_of_a_table, location_of_a_table):
+    with open_model(location_of_a_table) as folder:
+        assert {*SCHEMA_FILES} < {path.name for path in folder.iterdir()}
+        vectors = Object2Vec.load(folder).encode(in0=["ann", "nobody"])
+    assert (vectors == model_of_a_table.encode(in0=["ann", "nobody"])).all()
 
 
 def test_every_surface_takes_a_model_wherever_it_is(model, location, tmp_path, capsys):

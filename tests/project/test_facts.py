@@ -82,6 +82,11 @@ def test_no_class_and_no_constant_has_the_name_of_another():
     assert doubled.keys() <= {"SCHEMA_VERSION"}, doubled  # of a model and of a checkpoint
 
 
+def test_no_file_of_tests_has_the_name_of_another():
+    names = [path.name for path in Path(__file__).parents[1].rglob("test_*.py")]
+    assert len(set(names)) == len(names)  # pytest would take one for the other
+
+
 @pytest.mark.parametrize("name", ["is_classifier", "output_width"])
 def test_what_objectives_replaced_is_gone(name):
     for file, tree in TREES.items():

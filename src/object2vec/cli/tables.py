@@ -225,14 +225,14 @@ def _explanation(files: Sequence[str], out: str) -> str | None:
 
 
 def _is_of_ids(batch: pa.RecordBatch) -> bool:
-    """Return whether both sides are there as lists of integers."""
+    """Return whether the sides that are there are lists of integers, and one at least is."""
     import pyarrow as pa
 
-    types = {field.name: field.type for field in batch.schema}
-    sides = [types.get(name) for name in ("in0", "in1")]
-    return all(
-        kind is not None and pa.types.is_list(kind) and pa.types.is_integer(kind.value_type)
-        for kind in sides
+    from object2vec.objects.schema import SIDES
+
+    types = [field.type for field in batch.schema if field.name in SIDES]
+    return bool(types) and all(
+        pa.types.is_list(kind) and pa.types.is_integer(kind.value_type) for kind in types
     )
 
 
