@@ -21,6 +21,7 @@ from object2vec.network.network import Network
 from object2vec.objects.ragged import Ragged
 
 _SHAPING = ("Sizes of the input", "Encoders", "Comparator and head", "Token tables")
+_ROWS = 1 << 14  # of a table that are added up at once
 _OPTIMIZER = "A saved model holds no optimizer state, so that begins anew."
 
 
@@ -161,9 +162,11 @@ def settle_untrained(network: Network, schema: ObjectSchema) -> int:
                 continue
             count += len(own)
             rows = _in_table(part, own).to(table.weight.device)
-            total = table.weight.new_zeros(table.weight.shape[1], dtype=torch.float64)
+            total = table.weight.new_zeros(table.weight.shape[1], dtype=torch.float64)  # (E,)
             for start, stop in part.stretches:
-                total += table.weight[start:stop].sum(dim=0, dtype=torch.float64)
+                for first in range(start, stop, _ROWS):  # what is summed becomes float64 before
+                    piece = table.weight[first : min(first + _ROWS, stop)]
+                    total += piece.sum(dim=0, dtype=torch.float64)
             total -= table.weight[rows].sum(dim=0, dtype=torch.float64)
             table.weight[rows] = (total / (part.fitted.size - len(own))).float()
     return count
