@@ -7,12 +7,10 @@ What each function does, and the same without Numba, is in `object2vec.fields.st
 import sys
 
 import numpy as np
-from llvmlite import ir
-from numba import int64, types, uint64
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import int64, uint64
 
 from object2vec.compiled.functions import compiled, inner
+from object2vec.compiled.words import fetch, load
 from object2vec.fields.hashing import FINAL, LENGTH, SEED, STEP
 
 if sys.byteorder != "little":
@@ -24,35 +22,6 @@ _LOW = np.uint64(0xFFFFFFFF)
 _AHEAD = 6  # strings, from one step of fetching to the next
 
 
-@intrinsic
-def _load(typing, data, i):
-    """Read the eight bytes from `i` on as one number, wherever they begin."""
-
-    def generate(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        address = builder.gep(array.data, [args[1]])
-        word = builder.bitcast(address, ir.IntType(64).as_pointer())
-        return builder.load(word, align=1)
-
-    return types.uint64(data, types.intp), generate
-
-
-@intrinsic
-def _fetch(typing, data, i):
-    """Ask the CPU for the cache line of an element that will be needed soon."""
-
-    def generate(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-        element = builder.bitcast(builder.gep(array.data, [args[1]]), address)
-        kind = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(fetch, [element, flag(0), flag(3), flag(1)])
-        return context.get_dummy_value()
-
-    return types.void(data, types.intp), generate
-
-
 @inner
 def _fetch_ahead(hashes, i, slots, content, offsets):
     """Ask the CPU for what looking up strings behind the one at `i` will read, in three steps.
@@ -61,22 +30,22 @@ def _fetch_ahead(hashes, i, slots, content, offsets):
     """
     mask = uint64(len(slots) - 1)
     if i + 3 * _AHEAD < len(hashes):
-        _fetch(slots, int64(hashes[i + 3 * _AHEAD] & mask))
+        fetch(slots, int64(hashes[i + 3 * _AHEAD] & mask))
     if i + 2 * _AHEAD < len(hashes):
         found = int64(slots[hashes[i + 2 * _AHEAD] & mask] & _LOW)
         if found:
-            _fetch(offsets, found - 1)
+            fetch(offsets, found - 1)
     if i + _AHEAD < len(hashes):
         found = int64(slots[hashes[i + _AHEAD] & mask] & _LOW)
         if found:
-            _fetch(content, offsets[found - 1])
+            fetch(content, offsets[found - 1])
 
 
 @inner
 def _word(data, i, size):
     """Read up to eight bytes as a number; those behind the last are zeros."""
     if i + 8 <= len(data):
-        word = _load(data, i)
+        word = load(data, i)
         return word if size >= 8 else word & ((_ONE << uint64(8 * size)) - _ONE)
     word = uint64(0)
     for k in range(size):

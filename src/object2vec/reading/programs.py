@@ -1,16 +1,21 @@
-"""What reading does in compiled code: scanning lines, and reading runs of bytes from a file.
+"""What reading does in compiled code: scanning lines and fields, and reading runs of bytes from a file.
 
 Nothing here has types in Python: Numba compiles a function for the types that it is called with.
 """
 
 from typing import Any
 
-from numba import int64, types
+import numpy as np
+from numba import int64, types, uint64
 
 from object2vec.compiled.functions import compiled, inner
+from object2vec.compiled.words import load, lowest_bit, store
 from object2vec.objects.ragged import MAX_ID
 
 _DIGITS = 15  # a double holds every integer of so many digits, and their quotient by 10**15
+
+_ONE, _EACH = np.uint64(1), np.uint64(0x0101010101010101)
+_LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)  # all bits of each byte but the highest
 
 # ssize_t pread(int fd, void *buffer, size_t count, off_t offset); the buffer is given as a number.
 _pread: Any = types.ExternalFunction(
@@ -41,6 +46,84 @@ def read_runs(descriptor, starts, sizes, content):
             done += got
         address += size
     return True
+
+
+@inner
+def _zeros(word):
+    """Return a number with the highest bit of each byte set that is 0 in another one."""
+    low = _LOW_BITS
+    return ~(((word & low) + low) | word | low)
+
+
+@compiled
+def find_fields(data, separator, width, wanted, starts, ends):
+    """Find fields of a text without quotes; return its rows, -1 if some have not `width` fields.
+
+    Parameters
+    ----------
+    data : uint8 array
+        Whole lines. Blank ones are no rows.
+    separator, width : int
+    wanted : int64 array (w + 1,)
+        Numbers of the fields in rising order, and -1.
+    starts, ends : int64 arrays (w, at least as many as the lines)
+        Filled with the offsets of these fields, row by row.
+    """
+    separators, line_ends = uint64(separator) * _EACH, uint64(10) * _EACH
+    size, row, number, k, first = len(data), 0, 0, 0, 0
+    for i in range(0, size + 1, 8):
+        if i + 8 <= size:
+            word = load(data, i)
+        else:  # a line end behind the last byte ends the last line; else it is a blank one
+            word = uint64(10) << uint64(8 * (size - i))
+            for at in range(i, size):
+                word |= uint64(data[at]) << uint64(8 * (at - i))
+        found = _zeros(word ^ separators) | _zeros(word ^ line_ends)
+        while found:
+            end = i + (lowest_bit(found) >> 3)
+            found &= found - _ONE
+            behind = end + 1
+            is_last = end == size or data[end] == 10
+            if is_last and end > first and data[end - 1] == 13:
+                end -= 1
+            if number == wanted[k]:
+                starts[k, row], ends[k, row] = first, end
+                k += 1
+            number += 1
+            if is_last:
+                is_blank = number == 1 and end == first
+                if not is_blank and number != width:
+                    return -1
+                row += not is_blank
+                number = k = 0
+            first = behind
+    return row
+
+
+@compiled
+def copy_fields(data, starts, ends, offsets, content):
+    """Write parts of a text one after another to `content`, which has eight bytes to spare.
+
+    Parameters
+    ----------
+    data : uint8 array
+    starts, ends : int64 arrays (n,)
+    offsets : int32 array (n + 1,)
+        Filled with the offsets of the parts in `content`.
+    content : uint8 array
+    """
+    n = 0
+    for row in range(len(starts)):
+        offsets[row] = n
+        start, size = starts[row], ends[row] - starts[row]
+        if start + size + 8 <= len(data):
+            for k in range(0, size, 8):
+                store(content, n + k, load(data, start + k))
+        else:
+            for k in range(size):
+                content[n + k] = data[start + k]
+        n += size
+    offsets[len(starts)] = n
 
 
 # The scanner. Every function takes the offset of the next byte and returns the one behind what it

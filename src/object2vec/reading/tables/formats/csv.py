@@ -1,8 +1,9 @@
 """CSV and TSV: every field is text as it is written, and an empty one is null.
 
-Arrow parses blocks of whole records, a few at once. It names no line and is lax in places, so what
-it cannot read, or reads as another number of rows than there are, is looked at again: that says
-what is wrong, and has the last word.
+Blocks of whole records are parsed, a few at once. Where no quotes stand, compiled code finds the
+fields; all else is parsed by Arrow. It names no line and is lax in places, so what it cannot read,
+or reads as another number of rows than there are, is looked at again: that says what is wrong, and
+has the last word.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pyarrow import csv as pyarrow_csv
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import UTF8_MARK, Source, read_text
+from object2vec.reading.compiled import compiled_programs
 from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import (
@@ -112,7 +114,7 @@ class CsvTable(LinesTable):
             null_values=[""],
             strings_can_be_null=True,
         )
-        return partial(self._parse, columns=columns, convert=convert)
+        return partial(self._parse, columns=columns, dictionary=dictionary, convert=convert)
 
     def rows_of(self, texts: Iterator[RecordText]) -> Iterator[RecordText]:
         """Yield of these texts what is behind the header line."""
@@ -150,10 +152,18 @@ class CsvTable(LinesTable):
             _log.info("%s: %d columns without a name are not read", where, nameless)
         return names
 
-    def _parse(self, text: RecordText, columns: Sequence[str], convert: Any) -> Parsed:
+    def _parse(
+        self,
+        text: RecordText,
+        columns: Sequence[str],
+        dictionary: Collection[str],
+        convert: Any,
+    ) -> Parsed:
         """Return the columns of a text, or what is wrong with it."""
         if b"\0" in text.data or len(text.lone_returns()):
             return self._mistakes(text, "characters that no text has")
+        if text.inside is None and (found := self._found(text, columns, dictionary)) is not None:
+            return Parsed(found)
         read = pyarrow_csv.ReadOptions(
             use_threads=False,
             block_size=len(text.data) + len(UTF8_MARK) + 1,
@@ -170,6 +180,31 @@ class CsvTable(LinesTable):
             return self._mistakes(text, f"{table.num_rows} rows on {text.rows} lines")
         arrays = (column.combine_chunks() for column in table.columns)
         return Parsed(dict(zip(columns, arrays, strict=True)))
+
+    def _found(
+        self, text: RecordText, columns: Sequence[str], dictionary: Collection[str]
+    ) -> dict[str, pa.Array] | None:
+        """Return the columns of a text without quotes; None if compiled code cannot find them."""
+        if (programs := compiled_programs()) is None:
+            return None
+        ordered = sorted(columns, key=self._position.__getitem__)
+        wanted = np.array([*map(self._position.__getitem__, ordered), -1])
+        starts, ends = np.empty((2, len(ordered), text.lines + 1), np.int64)  # (columns, lines)
+        separator = ord(self._delimiters.separator)
+        rows = programs.find_fields(text.raw, separator, self._width, wanted, starts, ends)
+        if rows < 0:
+            return None
+        found = {}
+        for name, *bounds in zip(ordered, starts[:, :rows], ends[:, :rows], strict=True):
+            found[name] = _strings(programs, text, *bounds)
+            if name in dictionary:
+                found[name] = found[name].dictionary_encode()
+        try:
+            for each in () if text.data.isascii() else found.values():
+                each.validate(full=True)
+        except pa.ArrowInvalid:
+            return None
+        return {name: found[name] for name in columns}
 
     def _mistakes(self, text: RecordText, reason: str) -> Parsed:
         """Return what is wrong with a text, line by line."""
@@ -202,6 +237,20 @@ class CsvTable(LinesTable):
             got = f"{counts[record]}: {shown}"
             cure = "Quote a field that holds the separator, or give another one by --separator."
             yield start, problem(where, must, got, cure)
+
+
+def _strings(
+    programs: Any, text: RecordText, starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> pa.Array:
+    """Return parts of a text as strings, null where they are empty."""
+    content = np.empty(int((ends - starts).sum()) + 8, np.uint8)
+    offsets = np.empty(len(starts) + 1, np.int32)
+    programs.copy_fields(text.raw, starts, ends, offsets, content)
+    is_filled = ends > starts
+    valid = None if is_filled.all() else pa.array(is_filled).buffers()[1]
+    return pa.StringArray.from_buffers(
+        len(starts), pa.py_buffer(offsets), pa.py_buffer(content), valid
+    )
 
 
 def head_of(source: Source, options: TableOptions) -> bytes:

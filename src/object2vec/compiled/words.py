@@ -1,0 +1,62 @@
+"""Eight bytes at a time: what compiled functions read and write texts with."""
+
+# Nothing here has types in Python: Numba compiles a function for the types it is called with.
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def _address(context, builder, array, value, i):
+    """Return the address of the byte `i` of an array as that of a number of eight bytes."""
+    data = context.make_array(array)(context, builder, value).data
+    return builder.bitcast(builder.gep(data, [i]), ir.IntType(64).as_pointer())
+
+
+@intrinsic
+def load(typing, data, i):
+    """Read the eight bytes from `i` on as one number, wherever they begin."""
+
+    def generate(context, builder, signature, args):
+        return builder.load(_address(context, builder, signature.args[0], *args), align=1)
+
+    return types.uint64(data, types.intp), generate
+
+
+@intrinsic
+def store(typing, data, i, word):
+    """Write a number to the eight bytes from `i` on, wherever they begin."""
+
+    def generate(context, builder, signature, args):
+        address = _address(context, builder, signature.args[0], *args[:2])
+        builder.store(args[2], address, align=1)
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp, types.uint64), generate
+
+
+@intrinsic
+def lowest_bit(typing, word):
+    """Return which bit is the lowest one that is set, of a number that is not 0."""
+
+    def generate(context, builder, signature, args):
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def fetch(typing, data, i):
+    """Ask the CPU for the cache line of an element that will be needed soon."""
+
+    def generate(context, builder, signature, args):
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        element = builder.bitcast(builder.gep(array.data, [args[1]]), address)
+        kind = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
+        fetched = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetched, [element, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(data, types.intp), generate
