@@ -31,6 +31,7 @@ from object2vec.fields.base import (
     WrongValue,
     option,
 )
+from object2vec.fields.ordering import byte_strings, text_order
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import Strings, StringTable, hash_strings
 from object2vec.objects.ragged import Ragged, offsets_of
@@ -346,33 +347,23 @@ class SeenTokens:
 
     def _known(self, kind: VocabularyKind, of_token: Counts) -> NDArray[np.int64]:
         """Return the ordinals of tokens that get a row, by count and text."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         often = np.flatnonzero(of_token[self.n_before :] >= kind.min_count) + self.n_before
-        table = pa.table({"count": of_token[often], "text": self._texts(often)})
-        keys = [("count", "descending"), ("text", "ascending")]
-        order: Counts = often[pc.sort_indices(table, sort_keys=keys).to_numpy()]
+        by_text = text_order(self.table.content, self.table.offsets, often)
+        order: Counts = by_text[np.argsort(-of_token[by_text], kind="stable")]
         room = None if kind.max_size is None else max(0, kind.max_size - self.n_before)
         return order[:room]
 
-    def _texts(self, ordinals: NDArray[np.int64]) -> pa.Array:
-        """Return strings of the table as an Arrow array of bytes."""
-        import pyarrow as pa
-
-        offsets, content = self.table.offsets, self.table.content
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(content)]
-        strings = pa.Array.from_buffers(pa.large_binary(), self.table.size, buffers)
-        return strings.take(pa.array(ordinals))
-
     def _strings(self, order: NDArray[np.int64]) -> Strings:
         """Return the known tokens: those from before, then those with these ordinals."""
+        import pyarrow as pa
+
         kept = np.concatenate([np.arange(self.n_before), order])
         lengths = np.diff(self.table.offsets)[kept]
         offsets = offsets_of(lengths)  # (n + 1,)
         content = np.empty(offsets[-1], np.uint8)
         if len(kept):
-            data = self._texts(kept).buffers()[2]
+            table = byte_strings(self.table.content, self.table.offsets)
+            data = table.take(pa.array(kept)).buffers()[2]
             content[:] = np.frombuffer(data, np.uint8)[: len(content)] if len(content) else 0
         return Strings.of(content, offsets)
 
@@ -401,12 +392,12 @@ class Counter:
         self.missing += missing
         if not len(ordinals):
             return
-        new = np.bincount(ordinals, weights).astype(np.int64, copy=False)
-        if len(new) > len(self._counts):
-            grown = np.zeros(max(len(new), 2 * len(self._counts)), np.int64)
+        size = int(ordinals.max()) + 1
+        if size > len(self._counts):
+            grown = np.zeros(max(size, 2 * len(self._counts)), np.int64)
             grown[: len(self._counts)] = self._counts
             self._counts = grown
-        self._counts[: len(new)] += new
+        np.add.at(self._counts, ordinals, 1 if weights is None else weights)
 
     def of_ordinals(self, size: int) -> Counts:
         """Return the counts of tokens 0 to below `size`, (size,)."""
@@ -470,11 +461,19 @@ def _kept(kind: VocabularyKind, tokenised: Tokenised, ordinals: Rows) -> pa.Arra
     missing_rows = texts.spread(missing, True)  # (n,)
     mask = pa.array(missing_rows) if missing_rows.any() else None
     if kind.is_single:
-        of_values = np.zeros(len(missing), np.int32)  # (m,)
-        of_values[~missing] = ordinals
+        of_values = _filled(~missing, ordinals)  # (m,)
         return pa.array(texts.spread(of_values, 0), mask=None if mask is None else missing_rows)
     column = of_rows(tokenised, ordinals)
     return pa.LargeListArray.from_arrays(column.offsets, column.values, mask=mask)
+
+
+def _filled(is_there: NDArray[np.bool_], numbers: Rows) -> Rows:
+    """Return a number for each value, `MISSING_ROW` where there is none, (m,)."""
+    if len(numbers) == len(is_there):
+        return numbers
+    filled = np.full(len(is_there), MISSING_ROW, np.int32)
+    filled[is_there] = numbers
+    return filled
 
 
 def of_rows(tokenised: Tokenised, of_tokens: Rows) -> Ragged:
@@ -500,7 +499,9 @@ def flat(kept: pa.Array) -> pa.Array:
     """Return the ordinals of what was kept, one value after another."""
     import pyarrow as pa
 
-    return kept.drop_null() if pa.types.is_integer(kept.type) else kept.flatten()
+    if not pa.types.is_integer(kept.type):
+        return kept.flatten()
+    return kept.drop_null() if kept.null_count else kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -543,8 +544,7 @@ class VocabularyField(Fitted):
         if self.vocabulary.policy == "error" and (rows < 0).any():
             self._check_unseen(tokenised, rows)
         if self.kind.is_single:
-            of_values = np.full(len(tokenised.missing), MISSING_ROW, np.int32)  # (m,)
-            of_values[~tokenised.missing] = rows
+            of_values = _filled(~tokenised.missing, rows)  # (m,)
             return self._single(texts.spread(of_values, MISSING_ROW))
         missing = texts.spread(tokenised.missing, True)  # (n,)
         return self.finished(of_rows(tokenised, rows), int(np.count_nonzero(missing)))
@@ -556,9 +556,7 @@ class VocabularyField(Fitted):
         if self.vocabulary.policy == "error" and (rows < 0).any():
             raise self._unseen_of_kept(kept, rows)
         if self.kind.is_single:
-            of_values = np.full(len(kept), MISSING_ROW, np.int32)  # (n,)
-            of_values[kept.is_valid().to_numpy(zero_copy_only=False)] = rows
-            return self._single(of_values)
+            return self._single(_filled(kept.is_valid().to_numpy(zero_copy_only=False), rows))
         lengths = kept.value_lengths().fill_null(0).to_numpy()  # (n,)
         return self.finished(Ragged(rows, offsets_of(lengths)), kept.null_count)
 

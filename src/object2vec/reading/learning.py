@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import Coverage, Kind, ValueMistakes
 from object2vec.fields.guess import guess_kind
+from object2vec.fields.kinds.token import TokenKind
 from object2vec.fields.label import LabelField, LabelLearner, is_text
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
 from object2vec.files.whole import storing
@@ -542,15 +543,22 @@ def _reads(declared: TableSchema, schema: ObjectSchema | None) -> dict[str, Call
 
 
 def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
-    """Yield the blocks of the columns that are read; texts that repeat come in a dictionary."""
+    """Yield the blocks of the columns that are read.
+
+    Texts that repeat come in a dictionary, if it costs nothing or saves more than looking them up.
+    """
     from pyarrow import compute
 
     columns = table.check(declared.columns)
     first = table.first(_FIRST_ROWS, columns)
+    whole = set()
+    if not table.has_dictionaries:
+        whole = {e.column for _, e in declared.fields if isinstance(kind_of(e), TokenKind)}
     repeated = {
         name
         for name in first.schema.names
         if name in columns
+        and name not in whole
         and is_text(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }

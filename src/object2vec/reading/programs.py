@@ -1,4 +1,4 @@
-"""What reading does in compiled code: scanning lines and fields, and reading runs of bytes from a file.
+"""What reading does in compiled code: scanning lines and fields, reading runs of bytes of a file.
 
 Nothing here has types in Python: Numba compiles a function for the types that it is called with.
 """

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from object2vec.errors import DataError
 from object2vec.reading.tables import TableOptions, lines, open_table
+from object2vec.reading.tables.formats import csv as csv_format
 
 FEW, MANY = 60, 2000
 
@@ -110,6 +111,58 @@ def check_hostile(data, size):
         return
     if not any(line.isspace() for line in text.splitlines()):  # which pandas takes for empty
         assert frame.to_numpy().tolist() == [names, *rows]
+
+
+def parsed(data, options, dictionary):
+    """The columns of a file in this order, and its problems."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.csv"
+        path.write_bytes(data)
+        try:
+            table = open_table(path, options)
+            names = table.names[::-1]
+            blocks = table.blocks(names, set(names) if dictionary else ())
+            return [{n: (c.type, c.to_pylist()) for n, c in b.columns.items()} for b in blocks]
+        except DataError as err:
+            return str(err).replace(folder, "")
+
+
+def check_compiled(data, separator, dictionary, size):
+    """What compiled code finds is what Arrow parses, mistakes included."""
+    options = TableOptions(format="csv", separator=separator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "PARSED_BYTES", size)
+        found = parsed(data, options, dictionary)
+        patch.setattr(csv_format, "compiled_programs", lambda: None)
+        assert found == parsed(data, options, dictionary)
+
+
+def plain_rows(widths):
+    """Bytes of lines without quotes, mostly of as many fields."""
+    pieces = [b"", b"a", b"12345678", b"long value of bytes", "日本".encode(), b"\r", b"\xff", b" "]
+    field = st.lists(st.sampled_from(pieces[:5] * 8 + pieces), max_size=3).map(b"".join)
+    return widths.flatmap(
+        lambda width: st.lists(
+            st.lists(field, min_size=width, max_size=width).map(b",".join)
+            | st.sampled_from([b"", b"", b"a,b"]),
+            max_size=8,
+        )
+    )
+
+
+@settings(max_examples=FEW, deadline=None)
+@given(
+    plain_rows(st.integers(1, 3)),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 40),
+)
+def test_compiled_code_finds_what_arrow_parses(rows, end, has_last, dictionary, size):
+    width = max((row.count(b",") for row in rows), default=0) + 1
+    header = b",".join(b"name%d" % number for number in range(width))
+    data = end.join([header, *rows]) + end * has_last
+    check_compiled(data, ",", dictionary, size)
 
 
 VALUES = {

@@ -96,6 +96,8 @@ class Table(ABC):
         The same without types.
     options : TableOptions
         What the user said of it.
+    has_dictionaries : bool
+        Whether columns of text may lie in it as dictionaries, which cost nothing then.
     is_open_ended : bool
         Whether rows may have columns that only `has` finds, as those of JSON Lines.
     hint : str
@@ -107,6 +109,7 @@ class Table(ABC):
     name: str
     sources: list[Source] | None = None
     options: TableOptions = TableOptions()
+    has_dictionaries: bool = False
     is_open_ended: bool = False
     hint: str = ""
 

@@ -41,6 +41,7 @@ class FilesTable(Table):
         self.name = parts[0].name + (f" and {len(parts) - 1} more" if parts[1:] else "")
         self.sources = list(chain.from_iterable(part.sources or [] for part in parts)) or None
         self.hint = parts[0].hint
+        self.has_dictionaries = parts[0].has_dictionaries
         self.options = options or TableOptions()
         self._parts = list(zip(parts, partitions, strict=True))
         self._schema = self._agreed()

@@ -29,6 +29,8 @@ class TypedTable(Table):
         What it is, for messages: ``"a Parquet file"``.
     """
 
+    has_dictionaries = True
+
     def __init__(self, name: str, schema: pa.Schema, kind: str) -> None:
         self.name = name
         self._kind = kind
