@@ -13,7 +13,7 @@ WORKERS ?= 2
 VENV ?= .venv
 OUT ?=
 BENCHMARKS ?= training table movielens_speed sequences encoding words documents_time reading \
-	startup memory serving tutorial precision movielens documents nli
+	startup memory serving tutorial precision movielens cold_start one_command documents nli
 
 bin := $(VENV)/bin
 installed := $(VENV)/installed

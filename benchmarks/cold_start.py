@@ -162,7 +162,8 @@ def _measure(likes: Likes, given: argparse.Namespace) -> None:
             found: dict[str, dict[str, float]] = {}
             for name, share in IDS.items():
                 run = _run(test, {}, given, seed, name, share)
-                found = run.pop("figures") | found
+                figured = run.pop("figures")
+                found |= {of: each for of, each in figured.items() if of not in found}
                 runs.append({"part": part, "seed": seed, "of": name, **run})
             figures.append(found)
         parts[part] = {

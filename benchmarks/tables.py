@@ -233,6 +233,43 @@ def movielens() -> str:
     return _table(("task", "mean (smallest to largest)", "beside"), rows)
 
 
+def cold_start() -> str:
+    """Return how well unseen users and films are ranked, beside what knows nothing of them."""
+    rows = [
+        (part, of, *(_seeds(found[name], ".3f") for name in ("NDCG@10", "recall@20", "MRR")),
+         _seeds(found["mean rank"], ".0f"))
+        for part, rankings in _result("cold_start")["results"].items()
+        for of, found in rankings.items()
+    ]  # fmt: skip
+    return _table(("unseen", "ranked by", "NDCG@10", "recall@20", "MRR", "mean rank"), rows)
+
+
+def _seeds(found: dict[str, Any], form: str) -> str:
+    """Return the mean of a figure, and half of what the seeds differ by."""
+    return f"{found['mean']:{form}} ± {(found['max'] - found['min']) / 2:{form}}"
+
+
+def one_command() -> str:
+    """Return what a training costs from a file to a model."""
+    rows = [
+        (r["of"], f"{r['rows']:,}", r["epochs"], f"{r['seconds']:.1f}", f"{r['rows_per_s']:,.0f}",
+         f"{r['peak_memory_mib']:,.0f}", f"{r['model_mib']:.1f}")
+        for r in _result("one_command")["jobs"]
+    ]  # fmt: skip
+    header = ("of", "rows", "epochs", "s", "rows/s", "peak MiB", "model MiB")
+    return _table(header, rows)
+
+
+def opening() -> str:
+    """Return how long models of few and of many names take to open."""
+    rows = [
+        (f"{r['names']:,}", f"{r['schema_mib']:.1f}", f"{1e3 * r['schema_s']:.0f}",
+         f"{r['encode_s']:.2f}")
+        for r in _result("one_command")["opening"]
+    ]  # fmt: skip
+    return _table(("names", "schema MiB", "schema opens, ms", "encode of one line, s"), rows)
+
+
 def ipinsights() -> str:
     """Return how well unusual logins are found, beside two tables of what was seen."""
     names = ("any", "near") if (RESULTS / "ipinsights_near.json").exists() else ("any",)
@@ -261,7 +298,7 @@ TABLES: dict[str, Callable[[], str]] = {
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
         encoding_files, reading, words, documents_time, startup, memory, serving, overload,
-        tutorial, ipinsights,
+        tutorial, ipinsights, cold_start, one_command, opening,
     )
 }  # fmt: skip
 
