@@ -15,7 +15,7 @@ from object2vec.fields.base import ValueMistakes
 from object2vec.fields.label import LabelField, LabelLearner
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of, side_by_side
 from object2vec.fields.specification import parse_field
-from object2vec.files.tensors import map_arrays, write_arrays
+from object2vec.files.tensors import map_arrays, map_matrix, write_arrays
 from object2vec.objects.ragged import Ragged
 
 
@@ -305,6 +305,19 @@ def test_arrays_are_mapped_as_they_were_written(tmp_path):
         assert np.array_equal(found[name], array)
     with pytest.raises(ValueError, match="read-only"):
         found["a"][0, 0] = 1
+
+
+def test_a_matrix_is_mapped_and_may_be_written_in_memory_alone(tmp_path):
+    path = tmp_path / "some.safetensors"
+    write_arrays(path, {"a": np.ones((2, 3), np.float32)})
+    before, found = path.read_bytes(), map_matrix(path, "a", (2, 3))
+    assert not found.flags.owndata
+    found[:] = 2
+    assert path.read_bytes() == before
+    with pytest.raises(ArtifactError, match=r"must hold a of shape \(3, 2\); got \(2, 3\)"):
+        map_matrix(path, "a", (3, 2))
+    with pytest.raises(ArtifactError, match=r"must hold b of shape \(2, 3\); got 'none'"):
+        map_matrix(path, "b", (2, 3))
 
 
 @pytest.mark.parametrize(

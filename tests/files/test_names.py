@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from object2vec import DataError, Object2Vec, Pairs
-from object2vec.files.tensors import read_array
+from object2vec.files.tensors import map_matrix
 from object2vec.inference.pooled import open_pooled
 
 RECORD = '{"in0": [1], "in1": [2], "label": 1}\n'
@@ -71,6 +71,6 @@ def test_a_damaged_file_of_such_a_name_is_an_error(folder):
     for content in (b"", b"x" * 100):
         (folder / ODD).write_bytes(content)
         with pytest.raises(ArtifactError, match="must be a whole safetensors file"):
-            read_array(folder / ODD, "table", (1, 1))
+            map_matrix(folder / ODD, "table", (1, 1))
     with pytest.raises(ArtifactError, match="No such file"):
-        read_array(folder / "gone" / ODD, "table", (1, 1))
+        map_matrix(folder / "gone" / ODD, "table", (1, 1))

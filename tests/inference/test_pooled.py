@@ -114,7 +114,7 @@ def test_the_command_does_not_load_pytorch(tmp_path):
     [
         (lambda t: t.pop("tokens.0.weight"), r"must hold tokens.0.weight of shape \(6, 5\)"),
         (lambda t: t.update({"tokens.0.weight": torch.zeros(5, 6)}), r"got \(5, 6\)"),
-        (lambda t: t.update({"tokens.0.weight": torch.zeros(6, 5).double()}), "of type F64"),
+        (lambda t: t.update({"tokens.0.weight": torch.zeros(6, 5).double()}), "of type float64"),
         (lambda t: t.update({"tokens.0.weight": torch.zeros(30)}), r"got \(30,\)"),
     ],
 )

@@ -8,7 +8,7 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from object2vec.errors import ArtifactError
 from object2vec.files.whole import storing
@@ -101,43 +101,32 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
         raise _damaged(path, str(err) or type(err).__name__) from err
 
 
-def read_array(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return one matrix of a safetensors file, without PyTorch.
+def map_matrix(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return one matrix of a safetensors file, memory-mapped: a row is read when it is used.
 
     Parameters
     ----------
     path : Path
     name : str
     shape : pair of int
-        What it must have; nothing is allocated from what the file claims.
+        What it must have.
 
     Returns
     -------
     float32 array of this shape
+        It may be written; the file stays as it is.
 
     Raises
     ------
     ArtifactError
         If the file is missing, damaged or holds something else there.
     """
-    import numpy as np
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with _in_utf8(path) as readable, safe_open(readable, framework="numpy") as file:
-            found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
-            _check_shapes(path, {name: found.get(name, "none")}, {name: shape})
-            source = file.get_slice(name)
-            if source.get_dtype() != "F32":
-                raise _damaged(path, f"{name} of type {source.get_dtype()}")
-            array = np.empty(shape, np.float32)
-            step = max(1, _PART_BYTES // max(1, 4 * shape[1]))
-            for start in range(0, len(array), step):
-                stop = min(start + step, len(array))  # NumPy's slices may not go beyond the end
-                array[start:stop] = source[start:stop]
-            return array
-    except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
-        raise _damaged(path, str(err) or type(err).__name__) from err
+    arrays = map_arrays(path, "c")  # compiled code knows only arrays that may be written
+    found = arrays[name].shape if name in arrays else "none"
+    _check_shapes(path, {name: found}, {name: shape})
+    if arrays[name].dtype != "f4":
+        raise _damaged(path, f"{name} of type {arrays[name].dtype}")
+    return arrays[name]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -166,8 +155,14 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             file.write(np.ascontiguousarray(array).data)
 
 
-def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def map_arrays(path: Path, mode: Literal["r", "c"] = "r") -> dict[str, NDArray[Any]]:
     """Return the arrays of a safetensors file, memory-mapped: nothing is read until it is used.
+
+    Parameters
+    ----------
+    path : Path
+    mode : {"r", "c"}, default "r"
+        Whether they cannot be written, or only in memory.
 
     Raises
     ------
@@ -177,7 +172,7 @@ def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
     import numpy as np
 
     try:
-        content = np.asarray(np.memmap(path, np.uint8, "r"))  # (bytes,)
+        content = np.asarray(np.memmap(path, np.uint8, mode))  # (bytes,)
         (length,) = struct.unpack("<Q", content[:8].tobytes())
         if length > min(len(content) - 8, _MAX_HEADER_BYTES):
             raise ValueError(f"a header of {length} bytes")

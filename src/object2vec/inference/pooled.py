@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from object2vec.artifact import WEIGHTS, read_config, read_schema
 from object2vec.compiled import missing
 from object2vec.config import Config
-from object2vec.files.tensors import read_array
+from object2vec.files.tensors import map_matrix
 from object2vec.inference.inputs import diverged
 from object2vec.objects.ragged import PADDING, Ragged
 
@@ -87,5 +87,5 @@ def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledRea
         return None
     name = f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"
     shape = (encoder.vocab_size, config.enc_dim)
-    table = read_array(folder / WEIGHTS, name, shape)
+    table = map_matrix(folder / WEIGHTS, name, shape)
     return PooledReader(config, {side: table}, read_schema(folder, document, config))
