@@ -123,7 +123,7 @@ def _open(work: Path, names: int, given: Any) -> dict[str, Any]:
             "kind": [f"kind {i % 7}" for i in range(names)],
             "worth": [i % 5 for i in range(names)]}  # fmt: skip
     model = work / f"names-{names}"
-    settings = {"output_layer": "mean_squared_error", "enc_dim": 4, "epochs": 1, "mlp_dim": 4,
+    settings = {"output_layer": "mean_squared_error", "enc_dim": 64, "epochs": 1, "mlp_dim": 4,
                 "mini_batch_size": 10_000, "threads": given.threads}  # fmt: skip
     Object2Vec(in0="name:token", in1="kind:token", label="worth", **settings).fit(
         rows, save_to=model
