@@ -23,3 +23,5 @@ def test_strings_are_ordered_by_their_bytes(texts, prefix):
 def test_only_chosen_strings_are_ordered():
     content = np.frombuffer(b"cab", np.uint8)
     assert text_order(content, np.arange(4), np.array([0, 2])).tolist() == [2, 0]
+    for few in ([], [1]):
+        assert text_order(content, np.arange(4), np.array(few, np.int64)).tolist() == few

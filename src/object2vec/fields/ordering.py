@@ -38,6 +38,8 @@ def text_order(content: Bytes, offsets: Integers, chosen: Integers) -> Integers:
     Names in a column often begin alike, ``customer-``, so the first eight bytes behind that are
     compared as one number. The few that are equal in them are sorted again, as a whole.
     """
+    if len(chosen) < 2:
+        return chosen
     starts, ends = offsets[chosen], offsets[chosen + 1]
     data = np.append(content, np.zeros(_BYTES, np.uint8))
     every = np.ndarray(len(content) + 1, ">u8", data, strides=(1,))  # the eight from each byte on
