@@ -12,8 +12,8 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 VENV ?= .venv
 OUT ?=
-BENCHMARKS ?= training table movielens_speed sequences encoding words documents_time reading \
-	startup memory serving tutorial precision movielens cold_start one_command documents nli
+BENCHMARKS ?= training table movielens_speed sequences encoding encoding_text words documents_time \
+	reading startup memory serving tutorial precision movielens cold_start one_command documents nli
 
 bin := $(VENV)/bin
 installed := $(VENV)/installed

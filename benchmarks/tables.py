@@ -143,6 +143,11 @@ def encoding_files() -> str:
     return _race("encoding_files", "sequences/s")
 
 
+def encoding_text() -> str:
+    """Return lines of text encoded per second by the command line."""
+    return _race("encoding_text", "lines/s", "lines")
+
+
 def reading() -> str:
     """Return rows read per second."""
     return _race("reading", "rows/s")
@@ -297,8 +302,8 @@ TABLES: dict[str, Callable[[], str]] = {
     for function in (
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
-        encoding_files, reading, words, documents_time, startup, memory, serving, overload,
-        tutorial, ipinsights, cold_start, one_command, opening,
+        encoding_files, encoding_text, reading, words, documents_time, startup, memory, serving,
+        overload, tutorial, ipinsights, cold_start, one_command, opening,
     )
 }  # fmt: skip
 

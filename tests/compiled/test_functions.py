@@ -72,6 +72,7 @@ with event.install_listener("numba:compile", Count()):
     out = np.empty((2, 3), np.float32)
     mean_rows(2, np.ones((4, 3), np.float32), np.ones(2, np.int32), np.arange(3), out)
 assert (out == 1).all()
+assert ("numba.np.arraymath" in sys.modules) == (Count.n > 0), "loaded only to compile"
 print(Count.n, writable_folder())
 """
 

@@ -129,6 +129,17 @@ def test_encoding(run, units):
     assert units == [{"object2vec": 40, "EmbeddingBag": 40}, {"object2vec encode": 30}]
 
 
+def test_encoding_text(run, units):
+    from benchmarks import encoding_text
+
+    small = {"VOCABULARY": 70, "WIDTH": 8, "LINES": {"few": 20}}
+    found = run(encoding_text, "--rounds", "1", **small)["encoding_text"]
+    assert units[0].items() >= {"object2vec encode": 20}.items()
+    assert set(units[0].values()) == {20}
+    assert found["vectors_that_agree"] == 1
+    assert {result["lines"] for result in found["results"]} == {20}
+
+
 def test_reading(run, units):
     from benchmarks import reading
 

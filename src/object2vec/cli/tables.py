@@ -59,13 +59,13 @@ class Reading:
 
     def table(self, files: Sequence[str], intake: ValueIntake | None = None) -> Table:
         """Return the table that `files` are; their lines are the values of `intake`."""
-        from object2vec.reading.tables import open_table
-
         if self.is_lines and intake is not None:
             from object2vec.files.sources import list_sources
             from object2vec.reading.tables.whole_lines import Lines
 
             return Lines(list_sources(files), _only(intake.columns))
+        from object2vec.reading.tables import open_table
+
         return open_table(list(files), self.options())
 
     def reject(self) -> None:

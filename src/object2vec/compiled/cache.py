@@ -24,6 +24,7 @@ import numba
 from numba.core import serialize
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 
 from object2vec.files.user_cache import user_cache
 from object2vec.version import VERSION
@@ -41,8 +42,12 @@ class FunctionCache(NullCache):  # type: ignore[misc]
         self._name = f"{function.__module__}.{function.__qualname__}"
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """Return what was compiled for a signature, or None."""
-        target.refresh()
+        """Return what was compiled for a signature, or None.
+
+        Numba would first load all that compiling may need: half a second, where what is compiled
+        needs its runtime alone. It does so itself as soon as there is something to compile.
+        """
+        rtsys.initialize(target)
         name = self._file_name(signature, target.codegen())
         for folder in _readable_folders():
             with _harmless("read", folder / name):

@@ -210,11 +210,12 @@ def wrong_type(values: pa.Array, what: str) -> ValueMistakes:
 def _written(values: pa.Array) -> pa.Array:
     """Return values of a plain type as people write them."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     types, kind = pa.types, values.type
     if is_text(kind):
         return values
+    import pyarrow.compute as pc
+
     if types.is_integer(kind) or types.is_boolean(kind) or types.is_date32(kind):
         return values.cast(pa.string())
     if types.is_floating(kind):
@@ -277,16 +278,19 @@ def _written_floats(values: pa.Array) -> pa.Array:
 def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
     """Return an array of strings as parts of one buffer."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     data, bounds = _buffers(values)
     if _may_have_blanks(data, bounds):
+        import pyarrow.compute as pc  # takes longer to load than to read the values of a request
+
         values = pc.utf8_trim_whitespace(values)
         data, bounds = _buffers(values)
     unsure = _unsure(data, bounds)  # (m,)
     if unsure.any():
+        import pyarrow.compute as pc
+
         mask = pa.array(unsure)
         normal = pc.utf8_normalize(values.filter(mask), form="NFC")
         values = pc.replace_with_mask(values, mask, normal)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from object2vec.errors import DataError
 from object2vec.files.sources import Block, Source, read_blocks
 from object2vec.reading.tables.base import Table, TableBlock
 
 _LF = ord("\n")
+_LARGE = 2**31  # bytes that offsets of 32 bits do not reach
 
 
 class Lines(Table):
@@ -66,15 +66,20 @@ def _lines(source: Source, block: Block) -> pa.Array:
     ends = np.flatnonzero(raw == _LF)  # (n,)
     if not block.data.endswith(b"\n"):
         ends = np.append(ends, len(raw))
-    offsets = np.zeros(len(ends) + 1, np.int64)
+    kind, width = (pa.string(), np.int32) if len(raw) < _LARGE else (pa.large_string(), np.int64)
+    offsets = np.zeros(len(ends) + 1, width)
     offsets[1:] = ends - np.arange(len(ends))  # where the text is without its line feeds
-    content = pa.py_buffer(raw[raw != _LF])
-    lines = pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), content)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(raw[raw != _LF])]
+    lines = pa.Array.from_buffers(kind, len(ends), buffers)
     try:
         lines.validate(full=True)
     except pa.ArrowInvalid as err:
         raise _undecodable(source, block) from err
-    return pc.utf8_rtrim(lines, characters="\r").cast(pa.string())
+    if b"\r" not in block.data:
+        return lines
+    import pyarrow.compute as pc  # which takes as long to load as all the rest
+
+    return pc.utf8_rtrim(lines, characters="\r")
 
 
 def _undecodable(source: Source, block: Block) -> DataError:
