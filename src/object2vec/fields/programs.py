@@ -111,12 +111,16 @@ def hash_strings(data, starts, ends, hashes):
 def fill_slots(content, offsets, first, last, slots):
     """Write the ordinals `first` to `last` of strings that differ into the table."""
     mask = uint64(len(slots) - 1)
-    for k in range(first, last):
-        hashed = _hash(content, offsets[k], offsets[k + 1])
-        slot = hashed & mask
+    hashes = np.empty(last - first, np.uint64)
+    for i in range(len(hashes)):
+        hashes[i] = _hash(content, offsets[first + i], offsets[first + i + 1])
+    for i in range(len(hashes)):
+        if i + _AHEAD < len(hashes):
+            fetch(slots, int64(hashes[i + _AHEAD] & mask))
+        slot = hashes[i] & mask
         while slots[slot]:
             slot = (slot + _ONE) & mask
-        slots[slot] = (hashed & ~_LOW) | uint64(k + 1)
+        slots[slot] = (hashes[i] & ~_LOW) | uint64(first + i + 1)
 
 
 @compiled

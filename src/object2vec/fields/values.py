@@ -107,9 +107,10 @@ def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
     found = texts(values)
     missing = found.starts == found.ends  # (m,)
     starts, ends = found.starts, found.ends
+    offsets = np.arange(len(starts) + 1)  # (m + 1,)
     if missing.any():
         starts, ends = starts[~missing], ends[~missing]
-    offsets = offsets_of((~missing).astype(np.int64))  # (m + 1,)
+        offsets = offsets_of((~missing).astype(np.int64))
     return found, Spans(found.data, starts, ends, offsets), missing
 
 

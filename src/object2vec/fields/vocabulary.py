@@ -552,11 +552,13 @@ class VocabularyField(Fitted):
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the same for a block that the learner has kept."""
         assert self.learned is not None, "nothing was kept for a field that is loaded"
-        rows = self.learned.rows[flat(kept).to_numpy()]  # (t,)
+        rows = self.learned.rows.take(flat(kept).to_numpy())  # (t,)
         if self.vocabulary.policy == "error" and (rows < 0).any():
             raise self._unseen_of_kept(kept, rows)
         if self.kind.is_single:
-            return self._single(_filled(kept.is_valid().to_numpy(zero_copy_only=False), rows))
+            if kept.null_count:
+                rows = _filled(kept.is_valid().to_numpy(zero_copy_only=False), rows)  # (n,)
+            return self._single(rows)
         lengths = kept.value_lengths().fill_null(0).to_numpy()  # (n,)
         return self.finished(Ragged(rows, offsets_of(lengths)), kept.null_count)
 

@@ -525,7 +525,10 @@ class _Channel:
 
 def _counted(lengths: NDArray[np.int64]) -> dict[int, int]:
     """Return how many there are of each length."""
-    if lengths.max(initial=0) < _MOST_LENGTHS:
+    longest = int(lengths.max(initial=0))
+    if len(lengths) and longest == lengths.min():
+        return {longest: len(lengths)}
+    if longest < _MOST_LENGTHS:
         counts = np.bincount(lengths)
         values = np.flatnonzero(counts)
         counts = counts[values]
