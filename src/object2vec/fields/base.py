@@ -46,6 +46,9 @@ class Coverage:
         Rare or unseen tokens that read the row for all of them.
     skipped : int
         Rare or unseen tokens that are left out.
+    by_parts : int
+        Rare or unseen tokens that their hashed parts stand for. Where there are such parts, none of
+        them is counted as a token.
     """
 
     values: int = 0
@@ -55,6 +58,7 @@ class Coverage:
     hashed: int = 0
     unknown: int = 0
     skipped: int = 0
+    by_parts: int = 0
 
     def __add__(self, other: Coverage) -> Coverage:
         return Coverage(*(a + b for a, b in zip(self._numbers(), other._numbers(), strict=True)))
@@ -68,6 +72,7 @@ class Coverage:
             self.hashed,
             self.unknown,
             self.skipped,
+            self.by_parts,
         )
 
 
@@ -212,6 +217,11 @@ class Fitted(ABC):
     def first_known(self) -> int:
         """The first row of a known token; those before it stand for what is missing or unknown."""
         return 0
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether each token is read together with its hashed parts, which others share."""
+        return False
 
     def of(self, kind: Kind) -> Fitted:
         """Return the field of another kind that shares the vocabulary."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,15 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class PartsKind(VocabularyKind):
-    """A kind whose `tokens` are units that consist of parts."""
+    """A kind whose `tokens` are units that consist of parts.
+
+    Attributes
+    ----------
+    hashes_parts : bool
+        Whether a unit is a part of its own, and all its other parts are hashed.
+    """
+
+    hashes_parts: ClassVar[bool] = False
 
     @abstractmethod
     def parts(self, data: NDArray[np.uint8], starts: Counts, ends: Counts) -> Parts:
@@ -175,6 +183,12 @@ class PartsField(VocabularyField):
 
     unit_rows: Ragged | None = None
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether its kind hashes them."""
+        assert isinstance(self.kind, PartsKind)
+        return self.kind.hashes_parts
+
     def of(self, kind: Kind) -> PartsField:
         """Return this field: the kind of another one that shares its vocabulary is the same."""
         return self
@@ -205,6 +219,14 @@ class PartsField(VocabularyField):
             _rows(self.vocabulary, self.kind.parts(units.text, units.starts, units.ends)), 0
         )
         return column
+
+    def finished(self, column: Ragged, missing: int) -> tuple[Ragged, Coverage]:
+        """Return a column and its coverage, which counts no parts that are hashed by design."""
+        column, coverage = super().finished(column, missing)
+        if not self.has_parts:
+            return column, coverage
+        units = len(column) - missing
+        return column, replace(coverage, tokens=units, hashed=0, by_parts=units - coverage.known)
 
     def _of_values(self, of_units: Ragged, ordinals: Counts, tokenised: Tokenised) -> Ragged:
         """Return the rows of each value, from those of its units."""

@@ -643,6 +643,7 @@ def _warnings(schema: ObjectSchema, facts: Facts) -> list[str]:
             notes.append(f"in{side}: {none} of {facts.records} objects have no token")
     for (side, each), own in zip(schema.declared.fields, schema.fields, strict=True):
         tokens = facts.coverage[f"in{side} {each.specification()}"].tokens
-        if own.size >= tokens > 1 and own.size - own.first_known == tokens:
+        are_different = own.size >= tokens > 1 and own.size - own.first_known == tokens
+        if are_different and not own.has_parts:
             notes.append(f"in{side} {each.column}: all {tokens} tokens differ: nothing is shared")
     return notes

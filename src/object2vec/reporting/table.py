@@ -10,7 +10,12 @@ from object2vec.reporting import events
 if TYPE_CHECKING:
     from object2vec.fields.base import Coverage
 
-_FATES = {"hashed": "hashed", "unknown": "read as unknown", "skipped": "left out"}
+_FATES = {
+    "hashed": "hashed",
+    "unknown": "read as unknown",
+    "skipped": "left out",
+    "by_parts": "read by their parts",
+}
 
 
 def table_lines(event: events.TableLearned) -> list[str]:

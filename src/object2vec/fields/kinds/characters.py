@@ -35,6 +35,7 @@ class CharactersKind(PartsKind):
 
     name = "characters"
     is_single: ClassVar[bool] = True
+    hashes_parts: ClassVar[bool] = True
 
     shortest: int = option(
         3, Integer(1, _LONGEST), "characters of the shortest runs", by_name=False
