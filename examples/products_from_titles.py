@@ -22,13 +22,13 @@ def title(category):
 
 
 rows = [{"title": title(name), "category": name} for _ in range(400) for name in sorted(WORDS)]
-# A score that is the product of two vectors makes near ones likely partners.
-model = Object2Vec(in0=Text("title"), in1="category", output_layer="dot_product", seed=0)
+# Without a label a score is the product of two vectors: near ones are likely partners.
+model = Object2Vec(in0=Text("title"), in1="category", seed=0)
 model.fit(rows)
 
 unseen = [(title(name), name) for name in sorted(WORDS) for _ in range(50)]
 categories = sorted(WORDS)
 titles = model.encode(in0=[text for text, _ in unseen])  # (200, D)
-found, _ = nearest(titles, model.encode(in1=categories), 1)
+found, _ = nearest(titles, model.encode(in1=categories), 1, similarity="dot")
 right = [categories[row[0]] == name for row, (_, name) in zip(found, unseen, strict=True)]
 print(f"Unseen titles that find their category: {sum(right) / len(right):.0%}")

@@ -167,9 +167,9 @@ def test_what_training_does_not_cover_is_said_once(saved, tmp_path, capsys, capl
     said = capsys.readouterr().err.splitlines()
     assert said == [
         "warning: in1: objects without a token that training knew: 2.",
-        "in1, film:token(unseen=skip): 1 of 6 values missing (16.7 %), "
+        "in1 film:token(unseen=skip): 1 of 6 values missing (16.7 %), "
         "2 of 5 tokens rare or unseen (40.0 %), left out",
-        'in1, genres:tokens("|", unseen=buckets, buckets=4): 2 of 6 values missing (33.3 %), '
+        'in1 genres:tokens("|", unseen=buckets, buckets=4): 2 of 6 values missing (33.3 %), '
         "1 of 5 tokens rare or unseen (20.0 %), hashed",
     ]
     lines = (tmp_path / "out").read_text().splitlines()
@@ -186,6 +186,14 @@ def test_what_training_does_not_cover_is_said_once(saved, tmp_path, capsys, capl
     text = "\n".join(record.getMessage() for record in caplog.records)
     for line in said:
         assert f"{tmp_path / 'a.csv'}: {line.removeprefix('warning: ')}" in text
+
+
+def test_evaluate_says_it_too(saved, tmp_path, capsys):
+    text = "user,history,film,genres,mark\nann,,Heat,crime,good\nbob,,Nothing,crime,bad\n"
+    (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+    assert run("evaluate", saved / "plays", tmp_path / "a.csv") == 0
+    said = capsys.readouterr().err
+    assert "in1 film:token(unseen=skip): 1 of 2 tokens rare or unseen (50.0 %), left out" in said
 
 
 # --------------------------------------------------------------------------- errors

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from object2vec import Object2Vec
 from object2vec.config import Config
+from object2vec.objectives import Encoded, objective_of
 
 SETTINGS = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 41, "enc_dim": 8,
@@ -46,3 +48,29 @@ def test_layers_that_it_has_not_are_said_to_be_ignored():
     assert [text.split()[0] for text in ignored] == ["comparator_list", "mlp_layers"]
     assert not any("ignored" in note.text for note in Config.build(SETTINGS).notes)
     assert Config.build(config.to_dict()) == config
+
+
+def test_negatives_of_training_stand_for_one_each_so_that_scores_do_not_depend_on_the_rate():
+    logits, label = torch.tensor([[np.log(9.0)], [0.0]]), np.array([1, 0], np.float32)
+
+    def seen(rate, is_training):
+        objective = objective_of(Config.build(SETTINGS | {"negative_sampling_rate": rate}))
+        batch = Encoded(logits, logits, None, label, lambda a, b, pairing: a, None, is_training)
+        return objective.losses(batch).tolist(), objective.sums(batch)
+
+    plain, learned = ([-np.log(0.9), -np.log(0.5)], [-np.log(0.5), -np.log(0.9)])
+    for rate, is_training, wanted in ((9, True, learned), (9, False, plain), (1, True, plain)):
+        losses, (_, total) = seen(rate, is_training)
+        assert losses == pytest.approx(wanted, abs=1e-6)
+        assert total == pytest.approx(sum(wanted), abs=1e-6)
+
+
+def test_a_trained_batch_is_known_as_one():
+    from object2vec.pairs.batches import evaluation_batches
+    from object2vec.pairs.dataset import Pairs
+
+    model = Object2Vec(**SETTINGS | {"epochs": 1}).fit(PAIRS)
+    network = model.artifact.network
+    batch = next(iter(evaluation_batches(Pairs.read(PAIRS, name="x"), model.config)))
+    assert not network.eval().encoded(batch).is_training
+    assert network.train().encoded(batch).is_training

@@ -176,7 +176,11 @@ def test_log_odds_have_the_metrics_of_scikit_learn_and_all_of_them_together_an_a
     )
     metrics = Metrics(objective, has_all=True)
     for part in (slice(0, 70), slice(70, None)):
-        metrics.update(SimpleNamespace(logits=torch.from_numpy(scores[part]), label=label[part]))
+        metrics.update(
+            SimpleNamespace(
+                logits=torch.from_numpy(scores[part]), label=label[part], is_training=False
+            )
+        )
     odds = scores[:, 0].astype(np.float64)
     chance = 1 / (1 + np.exp(-odds))
     assert metrics.values() == {

@@ -43,7 +43,7 @@ def config(*args, **facts) -> Config:
 @pytest.mark.parametrize(
     ("label", "layer", "classes", "negatives"),
     [
-        (LabelField(), "softmax", 2, 9),
+        (LabelField(), "dot_product", 2, 9),
         (NUMBERS, "mean_squared_error", 2, 0),
         (NAMES, "softmax", 2, 0),
         (integers(2), "softmax", 2, 0),

@@ -42,11 +42,11 @@ class Preset:
 
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
-_RANKED = {  # positives with negatives: the product of two embeddings decides
+_SEARCHED = {  # positives with negatives: the dot product alone decides, so vectors can be searched
     **_POOLED,
-    "comparator_list": "hadamard",
-    "mlp_layers": 0,
-    "negative_sampling_rate": 9,
+    "output_layer": "dot_product",
+    "enc0_pool_exponent": 0.5,  # a mean of many tokens is too short for a dot product
+    "enc1_pool_exponent": 0.5,
     "mini_batch_size": 1000,
     "learning_rate": 0.005,
     "early_stopping_tolerance": 0.001,
@@ -72,7 +72,8 @@ _ROWS = (
     Preset(
         "topn",
         "what goes with what, learned from pairs alone: plays, purchases, logins",
-        _RANKED | {"enc_dim": 64, "dropout": 0.5, "epochs": 20},
+        _SEARCHED
+        | {"enc_dim": 64, "negative_sampling_rate": 9, "weight_decay": 0.00003, "epochs": 20},
         (("tokens", "none"),),
     ),
     Preset(
@@ -102,15 +103,13 @@ _ROWS = (
     Preset(
         "multilabel",
         "labels, tags or products for a text, learned from pairs alone",
-        _RANKED | {"enc_dim": 64, "negative_sampling_rate": 4, "epochs": 15},
+        _SEARCHED | {"enc_dim": 64, "negative_sampling_rate": 4, "epochs": 15},
         (("both", "none"),),
     ),
     Preset(
         "retrieval",
         "the text that belongs to a text, learned from pairs alone: questions and answers",
-        _RANKED
-        | {"enc_dim": 128, "dropout": 0.2, "comparator_list": "hadamard, abs_diff"}
-        | {"epochs": 15},
+        _SEARCHED | {"enc_dim": 128, "negative_sampling_rate": 9, "epochs": 15},
         (("texts", "none"),),
     ),
     Preset(

@@ -22,7 +22,7 @@ from object2vec.errors import MAX_PROBLEMS, ArtifactError, DataError, join_probl
 from object2vec.fields.base import Coverage
 from object2vec.objects.ragged import PADDING, Ragged
 from object2vec.objects.schema import SIDES
-from object2vec.reporting.table import losses
+from object2vec.reporting.table import coverage_lines
 
 Floats = NDArray[np.float32]
 Rows = list[list[int]]
@@ -112,9 +112,9 @@ class Tally:
             if count := self._unknown[side]:
                 text = "%s%s: objects without a token that training knew: %d."
                 _log.warning(text, where, name, count)
-            for field, coverage in self._coverage[side].items():
-                if parts := [*losses(coverage, "rare or unseen")]:
-                    _log.info("%s%s, %s: %s", where, name, field, ", ".join(parts))
+            named = {f"{name} {field}": each for field, each in self._coverage[side].items()}
+            for text in coverage_lines(named):
+                _log.info("%s%s", where, text)
 
 
 def add_coverages(first: Mapping[str, Coverage], second: Mapping[str, Coverage]) -> Coverages:

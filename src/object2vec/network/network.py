@@ -77,7 +77,7 @@ class Network(nn.Module):
     def encoded(self, batch: Batch) -> Encoded:
         """Return a batch with the embeddings of both sides, as an objective sees it."""
         a, b = self.encode(0, batch.in0), self.encode(1, batch.in1)  # (P, D), (P, D)
-        return Encoded(a, b, batch.pairing, batch.label, self.score, batch.weight)
+        return Encoded(a, b, batch.pairing, batch.label, self.score, batch.weight, self.training)
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
         """Return the comparator's vectors (B, C) of embeddings (P, D), which get their dropout."""

@@ -82,6 +82,8 @@ class Encoded:
         Returns the logits (B, K) of `a`, `b` and `pairing`: `Network.score`.
     weight : ndarray of shape (B,), float32, optional
         What each record counts in training, 1 on average.
+    is_training : bool, default False
+        Whether the network learns from the batch.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class Encoded:
         label: NDArray[np.float32],
         score: Callable[[Tensor, Tensor, Pairing | None], Tensor],
         weight: NDArray[np.float32] | None = None,
+        is_training: bool = False,
     ) -> None:
+        self.is_training = is_training
         self.a, self.b, self.pairing, self.label, self.weight = a, b, pairing, label, weight
         self._score = score
 

@@ -2,6 +2,8 @@
 
     s = a . b,  cross-entropy = mean(-ln(sigmoid(s)) of true pairs, -ln(1 - sigmoid(s)) of others)
 
+In training k negatives of other records (`negative_sampling_rate`) stand for one: there it learns
+from s - ln k, so that s is above 0 where two objects meet more often than by chance, whatever k is.
 It has no head, so that the embeddings alone say everything. Amazon SageMaker IP Insights learns
 this, and names and order of the metrics are those of its log
 (https://docs.aws.amazon.com/sagemaker/latest/dg/ip-insights-howitworks.html).
@@ -9,6 +11,7 @@ this, and names and order of the metrics are those of its log
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -55,7 +58,7 @@ class DotProduct(Objective):
         """Return the cross-entropy of each pair, (B,)."""
         from torch.nn import functional
 
-        odds, target = batch.logits[:, 0], batch.target  # (B,), (B,)
+        odds, target = batch.logits[:, 0] - self._offset(batch), batch.target  # (B,), (B,)
         return functional.binary_cross_entropy_with_logits(odds, target, reduction="none")
 
     def scores(self, logits: Tensor) -> Tensor:
@@ -64,7 +67,11 @@ class DotProduct(Objective):
 
     def sums(self, batch: Encoded) -> Sequence[float]:
         """Return the hits and the summed cross-entropy."""
-        return binary_sums(self.shown(batch), batch.label)
+        return binary_sums(self.shown(batch) - self._offset(batch), batch.label)
+
+    def _offset(self, batch: Encoded) -> float:
+        """Return how much less likely a positive is in a batch than among as many negatives."""
+        return math.log(max(1, self.config.negative_sampling_rate)) if batch.is_training else 0.0
 
     def overall_values(
         self, scores: NDArray[np.float32], label: NDArray[np.float32]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from object2vec.reporting import events
@@ -42,7 +42,18 @@ def table_lines(event: events.TableLearned) -> list[str]:
 
 
 def _vocabulary(field: events.FieldFacts) -> str:
-    return f"{field.tokens:,} token" + "s" * (field.tokens != 1)
+    return counted(field.tokens, "token")
+
+
+def counted(count: int, what: str) -> str:
+    """Return how many there are of something, in words.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {what}" + "s" * (count != 1)
 
 
 def _reason(reason: str) -> str:
@@ -53,19 +64,26 @@ def _losses(event: events.TableLearned) -> Iterator[str]:
     """Yield a line for each field and channel with missing, rare or unseen values."""
     for field in event.fields:
         for channel, coverage in field.coverage.items():
-            if parts := [*losses(coverage, "rare" if channel == "train" else "rare or unseen")]:
+            if parts := [*_parts(coverage, "rare" if channel == "train" else "rare or unseen")]:
                 yield f"{channel}, {field.column}: {', '.join(parts)}"
 
 
-def losses(coverage: Coverage, what: str) -> Iterator[str]:
+def coverage_lines(coverages: Mapping[str, Coverage]) -> Iterator[str]:
+    """Yield a line for each field, by its name, of which not all is known."""
+    for name, coverage in coverages.items():
+        if parts := [*_parts(coverage, "rare or unseen")]:
+            yield f"{name}: {', '.join(parts)}"
+
+
+def _parts(coverage: Coverage, what: str) -> Iterator[str]:
     """Yield what was not covered: missing values, and tokens that `what` says are not known."""
     if coverage.missing:
         share = _share(coverage.missing, coverage.values)
-        yield f"{coverage.missing:,} of {coverage.values:,} values missing ({share})"
+        yield f"{coverage.missing:,} of {counted(coverage.values, 'value')} missing ({share})"
     for name, fate in _FATES.items():
         if count := getattr(coverage, name):
             share = _share(count, coverage.tokens)
-            yield f"{count:,} of {coverage.tokens:,} tokens {what} ({share}), {fate}"
+            yield f"{count:,} of {counted(coverage.tokens, 'token')} {what} ({share}), {fate}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -15,6 +15,7 @@ from object2vec.errors import ConfigError, DataError
 from object2vec.fields.label import LabelField
 from object2vec.fields.schema import ObjectSchema
 from object2vec.reporting.events import Decision
+from object2vec.reporting.table import counted
 
 MAX_CLASSES = 30  # integers 0 to k - 1 are classes up to here: scores and counts have more
 LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
@@ -213,8 +214,11 @@ def _of_numbers(label: LabelField) -> Iterator[Decision]:
 def _sizes(schema: ObjectSchema, start: Config | None) -> Iterator[Decision]:
     for side in (0, 1):
         size = max(schema.table_size(side), 0 if start is None else start.encoders[side].vocab_size)
-        why = "the shared table" if schema.is_tied else f"what in{side} needs"
-        yield Decision(f"enc{side}_vocab_size", size, f"rows of {why}, with one for padding")
+        parts = [part.fitted for part in schema.vocabularies(side)]
+        tokens = sum(each.size - each.first_known for each in parts)
+        of = "both sides" if schema.is_tied else f"in{side}"
+        why = f"{counted(tokens, 'token')} of {of}, {counted(size - tokens, 'row')} for all else"
+        yield Decision(f"enc{side}_vocab_size", size, why)
     if schema.is_tied:
         shared = ", ".join(map("+".join, schema.declared.share))
         yield Decision("tied_token_embedding_weight", True, f"{shared} have one vocabulary")
@@ -236,10 +240,10 @@ def _check_sizes(schema: ObjectSchema, given: Mapping[str, Any]) -> None:
 def _lengths(lengths: Sequence[Mapping[int, int]]) -> Iterator[Decision]:
     for side, counts in enumerate(lengths):
         limit, lost = sufficient_length(counts)
-        why = f"the longest object of in{side} has so many tokens"
+        why = f"the longest object of in{side} has {counted(limit, 'token')}"
         if lost:
             total, longest = sum(length * rows for length, rows in counts.items()), max(counts)
-            why = f"{lost:,} of {total:,} tokens stand behind it, of objects of up to {longest:,}"
+            why = f"leaves out {lost:,} of {total:,} tokens, of objects of up to {longest:,}"
         yield Decision(f"enc{side}_max_seq_len", limit, why)
 
 
@@ -280,7 +284,7 @@ def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[De
     fitting = 1 << max(0, (records // _FEW_UPDATES).bit_length() - 1)
     size = max(fitting, _SMALLEST_BATCH, _FEWEST_POSITIVES * (1 + negatives))
     if size < usual:
-        why = f"{rows:,} rows are too few for many updates of {usual:,} in an epoch"
+        why = f"so that an epoch of {counted(rows, 'row')} has enough updates"
         yield Decision("mini_batch_size", size, why)
 
 

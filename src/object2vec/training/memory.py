@@ -8,6 +8,7 @@ from object2vec.errors import ConfigError
 from object2vec.kernels.rules import RULES
 
 _FLOAT_BYTES = 4
+_WORTH_TELLING = 64 << 20  # bytes; every machine has that much
 
 
 def needed_bytes(config: Config) -> tuple[int, int]:
@@ -25,7 +26,7 @@ def needed_bytes(config: Config) -> tuple[int, int]:
 
 
 def checked_memory(config: Config) -> str:
-    """Return what training needs for the token tables, in words.
+    """Return what training needs for the token tables, in words; "" if that is little.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def checked_memory(config: Config) -> str:
         )
         must = f"must fit into the {_text(available)} of memory that {device} has"
         raise ConfigError.at("token tables", must, text, cure)
-    return f"training needs {text}"
+    return f"training needs {text}" if tables + state >= _WORTH_TELLING else ""
 
 
 def _text(size: int) -> str:

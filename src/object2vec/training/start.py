@@ -19,6 +19,7 @@ from object2vec.fields.base import ValueMistakes
 from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.network.network import Network
 from object2vec.objects.ragged import Ragged
+from object2vec.reporting.table import counted
 
 _SHAPING = ("Sizes of the input", "Encoders", "Comparator and head", "Token tables")
 _ROWS = 1 << 14  # of a table that are added up at once
@@ -143,8 +144,8 @@ def settling_text(schema: ObjectSchema) -> str:
     count = sum(len(schema.untrained_rows(side)) for side in ((0,) if schema.is_tied else (0, 1)))
     if not count:
         return ""
-    what = "rows for missing, unknown and rare tokens are read by no record of training"
-    return f"{count:,} {what}: they are the mean of their vocabulary's others."
+    what = counted(count, "row")
+    return f"{what} for missing or unseen values: without examples, set to the mean of the others."
 
 
 @torch.no_grad()

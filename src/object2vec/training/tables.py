@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,9 +17,12 @@ from object2vec.reading.cache import Cached
 from object2vec.reading.learning import Facts, Learned, learn, read_with
 from object2vec.reading.tables import TableOptions
 from object2vec.reporting.events import FieldFacts, TableLearned
+from object2vec.reporting.table import coverage_lines
 from object2vec.training.decisions import Decided, decide, provisional
 
 LABEL = "label"  # the column of labels that are passed beside a table
+
+_log = logging.getLogger("object2vec.training")
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,8 @@ def learn_from(
 def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: str) -> Pairs:
     """Return the pairs of a table, read with a schema that has learned.
 
+    What its values are to the fields of the schema is logged, as `encode` does.
+
     Raises
     ------
     DataError
@@ -134,7 +140,9 @@ def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: s
     """
     from object2vec.reading.tables import open_table
 
-    cached, _ = read_with(open_table(source, options), schema)
+    cached, facts = read_with(open_table(source, options), schema)
+    for text in coverage_lines(facts.coverage):
+        _log.info("%s", text)
     return pairs_of(schema, cached, name)
 
 
@@ -220,9 +228,7 @@ def _fields(learned: Learned) -> Iterator[FieldFacts]:
 
 def _split_text(declared: Declared) -> str:
     schema = declared.schema
-    how = "rows at random"
+    share = f"{100 * declared.split:.3g} %"
     if schema.time:
-        how = f"the latest by {schema.time}"
-    elif schema.group:
-        how = f"whole groups of {schema.group}"
-    return f"{declared.split:.3g} of the table is kept for validation: {how}"
+        return f"the latest {share} by {schema.time}"
+    return f"{share} of the groups of {schema.group}" if schema.group else f"{share} at random"

@@ -30,7 +30,7 @@ class TextTable(WholeLines):
     """Lines as documents."""
 
     types: ClassVar = {"text": pa.string(), "sentences": pa.list_(pa.string())}
-    hint = " If it is a CSV, say so: format=csv."
+    hint = " If it is a CSV, say so: format=csv (--format or --input-format csv)."
 
     def column(self, name: str, lines: pa.StringArray) -> pa.Array:
         """Return a column of some lines."""
