@@ -52,8 +52,8 @@ GENRES = (
 )  # fmt: skip
 
 SETTINGS: dict[str, Any] = {
-    "preset": "topn", "output_layer": "dot_product", "dropout": 0.0, "weight_decay": 0.0, "enc0_pool_exponent": 1.0,
-    "enc1_pool_exponent": 1.0, "epochs": 10,
+    "preset": "topn", "output_layer": "dot_product", "dropout": 0.0, "weight_decay": 0.0,
+    "enc0_pool_exponent": 1.0, "enc1_pool_exponent": 1.0, "epochs": 10,
 }  # fmt: skip
 TRIALS: dict[str, dict[str, Any]] = {
     "chosen": {},
