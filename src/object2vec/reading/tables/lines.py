@@ -27,6 +27,7 @@ from object2vec.reading.tables.base import (
 )
 from object2vec.reading.tables.records import Delimiters, RecordText, split_records
 from object2vec.reading.tables.types import as_batch, plain
+from object2vec.reading.tables.whole_lines import lines_of
 
 FIRST_BYTES = 64 << 10  # that names and types are found in
 # Measured: larger blocks cost a quarter more, smaller ones have larger dictionaries.
@@ -225,7 +226,7 @@ class WholeLines(LinesTable):
         try:
             if b"\0" in text.data:
                 raise ValueError
-            lines = pa.array(text.data.decode().replace("\r\n", "\n").split("\n"), pa.string())
+            lines = lines_of(text.data)
         except ValueError:
             return Parsed(problems=[mistake for _, mistake in wrong_bytes(self.name, text)])
         lines = lines.filter(pc.not_equal(lines, ""))

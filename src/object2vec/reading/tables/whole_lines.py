@@ -49,7 +49,10 @@ class Lines(Table):
         for source in self.sources or ():
             rows = 0
             for block in read_blocks(source):
-                values = _lines(source, block)
+                try:
+                    values = lines_of(block.data)
+                except pa.ArrowInvalid as err:
+                    raise _undecodable(source, block) from err
                 locate = _numbered(source, block)
                 columns_of = {self._column: values}
                 yield TableBlock(columns_of, len(values), source.name, rows, locate)
@@ -60,26 +63,23 @@ def _numbered(source: Source, block: Block) -> Callable[[int], str]:
     return lambda row: f"{source.name}:{block.first_line + row}"
 
 
-def _lines(source: Source, block: Block) -> pa.Array:
-    """Return the lines of a block without their ends."""
-    raw = np.frombuffer(block.data, np.uint8)
+def lines_of(data: bytes) -> pa.Array:
+    """Return the lines of a text without their ends; raise `ArrowInvalid` if it is no UTF-8."""
+    raw = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(raw == _LF)  # (n,)
-    if not block.data.endswith(b"\n"):
+    if len(raw) and not data.endswith(b"\n"):
         ends = np.append(ends, len(raw))
     kind, width = (pa.string(), np.int32) if len(raw) < _LARGE else (pa.large_string(), np.int64)
     offsets = np.zeros(len(ends) + 1, width)
     offsets[1:] = ends - np.arange(len(ends))  # where the text is without its line feeds
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(raw[raw != _LF])]
     lines = pa.Array.from_buffers(kind, len(ends), buffers)
-    try:
-        lines.validate(full=True)
-    except pa.ArrowInvalid as err:
-        raise _undecodable(source, block) from err
-    if b"\r" not in block.data:
+    lines.validate(full=True)
+    if b"\r" not in data:
         return lines
     import pyarrow.compute as pc  # which takes as long to load as all the rest
 
-    return pc.utf8_rtrim(lines, characters="\r")
+    return pc.replace_substring_regex(lines, r"\r$", "")  # one: what else is there is text
 
 
 def _undecodable(source: Source, block: Block) -> DataError:
