@@ -1,11 +1,14 @@
 """Eight bytes at a time: what compiled functions read and write texts with."""
 
-# Nothing here has types in Python: Numba compiles a function for the types it is called with.
+import sys
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+if sys.byteorder != "little":
+    raise ImportError("words of eight bytes are read as little-endian numbers")
 
 
 def _address(context, builder, array, value, i):

@@ -4,17 +4,12 @@ Nothing here has types in Python: Numba compiles a function for the types that i
 What each function does, and the same without Numba, is in `object2vec.fields.strings`.
 """
 
-import sys
-
 import numpy as np
 from numba import int64, uint64
 
 from object2vec.compiled.functions import compiled, inner
 from object2vec.compiled.words import fetch, load
 from object2vec.fields.hashing import FINAL, LENGTH, SEED, STEP
-
-if sys.byteorder != "little":
-    raise ImportError("words of eight bytes are read as little-endian numbers")
 
 _SEED, _LENGTH, _STEP, _FINAL = map(np.uint64, (SEED, LENGTH, STEP, FINAL))
 _HALF, _ONE, _EIGHT = np.uint64(32), np.uint64(1), np.uint64(8)
