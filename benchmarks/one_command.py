@@ -146,20 +146,30 @@ def _open(work: Path, names: int, given: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+# Until it runs its program, a process counts the memory of the one that it was forked from as its
+# own, so a small one starts the command and asks for what that has used.
+_MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[2:]).returncode
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
 def _run(work: Path, *words: str) -> int:
     """Run a command in a folder; return its memory at the peak, in bytes."""
     environment = os.environ | {"OBJECT2VEC_CACHE": str(work / "cache")}
+    launcher = [sys.executable, "-I", "-S", "-c", _MEASURED, "memory.txt"]
+    command = [sys.executable, "-m", "object2vec", *words]
     with (work / "log.txt").open("w+", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "object2vec", *words],
-            cwd=work, env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if status:
+        done = subprocess.run(
+            [*launcher, *command], cwd=work, env=environment, stdout=log, stderr=log, check=False
+        )
+        if done.returncode:
             log.seek(0)
             raise SystemExit(f"object2vec {words[0]} failed:\n{log.read()[-2000:]}")
-    return usage.ru_maxrss * 1024
+    return int((work / "memory.txt").read_text(encoding="utf-8")) * 1024
 
 
 if __name__ == "__main__":
