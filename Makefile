@@ -13,7 +13,8 @@ WORKERS ?= 2
 VENV ?= .venv
 OUT ?=
 BENCHMARKS ?= training table movielens_speed sequences encoding encoding_text words documents_time \
-	reading startup memory serving tutorial precision movielens cold_start one_command documents nli
+	reading table_reading startup memory serving tutorial precision movielens ipinsights cold_start \
+	one_command documents nli
 
 bin := $(VENV)/bin
 installed := $(VENV)/installed

@@ -27,7 +27,7 @@ from benchmarks.race import Work, race, show
 NAMES, USERS, FILMS = 2_000_000, 100_000, 20_000
 TEXTS, WORDS, VOCABULARY = 100_000, 20, 50_000
 
-NAMED, TOLD = ("user:token", "film:token"), ("question:text", "reply:text")
+NAMED, WRITTEN = ("user:token", "film:token"), ("question:text", "reply:text")
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
         results += [{"columns": "names", "of": of, **figures} for of, figures in raced.items()]
         _write_texts(texts)
         raced = race({
-            "object2vec": (ours, (texts, cache, TOLD)), "tokenizers": (tokenizers, (texts,)),
+            "object2vec": (ours, (texts, cache, WRITTEN)), "tokenizers": (tokenizers, (texts,)),
         }, given.rounds)  # fmt: skip
         results += [{"columns": "texts", "of": of, **figures} for of, figures in raced.items()]
     show("rows/s", results)

@@ -153,6 +153,11 @@ def reading() -> str:
     return _race("reading", "rows/s")
 
 
+def table_reading() -> str:
+    """Return rows of tables per second that become ids."""
+    return _race("table_reading", "rows/s", "columns")
+
+
 def words() -> str:
     """Return speed and quality of word vectors."""
     rows = [(r["of"], f"{r['words_per_s']:,.0f}", f"{r['hits@10']:.1%}", f"{r['mrr']:.3f}")
@@ -302,7 +307,7 @@ TABLES: dict[str, Callable[[], str]] = {
     for function in (
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
-        encoding_files, encoding_text, reading, words, documents_time, startup, memory, serving,
+        encoding_files, encoding_text, reading, table_reading, words, documents_time, startup, memory, serving,
         overload, tutorial, ipinsights, cold_start, one_command, opening,
     )
 }  # fmt: skip
