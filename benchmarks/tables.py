@@ -307,8 +307,8 @@ TABLES: dict[str, Callable[[], str]] = {
     for function in (
         movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
-        encoding_files, encoding_text, reading, table_reading, words, documents_time, startup, memory, serving,
-        overload, tutorial, ipinsights, cold_start, one_command, opening,
+        encoding_files, encoding_text, reading, table_reading, words, documents_time, startup,
+        memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
     )
 }  # fmt: skip
 
