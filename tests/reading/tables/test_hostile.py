@@ -49,7 +49,11 @@ def written(draw):
     width = draw(st.integers(1, 4))
     name = CLEAN.filter(lambda text: text.strip("\ufeff"))
     name = name.map(lambda text: text.lstrip("\ufeff"))  # a byte order mark
-    names = draw(st.lists(name, min_size=width, max_size=width, unique=True))
+    names = draw(
+        st.lists(name, min_size=width, max_size=width, unique=True).filter(
+            lambda names: any(map(str.strip, names))  # a header without any text is rejected
+        )
+    )
     rows = draw(st.lists(st.lists(CLEAN, min_size=width, max_size=width), min_size=1, max_size=12))
     text = io.StringIO(newline="")
     separator = draw(st.sampled_from(",;\t|"))
@@ -207,14 +211,17 @@ def parquet(draw):
 
 
 def flattened(table):
-    """A table with the fields of its structs as columns."""
+    """A table with the fields of its structs as columns, and theirs."""
     rows = table.to_pylist()
-    for field in table.schema:
-        if pa.types.is_struct(field.type):
+    fields = list(table.schema)
+    while structs := [field for field in fields if pa.types.is_struct(field.type)]:
+        for field in structs:
+            fields.remove(field)
+            inner = list(field.type)
+            fields += [pa.field(f"{field.name}.{each.name}", each.type) for each in inner]
             for row in rows:
                 value = row.pop(field.name)
-                for inner in field.type:
-                    row[f"{field.name}.{inner.name}"] = value and value[inner.name]
+                row.update({f"{field.name}.{n.name}": value and value[n.name] for n in inner})
     return rows
 
 
