@@ -7,6 +7,9 @@ decorators that make a function a compiled one, `object2vec.compiled.cache` keep
 from __future__ import annotations
 
 import functools
+import logging
+from collections.abc import Callable
+from typing import Any
 
 from object2vec.compiled.threads import threads, use_threads
 
@@ -29,9 +32,30 @@ def missing() -> str | None:
     return None
 
 
+def programs_or_none(load: Callable[[], Any], log: logging.Logger, without: str) -> Any:
+    """Return the module of a room's compiled functions, or None where nothing can be compiled.
+
+    Parameters
+    ----------
+    load : callable
+        Imports the module; asked only where there is a Numba.
+    log : Logger
+        Hears why there is none.
+    without : str
+        What is done without them, for that message.
+    """
+    try:
+        if (why := missing()) is not None:
+            raise ImportError(why)
+        return load()
+    except (ImportError, RuntimeError) as err:
+        log.info("%s without compiled code, more slowly (%s).", without, err)
+        return None
+
+
 def first_line(err: Exception) -> str:
     """Return what an error is and the first line of what it says."""
     return f"{type(err).__name__}: {err}".splitlines()[0]
 
 
-__all__ = ["first_line", "missing", "threads", "use_threads"]
+__all__ = ["first_line", "missing", "programs_or_none", "threads", "use_threads"]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.compiled import missing
+from object2vec.compiled import programs_or_none
 from object2vec.fields.hashing import plain_hashes
 
 Bytes = NDArray[np.uint8]
@@ -29,14 +29,13 @@ _log = logging.getLogger("object2vec.fields")
 @functools.cache
 def compiled_programs() -> Any:
     """Return the module of what is compiled, or None where that cannot be."""
-    try:
-        if (why := missing()) is not None:
-            raise ImportError(why)
+
+    def load() -> Any:
         from object2vec.fields import programs
-    except (ImportError, RuntimeError) as err:
-        _log.info("Tokens are looked up without compiled code, more slowly (%s).", err)
-        return None
-    return programs
+
+        return programs
+
+    return programs_or_none(load, _log, "Tokens are looked up")
 
 
 def hash_strings(data: Bytes, starts: Integers, ends: Integers) -> NDArray[np.uint64]:

@@ -6,7 +6,7 @@ import functools
 import logging
 from typing import Any
 
-from object2vec.compiled import missing
+from object2vec.compiled import programs_or_none
 
 _log = logging.getLogger("object2vec.reading")
 
@@ -14,11 +14,10 @@ _log = logging.getLogger("object2vec.reading")
 @functools.cache
 def compiled_programs() -> Any:
     """Return the module of what is compiled, or None where that cannot be."""
-    try:
-        if (why := missing()) is not None:
-            raise ImportError(why)
+
+    def load() -> Any:
         from object2vec.reading import programs
-    except (ImportError, RuntimeError) as err:
-        _log.info("Records are read without compiled code, more slowly (%s).", err)
-        return None
-    return programs
+
+        return programs
+
+    return programs_or_none(load, _log, "Records are read")
