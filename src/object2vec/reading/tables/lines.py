@@ -26,7 +26,7 @@ from object2vec.reading.tables.base import (
     TableOptions,
 )
 from object2vec.reading.tables.records import Delimiters, RecordText, split_records
-from object2vec.reading.tables.types import as_batch, plain
+from object2vec.reading.tables.types import first_rows, plain
 from object2vec.reading.tables.whole_lines import lines_of
 
 FIRST_BYTES = 64 << 10  # that names and types are found in
@@ -99,13 +99,8 @@ class LinesTable(Table):
         """Return the first rows."""
         wanted = self.check(columns)
         parse = self.parser(wanted, ())
-        taken = []
-        for block in self._blocks((text, parse(text)) for text in self._rows(FIRST_BYTES)):
-            taken.append(pa.table(block.columns).slice(0, rows))
-            rows -= len(taken[-1])
-            if rows <= 0:
-                break
-        return as_batch(taken, self.schema, wanted)
+        blocks = self._blocks((text, parse(text)) for text in self._rows(FIRST_BYTES))
+        return first_rows(blocks, rows, self.schema, wanted)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()

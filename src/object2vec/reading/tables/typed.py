@@ -12,7 +12,7 @@ import pyarrow as pa
 from object2vec.errors import DataError
 from object2vec.reading.ahead import prefetch
 from object2vec.reading.tables.base import BLOCK_ROWS, Table, TableBlock
-from object2vec.reading.tables.types import as_batch, check_names, plain_schema, take
+from object2vec.reading.tables.types import check_names, first_rows, plain_schema, take
 
 _CURE = "Check that it is whole: write or copy it again."
 
@@ -51,13 +51,7 @@ class TypedTable(Table):
     def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Return the first rows."""
         wanted = self.check(columns)
-        taken = []
-        for block in self._blocks(wanted, (), rows):
-            taken.append(pa.table(block.columns).slice(0, rows))
-            rows -= len(taken[-1])
-            if rows <= 0:
-                break
-        return as_batch(taken, self.schema, wanted)
+        return first_rows(self._blocks(wanted, (), rows), rows, self.schema, wanted)
 
     def blocks(
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()

@@ -6,13 +6,14 @@ Arrow has several types for a text, and several for a list. Who reads a block se
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from object2vec.errors import DataError
+from object2vec.reading.tables.base import TableBlock
 
 TEXT_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
@@ -29,6 +30,19 @@ def plain_type(found: pa.DataType) -> pa.DataType:
     if is_list(found):
         return pa.list_(plain_type(found.value_type))
     return found
+
+
+def first_rows(
+    blocks: Iterable[TableBlock], rows: int, schema: pa.Schema, columns: Sequence[str]
+) -> pa.RecordBatch:
+    """Return the first rows of some columns as one batch; `schema` has their types if known."""
+    taken: list[pa.Table] = []
+    for block in blocks:
+        taken.append(pa.table(block.columns).slice(0, rows))
+        rows -= len(taken[-1])
+        if rows <= 0:
+            break
+    return as_batch(taken, schema, columns)
 
 
 def as_batch(
