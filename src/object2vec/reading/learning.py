@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -34,14 +33,13 @@ from object2vec.objects.schema import Schema, records
 from object2vec.reading.ahead import read_ahead
 from object2vec.reading.cache import (
     Cached,
-    Writer,
     new_set,
     open_cached,
     open_or_make,
     temporary_folder,
     writing,
 )
-from object2vec.reading.jsonl import Chunk
+from object2vec.reading.facts import Channel, Facts, read_facts, write_facts
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
 from object2vec.reading.steps import ColumnStep, Problems, do_steps, weights_of
 from object2vec.reading.tables import Table, TableBlock
@@ -54,28 +52,9 @@ TRAIN, VALIDATION = "train", "validation"
 _WORKERS = max(2, min(4, os.cpu_count() or 2))
 _FIRST_ROWS = 10_000  # that kinds are guessed from
 _REPEATED = 0.5  # share of different values from which on a dictionary does not pay
-_MOST_LENGTHS = 1 << 20  # that are counted in an array
-_KEPT, _FACTS, _TAKEN = "kept.arrow", "facts.json", "validation.npy"
+_KEPT, _TAKEN = "kept.arrow", "validation.npy"
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is in a channel, in numbers.
-
-    Parameters
-    ----------
-    records : int
-    coverage : dict of str to Coverage
-        How the values of each field became rows, by side and specification: ``in0 user:token``.
-    lengths : pair of dicts of int to int
-        Objects of each length, by side; those of length 0 have no token at all.
-    """
-
-    records: int
-    coverage: dict[str, Coverage]
-    lengths: tuple[dict[int, int], dict[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +154,7 @@ def read_with(
     """
 
     def open_(folder: Path) -> tuple[Cached, Facts] | None:
-        cached, facts = open_cached(folder, _columns_of(schema.declared)), _read_facts(folder)
+        cached, facts = open_cached(folder, _columns_of(schema.declared)), read_facts(folder)
         if cached is None or facts is None:
             return None
         return replace(cached, locate=partial(_where, table)), facts[TRAIN]
@@ -393,12 +372,12 @@ class _Learning:
             for name in names:
                 (self._folder / name).mkdir()
                 writer = files.enter_context(writing(self._folder / name, columns))
-                channels.append(_Channel(writer, self._table.name))
+                channels.append(Channel(writer, self._table.name))
             parts = self._parts(mask)
             for _, found in read_ahead(parts, partial(_composed, schema, self._table)):
                 for channel, made in zip(channels, found, strict=True):
                     channel.append(*made)
-        _write_facts(self._folder, dict(zip(names, (c.facts() for c in channels), strict=True)))
+        write_facts(self._folder, dict(zip(names, (c.facts() for c in channels), strict=True)))
         if mask is not None:
             np.save(self._folder / _TAKEN, np.packbits(mask))
 
@@ -490,51 +469,13 @@ def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:
     steps += [ColumnStep(getattr(declared, role), role, read) for role, read in reads.items()]
     problems = Problems()
     with writing(folder, _columns_of(declared)) as writer:
-        channel = _Channel(writer, table.name)
+        channel = Channel(writer, table.name)
         blocks = _blocks(table, replace(declared, time=None))
         for block, done in read_ahead(blocks, lambda block: do_steps(block.columns, steps)):
             if (found := problems.sift(block.where, [done])) is not None:
                 channel.append(*_joined(schema, found, len(block)))
         problems.raise_any()
-    _write_facts(folder, {TRAIN: channel.facts()})
-
-
-class _Channel:
-    """Writes the records of a channel and counts what is in them."""
-
-    def __init__(self, writer: Writer, name: str) -> None:
-        self._writer, self._name = writer, name
-        self._coverage: dict[str, Coverage] = {}
-        self._lengths: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-
-    def append(self, columns: Mapping[str, Any], coverage: Mapping[str, Coverage]) -> None:
-        """Write records."""
-        rows, none = len(columns["label"]), np.zeros(0, np.int64)
-        first_line = 0 if self._coverage else 1
-        self._writer.append(Chunk(columns, rows, self._name, first_line, none))
-        for name, found in coverage.items():
-            self._coverage[name] = self._coverage.get(name, Coverage()) + found
-        for side, counter in enumerate(self._lengths):
-            counter.update(_counted(columns[f"in{side}"].lengths))
-
-    def facts(self) -> Facts:
-        """Return what is in the channel."""
-        first, second = (dict(sorted(counter.items())) for counter in self._lengths)
-        return Facts(self._writer.rows, self._coverage, (first, second))
-
-
-def _counted(lengths: NDArray[np.int64]) -> dict[int, int]:
-    """Return how many there are of each length."""
-    longest = int(lengths.max(initial=0))
-    if len(lengths) and longest == lengths.min():
-        return {longest: len(lengths)}
-    if longest < _MOST_LENGTHS:
-        counts = np.bincount(lengths)
-        values = np.flatnonzero(counts)
-        counts = counts[values]
-    else:
-        values, counts = np.unique(lengths, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+    write_facts(folder, {TRAIN: channel.facts()})
 
 
 def _reads(declared: TableSchema, schema: ObjectSchema | None) -> dict[str, Callable[..., Any]]:
@@ -580,7 +521,7 @@ def _where(table: Table, record: int) -> str:
 
 def _open(table: Table, folder: Path) -> Learned | None:
     """Return what was learned and written to a folder; None if it is not there or not whole."""
-    facts = _read_facts(folder)
+    facts = read_facts(folder)
     if facts is None:
         return None
     try:
@@ -610,17 +551,6 @@ def _where_of_part(
 def _columns_of(declared: TableSchema) -> Schema:
     """Return the columns of the records of a table."""
     return records(has_weight=bool(declared.weight), has_group=bool(declared.group))
-
-
-def _write_facts(folder: Path, facts: Mapping[str, Facts]) -> None:
-    (folder / _FACTS).write_bytes(msgspec.json.encode(facts))
-
-
-def _read_facts(folder: Path) -> dict[str, Facts] | None:
-    try:
-        return msgspec.json.decode((folder / _FACTS).read_bytes(), type=dict[str, Facts])
-    except (OSError, msgspec.MsgspecError):
-        return None
 
 
 def _name(number: int) -> str:

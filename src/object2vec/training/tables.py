@@ -14,7 +14,8 @@ from object2vec.fields.schema import ObjectSchema, TableSchema
 from object2vec.fields.specification import kind_text
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading.cache import Cached
-from object2vec.reading.learning import Facts, Learned, learn, read_with
+from object2vec.reading.facts import Facts
+from object2vec.reading.learning import Learned, learn, read_with
 from object2vec.reading.tables import TableOptions
 from object2vec.reporting.events import FieldFacts, TableLearned
 from object2vec.reporting.table import coverage_lines

@@ -1,0 +1,96 @@
+"""What is in a channel of a table, in numbers: counted as it is written, and kept beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.fields.base import Coverage
+from object2vec.reading.cache import Writer
+from object2vec.reading.jsonl import Chunk
+
+_MOST_LENGTHS = 1 << 20  # that are counted in an array
+_FACTS = "facts.json"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is in a channel, in numbers.
+
+    Parameters
+    ----------
+    records : int
+    coverage : dict of str to Coverage
+        How the values of each field became rows, by side and specification: ``in0 user:token``.
+    lengths : pair of dicts of int to int
+        Objects of each length, by side; those of length 0 have no token at all.
+    """
+
+    records: int
+    coverage: dict[str, Coverage]
+    lengths: tuple[dict[int, int], dict[int, int]]
+
+
+class Channel:
+    """Writes the records of a channel and counts what is in them.
+
+    Parameters
+    ----------
+    writer : Writer
+    name : str
+        What messages call the source of the records.
+    """
+
+    def __init__(self, writer: Writer, name: str) -> None:
+        self._writer, self._name = writer, name
+        self._coverage: dict[str, Coverage] = {}
+        self._lengths: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+
+    def append(self, columns: Mapping[str, Any], coverage: Mapping[str, Coverage]) -> None:
+        """Write records."""
+        rows, none = len(columns["label"]), np.zeros(0, np.int64)
+        first_line = 0 if self._coverage else 1
+        self._writer.append(Chunk(columns, rows, self._name, first_line, none))
+        for name, found in coverage.items():
+            self._coverage[name] = self._coverage.get(name, Coverage()) + found
+        for side, counter in enumerate(self._lengths):
+            counter.update(_counted(columns[f"in{side}"].lengths))
+
+    def facts(self) -> Facts:
+        """Return what is in the channel."""
+        first, second = (dict(sorted(counter.items())) for counter in self._lengths)
+        return Facts(self._writer.rows, self._coverage, (first, second))
+
+
+def write_facts(folder: Path, facts: Mapping[str, Facts]) -> None:
+    """Write what is in each channel to a folder."""
+    (folder / _FACTS).write_bytes(msgspec.json.encode(facts))
+
+
+def read_facts(folder: Path) -> dict[str, Facts] | None:
+    """Return what was written to a folder; None if it is not there or not whole."""
+    try:
+        return msgspec.json.decode((folder / _FACTS).read_bytes(), type=dict[str, Facts])
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _counted(lengths: NDArray[np.int64]) -> dict[int, int]:
+    """Return how many there are of each length."""
+    longest = int(lengths.max(initial=0))
+    if len(lengths) and longest == lengths.min():
+        return {longest: len(lengths)}
+    if longest < _MOST_LENGTHS:
+        counts = np.bincount(lengths)
+        values = np.flatnonzero(counts)
+        counts = counts[values]
+    else:
+        values, counts = np.unique(lengths, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
