@@ -170,11 +170,11 @@ def _check_split(tables: Mapping[str, Table], schema: TableSchema, split: float)
     if not 0 <= split < 1:
         raise ConfigError.at("split", "must be a share in [0, 1)", split, "Use 0.1.")
     if split and VALIDATION in tables:
-        cure = "Leave one of both away."
+        cure = "Leave one of them out."
         raise ConfigError.at("split", "must be 0 if there is a validation table", split, cure)
     if split and schema.time and schema.group:
         must = "must be by time or by group: a group may go on after any time"
-        cure = "Name one of both, or pass a validation table."
+        cure = "Name only one of them, or pass a validation table."
         raise ConfigError.at("split", must, [schema.time, schema.group], cure)
 
 
