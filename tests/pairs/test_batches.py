@@ -452,3 +452,30 @@ def test_negatives_need_two_groups():
 def test_groups_are_part_of_a_fingerprint():
     assert grouped([1, 2, 3]).fingerprint != grouped([1, 2, 4]).fingerprint
     assert grouped([1, 2, 3]).statistics["group"].high == 3
+
+
+def test_token_dropout_leaves_tokens_out_of_training_anew_each_epoch():
+    data = Pairs.build(
+        in0=[[*range(1, 101)]] * 40, in1=[[i + 1] for i in range(40)], label=np.ones(40)
+    )
+    settings = {"enc0_max_seq_len": 100, "mini_batch_size": 20}
+    batches = TrainingBatches(data, config(token_dropout=0.3, **settings))
+    seen = [[batch.in0 for batch in batches.epoch(epoch)] for epoch in (0, 0, 1)]
+    for first, again, later in zip(*seen, strict=True):
+        assert np.array_equal(first.values, again.values)
+        assert not np.array_equal(first.values, later.values)
+        assert first.lengths.mean() == pytest.approx(70, abs=4)
+        assert first.lengths.std() > 1  # not one mask for all
+        assert all(np.all(np.diff(first.row(i)) > 0) for i in range(20))  # order is kept
+    resumed = [batch.in0 for batch in batches.epoch(1, 1)]
+    assert np.array_equal(resumed[0].values, seen[2][1].values)
+    assert all((batch.in1.lengths == 1).all() for batch in batches.epoch(0))
+    measured = evaluation_batches(data, config(token_dropout=0.9, **settings))
+    assert all((batch.in0.lengths == 100).all() for batch in measured)
+
+
+def test_what_is_measured_as_in_training_loses_no_token():
+    made = Pairs.build(in0=[[1, 2, 3]] * 20, in1=[[4]] * 20, label=np.ones(20))
+    positives = Pairs(made.columns, "data", made.schema, are_positives=True)
+    measured = evaluation_batches(positives, config(token_dropout=0.9, negative_sampling_rate=1))
+    assert all((batch.in0.lengths == 3).all() for batch in measured)

@@ -293,6 +293,12 @@ class Hyperparameters:
         "where in1 is an address, else the in1 of any other training record. They are counted like "
         "those of negative_sampling_rate.",
     )
+    token_dropout: float = _extension(
+        Float(0.0, 0.99),
+        0.0,
+        "Share of the tokens of each sequence that a training step leaves out, drawn anew each "
+        "epoch; a sequence never loses its last one.",
+    )
     seed: int = _extension(
         Integer(0, 2**63 - 1),
         0,

@@ -109,7 +109,10 @@ class Ragged:
 
     def without(self, token: int) -> Ragged:
         """Return the rows without the id `token`; self if no row holds it."""
-        keep = self.values != token  # (n_tokens,)
+        return self.only(self.values != token)
+
+    def only(self, keep: NDArray[np.bool_]) -> Ragged:
+        """Return the rows with only those ids for which `keep` (n_tokens,) holds; self if all."""
         if keep.all():
             return self
         kept_before = np.concatenate([[0], np.cumsum(keep)])  # (n_tokens + 1,)

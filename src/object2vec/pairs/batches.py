@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -19,11 +19,12 @@ from object2vec.config import Config
 from object2vec.errors import DataError
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged, Rows
+from object2vec.objects.schema import SIDES
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import NO_NEGATIVES, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
 
-_ORDER, _NEGATIVES, _FILL, _, _EVALUATION = range(5)  # 3 names dropout masks
+_ORDER, _NEGATIVES, _FILL, _, _EVALUATION, _TOKENS = range(6)  # 3 names dropout masks
 _TRIES = 20  # to draw a record of another group
 _LISTED = 1 << 20  # records whose order is a list; that of more is computed as it is needed
 
@@ -72,6 +73,14 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def thinned(self, share: float, generator: np.random.Generator) -> Batch:
+        """Return the batch with such a share of its tokens left out, drawn by the generator.
+
+        A sequence that would lose all of them keeps them.
+        """
+        thin = {name: _thinned(self.columns[name], share, generator) for name in SIDES}
+        return replace(self, columns={**self.columns, **thin})
 
 
 class TrainingBatches:
@@ -134,7 +143,12 @@ class TrainingBatches:
         if len(orders) > 1:
             plan = generator.permutation(plan)
         for index, (bucket, at) in enumerate(plan[start:].tolist(), start):
-            yield self._fetch(orders[bucket][at : at + self.positives], epoch, index)
+            batch = self._fetch(orders[bucket][at : at + self.positives], epoch, index)
+            if share := self.config.token_dropout:
+                batch = batch.thinned(
+                    share, random_generator(self.config.seed, _TOKENS, epoch, index)
+                )
+            yield batch
 
     def _shuffled(self, bucket: Bucket, generator: np.random.Generator) -> Rows | RandomOrder:
         """Return the records of a bucket in random order, filled up if AWS would do so."""
@@ -182,7 +196,7 @@ def evaluation_batches(
     if pairs.are_positives and config.negatives and not negatives.rate and len(pairs) > 1:
         against = objective_of(config).measured_against
         if against is None:
-            yield from TrainingBatches(pairs, config).epoch(0)
+            yield from TrainingBatches(pairs, replace(config, token_dropout=0.0)).epoch(0)
             return
         negatives = Negatives(*against)
     _check_groups(pairs, negatives)
@@ -271,6 +285,14 @@ def _columns(pairs: Pairs, rows: Rows, config: Config) -> dict[str, Any]:
             limit = config.encoders[column.side].max_seq_len
             columns[column.name] = columns[column.name].truncated(limit)
     return columns
+
+
+def _thinned(column: Ragged, share: float, generator: np.random.Generator) -> Ragged:
+    """Return a column without such a share of its tokens; what would lose all keeps all."""
+    keep = generator.random(len(column.values), np.float32) >= share  # (n,)
+    kept_before = np.concatenate([[0], np.cumsum(keep)])[column.offsets]  # (rows + 1,)
+    is_bare = np.diff(kept_before) == 0  # (rows,)
+    return column.only(keep | np.repeat(is_bare, column.lengths))
 
 
 def _filled(rows: Rows, bucket: Bucket, size: int, generator: np.random.Generator) -> Rows:
