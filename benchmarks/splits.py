@@ -13,6 +13,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -26,19 +27,20 @@ Part = TypeVar("Part")
 
 DEV_ARTICLES, TEST_ARTICLES = 2_000, 10_000
 PROTOCOLS = {
-    "retrieval": "wikipedia_en_63k: of 42,383 articles (seed 0) 2,000 dev and 10,000 test; one random "
-    "sentence of each test article asks for the rest of its article among the rests of all 10,000, "
-    "all tokens as they are; pessimistic ties",
-    "ratings": "MovieLens 100K, ua.base (90,570 ratings) and ua.test (9,430, 10 of each user); dev: 10 "
-    "ratings of each user of ua.base, at most half (seed 0)",
-    "topn": "lastfm (LightGCN's split): 1,885 users, 17,388 artists; all artists are ranked without "
-    "those of train and valid; recall@20 = hits / test artists of a user, mean over 1,863 users",
-    "similarity": "STS benchmark, 1,379 test pairs by cosine; trained on the captions of Multi30K's "
-    "29,000 images, without or with the 5,749 training pairs of STS",
+    "retrieval": "wikipedia_en_63k: of 42,383 articles (seed 0) 2,000 dev and 10,000 test; one "
+    "random sentence of each test article asks for the rest of its article among the rests of all "
+    "10,000, all tokens as they are",
+    "ratings": "MovieLens 100K, ua.base (90,570 ratings) and ua.test (9,430, 10 of each user); "
+    "dev: 10 ratings of each user of ua.base, at most half of them (seed 0)",
+    "topn": "lastfm (LightGCN's split): 1,885 users, 17,388 artists; all artists are ranked "
+    "without those of train and valid; recall@20 = hits / test artists of a user, mean over users",
+    "similarity": "STS benchmark, 1,379 test pairs by cosine; trained on the captions of "
+    "Multi30K's 29,000 images, without or with the 5,749 training pairs of STS",
     "nli": "snli_counterfactual: 8,330 train, 1,000 dev and 2,000 test pairs",
     "goemotions": "GoEmotions, 28 labels: 43,410 train, 5,426 dev and 5,427 test texts",
-    "tmdb5000": "TMDB 5000: films with overview and genre, 70 % train, 10 % dev, 20 % test (seed 0)",
-}  # fmt: skip
+    "tmdb5000": "TMDB 5000: films with overview and genre, 70 % train, 10 % dev, 20 % test "
+    "(seed 0)",
+}
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def tmdb5000(data: Path) -> Split[Labelled]:
     order = np.random.default_rng(0).permutation(len(films)).tolist()
     cuts = [0, int(0.7 * len(films)), int(0.8 * len(films)), len(films)]
     parts = []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         texts, labels = zip(*(films[i] for i in order[start:stop]), strict=True)
         parts.append(Labelled(list(texts), list(labels)))
     return Split(*parts)
