@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
 from object2vec import Config
+from object2vec.evaluation import roc_auc
 from object2vec.objectives import Objective, objective_of
-from object2vec.objectives.dot_product import roc_auc
 from object2vec.objectives.mean_squared_error import error_sums
 from object2vec.objectives.metrics import Metrics
 from object2vec.objectives.softmax import class_sums

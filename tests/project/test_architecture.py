@@ -15,6 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports from rows above its own and from its own package, never sideways or downwards.
 LAYERS = (
     ("errors", "version"),
+    ("evaluation",),
     ("config",),
     ("objectives",),
     ("files",),
@@ -32,7 +33,6 @@ LAYERS = (
     ("inference",),
     ("estimator",),
     ("model",),
-    ("evaluation",),
     ("examples",),
     ("serving",),
     ("sagemaker",),

@@ -6,10 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-
-from object2vec.objectives.dot_product import roc_auc
-
-__all__ = ["false_alarms", "roc_auc"]
+from numpy.typing import NDArray
 
 
 def false_alarms(real: Any, attack: Any, recall: float = 1.0) -> float:
@@ -37,3 +34,18 @@ def false_alarms(real: Any, attack: Any, recall: float = 1.0) -> float:
     last = math.ceil(recall * len(attack)) - 1
     threshold = np.partition(np.asarray(attack), last)[last]
     return float(np.mean(np.asarray(real) <= threshold))
+
+
+def roc_auc(scores: NDArray[np.float32], is_positive: NDArray[np.bool_]) -> float:
+    """Return the chance that a positive has a higher score than another record; half for equals.
+
+    NaN if one of both is missing.
+
+    >>> roc_auc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
+    0.875
+    """
+    positive, negative = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
+    below = np.searchsorted(negative, positive, side="left").sum(dtype=np.int64)
+    equal = np.searchsorted(negative, positive, side="right").sum(dtype=np.int64) - below
+    pairs = len(positive) * len(negative)
+    return float((below + 0.5 * equal) / pairs) if pairs else float("nan")

@@ -77,6 +77,8 @@ class DotProduct(Objective):
         self, scores: NDArray[np.float32], label: NDArray[np.float32]
     ) -> Sequence[float]:
         """Return the area under the ROC curve of all records, (n, 1) and (n,)."""
+        from object2vec.evaluation.detection import roc_auc
+
         return (roc_auc(scores[:, 0], label > 0),)
 
 
@@ -87,21 +89,3 @@ def binary_sums(scores: NDArray[np.float32], label: NDArray[np.float32]) -> tupl
     odds, is_true = scores[:, 0].astype(np.float64), label > 0  # (B,), (B,)
     surprise = np.logaddexp(0.0, np.where(is_true, -odds, odds))  # (B,)
     return float(np.count_nonzero((odds > 0) == is_true)), float(surprise.sum())
-
-
-def roc_auc(scores: NDArray[np.float32], is_positive: NDArray[np.bool_]) -> float:
-    """Return the chance that a positive has a higher score than another record; half for equals.
-
-    NaN if one of both is missing.
-
-    >>> import numpy as np
-    >>> roc_auc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
-    0.875
-    """
-    import numpy as np
-
-    positive, negative = np.sort(scores[is_positive]), np.sort(scores[~is_positive])
-    below = np.searchsorted(negative, positive, side="left").sum(dtype=np.int64)
-    equal = np.searchsorted(negative, positive, side="right").sum(dtype=np.int64) - below
-    pairs = len(positive) * len(negative)
-    return float((below + 0.5 * equal) / pairs) if pairs else float("nan")
