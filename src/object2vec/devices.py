@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from object2vec.compiled import missing, use_threads
+from object2vec.compiled.cores import available_cores
 from object2vec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,13 +57,6 @@ def find_device(device: str) -> str:
             "device", f"must be there; {count} CUDA devices are", device, "Choose cpu or auto."
         )
     return device if device == "cpu" else f"cuda:{index}"
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def set_threads(count: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import re
 import sys
 import threading
@@ -652,12 +651,12 @@ def test_a_prefix_is_a_whole_part_of_the_path(model):
 
 @pytest.mark.parametrize(
     ("cores", "workers", "threads", "used"),
-    [(8, 1, 0, 8), (8, 2, 0, 4), (8, 3, 0, 2), (2, 8, 0, 1), (None, 1, 0, 1), (8, 2, 3, 3)],
+    [(8, 1, 0, 8), (8, 2, 0, 4), (8, 3, 0, 2), (2, 8, 0, 1), (1, 1, 0, 1), (8, 2, 3, 3)],
 )
 @pytest.mark.parametrize("mode", ["classification", "embedding"])
 def test_workers_share_the_cores(model, monkeypatch, cores, workers, threads, used, mode):
     calls = []
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr("object2vec.serving.endpoint.available_cores", lambda: cores)
     monkeypatch.setattr(Engine, "warm_up", lambda self, *given: calls.append(given))
     artifact = model.artifact
     monkeypatch.setitem(artifact.config.__dict__, "threads", threads)
@@ -668,13 +667,13 @@ def test_workers_share_the_cores(model, monkeypatch, cores, workers, threads, us
 @pytest.mark.parametrize(
     ("payload", "cores", "found"),
     [(6 << 20, 2, (2, 6)), (6 << 20, 64, (16, 6)), (1 << 30, 4, (1, 100)), (1000, 4, (4, 1)),
-     ((7 << 20) - 1, None, (1, 6))],
+     ((7 << 20) - 1, 1, (1, 6))],
 )  # fmt: skip
 def test_execution_parameters_stay_within_sagemakers_product(
     model, monkeypatch, payload, cores, found
 ):
     app = create_app(model, Settings(max_payload_bytes=payload))
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr("object2vec.serving.app.available_cores", lambda: cores)
     text = ask(app, b"", method="GET", path="/execution-parameters")[2]
     assert json.loads(text) == {
         "MaxConcurrentTransforms": found[0],

@@ -20,6 +20,7 @@ import typer
 
 from object2vec.cli.deployment import app  # which adds its commands to those of commands.py
 from object2vec.cli.streams import settle_output, standard_streams
+from object2vec.compiled.cores import limit_waiting
 from object2vec.errors import ConfigError, DataError, Interrupted, Object2VecError
 
 SIGNALLED = 128  # a process that signal n ended is reported as 128 + n by every shell
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0: done. 1: the run failed. 2: the input or the options are wrong. 129, 130, 143: ended by
         SIGHUP, SIGINT or SIGTERM. 141: nobody reads the output any more.
     """
+    if argv is None:  # the process is ours
+        limit_waiting()
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_debugging = os.environ.get("OBJECT2VEC_DEBUG", "0") not in ("", "0")
     if "--debug" in arguments:  # before the command or after it

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar, cast
 
+from object2vec.compiled.cores import available_cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_WORKERS = max(2, min(4, os.cpu_count() or 2))
+_WORKERS = max(2, min(4, available_cores()))
 
 
 def read_ahead(

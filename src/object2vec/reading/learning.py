@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.compiled.cores import available_cores
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import Coverage, Kind, ValueMistakes
 from object2vec.fields.guess import guess_kind
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 TRAIN, VALIDATION = "train", "validation"
 
-_WORKERS = max(2, min(4, os.cpu_count() or 2))
+_WORKERS = max(2, min(4, available_cores()))
 _FIRST_ROWS = 10_000  # that kinds are guessed from
 _REPEATED = 0.5  # share of different values from which on a dictionary does not pay
 _KEPT, _TAKEN = "kept.arrow", "validation.npy"

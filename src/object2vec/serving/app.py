@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from object2vec.compiled.cores import available_cores
 from object2vec.inference.payload import MIB
 from object2vec.serving.endpoint import Endpoint, LoadListener
 from object2vec.serving.error_responses import error_response, of_runtime
@@ -115,7 +116,7 @@ def _routes(endpoint: Endpoint, invocations: Invocations) -> list[Route]:
 
     async def execution_parameters(request: Request) -> Response:
         payload = min(max(endpoint.settings.max_payload_bytes // MIB, 1), _MAX_TRANSFORM_MIB)
-        concurrent = min(os.cpu_count() or 1, _MAX_TRANSFORM_MIB // payload)
+        concurrent = min(available_cores(), _MAX_TRANSFORM_MIB // payload)
         limits = {"MaxConcurrentTransforms": concurrent, "MaxPayloadInMB": payload}
         return JSONResponse({"BatchStrategy": "MULTI_RECORD"} | limits)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from starlette.types import Receive
 
+from object2vec.compiled.cores import available_cores
 from object2vec.errors import ArtifactError, Object2VecError, RequestError
 from object2vec.inference.forms import Form, negotiate
 from object2vec.inference.instances import Group, Request
@@ -154,8 +154,7 @@ class Endpoint:
         from object2vec.inference.engine import Engine
 
         engine = Engine(artifact)
-        cores = os.cpu_count() or 1
-        threads = engine.config.threads or max(1, cores // self.settings.workers)
+        threads = engine.config.threads or max(1, available_cores() // self.settings.workers)
         engine.warm_up(self.settings.preferred_mode, threads)
         self.model = LoadedModel(engine, self.settings, self._observe)
         self.metrics.ready.set(1)

@@ -20,8 +20,9 @@ import msgspec
 import torch
 from torch import Tensor
 
+from object2vec.compiled.cores import available_cores
 from object2vec.config.table import HYPERPARAMETERS
-from object2vec.devices import available_cores, release_freed_memory
+from object2vec.devices import release_freed_memory
 from object2vec.errors import ArtifactError, Interrupted, TrainingError
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.network.network import Network
