@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-MODULES = ("strings", "values", "words", "kinds.addresses")  # that have compiled code
+MODULES = ("strings", "spans", "values", "words", "kinds.addresses")  # that have compiled code
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.reading.learning import learn, read_with
-from object2vec.reading.tables import open_table
+from object2vec.reading.tables import TableOptions, lines, open_table
 
 RATINGS = """user,film,rating,when
 ann,Titanic,5,2024-01-03
@@ -67,6 +67,46 @@ def test_a_csv_becomes_ids_of_its_tokens(ratings, read):
     assert [train.where(row) for row in (0, 3)] == [f"{ratings}:2", f"{ratings}:5"]
     assert learned.facts["train"].coverage["in1 film:token"].missing == 1
     assert learned.schema.label.distinct == (1, 3, 4, 5)
+
+
+ODD = ["ann", " ann", "ann\u00a0", "", "  ", "e\u0301", "\u00e9", "日本", "a" * 20, "bob"]
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("size", [64, 1 << 20])
+@pytest.mark.parametrize("policy", ["unknown", "skip", "buckets"])
+def test_a_text_without_quotes_is_read_as_the_same_table_in_memory(
+    tmp_path, read, monkeypatch, separator, size, policy
+):
+    """Its values are looked up as they stand, and those that are no tokens are normalised."""
+    monkeypatch.setattr(lines, "PARSED_BYTES", size)
+    rng = np.random.default_rng(0)
+    names = [ODD[i] for i in rng.integers(0, len(ODD), 300)] + ["new", "new"]
+    films = [f"film {i}" for i in rng.zipf(1.5, 302) % 40]
+    path = tmp_path / "t.csv"
+    rows = [f"{film}{separator}{name}\n" for name, film in zip(names, films, strict=True)]
+    path.write_text("".join(rows), encoding="utf-8")
+    schema = declared(f"name:token(min_count=2,unseen={policy})", "film:token", group="film")
+    options = TableOptions("csv", columns=("film", "name"), separator=separator)
+    table = {"name": [name or None for name in names], "film": films}
+    found, same = (
+        learn({"train": source, "validation": source}, schema, cache_dir=tmp_path / "cache")
+        for source in (open_table(path, options), open_table(table))
+    )
+    assert found.schema.fingerprint == same.schema.fingerprint
+    assert found.coverage == same.coverage
+    for channel in ("train", "validation"):
+        assert objects(found, 0, channel) == objects(same, 0, channel)
+        assert objects(found, 1, channel) == objects(same, 1, channel)
+
+
+def test_an_unseen_token_of_a_text_is_named_with_its_line(tmp_path, read):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\nann,x\nbob,y\n", encoding="utf-8")
+    learned = read(path, declared("a:token(unseen=error)", "b:token"))
+    path.write_text("a,b\nann,x\n ann,x\ncid,y\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"t\.csv:4: .*got 'cid'"):
+        read_with(open_table(path), learned.schema, cache_dir=tmp_path / "cache")
 
 
 def test_strings_and_hand_numbered_ids_give_the_same_columns(tmp_path, read):

@@ -124,6 +124,8 @@ class Kind(ABC):
         What a specification calls it: ``text`` in ``overview:text``.
     fitted : type of Fitted
         What its learners end as, and what a saved field is read as.
+    takes_spans : bool
+        Whether its fields and learners read `TextSpans`, too.
 
     Raises
     ------
@@ -133,6 +135,7 @@ class Kind(ABC):
 
     name: ClassVar[str]
     fitted: ClassVar[type[Fitted]]
+    takes_spans: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the options, and give each its type."""
@@ -173,14 +176,31 @@ class Learner(ABC):
         """Return what learns a field of another kind, one that shares the vocabulary, with it."""
         return self
 
+    def ahead(self, values: Any) -> Any:
+        """Return for `observe` what can be made of a block before its turn.
+
+        Threads call it for several blocks, while another one is observed.
+
+        Parameters
+        ----------
+        values : pyarrow array of length n, or TextSpans if the kind `takes_spans`
+            As `observe` takes them.
+
+        Raises
+        ------
+        ValueMistakes
+            If some values are none of this kind.
+        """
+        return values
+
     @abstractmethod
-    def observe(self, values: pa.Array) -> pa.Array:
+    def observe(self, values: Any) -> pa.Array:
         """Return what has to be kept of a block, as long as the block.
 
         Parameters
         ----------
-        values : pyarrow array of length n
-            Null where there is none. Strings may come dictionary-encoded.
+        values : pyarrow array of length n, TextSpans if the kind `takes_spans`, or from `ahead`
+            Null where there is none. Strings may come dictionary-encoded. Block by block in order.
 
         Raises
         ------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from object2vec.fields.vocabulary import (
     NO_ROW,
     Counter,
     Counts,
+    Rows,
     SeenTokens,
     Tokenised,
     Vocabulary,
@@ -110,7 +111,11 @@ class PartsLearner(Learner):
         self._units = SeenTokens(None)
         self._learner = VocabularyLearner(kind, self._units)
 
-    def observe(self, values: pa.Array) -> pa.Array:
+    def ahead(self, values: Any) -> Any:
+        """Return the units of values, and the ordinals of those that are known by now."""
+        return self._learner.ahead(values)
+
+    def observe(self, values: Any) -> pa.Array:
         """Return the ordinals of the units of each value, null if it is missing."""
         return self._learner.observe(values)
 
@@ -228,7 +233,7 @@ class PartsField(VocabularyField):
         units = len(column) - missing
         return column, replace(coverage, tokens=units, hashed=0, by_parts=units - coverage.known)
 
-    def _of_values(self, of_units: Ragged, ordinals: Counts, tokenised: Tokenised) -> Ragged:
+    def _of_values(self, of_units: Ragged, ordinals: Rows, tokenised: Tokenised) -> Ragged:
         """Return the rows of each value, from those of its units."""
         indices = tokenised.texts.indices
         if self.kind.is_single:

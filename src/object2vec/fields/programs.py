@@ -8,30 +8,32 @@ import numpy as np
 from numba import int64, uint64
 
 from object2vec.compiled.functions import compiled, inner
-from object2vec.compiled.words import fetch, load
+from object2vec.compiled.words import fetch, load, store
 from object2vec.fields.hashing import FINAL, LENGTH, SEED, STEP
 
 _SEED, _LENGTH, _STEP, _FINAL = map(np.uint64, (SEED, LENGTH, STEP, FINAL))
 _HALF, _ONE, _EIGHT = np.uint64(32), np.uint64(1), np.uint64(8)
 _LOW = np.uint64(0xFFFFFFFF)
-_AHEAD = 6  # strings, from one step of fetching to the next
+_AHEAD = 6  # strings
+_AT_ONCE = 64  # strings that are looked up together
+_CACHED_SLOTS = 1 << 16  # a table of so many stays in a core's cache
 
 
 @inner
-def _fetch_ahead(hashes, i, slots, content, offsets):
-    """Ask the CPU for what looking up strings behind the one at `i` will read, in three steps.
+def _fetch(hashes, count, slots, content, offsets):
+    """Ask the CPU for what looking up strings will read, in three steps.
 
-    A table of many strings is larger than any cache, and each step depends on the one before.
+    A table of many strings is larger than a core's cache, and each step depends on the one before.
     """
     mask = uint64(len(slots) - 1)
-    if i + 3 * _AHEAD < len(hashes):
-        fetch(slots, int64(hashes[i + 3 * _AHEAD] & mask))
-    if i + 2 * _AHEAD < len(hashes):
-        found = int64(slots[hashes[i + 2 * _AHEAD] & mask] & _LOW)
+    for i in range(count):
+        fetch(slots, int64(hashes[i] & mask))
+    for i in range(count):
+        found = int64(slots[hashes[i] & mask] & _LOW)
         if found:
             fetch(offsets, found - 1)
-    if i + _AHEAD < len(hashes):
-        found = int64(slots[hashes[i + _AHEAD] & mask] & _LOW)
+    for i in range(count):
+        found = int64(slots[hashes[i] & mask] & _LOW)
         if found:
             fetch(content, offsets[found - 1])
 
@@ -40,8 +42,8 @@ def _fetch_ahead(hashes, i, slots, content, offsets):
 def _word(data, i, size):
     """Read up to eight bytes as a number; those behind the last are zeros."""
     if i + 8 <= len(data):
-        word = load(data, i)
-        return word if size >= 8 else word & ((_ONE << uint64(8 * size)) - _ONE)
+        unused = uint64(8 * (8 - size))
+        return load(data, i) << unused >> unused
     word = uint64(0)
     for k in range(size):
         word |= uint64(data[i + k]) << uint64(8 * k)
@@ -71,18 +73,22 @@ def _equal(data, i, others, k, size):
 
 @inner
 def _find(data, start, end, hashed, slots, content, offsets):
-    """Return the slot of a string, or the empty one that it would have."""
+    """Return the slot of a string, or the empty one that it would have, and its ordinal or -1.
+
+    A slot is read once: another thread may fill it meanwhile.
+    """
     mask = uint64(len(slots) - 1)
     slot = hashed & mask
-    while slots[slot]:
-        found = slots[slot]
+    found = slots[slot]
+    while found:
         if (found ^ hashed) >> _HALF == 0:
             k = int64(found & _LOW) - 1
             size = offsets[k + 1] - offsets[k]
             if size == end - start and _equal(data, start, content, offsets[k], size):
-                break
+                return slot, k
         slot = (slot + _ONE) & mask
-    return slot
+        found = slots[slot]
+    return slot, int64(-1)
 
 
 @compiled
@@ -124,38 +130,73 @@ def add_strings(data, starts, ends, first, slots, content, offsets, size, ordina
 
     Return how many are done, and the new number of strings.
     """
-    hashes = np.empty(len(starts), np.uint64)
+    hashes, n_hashed = np.empty(_AT_ONCE, np.uint64), first
     for i in range(first, len(starts)):
-        hashes[i] = _hash(data, starts[i], ends[i])
-    for i in range(first, len(starts)):
-        _fetch_ahead(hashes, i, slots, content, offsets)
-        hashed = hashes[i]
-        slot = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
-        if not slots[slot]:
+        if i == n_hashed:
+            n_hashed = min(i + _AT_ONCE, len(starts))
+            for later in range(i, n_hashed):
+                hashes[later - i] = _hash(data, starts[later], ends[later])
+            _fetch(hashes, n_hashed - i, slots, content, offsets)
+        hashed = hashes[(i - first) % _AT_ONCE]
+        slot, k = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
+        if k < 0:
             length, at = ends[i] - starts[i], offsets[size]
             has_room = size + 1 < len(offsets) and at + length <= len(content)
             if not has_room or 2 * size >= len(slots):
                 return i, size
-            for k in range(length):
-                content[at + k] = data[starts[i] + k]
+            for at_byte in range(length):
+                content[at + at_byte] = data[starts[i] + at_byte]
+            k = size
             size += 1
             offsets[size] = at + length
             slots[slot] = (hashed & ~_LOW) | uint64(size)
-        ordinals[i] = int64(slots[slot] & _LOW) - 1
+        ordinals[i] = k
     return len(starts), size
 
 
 @compiled
 def find_strings(data, starts, ends, slots, content, offsets, ordinals):
     """Fill `ordinals` with that of each string; -1 where the table has none."""
-    hashes = np.empty(len(starts), np.uint64)
-    for i in range(len(starts)):
-        hashes[i] = _hash(data, starts[i], ends[i])
-    for i in range(len(starts)):
-        _fetch_ahead(hashes, i, slots, content, offsets)
-        hashed = hashes[i]
-        slot = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
-        ordinals[i] = int64(slots[slot] & _LOW) - 1
+    if len(slots) <= _CACHED_SLOTS:
+        for i in range(len(starts)):
+            hashed = _hash(data, starts[i], ends[i])
+            _, ordinals[i] = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
+        return
+    hashes = np.empty(_AT_ONCE, np.uint64)
+    for first in range(0, len(starts), _AT_ONCE):
+        last = min(first + _AT_ONCE, len(starts))
+        for i in range(first, last):
+            hashes[i - first] = _hash(data, starts[i], ends[i])
+        _fetch(hashes, last - first, slots, content, offsets)
+        for i in range(first, last):
+            hashed = hashes[i - first]
+            _, ordinals[i] = _find(data, starts[i], ends[i], hashed, slots, content, offsets)
+
+
+@compiled
+def copy_parts(data, starts, ends, offsets, content):
+    """Write parts of a text one after another to `content`, which has eight bytes to spare.
+
+    Parameters
+    ----------
+    data : uint8 array
+    starts, ends : int64 arrays (n,)
+    offsets : int32 array (n + 1,)
+        Filled with the offsets of the parts in `content`.
+    content : uint8 array
+    """
+    n = 0
+    for row in range(len(starts)):
+        offsets[row] = n
+        start, size = starts[row], ends[row] - starts[row]
+        if start + size + 8 <= len(data):
+            for k in range(0, size, 8):
+                store(content, n + k, load(data, start + k))
+        else:
+            for k in range(size):
+                content[n + k] = data[start + k]
+        n += size
+    offsets[len(starts)] = n
 
 
 @inner

@@ -85,6 +85,11 @@ class TableSchema:
         return [(side, each) for side, fields in enumerate(self.sides) for each in fields]
 
     @property
+    def roles(self) -> dict[str, str]:
+        """The columns that are read for something else than an object, by what for."""
+        return {role: getattr(self, role) for role in _ROLES if getattr(self, role) is not None}
+
+    @property
     def columns(self) -> list[str]:
         """The columns that training reads, each once."""
         roles = [getattr(self, role) for role in _ROLES]
@@ -135,11 +140,11 @@ class TableSchema:
                 if each in fields[:number]:
                     yield problem(name, "must name each field once", each.column, "Remove one.")
         named = {each.column for _, each in self.fields}
-        roles = {role: getattr(self, role) for role in _ROLES if getattr(self, role) is not None}
+        roles = self.roles
         for role, column in roles.items():
             if role in ("label", "weight") and column in named:
                 must = f"must not be a column of an object: a model would read its {role}"
-                yield problem(role, must, column, "Leave it away on one of both.")
+                yield problem(role, must, column, "Leave it out on one of the two.")
             earlier = next(other for other in roles if roles[other] == column)
             if role != earlier and {role, earlier} != {"group", "time"}:
                 yield problem(role, f"must be another column than {earlier}", column, "Name it.")

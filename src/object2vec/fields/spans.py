@@ -1,11 +1,61 @@
-"""Tokens as parts of one text: what tokenisers give and vocabularies take."""
+"""Parts of one text: values as they stand in a file, and tokens as vocabularies take them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from object2vec.fields.strings import compiled_programs, read_only
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, eq=False)
+class TextSpans:
+    """The n values of a column as parts of the text that they stand in.
+
+    Parameters
+    ----------
+    text : uint8 array (bytes,)
+        UTF-8 without NUL, as it was read.
+    starts, ends : int64 arrays (n,)
+        Offsets of the values. One that is empty is missing.
+
+    Notes
+    -----
+    Most values of a column have been met before, and need no more than a look at where they stand;
+    only what is left is worth an array.
+    """
+
+    text: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, rows: NDArray[np.int64]) -> TextSpans:
+        """Return the values of these rows, in this order."""
+        return TextSpans(self.text, self.starts[rows], self.ends[rows])
+
+    def array(self) -> pa.Array:
+        """Return the values as strings, null where they are missing."""
+        import pyarrow as pa
+
+        lengths = self.ends - self.starts  # (n,)
+        if (programs := compiled_programs()) is None:
+            parts = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
+            return pa.array([bytes(self.text[i:k]).decode() or None for i, k in parts], pa.string())
+        content = np.empty(int(lengths.sum()) + 8, np.uint8)
+        offsets = np.empty(len(self) + 1, np.int32)
+        programs.copy_parts(*read_only(self.text, self.starts, self.ends), offsets, content)
+        valid = None if lengths.all() else pa.array(lengths > 0).buffers()[1]
+        buffers = pa.py_buffer(offsets), pa.py_buffer(content)
+        return pa.StringArray.from_buffers(len(self), *buffers, valid)
 
 
 @dataclass(frozen=True, eq=False)

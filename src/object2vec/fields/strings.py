@@ -21,6 +21,7 @@ from object2vec.compiled import programs_or_none
 from object2vec.fields.hashing import plain_hashes
 
 Bytes = NDArray[np.uint8]
+Ordinals = NDArray[np.int32]
 Integers = NDArray[np.int64]
 
 _log = logging.getLogger("object2vec.fields")
@@ -85,18 +86,13 @@ class Strings:
         _fill(content, offsets, 0, size, slots)
         return cls(content, offsets, slots)
 
-    def find(self, data: Bytes, starts: Integers, ends: Integers) -> Integers:
+    def find(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
         """Return the ordinal of each part of `data`, -1 where it is not here, (t,)."""
-        ordinals = np.empty(len(starts), np.int64)
-        if (programs := compiled_programs()) is not None:
-            table = read_only(data, starts, ends, self.slots, self.content, self.offsets)
-            programs.find_strings(*table, ordinals)
-            return ordinals
+        if compiled_programs() is not None:
+            return _found(data, starts, ends, self.slots, self.content, self.offsets)
         if not self._plain:
             self._plain.update((text, i) for i, text in enumerate(self.values(0, len(self))))
-        for i, text in enumerate(_parts(data, starts, ends)):
-            ordinals[i] = self._plain.get(text, -1)
-        return ordinals
+        return _plainly_found(self._plain, data, starts, ends)
 
     def values(self, first: int, last: int) -> list[bytes]:
         """Return the UTF-8 of the strings `first` to before `last`."""
@@ -126,6 +122,11 @@ class StringTable:
     ----------
     start : Strings, optional
         Strings that have the first ordinals.
+
+    Notes
+    -----
+    One thread adds, while others look up. Where the arrays must grow all of them are replaced, so
+    that those which another thread still reads are never too short for what stands in them.
     """
 
     def __init__(self, start: Strings | None = None) -> None:
@@ -133,61 +134,86 @@ class StringTable:
         if start is not None:
             content, offsets = start.content, start.offsets
         self.size = len(offsets) - 1
-        self._content = _longer(content, 1 << 12)
-        self._offsets = _longer(offsets, 1 << 9)
-        self._slots = np.zeros(slots_for(self.size), np.uint64)
+        slots = np.zeros(slots_for(self.size), np.uint64)
+        self._arrays = (slots, _longer(content, 1 << 12), _longer(offsets, 1 << 9))
         self._plain: dict[bytes, int] | None = None
         if compiled_programs() is None:
             parts = _parts(content, offsets[:-1], offsets[1:])
             self._plain = {text: i for i, text in enumerate(parts)}
         else:
-            _fill(content, offsets, 0, self.size, self._slots)
+            _fill(content, offsets, 0, self.size, slots)
 
     @property
     def content(self) -> Bytes:
         """UTF-8 of all strings, (bytes,)."""
-        return self._content[: self.offsets[-1]]
+        return self._arrays[1][: self.offsets[-1]]
 
     @property
     def offsets(self) -> Integers:
         """Where each string begins and the last one ends, (n + 1,)."""
-        return self._offsets[: self.size + 1]
+        return self._arrays[2][: self.size + 1]
 
-    def add(self, data: Bytes, starts: Integers, ends: Integers) -> Integers:
+    def find(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
+        """Return the ordinal of each part of `data`, -1 where it is not here (yet), (t,)."""
+        if self._plain is not None:
+            return _plainly_found(self._plain, data, starts, ends)
+        return _found(data, starts, ends, *self._arrays)
+
+    def add(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
         """Return the ordinal of each part of `data`, new ones in the order they are met, (t,)."""
-        ordinals = np.empty(len(starts), np.int64)
+        ordinals = np.empty(len(starts), np.int32)
         if self._plain is not None:
             self._add_plain(data, starts, ends, ordinals)
             return ordinals
         done, programs = 0, compiled_programs()
         parts = read_only(data, starts, ends)
         while True:
-            table = self._slots, self._content, self._offsets, self.size
+            table = *self._arrays, self.size
             done, self.size = programs.add_strings(*parts, done, *table, ordinals)
             if done == len(starts):
                 return ordinals
             self._grow(int(ends[done] - starts[done]))
 
-    def _add_plain(self, data: Bytes, starts: Integers, ends: Integers, found: Integers) -> None:
+    def _add_plain(self, data: Bytes, starts: Integers, ends: Integers, found: Ordinals) -> None:
         assert self._plain is not None
         known, before = self._plain, self.size
         for i, text in enumerate(_parts(data, starts, ends)):
             found[i] = known.setdefault(text, len(known))
         new = list(known)[before:]
-        self.size, used = len(known), int(self._offsets[before])
-        self._offsets = _longer(self._offsets, self.size + 1)
-        np.cumsum(list(map(len, new)), out=self._offsets[before + 1 : self.size + 1])
-        self._offsets[before + 1 : self.size + 1] += used
-        self._content = _longer(self._content, int(self._offsets[self.size]))
-        self._content[used : self._offsets[self.size]] = np.frombuffer(b"".join(new), np.uint8)
+        slots, content, offsets = self._arrays
+        self.size, used = len(known), int(offsets[before])
+        offsets = _longer(offsets, self.size + 1)
+        np.cumsum(list(map(len, new)), out=offsets[before + 1 : self.size + 1])
+        offsets[before + 1 : self.size + 1] += used
+        content = _longer(content, int(offsets[self.size]))
+        content[used : offsets[self.size]] = np.frombuffer(b"".join(new), np.uint8)
+        self._arrays = slots, content, offsets
 
     def _grow(self, length: int) -> None:
         """Make room for a string of `length` bytes, and as many again as there are."""
-        self._content = _longer(self._content, int(self._offsets[self.size]) + length)
-        self._offsets = _longer(self._offsets, self.size + 2)
-        if slots_for(self.size + 1) > len(self._slots):
-            self._slots = np.zeros(slots_for(self.size + 1), np.uint64)
-            _fill(self._content, self._offsets, 0, self.size, self._slots)
+        slots, content, offsets = self._arrays
+        content = _copy(content, int(offsets[self.size]) + length)
+        offsets = _copy(offsets, self.size + 2)
+        if slots_for(self.size + 1) > len(slots):
+            slots = np.zeros(slots_for(self.size + 1), np.uint64)
+            _fill(content, offsets, 0, self.size, slots)
+        else:
+            slots = slots.copy()
+        self._arrays = slots, content, offsets
+
+
+def _found(data: Bytes, starts: Integers, ends: Integers, *table: NDArray[Any]) -> Ordinals:
+    """Return what compiled code finds of each part of `data` in a table, (t,)."""
+    ordinals = np.empty(len(starts), np.int32)
+    arrays = read_only(data, starts, ends, *table)
+    compiled_programs().find_strings(*arrays, ordinals)
+    return ordinals
+
+
+def _plainly_found(
+    known: dict[bytes, int], data: Bytes, starts: Integers, ends: Integers
+) -> Ordinals:
+    return np.array([known.get(text, -1) for text in _parts(data, starts, ends)], np.int32)
 
 
 def slots_for(size: int) -> int:
@@ -222,11 +248,14 @@ def read_only(*arrays: NDArray[Any]) -> list[NDArray[Any]]:
 
 def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:
     """Return an array of at least `size` that may be written; one that must grow doubles."""
-    if len(array) >= size and array.flags.writeable:
-        return array
-    grown = np.zeros(max(size, 2 * len(array)), array.dtype)
-    grown[: len(array)] = array
-    return grown
+    return array if len(array) >= size and array.flags.writeable else _copy(array, size)
+
+
+def _copy(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return a copy of an array that is as long or, if that is below `size`, at least twice so."""
+    longer = np.zeros(len(array) if len(array) >= size else max(size, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 def _parts(data: Bytes, starts: Integers, ends: Integers) -> list[bytes]:

@@ -32,7 +32,7 @@ from object2vec.fields.base import (
     option,
 )
 from object2vec.fields.ordering import byte_strings, text_order
-from object2vec.fields.spans import Spans
+from object2vec.fields.spans import Spans, TextSpans
 from object2vec.fields.strings import Strings, StringTable, hash_strings
 from object2vec.objects.ragged import Ragged, offsets_of
 
@@ -429,12 +429,32 @@ class VocabularyLearner(Learner):
         assert isinstance(kind, VocabularyKind)
         return VocabularyLearner(kind.restored(self.kind.own_state()), self._learned)
 
-    def observe(self, values: pa.Array) -> pa.Array:
+    def ahead(self, values: pa.Array | TextSpans) -> _Found:
+        """Return the tokens of values, and the ordinals of those that are known by now."""
+        table = self._learned.table
+        if not isinstance(values, TextSpans):
+            tokenised = self.kind.tokens(values)
+            spans = tokenised.spans
+            return _Found(tokenised, table.find(spans.text, spans.starts, spans.ends))
+        ordinals = table.find(values.text, values.starts, values.ends)  # (n,)
+        # What is known is a token as it stands: normalising a token changes nothing.
+        rest = np.flatnonzero(ordinals < 0)
+        tokenised = self.kind.tokens(values.take(rest).array())
+        return _Found(tokenised, ordinals, rest)
+
+    def observe(self, values: pa.Array | TextSpans | _Found) -> pa.Array:
         """Return the ordinals of the tokens of each value, null if it is missing."""
-        tokenised = self.kind.tokens(values)
+        found = values if isinstance(values, _Found) else self.ahead(values)
+        tokenised, ordinals, rest = found
         spans = tokenised.spans
-        ordinals = self._learned.table.add(spans.text, spans.starts, spans.ends)
-        kept = _kept(self.kind, tokenised, ordinals.astype(np.int32))
+        if rest is None:
+            new = np.flatnonzero(ordinals < 0)
+            starts, ends = spans.starts[new], spans.ends[new]
+            ordinals[new] = self._learned.table.add(spans.text, starts, ends)
+            kept = _kept(self.kind, tokenised, ordinals)
+        else:
+            added = self._learned.table.add(spans.text, spans.starts, spans.ends)
+            kept = _kept_of_spans(ordinals, rest, _kept(self.kind, tokenised, added))
         _count(self._learned.counts, kept)
         return kept
 
@@ -451,6 +471,38 @@ class VocabularyLearner(Learner):
         """Return the field, by the counts of all values or of those that were kept."""
         vocabulary = self._learned.finish(self.kind, self.counts(kept))
         return VocabularyField(self.kind, vocabulary, self._learned)
+
+
+class _Found(NamedTuple):
+    """What is known of the tokens of a block before its turn.
+
+    Attributes
+    ----------
+    tokenised : Tokenised
+        All values; or, if there is a `rest`, those of its rows.
+    ordinals : int32 array (t,) or (n,)
+        Of each token, or of each row; -1 where it is not known yet.
+    rest : int64 array (r,) or None
+        The rows that are not known tokens as they stand.
+    """
+
+    tokenised: Tokenised
+    ordinals: Rows
+    rest: NDArray[np.int64] | None = None
+
+
+def _kept_of_spans(ordinals: Rows, rest: NDArray[np.int64], kept: pa.Array) -> pa.Array:
+    """Return the ordinals of all rows of a block, with what is kept of its rest."""
+    import pyarrow as pa
+
+    if not len(rest):
+        return pa.array(ordinals)
+    ordinals[rest] = kept.fill_null(0).to_numpy()
+    if not kept.null_count:
+        return pa.array(ordinals)
+    mask = np.zeros(len(ordinals), np.bool_)
+    mask[rest] = kept.is_null().to_numpy(zero_copy_only=False)
+    return pa.array(ordinals, mask=mask)
 
 
 def _kept(kind: VocabularyKind, tokenised: Tokenised, ordinals: Rows) -> pa.Array:
@@ -536,8 +588,10 @@ class VocabularyField(Fitted):
         assert isinstance(kind, VocabularyKind)
         return replace(self, kind=kind.restored(self.kind.own_state()))
 
-    def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:
+    def rows(self, values: pa.Array | TextSpans) -> tuple[Ragged, Coverage]:
         """Return the rows that values stand for, and how they became it."""
+        if isinstance(values, TextSpans):
+            return self._single(self._rows_of_spans(values))
         tokenised = self.kind.tokens(values)
         spans, texts = tokenised.spans, tokenised.texts
         rows = self.vocabulary.rows(spans.text, spans.starts, spans.ends)  # (t,)
@@ -548,6 +602,23 @@ class VocabularyField(Fitted):
             return self._single(texts.spread(of_values, MISSING_ROW))
         missing = texts.spread(tokenised.missing, True)  # (n,)
         return self.finished(of_rows(tokenised, rows), int(np.count_nonzero(missing)))
+
+    def _rows_of_spans(self, values: TextSpans) -> Rows:
+        """Return the row of each value, of a kind whose values are single tokens, (n,)."""
+        rows = self.vocabulary.known_rows(values.text, values.starts, values.ends)  # (n,)
+        rest = np.flatnonzero(rows < 0)
+        if len(rest):
+            tokenised = self.kind.tokens(values.take(rest).array())
+            spans = tokenised.spans
+            found = self.vocabulary.rows(spans.text, spans.starts, spans.ends)  # (t,)
+            if self.vocabulary.policy == "error" and (found < 0).any():
+                try:
+                    self._check_unseen(tokenised, found)
+                except ValueMistakes as err:
+                    wrong = [each._replace(row=int(rest[each.row])) for each in err.mistakes]
+                    raise ValueMistakes(wrong) from err
+            rows[rest] = tokenised.texts.spread(_filled(~tokenised.missing, found), MISSING_ROW)
+        return rows
 
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the same for a block that the learner has kept."""

@@ -276,33 +276,44 @@ class _Learning:
         """Read the table, learn, and write the cached sets, the schema and the facts."""
         self._table.check(self._declared.columns)
         read = self._declared if split else replace(self._declared, time=None)
-        self._keep(_blocks(self._table, read), self._tasks(is_timed=bool(read.time)))
+        self._keep(_blocks(self._table, read), *self._tasks(is_timed=bool(read.time)))
         mask = self._mask(split, seed) if split else None
         schema = self._finish(mask)
         schema.to_files(self._folder)
         self._compose(schema, mask)
         (self._folder / _KEPT).unlink()
 
-    def _tasks(self, *, is_timed: bool) -> list[list[ColumnStep]]:
-        """Return what is to be done with each block; the steps of a task follow one another."""
-        fields, tasks = self._declared.fields, []
+    def _tasks(self, *, is_timed: bool) -> tuple[list[ColumnStep], list[list[ColumnStep]]]:
+        """Return what is to be done with each block: ahead, and when it is its turn.
+
+        The steps of a task follow one another.
+        """
+        fields, ahead, tasks = self._declared.fields, [], []
         for learner, part in zip(self._learners, self._declared.parts, strict=True):
             task = []
             for number in part:
-                own = learner.beside(kind_of(fields[number][1]))
-                task.append(ColumnStep(fields[number][1].column, _name(number), own.observe))
+                own, (_, each) = learner.beside(kind_of(fields[number][1])), fields[number]
+                ahead.append(ColumnStep(each.column, _name(number), own.ahead))
+                task.append(ColumnStep(each.column, _name(number), own.observe, _name(number)))
             tasks.append(task)
         reads = _reads(self._declared, self._start)
         if self._label:
             reads["label"] = self._label.observe
         if is_timed:
             reads["time"] = Clock().read
-        roles = [
-            ColumnStep(getattr(self._declared, role), role, read) for role, read in reads.items()
-        ]
-        return [*tasks, roles]
+        roles = []
+        for role, read in reads.items():
+            column = getattr(self._declared, role)
+            ahead.append(ColumnStep(column, role, _as_it_is))
+            roles.append(ColumnStep(column, role, read, role))
+        return ahead, [*tasks, roles]
 
-    def _keep(self, blocks: Iterator[TableBlock], tasks: list[list[ColumnStep]]) -> None:
+    def _keep(
+        self,
+        blocks: Iterator[TableBlock],
+        ahead: list[ColumnStep],
+        tasks: list[list[ColumnStep]],
+    ) -> None:
         """Show every block to the fields, and spool what they keep of it."""
         import pyarrow as pa
 
@@ -310,8 +321,11 @@ class _Learning:
         with contextlib.ExitStack() as files:
             pool = files.enter_context(ThreadPoolExecutor(_WORKERS))
             spool: pa.RecordBatchStreamWriter | None = None
-            for block in blocks:
-                kept = problems.sift(block.where, pool.map(partial(do_steps, block.columns), tasks))
+            for block, (found, mistakes) in read_ahead(
+                blocks, lambda block: do_steps(block.columns, ahead)
+            ):
+                done = pool.map(partial(do_steps, found), tasks)
+                kept = problems.sift(block.where, [({}, mistakes), *done])
                 self._rows += len(block)
                 if kept is None:
                     continue
@@ -495,6 +509,8 @@ def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
     from pyarrow import compute
 
     columns = table.check(declared.columns)
+    taken = {e.column for _, e in declared.fields if not kind_of(e).takes_spans}
+    taken.update(declared.roles.values())
     first = table.first(_FIRST_ROWS, columns)
     whole = set()
     if not table.has_dictionaries:
@@ -507,7 +523,11 @@ def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
         and is_text(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }
-    return table.blocks(columns, repeated)
+    return table.blocks(columns, repeated, set(columns) - taken)
+
+
+def _as_it_is(values: Any) -> Any:
+    return values
 
 
 def _where(table: Table, record: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import int64, types, uint64
 
 from object2vec.compiled.functions import compiled, inner
-from object2vec.compiled.words import load, lowest_bit, store
+from object2vec.compiled.words import load, lowest_bit
 from object2vec.objects.ragged import MAX_ID
 
 _DIGITS = 15  # a double holds every integer of so many digits, and their quotient by 10**15
@@ -98,32 +98,6 @@ def find_fields(data, separator, width, wanted, starts, ends):
                 number = k = 0
             first = behind
     return row
-
-
-@compiled
-def copy_fields(data, starts, ends, offsets, content):
-    """Write parts of a text one after another to `content`, which has eight bytes to spare.
-
-    Parameters
-    ----------
-    data : uint8 array
-    starts, ends : int64 arrays (n,)
-    offsets : int32 array (n + 1,)
-        Filled with the offsets of the parts in `content`.
-    content : uint8 array
-    """
-    n = 0
-    for row in range(len(starts)):
-        offsets[row] = n
-        start, size = starts[row], ends[row] - starts[row]
-        if start + size + 8 <= len(data):
-            for k in range(0, size, 8):
-                store(content, n + k, load(data, start + k))
-        else:
-            for k in range(size):
-                content[n + k] = data[start + k]
-        n += size
-    offsets[len(starts)] = n
 
 
 # The scanner. Every function takes the offset of the next byte and returns the one behind what it

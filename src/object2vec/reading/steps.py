@@ -33,7 +33,7 @@ class ColumnStep(NamedTuple):
 
     column: str
     name: str
-    read: Callable[[pa.Array], Any]
+    read: Callable[[Any], Any]
     key: str | None = None
 
 
@@ -41,12 +41,16 @@ Done = tuple[dict[str, Any], list[WrongValue]]  # results by name, and what is w
 
 
 def do_steps(columns: Mapping[str, pa.Array], steps: Sequence[ColumnStep]) -> Done:
-    """Return what steps make of the columns of a block, and the mistakes that they find."""
+    """Return what steps make of the columns of a block, and the mistakes that they find.
+
+    A step whose column is not there, since an earlier one has found a mistake in it, is left out.
+    """
     found: dict[str, Any] = {}
     mistakes: list[WrongValue] = []
     for step in steps:
         try:
-            found[step.name] = step.read(columns[step.key or step.column])
+            if (values := columns.get(step.key or step.column)) is not None:
+                found[step.name] = step.read(values)
         except ValueMistakes as err:
             mistakes += in_column(step.column, err.mistakes)
     return found, mistakes

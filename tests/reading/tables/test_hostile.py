@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from object2vec.errors import DataError
+from object2vec.fields.spans import TextSpans
 from object2vec.reading.tables import TableOptions, lines, open_table
 from object2vec.reading.tables.formats import csv as csv_format
 
@@ -28,12 +29,21 @@ FIELDS = TEXTS | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 CLEAN = FIELDS.map(lambda text: text.replace("\0", ""))
 
 
-def read(path, options=None, dictionary=False):
+FORMS = st.sampled_from(["strings", "dictionary", "spans"])  # that columns of text come in
+
+
+def blocks_of(table, names, form):
+    """Blocks of a table as arrays, whose texts came in some form."""
+    wanted = {form: set(table.names)}
+    for block in table.blocks(names, wanted.get("dictionary", ()), wanted.get("spans", ())):
+        yield {n: c.array() if isinstance(c, TextSpans) else c for n, c in block.columns.items()}
+
+
+def read(path, options=None, form="strings"):
     """The content of a file, or None where it is rejected."""
     try:
-        table = open_table(path, options)
-        blocks = table.blocks(None, set(table.names) if dictionary else ())
-        return pa.concat_tables([pa.table(b.columns) for b in blocks])
+        blocks = blocks_of(open_table(path, options), None, form)
+        return pa.concat_tables([pa.table(columns) for columns in blocks])
     except DataError:
         return None
 
@@ -69,14 +79,14 @@ def written(draw):
     return names, rows, separator, text.getvalue()
 
 
-def check_written(case, size, dictionary):
+def check_written(case, size, form):
     names, rows, separator, text = case
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.csv"
         path.write_bytes(text.encode())
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lines, "PARSED_BYTES", size)
-            found = read(path, TableOptions(separator=separator), dictionary)
+            found = read(path, TableOptions(separator=separator), form)
     assert found is not None
     assert found.to_pylist() == nulls_for_empty(names, rows)
 
@@ -94,14 +104,14 @@ def hostile(draw):
     return bytes(data)
 
 
-def check_hostile(data, size):
+def check_hostile(data, size, form):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.csv"
         path.write_bytes(data)
         options = TableOptions(format="csv", separator=",")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lines, "PARSED_BYTES", size)
-            found = read(path, options)
+            found = read(path, options, form)
     if found is None:
         return
     text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
@@ -117,28 +127,27 @@ def check_hostile(data, size):
         assert frame.to_numpy().tolist() == [names, *rows]
 
 
-def parsed(data, options, dictionary):
+def parsed(data, options, form):
     """The columns of a file in this order, and its problems."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.csv"
         path.write_bytes(data)
         try:
             table = open_table(path, options)
-            names = table.names[::-1]
-            blocks = table.blocks(names, set(names) if dictionary else ())
-            return [{n: (c.type, c.to_pylist()) for n, c in b.columns.items()} for b in blocks]
+            blocks = blocks_of(table, table.names[::-1], form)
+            return [{n: (c.type, c.to_pylist()) for n, c in b.items()} for b in blocks]
         except DataError as err:
             return str(err).replace(folder, "")
 
 
-def check_compiled(data, separator, dictionary, size):
+def check_compiled(data, separator, form, size):
     """What compiled code finds is what Arrow parses, mistakes included."""
     options = TableOptions(format="csv", separator=separator)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "PARSED_BYTES", size)
-        found = parsed(data, options, dictionary)
+        found = parsed(data, options, form)
         patch.setattr(csv_format, "compiled_programs", lambda: None)
-        assert found == parsed(data, options, dictionary)
+        assert found == parsed(data, options, form)
 
 
 def plain_rows(widths):
@@ -159,14 +168,14 @@ def plain_rows(widths):
     plain_rows(st.integers(1, 3)),
     st.sampled_from([b"\n", b"\r\n"]),
     st.booleans(),
-    st.booleans(),
+    FORMS,
     st.integers(1, 40),
 )
-def test_compiled_code_finds_what_arrow_parses(rows, end, has_last, dictionary, size):
+def test_compiled_code_finds_what_arrow_parses(rows, end, has_last, form, size):
     width = max((row.count(b",") for row in rows), default=0) + 1
     header = b",".join(b"name%d" % number for number in range(width))
     data = end.join([header, *rows]) + end * has_last
-    check_compiled(data, ",", dictionary, size)
+    check_compiled(data, ",", form, size)
 
 
 VALUES = {
@@ -225,6 +234,11 @@ def flattened(table):
     return rows
 
 
+def rows_of_frame(series):
+    """The values of a series, None where it has none."""
+    return pa.array(series).to_pylist()
+
+
 def check_parquet(case, damage):
     table, data = case
     damaged = bytearray(data)
@@ -247,6 +261,9 @@ def check_parquet(case, damage):
     if not damage:
         assert expected is not None
         assert (found is None) == (not table.num_rows)
+        frame = pd.read_parquet(io.BytesIO(data), dtype_backend="pyarrow")
+        for name in () if found is None else set(found.column_names) & set(frame.columns):
+            assert rows_of_frame(frame[name]) == [row[name] for row in rows]
     if found is not None and expected is not None:
         assert rows == [{name: row[name] for name in found.column_names} for row in wanted]
 
@@ -268,9 +285,11 @@ def few_and_many(check, **strategies):
 
 
 test_csv_as_written, test_csv_as_written_often = few_and_many(
-    check_written, case=written(), size=SIZES, dictionary=st.booleans()
+    check_written, case=written(), size=SIZES, form=FORMS
 )
-test_hostile_csv, test_hostile_csv_often = few_and_many(check_hostile, data=hostile(), size=SIZES)
+test_hostile_csv, test_hostile_csv_often = few_and_many(
+    check_hostile, data=hostile(), size=SIZES, form=FORMS
+)
 test_hostile_parquet, test_hostile_parquet_often = few_and_many(
     check_parquet, case=parquet(), damage=DAMAGE
 )

@@ -18,6 +18,7 @@ class TokenKind(OpenKind):
 
     name = "token"
     is_single: ClassVar[bool] = True
+    takes_spans: ClassVar[bool] = True
 
     def tokens(self, values: pa.Array) -> Tokenised:
         """Return the values that are not missing."""

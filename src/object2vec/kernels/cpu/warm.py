@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import torch
 
 from object2vec.config.kinds import COMPARATORS
 from object2vec.fields.kinds import KINDS
+from object2vec.fields.spans import TextSpans
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
@@ -43,6 +45,7 @@ def _warm_fields() -> None:
         values, learner = pa.array([value]), KINDS[kind]().learner()
         learner.observe(values)
         learner.finish().rows(values)
+    TextSpans(np.zeros(0, np.uint8), *np.zeros((2, 0), np.int64)).array()
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class TableBlock:
 
     Parameters
     ----------
-    columns : dict of str to pyarrow array of length n
+    columns : dict of str to pyarrow array, or TextSpans if that was asked for, of length n
         The columns that were asked for, in this order. Text is ``string``, or a dictionary of it;
         lists are ``list``; no other type of Arrow for the same comes.
     rows : int
@@ -137,7 +137,10 @@ class Table(ABC):
 
     @abstractmethod
     def blocks(
-        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+        self,
+        columns: Sequence[str] | None = None,
+        dictionary: Collection[str] = (),
+        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns, in order.
 
@@ -148,6 +151,8 @@ class Table(ABC):
         dictionary : collection of str
             Columns of text that should come dictionary-encoded, each block with a dictionary of
             its own; the fast way where values repeat.
+        spans : collection of str
+            Columns of text that may come as `TextSpans`, where they stand in a text like this.
 
         Raises
         ------

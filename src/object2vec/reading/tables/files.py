@@ -67,17 +67,22 @@ class FilesTable(Table):
         return as_batch(taken, self.schema, wanted)
 
     def blocks(
-        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+        self,
+        columns: Sequence[str] | None = None,
+        dictionary: Collection[str] = (),
+        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
-        return self._blocks(self.check(columns), dictionary)
+        return self._blocks(self.check(columns), dictionary, spans)
 
-    def _blocks(self, columns: Sequence[str], dictionary: Collection[str]) -> Iterator[TableBlock]:
+    def _blocks(
+        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str]
+    ) -> Iterator[TableBlock]:
         is_empty = True
         for part, partition in self._parts:
             # A part is read even for columns of its path alone: they are as many as its rows.
             own = [name for name in columns if name not in partition and part.has(name)]
-            for block in part.blocks(own or part.names[:1], dictionary):
+            for block in part.blocks(own or part.names[:1], dictionary, spans):
                 is_empty = False
                 missing = {
                     name: self._constant(name, partition.get(name), len(block), name in dictionary)

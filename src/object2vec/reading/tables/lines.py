@@ -69,7 +69,7 @@ class LinesTable(Table):
 
     @abstractmethod
     def parser(
-        self, columns: Sequence[str], dictionary: Collection[str]
+        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
     ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text; threads call it, for several texts at once."""
 
@@ -103,10 +103,13 @@ class LinesTable(Table):
         return first_rows(blocks, rows, self.schema, wanted)
 
     def blocks(
-        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+        self,
+        columns: Sequence[str] | None = None,
+        dictionary: Collection[str] = (),
+        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
-        parse = self.parser(self.check(columns), dictionary)
+        parse = self.parser(self.check(columns), dictionary, spans)
         return self._blocks(read_ahead(self._rows(PARSED_BYTES), parse))
 
     def _rows(self, size: int) -> Iterator[RecordText]:
@@ -210,7 +213,7 @@ class WholeLines(LinesTable):
         """Return a column of some lines; raise `WrongRows` if it cannot be."""
 
     def parser(
-        self, columns: Sequence[str], dictionary: Collection[str]
+        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
     ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         return partial(self._parse, columns=columns, dictionary=dictionary)

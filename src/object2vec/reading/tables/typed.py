@@ -54,7 +54,10 @@ class TypedTable(Table):
         return first_rows(self._blocks(wanted, (), rows), rows, self.schema, wanted)
 
     def blocks(
-        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+        self,
+        columns: Sequence[str] | None = None,
+        dictionary: Collection[str] = (),
+        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
         return prefetch(self._blocks(self.check(columns), dictionary, BLOCK_ROWS))

@@ -42,7 +42,10 @@ class Lines(Table):
         return pa.record_batch({self._column: values[:rows]})
 
     def blocks(
-        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+        self,
+        columns: Sequence[str] | None = None,
+        dictionary: Collection[str] = (),
+        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows."""
         self.check(columns)

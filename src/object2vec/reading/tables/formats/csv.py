@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as pyarrow_csv
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.fields.spans import TextSpans
 from object2vec.files.sources import UTF8_MARK, Source, read_text
 from object2vec.reading.compiled import compiled_programs
 from object2vec.reading.tables.base import Table, TableOptions
@@ -101,7 +102,7 @@ class CsvTable(LinesTable):
         return self._schema
 
     def parser(
-        self, columns: Sequence[str], dictionary: Collection[str]
+        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
     ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         types = {
@@ -114,7 +115,9 @@ class CsvTable(LinesTable):
             null_values=[""],
             strings_can_be_null=True,
         )
-        return partial(self._parse, columns=columns, dictionary=dictionary, convert=convert)
+        return partial(
+            self._parse, columns=columns, dictionary=dictionary, spans=spans, convert=convert
+        )
 
     def rows_of(self, texts: Iterator[RecordText]) -> Iterator[RecordText]:
         """Yield of these texts what is behind the header line."""
@@ -157,13 +160,16 @@ class CsvTable(LinesTable):
         text: RecordText,
         columns: Sequence[str],
         dictionary: Collection[str],
+        spans: Collection[str],
         convert: Any,
     ) -> Parsed:
         """Return the columns of a text, or what is wrong with it."""
         if b"\0" in text.data or len(text.lone_returns()):
             return self._mistakes(text, "characters that no text has")
-        if text.inside is None and (found := self._found(text, columns, dictionary)) is not None:
-            return Parsed(found)
+        if text.inside is None:
+            found = self._found(text, columns, dictionary, spans)
+            if found is not None:
+                return Parsed(found)
         read = pyarrow_csv.ReadOptions(
             use_threads=False,
             block_size=len(text.data) + len(UTF8_MARK) + 1,
@@ -182,8 +188,12 @@ class CsvTable(LinesTable):
         return Parsed(dict(zip(columns, arrays, strict=True)))
 
     def _found(
-        self, text: RecordText, columns: Sequence[str], dictionary: Collection[str]
-    ) -> dict[str, pa.Array] | None:
+        self,
+        text: RecordText,
+        columns: Sequence[str],
+        dictionary: Collection[str],
+        spans: Collection[str],
+    ) -> dict[str, Any] | None:
         """Return the columns of a text without quotes; None if compiled code cannot find them."""
         if (programs := compiled_programs()) is None:
             return None
@@ -194,16 +204,22 @@ class CsvTable(LinesTable):
         rows = programs.find_fields(text.raw, separator, self._width, wanted, starts, ends)
         if rows < 0:
             return None
-        found = {}
+        found: dict[str, Any] = {}
         for name, *bounds in zip(ordered, starts[:, :rows], ends[:, :rows], strict=True):
-            found[name] = _strings(programs, text, *bounds)
+            found[name] = TextSpans(text.raw, *bounds)
+            if name not in spans:
+                found[name] = found[name].array()
             if name in dictionary:
                 found[name] = found[name].dictionary_encode()
-        try:
-            for each in () if text.data.isascii() else found.values():
-                each.validate(full=True)
-        except pa.ArrowInvalid:
-            return None
+        if not text.data.isascii():
+            arrays = [each for each in found.values() if not isinstance(each, TextSpans)]
+            if len(arrays) < len(found):  # what is in them nobody will look at again
+                arrays.append(pa.array([text.data], pa.binary()).view(pa.string()))
+            try:
+                for each in arrays:
+                    each.validate(full=True)
+            except pa.ArrowInvalid:
+                return None
         return {name: found[name] for name in columns}
 
     def _mistakes(self, text: RecordText, reason: str) -> Parsed:
@@ -237,20 +253,6 @@ class CsvTable(LinesTable):
             got = f"{counts[record]}: {shown}"
             cure = "Quote a field that holds the separator, or give another one by --separator."
             yield start, problem(where, must, got, cure)
-
-
-def _strings(
-    programs: Any, text: RecordText, starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> pa.Array:
-    """Return parts of a text as strings, null where they are empty."""
-    content = np.empty(int((ends - starts).sum()) + 8, np.uint8)
-    offsets = np.empty(len(starts) + 1, np.int32)
-    programs.copy_fields(text.raw, starts, ends, offsets, content)
-    is_filled = ends > starts
-    valid = None if is_filled.all() else pa.array(is_filled).buffers()[1]
-    return pa.StringArray.from_buffers(
-        len(starts), pa.py_buffer(offsets), pa.py_buffer(content), valid
-    )
 
 
 def head_of(source: Source, options: TableOptions) -> bytes:

@@ -99,7 +99,7 @@ class JsonTable(LinesTable):
         return column in self.names or self._late_type(column) is not None
 
     def parser(
-        self, columns: Sequence[str], dictionary: Collection[str]
+        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
     ) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         types = {column: self._type(column) for column in columns}
