@@ -12,6 +12,7 @@ from object2vec.errors import ConfigError, DataError, StorageError
 from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
 from object2vec.pairs.batches import TrainingBatches
+from object2vec.reading import learning
 from object2vec.reading.learning import learn, read_with
 from object2vec.reading.tables import TableOptions, lines, open_table
 
@@ -80,6 +81,7 @@ def test_a_text_without_quotes_is_read_as_the_same_table_in_memory(
 ):
     """Its values are looked up as they stand, and those that are no tokens are normalised."""
     monkeypatch.setattr(lines, "PARSED_BYTES", size)
+    monkeypatch.setattr(learning, "_HELD_BYTES", 2000)
     rng = np.random.default_rng(0)
     names = [ODD[i] for i in rng.integers(0, len(ODD), 300)] + ["new", "new"]
     films = [f"film {i}" for i in rng.zipf(1.5, 302) % 40]

@@ -265,8 +265,8 @@ class Writer:
         """Records so far."""
         return sum(source.rows for source in self._sources)
 
-    def append(self, chunk: Chunk) -> None:
-        """Write the columns of a chunk."""
+    def append(self, chunk: Chunk, statistics: Mapping[str, Any] | None = None) -> None:
+        """Write the columns of a chunk, whose statistics may be known."""
         if chunk.first_line == 1:
             self._sources.append(SourceFacts(chunk.source, 0, 0))
         source = self._sources[-1]
@@ -277,7 +277,8 @@ class Writer:
             column, before = chunk.columns[name], self._statistics[name]
             for part, values in layout.continued(column, before).items():
                 self._arrays[_file_name(name, part)].append(values)
-            self._statistics[name] = before + layout.statistics.of(column)
+            found = layout.statistics.of(column) if statistics is None else statistics[name]
+            self._statistics[name] = before + found
 
     def meta(self) -> Meta:
         """Return what belongs to the files, once they are closed."""

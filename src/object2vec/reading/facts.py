@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.fields.base import Coverage
+from object2vec.objects.schema import Schema
 from object2vec.reading.cache import Writer
 from object2vec.reading.jsonl import Chunk
 
@@ -38,8 +39,40 @@ class Facts:
     lengths: tuple[dict[int, int], dict[int, int]]
 
 
+class Records(NamedTuple):
+    """Records of a channel with what is counted of them: a thread's work before they are written.
+
+    Attributes
+    ----------
+    columns : mapping of str to column
+    coverage : mapping of str to Coverage
+        How the values of each field became rows.
+    statistics : dict of str to statistics
+        Of each column.
+    lengths : pair of dicts of int to int
+        Objects of each length, by side.
+    """
+
+    columns: Mapping[str, Any]
+    coverage: Mapping[str, Coverage]
+    statistics: dict[str, Any]
+    lengths: tuple[dict[int, int], dict[int, int]]
+
+    @classmethod
+    def counted(
+        cls, columns: Mapping[str, Any], coverage: Mapping[str, Coverage], schema: Schema
+    ) -> Records:
+        """Return records with what is counted of them."""
+        statistics = {each.name: each.layout.statistics.of(columns[each.name]) for each in schema}
+        first, second = (_counted(columns[name].lengths) for name in ("in0", "in1"))
+        return cls(columns, coverage, statistics, (first, second))
+
+    def __len__(self) -> int:
+        return len(self.columns["label"])
+
+
 class Channel:
-    """Writes the records of a channel and counts what is in them.
+    """Writes the records of a channel and adds up what is counted of them.
 
     Parameters
     ----------
@@ -53,15 +86,15 @@ class Channel:
         self._coverage: dict[str, Coverage] = {}
         self._lengths: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
 
-    def append(self, columns: Mapping[str, Any], coverage: Mapping[str, Coverage]) -> None:
+    def append(self, found: Records) -> None:
         """Write records."""
-        rows, none = len(columns["label"]), np.zeros(0, np.int64)
         first_line = 0 if self._coverage else 1
-        self._writer.append(Chunk(columns, rows, self._name, first_line, none))
-        for name, found in coverage.items():
-            self._coverage[name] = self._coverage.get(name, Coverage()) + found
-        for side, counter in enumerate(self._lengths):
-            counter.update(_counted(columns[f"in{side}"].lengths))
+        chunk = Chunk(found.columns, len(found), self._name, first_line, np.zeros(0, np.int64))
+        self._writer.append(chunk, found.statistics)
+        for name, of_field in found.coverage.items():
+            self._coverage[name] = self._coverage.get(name, Coverage()) + of_field
+        for counter, lengths in zip(self._lengths, found.lengths, strict=True):
+            counter.update(lengths)
 
     def facts(self) -> Facts:
         """Return what is in the channel."""

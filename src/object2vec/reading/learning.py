@@ -1,8 +1,8 @@
 """Tables to cached records of ids: what the fields learn, and what becomes of every row.
 
 A table is parsed once. Each field sees its column block by block and keeps what is needed later,
-such as the ordinals of tokens; that is spooled to the disk. Then the records are divided, the
-fields finish with those for training, and what was kept becomes the columns of a cached set.
+such as the ordinals of tokens; what does not fit memory is spooled. Then the records are divided,
+the fields finish with those for training, and what was kept becomes the columns of a cached set.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from object2vec.reading.cache import (
     temporary_folder,
     writing,
 )
-from object2vec.reading.facts import Channel, Facts, read_facts, write_facts
+from object2vec.reading.facts import Channel, Facts, Records, read_facts, write_facts
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
 from object2vec.reading.steps import ColumnStep, Problems, do_steps, weights_of
 from object2vec.reading.tables import Table, TableBlock
@@ -53,6 +53,7 @@ TRAIN, VALIDATION = "train", "validation"
 _WORKERS = max(2, min(4, available_cores()))
 _FIRST_ROWS = 10_000  # that kinds are guessed from
 _REPEATED = 0.5  # share of different values from which on a dictionary does not pay
+_HELD_BYTES = 64 << 20  # of what is kept, in memory
 _KEPT, _TAKEN = "kept.arrow", "validation.npy"
 
 _T = TypeVar("_T")
@@ -258,7 +259,10 @@ def _made(
 
 
 class _Learning:
-    """One reading of a training table into a folder: what was kept, and what was learned."""
+    """One reading of a training table into a folder: what was kept, and what was learned.
+
+    What is kept of the first blocks stays in memory, of all others on the disk.
+    """
 
     def __init__(
         self, folder: Path, table: Table, declared: TableSchema, start: ObjectSchema | None
@@ -271,6 +275,7 @@ class _Learning:
         ]
         self._label = LabelLearner(declared.label) if declared.label and start is None else None
         self._rows = 0
+        self._held: list[pa.RecordBatch] = []  # the first of what was kept, in memory
 
     def run(self, split: float, seed: int) -> None:
         """Read the table, learn, and write the cached sets, the schema and the facts."""
@@ -281,7 +286,7 @@ class _Learning:
         schema = self._finish(mask)
         schema.to_files(self._folder)
         self._compose(schema, mask)
-        (self._folder / _KEPT).unlink()
+        (self._folder / _KEPT).unlink(missing_ok=True)
 
     def _tasks(self, *, is_timed: bool) -> tuple[list[ColumnStep], list[list[ColumnStep]]]:
         """Return what is to be done with each block: ahead, and when it is its turn.
@@ -321,6 +326,7 @@ class _Learning:
         with contextlib.ExitStack() as files:
             pool = files.enter_context(ThreadPoolExecutor(_WORKERS))
             spool: pa.RecordBatchStreamWriter | None = None
+            room = _HELD_BYTES
             for block, (found, mistakes) in read_ahead(
                 blocks, lambda block: do_steps(block.columns, ahead)
             ):
@@ -330,6 +336,10 @@ class _Learning:
                 if kept is None:
                     continue
                 batch = pa.record_batch({name: _array(each) for name, each in kept.items()})
+                room -= batch.nbytes
+                if room >= 0:
+                    self._held.append(batch)
+                    continue
                 if spool is None:
                     path = str(self._folder / _KEPT)
                     spool = files.enter_context(pa.ipc.new_stream(path, batch.schema))
@@ -340,8 +350,10 @@ class _Learning:
         """Yield what was kept, block by block, as it lies in the file."""
         import pyarrow as pa
 
-        with pa.memory_map(str(self._folder / _KEPT)) as file, pa.ipc.open_stream(file) as blocks:
-            yield from blocks
+        yield from self._held
+        if (path := self._folder / _KEPT).exists():
+            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as blocks:
+                yield from blocks
 
     def _mask(self, split: float, seed: int) -> Mask:
         """Return which records are for validation, (n,)."""
@@ -391,7 +403,7 @@ class _Learning:
             parts = self._parts(mask)
             for _, found in read_ahead(parts, partial(_composed, schema, self._table)):
                 for channel, made in zip(channels, found, strict=True):
-                    channel.append(*made)
+                    channel.append(made)
         write_facts(self._folder, dict(zip(names, (c.facts() for c in channels), strict=True)))
         if mask is not None:
             np.save(self._folder / _TAKEN, np.packbits(mask))
@@ -416,10 +428,7 @@ class _Part(NamedTuple):
     rows: list[Rows]
 
 
-Made = tuple[dict[str, Any], dict[str, Coverage]]  # columns of records, and how they became it
-
-
-def _composed(schema: ObjectSchema, table: Table, part: _Part) -> list[Made]:
+def _composed(schema: ObjectSchema, table: Table, part: _Part) -> list[Records]:
     """Return the records of a block for each channel."""
     made = []
     for rows in part.rows:
@@ -458,8 +467,8 @@ def _numbers(schema: ObjectSchema, kept: Mapping[str, pa.Array]) -> dict[str, An
     }
 
 
-def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> Made:
-    """Return the columns of as many records, and their coverage, of what was found by step."""
+def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> Records:
+    """Return so many records of what was found by step."""
     sides = schema.declared.sides
     own = [found.pop(_name(number)) for number in range(len(schema.fields))]
     rows, coverage = [each for each, _ in own], [each for _, each in own]
@@ -470,7 +479,8 @@ def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> Made:
         **found,
     }
     names = [f"in{side} {each.specification()}" for side, each in schema.declared.fields]
-    return columns, dict(zip(names, coverage, strict=True))
+    by_name = dict(zip(names, coverage, strict=True))
+    return Records.counted(columns, by_name, _columns_of(schema.declared))
 
 
 def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:
@@ -488,7 +498,7 @@ def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:
         blocks = _blocks(table, replace(declared, time=None))
         for block, done in read_ahead(blocks, lambda block: do_steps(block.columns, steps)):
             if (found := problems.sift(block.where, [done])) is not None:
-                channel.append(*_joined(schema, found, len(block)))
+                channel.append(_joined(schema, found, len(block)))
         problems.raise_any()
     write_facts(folder, {TRAIN: channel.facts()})
 
