@@ -646,7 +646,7 @@ def test_warming_calls_every_kernel(monkeypatch):
 
     monkeypatch.setattr(Parallel, "__call__", spy)
     warm()
-    of_rules = {kernel for rule in RULES for kernel in updates(rule)}
+    of_rules = {kernel for rule in RULES for kernel in updates(rule, ())}
     assert len(of_rules) == 3 * len(RULES)
     others = {
         value

@@ -360,3 +360,21 @@ def test_an_lstm_over_groups_is_the_one_over_packed_steps(lengths):
         found.append([out.detach(), x.grad, *(p.grad.clone() for p in lstm.parameters())])
     for grouped, packed in zip(*found, strict=True):
         torch.testing.assert_close(grouped, packed, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [4, 300])
+def test_unit_vectors_of_tokens_have_length_1_and_the_rest_stays_xavier(width):
+    settings = {
+        "enc0_max_seq_len": 6, "enc0_vocab_size": 2000, "enc_dim": width, "mlp_dim": 30,
+        "enc0_network": "pooled_embedding", "token_init": "unit",
+    }  # fmt: skip
+    network = Network(Config.build(settings), kernel_for("reference", "cpu"))
+    network.initialize(torch.Generator().manual_seed(1))
+    table = network.table(0).weight
+    assert table.square().sum(1).mean().item() == pytest.approx(1, abs=0.05)
+    assert table.abs().max() > 2 / math.sqrt(width)
+    assert abs(table.mean().item()) < 0.01
+    for tensor in network.parameters():
+        if tensor.dim() > 1:
+            bound = math.sqrt(6 / (tensor.shape[0] + tensor[0].numel()))
+            assert 0 < tensor.abs().max() <= bound

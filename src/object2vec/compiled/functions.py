@@ -26,7 +26,8 @@ numba.get_num_threads()  # loads the threading layer that compiled functions are
 
 _PARTS = 64  # ranges that units of equal cost are divided into, whatever the threads
 # No C wrapper, which nobody calls; divisions as NumPy has them, without a check.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_INNER = {"no_cpython_wrapper": True, "forceinline": True, "_nrt": False, **_OPTIONS}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -34,17 +35,22 @@ def compiled(function: Callable[..., Any]) -> Any:
     return _cached(numba.njit(**_OPTIONS)(function))
 
 
-def inner(function: Callable[..., Any]) -> Any:
+def inner(function: Callable[..., Any], name: str = "", **own: Any) -> Any:
     """Compile a function into the compiled ones that call it; Python cannot.
 
     It counts no references, so it makes no arrays but views: two atomic instructions for each array
-    that it is given took 70 % of the time of reading short records.
+    that it is given took 70 % of the time of reading short records. `name` and `own` are those of
+    `parallel`.
     """
-    options = {"no_cpython_wrapper": True, "forceinline": True, "_nrt": False, **_OPTIONS}
-    return _cached(numba.njit(**options)(function))
+    return _cached(numba.njit(**_INNER)(_copy(function, name, own) if own else function))
 
 
-def parallel(function: Callable[..., Any], **own: Any) -> Parallel:
+def summing(function: Callable[..., Any]) -> Any:
+    """Compile like `inner` a function whose sums may be taken in the order of a vector unit."""
+    return _cached(numba.njit(**_INNER, fastmath={"reassoc", "nsz"})(function))
+
+
+def parallel(function: Callable[..., Any], name: str = "", **own: Any) -> Parallel:
     """Compile a function that works on units ``first`` to ``last``, for several threads.
 
     Parameters
@@ -52,18 +58,30 @@ def parallel(function: Callable[..., Any], **own: Any) -> Parallel:
     function : callable
         Takes the first unit of a range, the unit behind its last one, and what else it likes.
         Ranges run in any order and side by side; it returns nothing.
+    name : str, optional
+        What tells this version of the function from others; by default the names in `own`.
     **own
         What it finds by these names instead of what its module has there, such as another function.
     """
-    name = "_".join([function.__qualname__, *(value.__name__ for value in own.values())])
-    part = FunctionType(function.__code__, function.__globals__ | own, name)
+    part = _copy(function, name, own)
     code, of_part = _entry.__code__, function.__code__
     code = code.replace(co_filename=of_part.co_filename, co_firstlineno=of_part.co_firstlineno)
-    entry = FunctionType(code, {"_part": numba.njit(part), "_on_threads": _on_threads}, name)
-    # Compiled code is linked by these names, which therefore must be its own.
-    part.__module__ = entry.__module__ = function.__module__
-    part.__qualname__, entry.__qualname__ = f"{name}_part", name
+    named = {"_part": numba.njit(part), "_on_threads": _on_threads}
+    entry = FunctionType(code, named, part.__name__)
+    entry.__module__, entry.__qualname__ = part.__module__, part.__qualname__
+    part.__qualname__ += "_part"
     return Parallel(compiled(entry))
+
+
+def _copy(function: Callable[..., Any], name: str, own: dict[str, Any]) -> FunctionType:
+    """Return a function that finds `own` among its globals, under a name of its own."""
+    assert isinstance(function, FunctionType)
+    names = [name] if name else [value.__name__ for value in own.values()]
+    full = "_".join([function.__qualname__, *names])
+    copy = FunctionType(function.__code__, function.__globals__ | own, full)
+    # Compiled code is linked by these names, which therefore must be its own.
+    copy.__module__, copy.__qualname__ = function.__module__, full
+    return copy
 
 
 class Parallel:

@@ -299,6 +299,13 @@ class Hyperparameters:
         "Share of the tokens of each sequence that a training step leaves out, drawn anew each "
         "epoch; a sequence never loses its last one.",
     )
+    token_init: str = _extension(
+        Choice(("xavier", "unit")),
+        "xavier",
+        "Random start of the token vectors: xavier, small ones whose size falls with the number of "
+        "tokens, as AWS has it; unit, of length 1 on average, whose direction few updates of a "
+        "rare token do not erase.",
+    )
     seed: int = _extension(
         Integer(0, 2**63 - 1),
         0,

@@ -72,14 +72,16 @@ class ReferenceKernel(PlainLayers):
         tokens, ranks = torch.unique(ids, return_inverse=True)  # (U,), (n,)
         rows = table.rows(tokens)
         gradient = torch.zeros_like(rows.weight).index_add_(0, ranks, gradients)  # (U, E)
-        update.apply(rows, gradient)
-        for whole, part in zip(table.tensors(), rows.tensors(), strict=True):
+        update.apply(rows, gradient, tokens)
+        for whole, part in zip(table.changing(), rows.changing(), strict=True):
             whole[tokens] = part
 
     def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the whole table from its dense gradient."""
         ids, gradients = _occurrences(tape)  # (n,), (n, E)
-        update.apply(table, torch.zeros_like(table.weight).index_add_(0, ids, gradients))
+        gradient = torch.zeros_like(table.weight).index_add_(0, ids, gradients)  # (V, E)
+        rows = torch.arange(len(gradient), device=ids.device)  # (V,)
+        update.apply(table, gradient, rows, torch.isin(rows, ids))
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Apply the rule to the whole parameter."""

@@ -10,25 +10,39 @@ in its API reference
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from object2vec.devices import large_zeros
+from object2vec.kernels.noise import Key, noise
 
 # A moment that is not fed decays into subnormal numbers, which a CPU computes ten times slower.
 # Below this bound a moment is 0: whatever it could add lies far under the rounding of any weight.
 TINY = 1e-30
+
+EXTRAS = ("averaged", "weighted", "shrinking", "noisy")
+"""What an update may do beside its rule: count the weight in an average before it changes, update
+the weights of a table's rows, make a step of its own of weight decay, add noise."""
 
 
 def _decay(moment: Tensor, keep: float, addend: Tensor) -> None:
     """Make `moment` keep * moment + (1 - keep) * addend, without subnormal numbers."""
     moment.mul_(keep).add_((1 - keep) * addend)
     moment.masked_fill_(moment.abs() < TINY, 0.0)
+
+
+def _ratio(rate: Tensor | float, root: Tensor, squares: Tensor) -> Tensor:
+    """Return `rate` over `root`, 0 where the squares that this is the root of are 0."""
+    # PyTorch divides a number, but no tensor, by multiplying with the reciprocal.
+    rate = rate if isinstance(rate, Tensor) else root.new_tensor(rate)
+    return (rate / root).masked_fill_(squares == 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -41,12 +55,18 @@ class Rule(ABC):
         Step size.
     weight_decay : float
         Coefficient of the L2 term.
+    is_decoupled : bool
+        Whether weight decay shrinks the weight by itself, in proportion to the learning rate, and
+        stays out of gradients and moments (AdamW: Loshchilov & Hutter 2019). It does so anyway
+        where `decays_apart`.
     """
 
     learning_rate: float
     weight_decay: float = 0.0
+    is_decoupled: bool = False
 
     name: ClassVar[str]
+    decays_apart: ClassVar[bool] = False
     state_names: ClassVar[tuple[str, ...]] = ()
     keep: ClassVar[tuple[float, float]] = (0.0, 0.0)  # how much of each moment an update keeps
     epsilon: ClassVar[float] = 0.0
@@ -54,6 +74,13 @@ class Rule(ABC):
     def rate(self, step: int) -> float:
         """Return the step size of update number `step`, which counts from 1."""
         return self.learning_rate
+
+    @abstractmethod
+    def rates(self, state: Sequence[Tensor], step: int) -> Tensor | float:
+        """Return the step size of each number of a weight, after an update of this state.
+
+        It is 0 where no gradient was fed yet: nothing is known of the scale there.
+        """
 
     @abstractmethod
     def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
@@ -64,6 +91,11 @@ class SGD(Rule):
     """w <- w - lr (g + wd w)."""
 
     name = "sgd"
+    decays_apart = True
+
+    def rates(self, state: Sequence[Tensor], step: int) -> Tensor | float:
+        """Return the learning rate."""
+        return self.rate(step)
 
     def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         """Do the arithmetic of the formula above."""
@@ -87,6 +119,10 @@ class Adam(Rule):
         correction = math.sqrt(1.0 - beta2**step) / (1.0 - beta1**step)
         return self.learning_rate * correction
 
+    def rates(self, state: Sequence[Tensor], step: int) -> Tensor | float:
+        """Return the rate over each number's root mean square."""
+        return _ratio(self.rate(step), state[1].sqrt() + self.epsilon, state[1])
+
     def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         """Do the arithmetic of the formula above."""
         mean, variance = state
@@ -102,6 +138,11 @@ class Adagrad(Rule):
     name = "adagrad"
     state_names = ("history",)
     epsilon = 1e-7
+    decays_apart = True
+
+    def rates(self, state: Sequence[Tensor], step: int) -> Tensor | float:
+        """Return the rate over the root of each number's sum of squares."""
+        return _ratio(self.rate(step), (state[0] + self.epsilon).sqrt(), state[0])
 
     def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         """Do the arithmetic of the formula above."""
@@ -119,6 +160,10 @@ class RMSProp(Rule):
     name = "rmsprop"
     state_names = ("variance",)
     keep, epsilon = (0.9, 0.0), 1e-8
+
+    def rates(self, state: Sequence[Tensor], step: int) -> Tensor | float:
+        """Return the rate over each number's root mean square."""
+        return _ratio(self.rate(step), (state[0] + self.epsilon).sqrt(), state[0])
 
     def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         """Do the arithmetic of the formula above."""
@@ -138,6 +183,12 @@ class Adadelta(Rule):
     name = "adadelta"
     state_names = ("gradients", "updates")
     keep, epsilon = (0.9, 0.9), 1e-5
+    decays_apart = True
+
+    def rates(self, state: Sequence[Tensor], step: int) -> Tensor | float:
+        """Return what each number of a gradient is multiplied by."""
+        gradients, updates = ((each + self.epsilon).sqrt() for each in state)
+        return _ratio(updates, gradients, state[0])
 
     def apply(self, w: Tensor, g: Tensor, state: Sequence[Tensor], step: int, wd: float) -> None:
         """Do the arithmetic of the formula above."""
@@ -152,35 +203,114 @@ RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (SGD, Adam, Adagrad,
 
 
 @dataclass(frozen=True, eq=False)
+class Average:
+    """The mean of what a weight was after each of the steps from some step on.
+
+    A row that no step touches need not be looked at: its weight counts for all the steps since the
+    last one that is counted, when it is touched again or when the mean is asked for.
+
+    Parameters
+    ----------
+    mean : Tensor of the shape of the trained weight
+        Over the steps that are counted.
+    last : Tensor of shape (rows,), int32, or None
+        The last step that is counted of each row; None where every step touches all of it.
+    """
+
+    mean: Tensor
+    last: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Parameter:
     """What a rule changes.
 
     Parameters
     ----------
     weight : Tensor, float32
-    state : tuple of Tensor of the shape of `weight`
+    state : tuple of Tensor of the shape of the trained columns of `weight`
         One for each of the rule's `state_names`.
     decays : bool
         Whether weight decay applies; it does not to biases.
+    frozen_columns : int
+        How many columns of a table, its last ones, never change.
+    weights : Parameter or None
+        The logarithm w of what each row of a table counts in a lookup, (V, 1): the coefficients of
+        every lookup are a multiple of e^w. Its gradient is the product of the row with the row's
+        gradient, so that one pass updates both.
+    average : Average or None
+        Kept while the update says from which step on.
+    number : int
+        Tells its noise from that of other parameters.
     """
 
     weight: Tensor
     state: tuple[Tensor, ...]
     decays: bool = True
+    frozen_columns: int = 0
+    weights: Parameter | None = None
+    average: Average | None = None
+    number: int = 0
 
     @classmethod
-    def new(cls, rule: Rule, weight: Tensor, decays: bool = True) -> Parameter:
+    def new(
+        cls,
+        rule: Rule,
+        weight: Tensor,
+        decays: bool = True,
+        *,
+        frozen_columns: int = 0,
+        weights: Parameter | None = None,
+        is_averaged: bool = False,
+        is_table: bool = False,
+        number: int = 0,
+    ) -> Parameter:
         """Return a parameter with its initial state: zeros, which cost nothing until touched."""
         zeros = large_zeros if weight.device.type == "cpu" else weight.new_zeros
-        return cls(weight, tuple(zeros(weight.shape) for _ in rule.state_names), decays)
+        trained = weight[..., : weight.shape[-1] - frozen_columns] if frozen_columns else weight
+        state = tuple(zeros(trained.shape) for _ in rule.state_names)
+        average = None
+        if is_averaged:
+            new = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
+            average = Average(zeros(trained.shape), new if is_table else None)
+        return cls(weight, state, decays, frozen_columns, weights, average, number)
+
+    @property
+    def trained(self) -> Tensor:
+        """The columns that change: a view of the weight."""
+        return self.weight[:, : -self.frozen_columns] if self.frozen_columns else self.weight
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the trained columns and what belongs to their state."""
+        return self.trained, *self.state
+
+    def parts(self) -> dict[str, Tensor]:
+        """Return by name all that changes beside the rule's state, of the weights of rows too."""
+        parts = {} if self.average is None else {"average": self.average.mean}
+        if self.average is not None and self.average.last is not None:
+            parts["last"] = self.average.last
+        return parts
+
+    def changing(self) -> list[Tensor]:
+        """Return every tensor that an update changes, rows of which go together."""
+        own = [*self.tensors(), *self.parts().values()]
+        return own if self.weights is None else [*own, *self.weights.changing()]
 
     def rows(self, index: Tensor) -> Parameter:
         """Return a copy of some rows."""
-        return Parameter(self.weight[index], tuple(t[index] for t in self.state), self.decays)
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Return the weight and what belongs to its state."""
-        return self.weight, *self.state
+        average = self.average
+        if average is not None:
+            last = None if average.last is None else average.last[index]
+            average = Average(average.mean[index], last)
+        return Parameter(
+            self.weight[index],
+            tuple(t[index] for t in self.state),
+            self.decays,
+            self.frozen_columns,
+            None if self.weights is None else self.weights.rows(index),
+            average,
+            self.number,
+        )
 
 
 @dataclass(frozen=True)
@@ -192,15 +322,107 @@ class Update:
     rule : Rule
     step : int
         Its number, from 1.
+    noise : float
+        Variance of the noise that is added to each number, in units of its step size; 0: none.
+    key : pair of int
+        What the noise is drawn from, beside the parameter, the row and the column.
+    average_from : int or None
+        The steps after this one are averaged; None while nothing is.
     """
 
     rule: Rule
     step: int
+    noise: float = 0.0
+    key: Key = (0, 0)
+    average_from: int | None = None
 
-    def apply(self, parameter: Parameter, gradient: Tensor) -> None:
-        """Update a parameter, in place, from a gradient of its shape."""
-        wd = self.rule.weight_decay if parameter.decays else 0.0
-        self.rule.apply(parameter.weight, gradient, parameter.state, self.step, wd)
+    @property
+    def is_averaging(self) -> bool:
+        """Whether what this update finds is counted in the averages."""
+        return self.average_from is not None and self.step - 1 > self.average_from
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether weight decay is a step of its own."""
+        rule = self.rule
+        return rule.is_decoupled and rule.weight_decay > 0 and not rule.decays_apart
+
+    def extras(self, parameter: Parameter) -> tuple[str, ...]:
+        """Return what this update of a parameter does beside its rule, of `EXTRAS`."""
+        flags = self.is_averaging, parameter.weights is not None, self.shrinks, self.noise > 0
+        return tuple(itertools.compress(EXTRAS, flags))
+
+    def apply(
+        self,
+        parameter: Parameter,
+        gradient: Tensor,
+        rows: Tensor | None = None,
+        read: Tensor | None = None,
+    ) -> None:
+        """Update a parameter, in place, from a gradient of its shape.
+
+        Parameters
+        ----------
+        parameter : Parameter
+        gradient : Tensor of the shape of its weight
+        rows : Tensor of shape (rows,), int64, optional
+            Which rows of a table it consists of; by default it is no table.
+        read : Tensor of shape (rows,), bool, optional
+            Which of them the batch has read, if not all; the others get no noise.
+        """
+        weights, share = parameter.weights, self._count(parameter)
+        if weights is not None:
+            assert rows is not None, "our bug: only the rows of a table have weights"
+            by_weight = (parameter.weight * gradient).sum(1, keepdim=True)  # (rows, 1)
+        if parameter.frozen_columns:
+            gradient = gradient[:, : -parameter.frozen_columns]
+        self._change(parameter, gradient, share)
+        self._disturb(parameter, rows, read)
+        if weights is not None:
+            self._change(weights, by_weight, share)
+            self._disturb(weights, rows, read)
+
+    def _change(self, parameter: Parameter, gradient: Tensor, share: Tensor | float | None) -> None:
+        weight, (_, wd, *_, keep) = parameter.trained, self.constants(parameter)
+        if share is not None:
+            assert parameter.average is not None, "our bug: a parameter without an average"
+            parameter.average.mean.add_(share * (weight - parameter.average.mean))
+        if self.shrinks:
+            weight.mul_(keep)
+        self.rule.apply(weight, gradient, parameter.state, self.step, wd)
+
+    def _disturb(self, parameter: Parameter, rows: Tensor | None, read: Tensor | None) -> None:
+        """Add noise to a weight that has changed."""
+        if not self.noise:
+            return
+        weight = parameter.trained
+        variance = self.noise * self.rule.rates(parameter.state, self.step)
+        spread = variance.sqrt() if isinstance(variance, Tensor) else math.sqrt(variance)
+        drawn = spread * noise(self.key, parameter.number, weight, rows)
+        weight.add_(drawn if read is None else drawn * read[:, None])
+
+    def _count(self, parameter: Parameter) -> Tensor | float | None:
+        """Return what the weight, as it stands, is of its average; None if it is not averaged.
+
+        Where the rows of a table are counted one by one that is a number for each of them, and it
+        holds for the steps since the row was counted last.
+        """
+        if not self.is_averaging:
+            return None
+        assert self.average_from is not None
+        counted = None if parameter.average is None else parameter.average.last
+        if counted is None:
+            return self.share
+        before, first = self.step - 1, self.average_from
+        new = before - counted.clamp(min=first)  # (rows,)
+        counted.fill_(before)
+        return (new.to(torch.float32) / (before - first))[:, None]  # (rows, 1)
+
+    @property
+    def share(self) -> float:
+        """What the step before is of an average that every step counts in."""
+        assert self.average_from is not None
+        return 1.0 / (self.step - 1 - self.average_from)
 
     def constants(self, parameter: Parameter) -> tuple[float, ...]:
         """Return what compiled code needs, in one form for all rules.
@@ -208,8 +430,13 @@ class Update:
         Returns
         -------
         tuple of float
-            Rate, weight decay, what is kept of each moment, epsilon, and one less what is kept.
+            Rate, weight decay, what is kept of each moment, epsilon, one less what is kept, and
+            what decoupled weight decay keeps of the weight.
         """
         rule, (first, second) = self.rule, self.rule.keep
         wd = rule.weight_decay if parameter.decays else 0.0
-        return rule.rate(self.step), wd, first, second, rule.epsilon, 1 - first, 1 - second
+        keep = 1.0
+        if self.shrinks:
+            wd, keep = 0.0, 1.0 - rule.learning_rate * wd
+        moments = first, second, rule.epsilon, 1 - first, 1 - second
+        return rule.rate(self.step), wd, *moments, keep

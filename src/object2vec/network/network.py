@@ -132,9 +132,14 @@ class Network(nn.Module):
 
         AWS's initialiser is not documented. With this one, MXNet's default Xavier (Glorot & Bengio
         2010), the training losses of AWS's published MovieLens log are met to the second digit in
-        every epoch (benchmarks/results/movielens_rating.json).
+        every epoch (benchmarks/results/movielens_rating.json). With ``token_init=unit`` the vectors
+        of tokens are normal, of length 1 on average, however many tokens there are.
         """
-        for tensor in [*(table.weight for table in self.tables()), *self.parameters()]:
+        tables = [table.weight for table in self.tables()]
+        is_unit = self.config.token_init == "unit"
+        for table in tables if is_unit else ():
+            table.normal_(0.0, 1.0 / math.sqrt(table.shape[1]), generator=generator)
+        for tensor in [*(() if is_unit else tables), *self.parameters()]:
             if is_bias(tensor):
                 tensor.zero_()
             else:

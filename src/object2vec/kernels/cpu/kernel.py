@@ -22,6 +22,7 @@ Ranks = NDArray[np.int32]
 
 _PARTS = 64  # ranges that the tokens of an update are divided into, whatever the threads
 _ROW_COST = 16  # gradients that can be summed in the time of updating a row, about
+_NONE = np.empty(0, np.int32)
 _SMALL = 1 << 14  # numbers below which waking threads costs more than it saves
 
 
@@ -67,26 +68,29 @@ class CompiledKernel:
         """Update the rows that were read."""
         ranks = self._ranks_of(len(table.weight))
         tokens, starts, *shares = _occurrences(tape, ranks)
-        update_rows, _, _ = updates(update.rule.name)
-        update_rows(_bounds(starts), *_arrays(update, table), tokens, starts, *shares)
+        update_rows, _, _ = updates(update.rule.name, update.extras(table))
+        update_rows(_bounds(starts), *_of_table(update, table), tokens, starts, *shares)
         ranks[tokens] = 0
 
     def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
         ranks = self._ranks_of(len(table.weight))
         tokens, starts, *shares = _occurrences(tape, ranks)
-        _, update_table, _ = updates(update.rule.name)
-        update_table(len(ranks), *_arrays(update, table), ranks, starts, *shares)
+        _, update_table, _ = updates(update.rule.name, update.extras(table))
+        update_table(len(ranks), *_of_table(update, table), ranks, starts, *shares)
         ranks[tokens] = 0
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""
-        flat = (t.view(-1) for t in parameter.tensors())  # every axis: a rule works by the number
-        weight, *state = flat
-        arrays = _arrays(update, Parameter(weight, tuple(state), parameter.decays))
-        size = weight.numel()
-        _, _, update_flat = updates(update.rule.name)
-        update_flat(size, *arrays, gradient.reshape(-1).numpy(), small=size <= _SMALL)
+        size = parameter.weight.numel()
+        constants, *arrays = _arrays(update, parameter)
+        flat = [array.reshape(-1) for array in arrays]  # every axis: a rule works by the number
+        flat.insert(3, _mean(update, parameter).reshape(-1))
+        share = np.float32(update.share if update.is_averaging else 0.0)
+        numbers = _numbers(update, parameter)
+        _, _, update_flat = updates(update.rule.name, update.extras(parameter))
+        gradients = gradient.reshape(-1).numpy()
+        update_flat(size, share, constants, numbers, *flat, gradients, small=size <= _SMALL)
 
     def _ranks_of(self, vocab_size: int) -> Ranks:
         """Return the scratch array of a vocabulary, all zeros, (V,)."""
@@ -181,14 +185,47 @@ def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _arrays(update: Update, parameter: Parameter) -> tuple[Any, ...]:
+def _arrays(update: Update, parameter: Parameter) -> tuple[NDArray[Any], ...]:
     """Return the rule's constants, the weight and two states.
 
     A state that the rule does not have is the weight, never touched.
     """
-    constants = np.array(update.constants(parameter), np.float32)
-    weight, first, second = (*parameter.tensors(), *2 * (parameter.weight,))[:3]
+    constants = np.array([*update.constants(parameter), update.noise], np.float32)
+    weight = parameter.weight
+    first, second = (*parameter.state, weight, weight)[:2]
     return constants, weight.numpy(), first.numpy(), second.numpy()
+
+
+def _of_table(update: Update, table: Parameter) -> tuple[NDArray[Any], ...]:
+    """Return what the loops take of a table: all of `_arrays`, averages, the weights of its rows.
+
+    What a table does not have is the table itself, never touched.
+    """
+    constants, *arrays = _arrays(update, table)
+    average = table.average if update.is_averaging else None
+    counted = _NONE if average is None or average.last is None else average.last.numpy()
+    means = _mean(update, table), counted
+    numbers = _numbers(update, table)
+    if table.weights is None:
+        return constants, numbers, *arrays, *means, constants, *4 * (arrays[0],)
+    weights = *_arrays(update, table.weights), _mean(update, table.weights)
+    return constants, numbers, *arrays, *means, *weights
+
+
+def _mean(update: Update, parameter: Parameter) -> NDArray[np.float32]:
+    """Return the average that an update adds to; the weight, never touched, if to none."""
+    average = parameter.average if update.is_averaging else None
+    mean: NDArray[np.float32] = (parameter.weight if average is None else average.mean).numpy()
+    return mean
+
+
+def _numbers(update: Update, parameter: Parameter) -> NDArray[np.int64]:
+    """Return what loops need of a step: see `object2vec.kernels.cpu.loops.update`."""
+    first, second = update.key
+    of_weights = 0 if parameter.weights is None else parameter.weights.number
+    keys = first, second + parameter.number, second + of_weights
+    since = update.average_from or 0
+    return np.array([update.step - 1, since, parameter.frozen_columns, *keys], np.int64)
 
 
 def _bounds(starts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -26,10 +26,11 @@ from torch import Tensor
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cuda import programs
 from object2vec.kernels.reference import PlainLayers
-from object2vec.kernels.rules import Parameter, Update
+from object2vec.kernels.rules import RULES, Parameter, Update
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
 _COLUMNS = 128  # columns of one program: four numbers for each of a warp's 32 threads
+_RULE_CONSTANTS = 7  # of `Update.constants`, those of a rule alone
 _FLAT = 1024  # numbers of one program where there are no rows
 
 
@@ -57,18 +58,14 @@ class TritonKernel(PlainLayers):
         ids, *occurrences = _occurrences(tape)
         tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
         starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
-        _launch_rows(
-            programs.update_rows,
-            (len(tokens), table.weight.shape[1]),
-            *_arrays(table),
-            tokens,
-            starts,
-            *occurrences,
-            update.constants(table),
-            **_constants(update),
-            CHUNK=_CHUNK,
-            IS_TABLE=False,
-        )
+        if _is_plain(update, table):
+            _update(update, table, tokens, starts, occurrences, is_table=False)
+            return
+        index = tokens.long()
+        rows = table.rows(index)
+        update.apply(rows, _sums(rows.weight, starts, occurrences), index)
+        for whole, part in zip(table.changing(), rows.changing(), strict=True):
+            whole[index] = part
 
     def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
@@ -76,21 +73,17 @@ class TritonKernel(PlainLayers):
         n_rows = len(table.weight)
         bounds = torch.arange(n_rows + 1, dtype=ids.dtype, device=ids.device)  # (V + 1,)
         starts = torch.searchsorted(ids, bounds)  # (V + 1,)
-        _launch_rows(
-            programs.update_rows,
-            table.weight.shape,
-            *_arrays(table),
-            bounds,
-            starts,
-            *occurrences,
-            update.constants(table),
-            **_constants(update),
-            CHUNK=_CHUNK,
-            IS_TABLE=True,
-        )
+        if _is_plain(update, table):
+            _update(update, table, bounds, starts, occurrences, is_table=True)
+        else:
+            gradient = _sums(table.weight, starts, occurrences)  # (V, E)
+            update.apply(table, gradient, bounds[:-1].long(), starts.diff() > 0)
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""
+        if not _is_plain(update, parameter):
+            update.apply(parameter, gradient)
+            return
         size = parameter.weight.numel()
         _launch(
             programs.update_flat,
@@ -98,7 +91,7 @@ class TritonKernel(PlainLayers):
             *(tensor.view(-1) for tensor in _arrays(parameter)),  # every axis: by the number
             gradient.contiguous().view(-1),  # every axis, likewise
             size,
-            update.constants(parameter),
+            update.constants(parameter)[:_RULE_CONSTANTS],
             **_constants(update),
             BLOCK=_FLAT,
         )
@@ -145,6 +138,41 @@ def _launch(program: Any, grid: tuple[int, ...], *arguments: Any, **constants: A
     # Triton launches on the current device, which need not be the one of the tensors.
     with torch.cuda.device_of(arguments[0]):  # type: ignore[no-untyped-call]
         program[grid](*arguments, **constants, enable_fp_fusion=False)
+
+
+def _is_plain(update: Update, parameter: Parameter) -> bool:
+    """Return whether the rule is all there is; PyTorch's own operations do what else there is."""
+    return not (update.extras(parameter) or parameter.frozen_columns)
+
+
+def _update(
+    update: Update,
+    table: Parameter,
+    tokens: Tensor,
+    starts: Tensor,
+    occurrences: Sequence[Tensor],
+    is_table: bool,
+) -> None:
+    """Reduce the gradients of tokens and apply the rule to their rows."""
+    _launch_rows(
+        programs.update_rows,
+        (len(starts) - 1, table.weight.shape[1]),
+        *_arrays(table),
+        tokens,
+        starts,
+        *occurrences,
+        update.constants(table)[:_RULE_CONSTANTS],
+        **_constants(update),
+        CHUNK=_CHUNK,
+        IS_TABLE=is_table,
+    )
+
+
+def _sums(weight: Tensor, starts: Tensor, occurrences: Sequence[Tensor]) -> Tensor:
+    """Return the gradient of each token, (U, E): what a step of size -1 makes of zeros."""
+    sums, rule = torch.zeros_like(weight), RULES["sgd"](-1.0)
+    _update(Update(rule, 1), Parameter(sums, ()), starts, starts, occurrences, is_table=True)
+    return sums
 
 
 def _arrays(parameter: Parameter) -> tuple[Tensor, Tensor, Tensor]:

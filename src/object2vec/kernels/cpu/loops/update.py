@@ -5,17 +5,24 @@ scratch array that remembers each token's rank in the list). Then every token is
 sum its share of the gradients in the order of the batch, apply the rule to its row and state, go
 on. A unit belongs to one thread as a whole and its order of summation is fixed by the batch, so the
 number of threads cannot change a bit of the result.
+
+What else may happen to a row while it is at hand (averages, weights of rows, decoupled decay,
+noise) are functions that a loop is compiled with. Those that are off do nothing and cost nothing.
 """
 
 import functools
 
 import numpy as np
 
-from object2vec.compiled.functions import compiled, inner, parallel
+from object2vec.compiled.functions import compiled, inner, parallel, summing
+from object2vec.kernels import noise
 from object2vec.kernels.cpu.loops.prefetch import prefetch_number, prefetch_row
-from object2vec.kernels.rules import TINY
+from object2vec.kernels.rules import EXTRAS, TINY
 
 _TINY = np.float32(TINY)
+_FIRST, _SECOND = map(np.uint32, noise.MULTIPLIERS)
+_BYTES = np.uint32(0x00FF00FF)
+_STRIDE, _CENTRE, _SCALE = np.uint32(noise.STRIDE), noise.CENTRE, np.float32(noise.SCALE)
 _GRADIENTS_AHEAD = 4  # gradients that a sum fetches before their turn
 _RANKS_AHEAD = 32  # tokens whose ranks are fetched before their turn
 
@@ -159,39 +166,250 @@ _RULES = {
 }
 
 
-def _update_rows(first, last, c, w, s, u, tokens, starts, owners, coefficients, gradient):
+# How far each rule moves the number `i` of a row for a unit of what it follows.
+
+
+@inner
+def _sgd_rate(c, s, u, i):
+    return c[0]
+
+
+@inner
+def _adam_rate(c, s, u, i):
+    return np.float32(0.0) if u[i] == 0.0 else c[0] / (np.sqrt(u[i]) + c[4])
+
+
+@inner
+def _root_rate(c, s, u, i):
+    return np.float32(0.0) if s[i] == 0.0 else c[0] / np.sqrt(s[i] + c[4])
+
+
+@inner
+def _adadelta_rate(c, s, u, i):
+    return np.float32(0.0) if s[i] == 0.0 else np.sqrt(u[i] + c[4]) / np.sqrt(s[i] + c[4])
+
+
+_RATES = {
+    "sgd": _sgd_rate,
+    "adam": _adam_rate,
+    "adagrad": _root_rate,
+    "rmsprop": _root_rate,
+    "adadelta": _adadelta_rate,
+}
+
+
+# What else is done to a row. Numbers `n` of a step are: the steps before it, the last step that is
+# in no average, the columns that never change, the first half of the noise's key, and its second
+# half for the parameter and for the weights of its rows.
+
+
+@inner
+def _no_share(n, last, row):
+    return np.float32(0.0)
+
+
+@inner
+def _share(n, last, row):
+    """Return what the weight of a row, as it stands, is of its average; count it."""
+    new = n[0] - max(n[1], last[row])
+    last[row] = n[0]
+    return np.float32(new) / np.float32(n[0] - n[1])
+
+
+@inner
+def _no_average(share, w, mean):
+    pass
+
+
+@inner
+def _average(share, w, mean):
+    for i in range(len(mean)):
+        mean[i] += share * (w[i] - mean[i])
+
+
+@inner
+def _no_shrinking(c, w):
+    pass
+
+
+@inner
+def _shrink(c, w):
+    for i in range(len(w)):
+        w[i] *= c[7]
+
+
+@inner
+def _no_product(w, g, product):
+    pass
+
+
+@summing
+def _product(w, g, product):
+    """Write the product of a row and its gradient: the gradient of the row's weight."""
+    total = np.float32(0.0)
+    for i in range(len(w)):
+        total += w[i] * g[i]
+    product[0] = total
+
+
+@inner
+def _no_fetch(mean, row):
+    pass
+
+
+@inner
+def _no_rule(c, w, g, s, u):
+    pass
+
+
+@inner
+def _no_noise(c, n, key, row, first, w, s, u):
+    pass
+
+
+@inner
+def _mixed(x):
+    x = np.uint32((x ^ (x >> np.uint32(16))) * _FIRST)
+    x = np.uint32((x ^ (x >> np.uint32(15))) * _SECOND)
+    return np.uint32(x ^ (x >> np.uint32(16)))
+
+
+def _noise(c, n, key, row, first, w, s, u):
+    """Add to each number, of a row's column `first` on, the noise that is its own."""
+    start = _mixed(np.uint32(_mixed(np.uint32(row + n[3])) + np.uint32(n[key])))
+    for i in range(len(w)):
+        x = _mixed(np.uint32(start + np.uint32(np.uint32(first + i) * _STRIDE)))
+        pairs = np.uint32((x & _BYTES) + ((x >> np.uint32(8)) & _BYTES))
+        total = np.int32((pairs & np.uint32(0xFFFF)) + (pairs >> np.uint32(16)))
+        spread = np.sqrt(c[8] * _rate(c, s, u, i))
+        w[i] += spread * (np.float32(np.int32(total - _CENTRE)) * _SCALE)
+
+
+def _update_rows(
+    first,
+    last,
+    c,
+    n,
+    w,
+    s,
+    u,
+    mean,
+    counted,
+    cw,
+    ww,
+    ws,
+    wu,
+    wmean,
+    tokens,
+    starts,
+    owners,
+    coefficients,
+    gradient,
+):
     """Update the rows that were read; units are entries of `tokens`."""
-    total = np.empty(w.shape[1], np.float32)
+    total, product = np.empty(w.shape[1], np.float32), np.empty(1, np.float32)
     for k in range(first, last):
         if k + 1 < len(tokens):
             prefetch_row(w, tokens[k + 1])
             prefetch_row(s, tokens[k + 1])
             prefetch_row(u, tokens[k + 1])
+            _fetch_mean(mean, tokens[k + 1])
         _sum_shares(owners, coefficients, gradient, starts[k], starts[k + 1], total)
-        row = tokens[k]
-        _apply(c, w[row], total, s[row], u[row])
+        _update_row(
+            tokens[k], True, total, product, c, n, w, s, u, mean, counted, cw, ww, ws, wu, wmean
+        )
 
 
-def _update_table(first, last, c, w, s, u, ranks, starts, owners, coefficients, gradient):
+def _update_table(
+    first,
+    last,
+    c,
+    n,
+    w,
+    s,
+    u,
+    mean,
+    counted,
+    cw,
+    ww,
+    ws,
+    wu,
+    wmean,
+    ranks,
+    starts,
+    owners,
+    coefficients,
+    gradient,
+):
     """Update every row; units are rows."""
-    total = np.empty(w.shape[1], np.float32)
+    total, product = np.empty(w.shape[1], np.float32), np.empty(1, np.float32)
     for row in range(first, last):
         rank = ranks[row]
         start, stop = (starts[rank - 1], starts[rank]) if rank else (0, 0)
         _sum_shares(owners, coefficients, gradient, start, stop, total)
-        _apply(c, w[row], total, s[row], u[row])
+        _update_row(
+            row, rank > 0, total, product, c, n, w, s, u, mean, counted, cw, ww, ws, wu, wmean
+        )
 
 
-def _update_flat(first, last, c, w, s, u, gradient):
+def _update_row(row, is_read, total, product, c, n, w, s, u, mean, counted, cw, ww, ws, wu, wmean):
+    """Update one row of a table, and its weight, by its gradient `total`; noise if it was read."""
+    live = w.shape[1] - n[2]
+    share = _share(n, counted, row)
+    _average(share, w[row, :live], mean[row])
+    _average_weight(share, ww[row], wmean[row])
+    _multiply(w[row], total, product)
+    _shrink(c, w[row, :live])
+    _apply(c, w[row, :live], total[:live], s[row], u[row])
+    _apply_weight(cw, ww[row], product, ws[row], wu[row])
+    if is_read:
+        _disturb(c, n, 4, row, 0, w[row, :live], s[row], u[row])
+        _disturb_weight(cw, n, 5, row, 0, ww[row], ws[row], wu[row])
+
+
+def _update_flat(first, last, share, c, n, w, s, u, mean, gradient):
     """Update a parameter from its whole gradient; units are numbers."""
+    _average(share, w[first:last], mean[first:last])
+    _shrink(c, w[first:last])
     _apply(c, w[first:last], gradient[first:last], s[first:last], u[first:last])
+    _disturb(c, n, 4, 0, first, w[first:last], s[first:last], u[first:last])
 
 
-_apply = _sgd  # in its stead each of the three above has the rule that it is compiled for
+# In the stead of these, each version of a loop has the functions that it is compiled with.
+_apply = _apply_weight = _average_weight = _multiply = _disturb = _disturb_weight = _no_rule
+_fetch_mean, _rate = _no_fetch, _sgd_rate
 
 
 @functools.cache
-def updates(rule):
-    """Return the updates of rows, tables and whole parameters by one rule: a run uses but one."""
-    loops = (_update_rows, _update_table, _update_flat)
-    return tuple(parallel(loop, _apply=_RULES[rule]) for loop in loops)
+def updates(rule, extras):
+    """Return the updates of rows, tables and whole parameters by one rule: a run uses but one.
+
+    Parameters
+    ----------
+    rule : str
+    extras : tuple of str
+        What else an update does, of `EXTRAS`.
+    """
+    averages, weighs, shrinks, is_noisy = (extra in extras for extra in EXTRAS)
+    disturb = inner(_noise, _rate=_RATES[rule]) if is_noisy else _no_noise
+    change = {
+        "_average": _average if averages else _no_average,
+        "_shrink": _shrink if shrinks else _no_shrinking,
+        "_apply": _RULES[rule],
+        "_disturb": disturb,
+    }
+    of_row = {
+        "_share": _share if averages else _no_share,
+        "_multiply": _product if weighs else _no_product,
+        "_average_weight": _average if averages and weighs else _no_average,
+        "_apply_weight": _RULES[rule] if weighs else _no_rule,
+        "_disturb_weight": disturb if weighs else _no_noise,
+    }
+    name = "_".join([rule, *extras])
+    row = inner(_update_row, name, **change, **of_row)
+    fetch = prefetch_row if averages else _no_fetch
+    return (
+        parallel(_update_rows, name, _update_row=row, _fetch_mean=fetch),
+        parallel(_update_table, name, _update_row=row),
+        parallel(_update_flat, name, **change),
+    )
