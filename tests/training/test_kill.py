@@ -82,8 +82,8 @@ def progress_of(folder: CheckpointFolder) -> int:
     path = folder.latest()
     if path is None:
         return 0
-    tensors = safetensors.torch.load_file(path / "tensors.safetensors")
-    state = folder.load(path, tensors)
+    safetensors.torch.load_file(path / "tensors.safetensors")
+    state = folder.state(path)
     assert state["hyperparameters"] == Object2Vec(**SETTINGS).config.to_dict()
     assert state["steps"] == int(path.name.removeprefix("step-"))
     return state["steps"]

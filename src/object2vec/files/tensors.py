@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -94,7 +96,7 @@ def read_tensors(path: Path, into: Mapping[str, Tensor]) -> None:
             safe_open(readable, framework="pt") as file,
         ):
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
-            _check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
+            check_shapes(path, found, {name: tuple(t.shape) for name, t in into.items()})
             for name, tensor in into.items():
                 _copy(path, name, file.get_slice(name), tensor)
     except (OSError, SafetensorError, ValueError, RuntimeError, OverflowError) as err:
@@ -123,13 +125,35 @@ def map_matrix(path: Path, name: str, shape: tuple[int, int]) -> NDArray[np.floa
     """
     arrays = map_arrays(path, "c")  # compiled code knows only arrays that may be written
     found = arrays[name].shape if name in arrays else "none"
-    _check_shapes(path, {name: found}, {name: shape})
+    check_shapes(path, {name: found}, {name: shape})
     if arrays[name].dtype != "f4":
         raise _damaged(path, f"{name} of type {arrays[name].dtype}")
     return arrays[name]
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+@dataclass(frozen=True)
+class Streamed:
+    """An array that exists only piece by piece, as it is written.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+    shape : tuple of int
+    pieces : callable
+        Returns its rows in their order, some at a time.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterable[NDArray[Any]]]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the whole array in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any] | Streamed]) -> None:
     """Write arrays to a safetensors file, without PyTorch and without a copy of them.
 
     Raises
@@ -140,7 +164,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     import numpy as np
 
     # The widest first, so that each begins at a multiple of its width.
-    held = sorted(arrays.items(), key=lambda item: -item[1].itemsize)
+    held = sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize)
     header: dict[str, Any] = {"__metadata__": {_WRITER: "object2vec"}}
     end = 0
     for name, array in held:
@@ -152,7 +176,8 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with storing(path), path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for _, array in held:
-            file.write(np.ascontiguousarray(array).data)
+            for piece in array.pieces() if isinstance(array, Streamed) else (array,):
+                file.write(np.ascontiguousarray(piece).data)
 
 
 def map_arrays(path: Path, mode: Literal["r", "c"] = "r") -> dict[str, NDArray[Any]]:
@@ -219,7 +244,8 @@ def _copy(path: Path, name: str, source: Any, into: Tensor) -> None:
         into[start : start + step].copy_(part)
 
 
-def _check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+def check_shapes(path: Path, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
+    """Raise `ArtifactError` if a file holds other tensors, by name, than it must."""
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             must = f"must hold {name} of shape {wanted.get(name, 'none')}"

@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,6 +31,11 @@ class TokenTable(nn.Module):
         Whether an update touches every row, or only those of the batch's tokens.
     is_frozen : bool
         Frozen tables record nothing and never change.
+
+    Attributes
+    ----------
+    on_change : callable or None
+        Called with rows (n,), int32, before they change: those of a row_sparse update.
     """
 
     weight: Tensor
@@ -42,6 +48,7 @@ class TokenTable(nn.Module):
         self.kernel = kernel
         self.storage = storage
         self.is_frozen = is_frozen
+        self.on_change: Callable[[Tensor], object] | None = None
         self._tape: list[Lookup] = []
 
     def pool(self, ids: Tensor, offsets: Tensor, coefficients: Tensor | None = None) -> Tensor:
@@ -84,11 +91,18 @@ class TokenTable(nn.Module):
         tape = [lookup for lookup in self._tape if lookup.gradient is not None]
         self._tape.clear()
         if self.storage == "row_sparse":
+            for lookup in tape if self.on_change else ():
+                self.changing(lookup.ids)
             if tape:
                 self.kernel.update_rows(update, parameter, tape)
             return
         # Weight decay and momentum move every row of a dense table, also when no token was read.
         self.kernel.update_table(update, parameter, tape or [self._empty_lookup()])
+
+    def changing(self, rows: Tensor) -> None:
+        """Let whoever keeps what rows were know that these will change, (n,), int32."""
+        if self.on_change is not None:
+            self.on_change(rows)
 
     def _empty_lookup(self) -> Lookup:
         """Return a lookup of no sequence."""

@@ -14,26 +14,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from object2vec.artifact.location import METRICS
 from object2vec.errors import ArtifactError, ConfigError, StorageError
 from object2vec.files.remote import PathLike, is_url
-from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.files.whole import TEMPORARY_PREFIX, make_folder, storing, whole_folder
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _NAME = re.compile(r"step-(\d{9,})")
-BEST = "best.safetensors"  # of the run at work, beside its checkpoints
+TENSORS, BEST = "tensors.safetensors", "best.safetensors"
 
 _LOCK = "object2vec.lock"
-_TENSORS, _STATE = "tensors.safetensors", "state.json"
+_STATE = "state.json"
 _LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + r"step-\d{9,}-\w+")
 
 
@@ -132,7 +128,7 @@ class CheckpointFolder:
             (path / _STATE).is_file() for path in self._all()
         )
         if not is_ours:
-            foreign += [name for name in (BEST, METRICS) if os.path.lexists(self.path / name)]
+            foreign += [name for name in (METRICS,) if os.path.lexists(self.path / name)]
         if foreign:
             must = "must hold nothing of another program under the names of checkpoints"
             cure = "Choose another folder for checkpoints, or move these away."
@@ -177,11 +173,15 @@ class CheckpointFolder:
         return [
             path
             for path in named
-            if path.is_dir() and {each.name for each in path.iterdir()} <= {_TENSORS, _STATE, BEST}
+            if path.is_dir() and {each.name for each in path.iterdir()} <= {TENSORS, _STATE, BEST}
         ]
 
     def save(
-        self, step: int, state: Mapping[str, Any], tensors: Mapping[str, Tensor], best: Path | None
+        self,
+        step: int,
+        state: Mapping[str, Any],
+        write: Callable[[Path], object],
+        write_best: Callable[[Path], object] | None,
     ) -> Path:
         """Write a checkpoint and remove the older ones.
 
@@ -191,10 +191,10 @@ class CheckpointFolder:
             Updates made so far.
         state : mapping
             JSON values.
-        tensors : mapping of str to Tensor
-            Weights and optimizer state.
-        best : Path or None
-            File with the best weights so far; linked instead of copied where the disk can.
+        write : callable
+            Writes weights and optimizer state to a file.
+        write_best : callable or None
+            Writes what leads to the best weights so far, if there are any.
 
         Raises
         ------
@@ -205,9 +205,9 @@ class CheckpointFolder:
         if target.exists():
             return target
         with whole_folder(target) as folder:
-            write_tensors(folder / _TENSORS, tensors)
-            if best is not None:
-                link(best, folder / BEST)
+            write(folder / TENSORS)
+            if write_best is not None:
+                write_best(folder / BEST)
             text = json.dumps({"schema_version": SCHEMA_VERSION, **state}, indent=1)
             (folder / _STATE).write_text(text, encoding="utf-8")
         for path in self._all():
@@ -215,20 +215,14 @@ class CheckpointFolder:
                 shutil.rmtree(path, ignore_errors=True)
         return target
 
-    def load(self, path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Copy a checkpoint's numbers into `tensors` and return its state.
+    def state(self, path: Path) -> dict[str, Any]:
+        """Return a checkpoint's state without its tensors.
 
         Raises
         ------
         ArtifactError
-            If it is damaged, of another version, or belongs to another configuration.
+            If it is damaged or of another version.
         """
-        state = self.state(path)
-        read_tensors(path / _TENSORS, tensors)
-        return state
-
-    def state(self, path: Path) -> dict[str, Any]:
-        """Return a checkpoint's state without its tensors; raises `ArtifactError` like `load`."""
         file = path / _STATE
         try:
             state = json.loads(file.read_text(encoding="utf-8"))
@@ -255,14 +249,5 @@ class CheckpointFolder:
         """Remove every checkpoint and working file."""
         for path in self._all():
             shutil.rmtree(path, ignore_errors=True)
-        for name in (BEST, METRICS):
-            with contextlib.suppress(OSError):
-                (self.path / name).unlink(missing_ok=True)
-
-
-def link(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`; a copy of it where the disk has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+        with contextlib.suppress(OSError):
+            (self.path / METRICS).unlink(missing_ok=True)

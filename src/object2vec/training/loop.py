@@ -9,7 +9,6 @@ averages, and a resumed run reaches the same bytes.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -18,21 +17,20 @@ from typing import Any
 
 import msgspec
 import torch
-from torch import Tensor
 
 from object2vec.compiled.cores import available_cores
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.devices import release_freed_memory
 from object2vec.errors import ArtifactError, Interrupted, TrainingError
-from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.network.network import Network
 from object2vec.objectives import Objective
 from object2vec.objectives.metrics import Metrics
 from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, prepared_ahead
 from object2vec.pairs.dataset import Pairs
 from object2vec.reporting import events
-from object2vec.training.checkpoint import BEST, link
+from object2vec.training.checkpoint import BEST, TENSORS
 from object2vec.training.early_stopping import EarlyStopping
+from object2vec.training.kept import KeptTensors
 from object2vec.training.options import Habits
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
@@ -69,7 +67,7 @@ class Loop:
     stop : StopRequest
         Asked after every batch.
     workspace : Path
-        Folder for the best weights while training goes on.
+        Folder for what is kept of the best weights and does not fit into memory.
     emit : callable
         Takes every event.
     history : list of dict
@@ -110,8 +108,13 @@ class Loop:
         self.progress = Progress()
         self.metrics = Metrics(self.network.objective)
         self._is_finished = False
-        self._best = workspace / BEST
+        has_checkpoints = self.checkpoints is not None
+        self._kept = KeptTensors(self.network, step.optimizer, workspace, has_checkpoints)
         self._saved_step, self._saved_at = 0, time.monotonic()
+
+    def close(self) -> None:
+        """Remove what is kept of the best weights."""
+        self._kept.close()
 
     @property
     def has_learned(self) -> bool:
@@ -231,18 +234,15 @@ class Loop:
         self.metrics = Metrics(self.network.objective)
 
     def _keep_best(self) -> None:
-        """Write the current weights as the best ones; a checkpoint may still link the old file."""
-        fresh = self._best.with_suffix(".new")
-        write_tensors(fresh, self.network.state_dict())
-        os.replace(fresh, self._best)
+        """Make the current weights the best ones."""
+        self._kept.keep_best()
 
     def _restore_best(self) -> None:
-        """Give the network the best epoch's weights, unless it has them."""
+        """Give the network the best epoch's weights."""
         best, value = self.stopping.best_epoch, self.stopping.best_value
         if best is None or value is None:
             return
-        if best != self.progress.epoch - 1 or self.progress.batches:
-            read_tensors(self._best, self.network.state_dict())
+        self._kept.restore_best()
         self.emit(events.BestRestored(epoch=best, metric=self.stopping.metric.name, value=value))
 
     def _obey_stop(self) -> None:
@@ -269,8 +269,8 @@ class Loop:
         """Write a checkpoint of the current position and return its folder."""
         assert self.checkpoints is not None
         started = time.monotonic()
-        best = self._best if self.stopping.best_epoch is not None else None
-        path = self.checkpoints.save(self.step.count, self._state(), self._tensors(), best)
+        write_best = self._kept.write_best if self.stopping.best_epoch is not None else None
+        path = self.checkpoints.save(self.step.count, self._state(), self._kept.write, write_best)
         self._saved_step, self._saved_at = self.step.count, time.monotonic()
         epoch, batches = self.progress.epoch, self.progress.batches
         write_s = self._saved_at - started
@@ -297,7 +297,6 @@ class Loop:
             return False
         state = self.checkpoints.state(path)
         self._check_same_run(path, state)
-        self.checkpoints.load(path, self._tensors())
         try:
             self.progress = msgspec.convert(state["progress"], Progress)
             self.step.optimizer.steps = self._saved_step = msgspec.convert(state["steps"], int)
@@ -307,25 +306,17 @@ class Loop:
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as err:
             must, cure = "must be a whole state", "Remove this checkpoint to start afresh."
             raise ArtifactError.at(f"{path}/state.json", must, str(err), cure) from err
-        if self.stopping.best_epoch is not None:
-            read_tensors(path / BEST, self._copies())
-            self._best.unlink(missing_ok=True)
-            link(path / BEST, self._best)
+        best = path / BEST if self.stopping.best_epoch is not None else None
+        self._kept.read(path / TENSORS, best)
         progress = self.progress
         self.emit(events.Resumed(path=path, epoch=progress.epoch, batches=progress.batches))
         return True
-
-    def _copies(self) -> dict[str, Tensor]:
-        """Return tensors of the weights' shapes to read a file into and check it by."""
-        return {name: torch.empty_like(t) for name, t in self.network.state_dict().items()}
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return self.network.state_dict() | self.step.optimizer.tensors()
 
     def _state(self) -> dict[str, Any]:
         return {
             "hyperparameters": self.config.to_dict(),
             "data": self._data_facts(),
+            "initial": self._kept.fingerprint,
             "progress": asdict(self.progress),
             "steps": self.step.count,
             "is_finished": self._is_finished,
@@ -354,6 +345,8 @@ class Loop:
         changed = [n for n, value in ours.items() if n not in free and theirs.get(n) != value]
         if state.get("data") != self._data_facts():
             changed.append("data")
+        if state.get("initial") != self._kept.fingerprint:
+            changed.append("initial vectors")
         if changed:
             must = "must belong to this run"
             cure = "Resume with the same settings and data, or choose another folder."

@@ -148,6 +148,7 @@ class Run:
                 settle=lambda: self._settle(network),
                 identity=self.schema.fingerprint if self.schema else None,
             )
+            stack.callback(loop.close)
             try:
                 self._train(loop, workspace, vocabularies)
             finally:

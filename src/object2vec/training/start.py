@@ -169,5 +169,6 @@ def settle_untrained(network: Network, schema: ObjectSchema) -> int:
                     piece = table.weight[first : min(first + _ROWS, stop)]
                     total += piece.sum(dim=0, dtype=torch.float64)
             total -= table.weight[rows].sum(dim=0, dtype=torch.float64)
+            table.changing(rows.int())
             table.weight[rows] = (total / (part.fitted.size - len(own))).float()
     return count
