@@ -24,6 +24,9 @@ TRAIN = {
     "in1": [[b, 0] if a == 2 else [b] * (1 + a % 2) for a in OBJECTS for b in OBJECTS],
     "label": [float((a > 3) + (b > 3)) for a in OBJECTS for b in OBJECTS],
 }
+KINDS = [label in (0, 2) for label in TRAIN["label"]]  # whether both objects are of one kind
+RANKED = {side: [row for row, same in zip(TRAIN[side], KINDS, strict=True) if same]
+          for side in ("in0", "in1")}  # fmt: skip
 IN0 = [[1], [], [4, 5], [0], [6, 0, 0], [0, 2], [3, 3, 3, 3], [1]]
 IN1 = [[2], [5], [], [3, 1], [0, 0], [6], [4, 4], [2]]
 # A number of an output is a sum of at most some hundred products of size 1, each rounded once, and
@@ -47,6 +50,7 @@ def settings(network, comparators, output, storage, tied=False, **given) -> dict
 COMBINATIONS = [
     *itertools.product(NETWORKS, COMPARATORS, OUTPUTS, STORAGES),
     *itertools.product(NETWORKS, COMPARATORS[-1:], OUTPUTS, STORAGES, [True]),
+    *itertools.product(NETWORKS, COMPARATORS[:1], ["ranking"], STORAGES, [False, True]),
 ]
 each = pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: "-".join(map(str, c)))
 
@@ -54,14 +58,22 @@ each = pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: "-".jo
 @functools.cache
 def fitted(*combination) -> Object2Vec:
     model = Object2Vec(**settings(*combination))
-    assert model.fit(TRAIN) is model
+    assert model.fit(data(*combination)) is model
     return model
+
+
+def data(network, comparators, output, *rest):
+    return RANKED if output == "ranking" else TRAIN
 
 
 @each
 def test_it_learns_what_is_right(combination):
     scores = fitted(*combination).predict(in0=TRAIN["in0"], in1=TRAIN["in1"])
     is_classifier = combination[2] == "softmax"
+    if combination[2] == "ranking":
+        assert scores.shape == (len(KINDS), 1)
+        assert scores[KINDS].min() > scores[~np.array(KINDS)].max()
+        return
     answers = scores.argmax(1) if is_classifier else scores[:, 0].round()
     assert answers.tolist() == TRAIN["label"]
     assert scores.shape == (len(answers), 3 if is_classifier else 1)
@@ -74,7 +86,7 @@ def test_it_learns_what_is_right(combination):
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(combination):
     weights = []
     for seed in (1, 1, 2):
-        model = Object2Vec(**settings(*combination, seed=seed, epochs=2)).fit(TRAIN)
+        model = Object2Vec(**settings(*combination, seed=seed, epochs=2)).fit(data(*combination))
         weights.append(safetensors.torch.save(model.artifact.network.state_dict()))
     assert weights[0] == weights[1] != weights[2]
 
@@ -88,7 +100,7 @@ def test_a_loaded_model_gives_equal_bytes(combination, tmp_path):
         assert loaded.encode(**{side: rows}).tobytes() == model.encode(**{side: rows}).tobytes()
     assert loaded.predict(in0=IN0, in1=IN1).tobytes() == model.predict(in0=IN0, in1=IN1).tobytes()
     assert loaded.config == model.config
-    assert loaded.evaluate(TRAIN) == model.evaluate(TRAIN)
+    assert loaded.evaluate(data(*combination)) == model.evaluate(data(*combination))
 
 
 @each

@@ -26,14 +26,13 @@ from object2vec.inference.values import take_values, value_intakes
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import SIDES
-from object2vec.pairs.batches import evaluation_batches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import check_channel
 from object2vec.reading.tables import TableOptions
 from object2vec.reporting import LogFormat
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
-from object2vec.training.loop import score
+from object2vec.training.measuring import measured
 from object2vec.training.options import Channels, Habits, checkpoint_habits
 from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
@@ -360,7 +359,8 @@ class Object2Vec(Estimator):
         """
         network, schema = self.artifact.network, self.artifact.schema
         if schema is None:
-            pairs = Pairs.read(source, name="evaluate")
+            default = network.objective.default_label
+            pairs = Pairs.read(source, default_label=default, name="evaluate")
         else:
             pairs = read_pairs(source, schema, TableOptions(), "evaluate")
         config = self.config
@@ -370,8 +370,7 @@ class Object2Vec(Estimator):
         for name, seen in (("in0", report.in0), ("in1", report.in1)):
             padded = seen.padding_rows if config.mask_padding else 0
             warn_of(name, Omissions(seen.truncated_rows, padded, seen.empty_rows))
-        batches = evaluation_batches(pairs, config)
-        return score(network, batches, objective_of(config)).values()
+        return measured(network, pairs, config, objective=objective_of(config))
 
     def score(self, source: Any, y: Any = None) -> float:
         """Return one number that is the greater the better the model, as scikit-learn expects it.
@@ -397,7 +396,7 @@ class Object2Vec(Estimator):
         """
         objective = objective_of(self.config)
         scores = (metric for metric in objective.metrics if metric.kind == "score")
-        metric = next(scores, objective.watched)
+        metric = objective.watched if objective.retrieval else next(scores, objective.watched)
         schema = self.artifact.schema
         declared = None if schema is None else Declared(schema.declared)
         value = self.evaluate(_with_labels(source, y, declared))[metric.name]

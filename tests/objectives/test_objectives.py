@@ -14,7 +14,7 @@ from torch.nn import functional
 from object2vec import Object2Vec
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS, Choice
-from object2vec.objectives import OBJECTIVES, Encoded, Metric, Objective, objective_of
+from object2vec.objectives import OBJECTIVES, Encoded, Metric, Objective, Rivals, objective_of
 from object2vec.objectives.mean_squared_error import NumberLabels
 from object2vec.reporting.events import EpochDone, Verdict
 from object2vec.reporting.live import _row
@@ -52,7 +52,7 @@ class Ranking(Objective):
 
 @pytest.fixture
 def ranking(monkeypatch):
-    monkeypatch.setitem(OBJECTIVES, "ranking", Ranking)
+    monkeypatch.setitem(OBJECTIVES, "partner", Ranking)
     row = HYPERPARAMETERS["output_layer"]
     kind = Choice((*OBJECTIVES,))
     monkeypatch.setitem(HYPERPARAMETERS, "output_layer", replace(row, kind=kind))
@@ -70,7 +70,7 @@ def test_a_third_objective_trains_saves_loads_and_predicts(tmp_path):
     pairs = {"in0": rows, "in1": rows, "label": np.ones(8)}
     model = Object2Vec(
         enc0_network="pooled_embedding", enc0_max_seq_len=1, enc0_vocab_size=9, enc_dim=16,
-        mlp_layers=0, output_layer="ranking", mini_batch_size=8, learning_rate=0.1, epochs=20,
+        mlp_layers=0, output_layer="partner", mini_batch_size=8, learning_rate=0.1, epochs=20,
         token_embedding_storage_type="row_sparse", device="cpu", seed=1,
     )  # fmt: skip
     model.fit(pairs, validation=pairs)
@@ -113,9 +113,11 @@ def test_a_weight_scales_the_loss_of_its_record_and_no_metric(layer):
     logits = torch.randn(3, objective.width, generator=torch.Generator().manual_seed(1))
     label = np.array([1, 0, 1], np.float32)
 
+    rivals = Rivals(None, None, torch.ones(1), functional.linear)
+
     def batch(weight):
         weight = None if weight is None else np.array(weight, np.float32)
-        return Encoded(logits, logits, None, label, lambda a, b, pairing: a, weight)
+        return Encoded(logits, logits, None, label, lambda a, b, pairing: a, weight, True, rivals)
 
     losses = objective.losses(batch(None))
     assert losses.shape == (3,)

@@ -403,11 +403,11 @@ class Script:
     def __init__(self, losses: list[float]) -> None:
         self.losses, self.weights = list(losses), []
 
-    def __call__(self, network, batches, **_):
+    def __call__(self, network, *_):
         self.weights.append({k: v.clone() for k, v in network.state_dict().items()})
         metrics = Metrics(network.objective)
         metrics.add((self.losses[len(self.weights) - 1], 0.0), records=1)
-        return metrics
+        return metrics.values()
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_a_whole_run_stops_and_keeps_what_the_container_did(
     losses, patience, stops, best, monkeypatch
 ):
     script, recorder = Script(losses + [9.0] * 5), Recorder()
-    monkeypatch.setattr(loop, "score", script)
+    monkeypatch.setattr(loop, "measured", script)
     fitted = model(
         output_layer="mean_squared_error", epochs=14, early_stopping_patience=patience
     ).fit(data(), validation=data(5), reporters=[recorder])

@@ -18,6 +18,15 @@ _AUTO_LAYERS = {"hcnn": 4, "bilstm": 1, "pooled_embedding": 1}
 _AWS_ROW_SPARSE_OPTIMIZERS = ("adam", "adagrad", "sgd")
 _CONSOLE_NEGATIVES = 100  # AWS's SDK and console stop at this rate, its documentation does not
 TIED = ("vocab_size", "token_embedding_dim", "pretrained_embedding_file")
+RANKING = (
+    "normalize",
+    "ranking_direction",
+    "ranking_scale",
+    "log_q_correction",
+    "shared_negatives",
+    "negative_exponent",
+    "label_smoothing",
+)
 _PRETRAINED = ("pretrained_embedding_file", "vocab_file", "freeze_pretrained_embedding")
 
 
@@ -229,20 +238,39 @@ def _device(draft: Draft) -> Findings:
 
 _ignored("num_classes", "output_layer", "mean_squared_error")
 _ignored("num_classes", "output_layer", "dot_product")
+_ignored("num_classes", "output_layer", "ranking")
 _ignored("learning_rate", "optimizer", "adadelta")
 
 
 @_rule(
-    "`dot_product` compares by hadamard alone and has no layers after it; other values of "
-    "`comparator_list` and `mlp_layers` are ignored, which the log says."
+    "`dot_product` and `ranking` compare by hadamard alone and have no layers after it; other "
+    "values of `comparator_list` and `mlp_layers` are ignored, which the log says."
 )
 def _dot_product(draft: Draft) -> Findings:
-    if draft["output_layer"] != "dot_product":
+    if draft["output_layer"] not in ("dot_product", "ranking"):
         return
     for name, value in (("comparator_list", ("hadamard",)), ("mlp_layers", 0)):
         if draft.given.get(name, value) != value:
-            yield Note("info", f"{name} is ignored: output_layer is dot_product.")
+            yield Note("info", f"{name} is ignored: output_layer is {draft['output_layer']}.")
         draft.values[name] = value
+
+
+@_rule(
+    "`ranking` takes its negatives from the batch and `shared_negatives`: `negative_sampling_rate` "
+    "and `random_negative_sampling_rate` are ignored, which the log says. It has no dropout after "
+    "pooling. The other objectives ignore its settings, which the log says, too."
+)
+def _ranking(draft: Draft) -> Findings:
+    if draft["output_layer"] == "ranking":
+        for name in ("negative_sampling_rate", "random_negative_sampling_rate"):
+            if draft.values[name]:
+                text = f"{name} is ignored: ranking has the other records as negatives."
+                yield Note("info", text)
+            draft.values[name] = 0
+        return
+    for name in RANKING:
+        if name in draft.given and draft[name] != HYPERPARAMETERS[name].default:
+            yield Note("info", f"{name} is ignored: output_layer is {draft['output_layer']}.")
 
 
 @_rule("`linear` hidden layers have no dropout, which the log says.")

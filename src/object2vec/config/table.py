@@ -197,10 +197,12 @@ class Hyperparameters:
         "Activation after each hidden layer; linear means neither activation nor dropout.",
     )
     output_layer: str = _head(
-        Choice(("softmax", "mean_squared_error"), extensions=("dot_product",)),
+        Choice(("softmax", "mean_squared_error"), extensions=("dot_product", "ranking")),
         "softmax",
         "softmax classifies, mean_squared_error predicts a number. dot_product, ours, is "
-        "the log odds that two objects belong together, from their embeddings alone.",
+        "the log odds that two objects belong together, from their embeddings alone; ranking, ours "
+        "too, learns embeddings that find each object's partner among those of all records of a "
+        "batch, by cosine or dot product.",
     )
     num_classes: int = _head(
         Integer(2, 30),
@@ -305,6 +307,47 @@ class Hyperparameters:
         "Random start of the token vectors: xavier, small ones whose size falls with the number of "
         "tokens, as AWS has it; unit, of length 1 on average, whose direction few updates of a "
         "rare token do not erase.",
+    )
+    normalize: str = _extension(
+        Choice(("both", "in0", "in1", "none")),
+        "both",
+        "Embeddings that are scaled to length 1 before ranking compares them: with both it learns "
+        "the cosine, with none the dot product. in0 lets the length of in1 say how often it is "
+        "right at all.",
+    )
+    ranking_direction: str = _extension(
+        Choice(("both", "in0", "in1")),
+        "both",
+        "Which side ranks the other one with ranking: each in0 finds its in1 among those of the "
+        "batch, each in1 its in0, or the mean of both.",
+    )
+    ranking_scale: float = _extension(
+        Float(0.01, 100.0),
+        20.0,
+        "Start of the factor of the similarities in the softmax of ranking, which is learned, up "
+        "to 100.",
+    )
+    log_q_correction: bool = _extension(
+        Boolean(),
+        False,
+        "Correct the similarities of ranking's negatives for how often each in1 stands in a "
+        "batch, so that frequent ones are not pushed away for their frequency.",
+    )
+    shared_negatives: int = _extension(
+        Integer(0, None),
+        0,
+        "Objects of in1 that are drawn for each batch of ranking, as negatives of all its records.",
+    )
+    negative_exponent: float = _extension(
+        Float(0.0, 1.0),
+        0.0,
+        "The objects of shared_negatives are drawn by their frequency to this power; 0 draws each "
+        "alike.",
+    )
+    label_smoothing: float = _extension(
+        Float(0.0, 0.9),
+        0.0,
+        "Share of the target of ranking that is spread over all candidates.",
     )
     seed: int = _extension(
         Integer(0, 2**63 - 1),

@@ -28,7 +28,7 @@ def is_ip_insights(config: Config, schema: ObjectSchema) -> bool:
     """Return whether a model is one of an entity and an IPv4 address, by their dot product."""
     entity, address = schema.declared.sides
     kinds = [each.kind.name for each in address if each.kind is not None]
-    return len(entity) == 1 and kinds == ["ipv4"] and not objective_of(config).has_head
+    return len(entity) == 1 and kinds == ["ipv4"] and objective_of(config).head == "sum"
 
 
 class IpInsightsReader(ValueReader):

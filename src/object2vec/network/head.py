@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from object2vec.config import Config
 from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
 from object2vec.network.linear import Linear
+from object2vec.objectives.ranking import MAX_SCALE
 
 
 class Total(nn.Module):
@@ -18,6 +20,26 @@ class Total(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Return the logits (B, 1) of comparator vectors (B, C)."""
         return z.sum(dim=1, keepdim=True)
+
+
+class Similarity(Total):
+    """The sum of the comparator's vector, and beside it the scale that a softmax over it learns.
+
+    Parameters
+    ----------
+    start : float
+        The scale before training.
+    """
+
+    def __init__(self, start: float) -> None:
+        super().__init__()
+        self.start = start
+        # Its logarithm, as a difference from that of the start: 0 in the beginning, as a bias is.
+        self.log_scale = nn.Parameter(torch.zeros(1))
+
+    def scale(self) -> Tensor:
+        """Return the scale, at most `MAX_SCALE`, (1,)."""
+        return (self.start * self.log_scale.exp()).clamp(max=MAX_SCALE)
 
 
 class Head(nn.Module):

@@ -18,11 +18,13 @@ from object2vec.kernels.base import Kernel
 from object2vec.kernels.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
-from object2vec.network.head import Head, Total
+from object2vec.network.head import Head, Similarity, Total
 from object2vec.network.tokens import TokenTable
-from object2vec.objectives import Encoded, Pairing, objective_of
+from object2vec.objectives import Encoded, Objective, Pairing, Rivals, objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
+
+_TINY = 1e-12  # length below which an embedding has no direction
 
 
 class Network(nn.Module):
@@ -45,8 +47,7 @@ class Network(nn.Module):
         )
         self.dropout = Dropout(config.dropout)
         self.objective = objective_of(config)
-        has_head = self.objective.has_head
-        self.head = Head(config, self.objective.width, kernel) if has_head else Total()
+        self.head = _head(config, self.objective, kernel)
 
     def forward(self, in0: Ragged, in1: Ragged, pairing: Pairing | None = None) -> Tensor:
         """Return the logits (B, K) of pairs.
@@ -70,14 +71,36 @@ class Network(nn.Module):
         pairing : Pairing, optional
             Which embeddings make each of the B records; row i with row i by default.
         """
+        a, b = self.comparable(0, a), self.comparable(1, b)  # (P, D)
         with self._precision():
             logits: Tensor = self.head(self._compare(a, b, pairing))  # (B, K)
         return logits.float()
 
+    def comparable(self, side: int, embeddings: Tensor) -> Tensor:
+        """Return embeddings (P, D) as they are compared: of length 1 where the objective says so.
+
+        One of zeros stays so.
+        """
+        if not self.objective.normalized[side]:
+            return embeddings
+        scaled: Tensor = embeddings / embeddings.norm(dim=1, keepdim=True).clamp(min=_TINY)
+        return scaled
+
+    def product(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return ``x @ weight.T`` of float32 tensors, the same for any number of threads."""
+        product: Tensor = self.table(0).kernel.linear(x, weight, None, "linear")
+        return product
+
     def encoded(self, batch: Batch) -> Encoded:
         """Return a batch with the embeddings of both sides, as an objective sees it."""
         a, b = self.encode(0, batch.in0), self.encode(1, batch.in1)  # (P, D), (P, D)
-        return Encoded(a, b, batch.pairing, batch.label, self.score, batch.weight, self.training)
+        rivals = None
+        if self.objective.is_in_batch:
+            assert isinstance(self.head, Similarity)
+            a, b = self.comparable(0, a), self.comparable(1, b)  # (P, D), (Q, D)
+            rivals = Rivals(batch.excluded, batch.log_q, self.head.scale(), self.product)
+        score, weight, is_training = self.score, batch.weight, self.training
+        return Encoded(a, b, batch.pairing, batch.label, score, weight, is_training, rivals)
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
         """Return the comparator's vectors (B, C) of embeddings (P, D), which get their dropout."""
@@ -146,6 +169,13 @@ class Network(nn.Module):
                 fan_out, fan_in = tensor.shape[0], tensor[0].numel()
                 bound = math.sqrt(6.0 / (fan_in + fan_out))
                 tensor.uniform_(-bound, bound, generator=generator)
+
+
+def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
+    """Return what makes the logits of a comparator's vectors."""
+    if objective.head == "layers":
+        return Head(config, objective.width, kernel)
+    return Similarity(config.ranking_scale) if objective.head == "similarity" else Total()
 
 
 def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:

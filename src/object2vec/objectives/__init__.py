@@ -7,15 +7,25 @@ in the table of hyperparameters. Nothing else of the library knows one objective
 from __future__ import annotations
 
 from object2vec.config import Config
-from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective, Pairing
+from object2vec.objectives.base import (
+    Encoded,
+    LabelRule,
+    Metric,
+    Objective,
+    Pairing,
+    Retrieval,
+    Rivals,
+)
 from object2vec.objectives.dot_product import DotProduct
 from object2vec.objectives.mean_squared_error import MeanSquaredError
+from object2vec.objectives.ranking import Ranking
 from object2vec.objectives.softmax import Softmax
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "softmax": Softmax,
     "mean_squared_error": MeanSquaredError,
     "dot_product": DotProduct,
+    "ranking": Ranking,
 }
 
 
@@ -26,7 +36,8 @@ def objective_of(config: Config) -> Objective:
 
 def metrics_by_name() -> dict[str, Metric]:
     """Return the metrics of all objectives."""
-    return {m.name: m for o in OBJECTIVES.values() for m in (*o.metrics, *o.overall)}
+    every = ((*o.metrics, *o.overall, *o.retrieval) for o in OBJECTIVES.values())
+    return {metric.name: metric for metrics in every for metric in metrics}
 
 
 __all__ = [
@@ -36,6 +47,8 @@ __all__ = [
     "Metric",
     "Objective",
     "Pairing",
+    "Retrieval",
+    "Rivals",
     "metrics_by_name",
     "objective_of",
 ]

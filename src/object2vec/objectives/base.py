@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from object2vec.config import Config
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
+
+    _Rows = NDArray[np.integer[Any]]
 
 
 class Pairing(Protocol):
@@ -68,6 +70,57 @@ class Metric:
     algorithm: Literal["object2vec", "ipinsights"] = "object2vec"
 
 
+class Product(Protocol):
+    """A matrix product that is the same to the bit for any number of threads."""
+
+    def __call__(self, x: Tensor, weight: Tensor, /) -> Tensor:
+        """Return ``x @ weight.T``, (N, O), of (N, I) and (O, I)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """What an objective needs that sets the records of a batch against each other.
+
+    Parameters
+    ----------
+    excluded : pair of int64 arrays (m,), or None
+        Records i and rows j of in1 that are no negatives of them, i in order.
+    log_q : ndarray of shape (Q,), float32, or None
+        Logarithm of how often each row of in1 is expected in a batch.
+    scale : Tensor, scalar
+        The learned factor of the similarities.
+    product : Product
+    """
+
+    excluded: tuple[_Rows, _Rows] | None
+    log_q: NDArray[np.float32] | None
+    scale: Tensor
+    product: Product
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """A channel as a whole: each query with the candidates that are right for it.
+
+    Parameters
+    ----------
+    queries, candidates : Tensor of shape (n, D), (N, D)
+        Embeddings, as they are compared: their dot products are the similarities.
+    right : pair of int64 arrays (n + 1,), (m,)
+        Rows ``right[1][right[0][i]:right[0][i + 1]]`` of the candidates are right for query i, at
+        least one.
+    known : pair of int64 arrays (n + 1,), (l,), or None
+        Those that are no candidates of it, as they are known from training.
+    product : Product
+    """
+
+    queries: Tensor
+    candidates: Tensor
+    right: tuple[_Rows, _Rows]
+    known: tuple[_Rows, _Rows] | None
+    product: Product
+
+
 class Encoded:
     """A batch as an objective sees it: both sides encoded, and logits for who asks for them.
 
@@ -84,6 +137,13 @@ class Encoded:
         What each record counts in training, 1 on average.
     is_training : bool, default False
         Whether the network learns from the batch.
+    rivals : Rivals, optional
+        How the records are set against each other, if they are.
+
+    Attributes
+    ----------
+    found : tuple of Tensor (B,)
+        What an objective found when it computed the losses, and its metrics need.
     """
 
     def __init__(
@@ -95,8 +155,10 @@ class Encoded:
         score: Callable[[Tensor, Tensor, Pairing | None], Tensor],
         weight: NDArray[np.float32] | None = None,
         is_training: bool = False,
+        rivals: Rivals | None = None,
     ) -> None:
-        self.is_training = is_training
+        self.is_training, self.rivals = is_training, rivals
+        self.found: tuple[Tensor, ...] = ()
         self.a, self.b, self.pairing, self.label, self.weight = a, b, pairing, label, weight
         self._score = score
 
@@ -133,8 +195,17 @@ class Objective(ABC):
     measured_against : pair of int, optional
         Negatives that each record of validation and test gets where all are positives: with the in1
         of another record, and with one that is drawn; by default as in training.
-    has_head : bool
-        Whether layers make the logits; else they are the sum of the comparator's vector.
+    head : {"layers", "sum", "similarity"}
+        What makes the logits: layers, or the sum of the comparator's vector; for a similarity with
+        a learned scale beside it.
+    is_in_batch : bool
+        Whether the other records of a batch are a record's negatives, so that all are positives.
+    default_label : float, optional
+        Label of a record that has none.
+    in_training : Metric, optional
+        What is watched without validation; by default the same as with it.
+    retrieval : tuple of Metric
+        Those of `retrieved`, where validation and test are measured as a whole by retrieval.
     averages_batches : bool
         Whether metrics are the mean of the batches' means, in which a record of a smaller last
         batch weighs more. Else every record weighs the same.
@@ -144,11 +215,20 @@ class Objective(ABC):
     watched: ClassVar[Metric]
     overall: ClassVar[tuple[Metric, ...]] = ()
     measured_against: ClassVar[tuple[int, int] | None] = None
-    has_head: ClassVar[bool] = True
+    head: ClassVar[Literal["layers", "sum", "similarity"]] = "layers"
+    is_in_batch: ClassVar[bool] = False
+    default_label: ClassVar[float | None] = None
+    in_training: ClassVar[Metric | None] = None
+    retrieval: ClassVar[tuple[Metric, ...]] = ()
     averages_batches = False
 
     def __init__(self, config: Config) -> None:
         self.config = config
+
+    @property
+    def normalized(self) -> tuple[bool, bool]:
+        """Whether the embeddings of in0 and of in1 are scaled to length 1 before comparison."""
+        return False, False
 
     @property
     @abstractmethod
@@ -199,6 +279,10 @@ class Objective(ABC):
     ) -> Sequence[float]:
         """Return the metrics of `overall`, in their order, of all scores (n, K) and labels (n,)."""
         return ()
+
+    def retrieved(self, channel: Retrieval) -> Mapping[str, float]:
+        """Return the metrics of `retrieval`, by name, of a channel as a whole."""
+        raise NotImplementedError
 
     def shown(self, batch: Encoded) -> NDArray[np.float32]:
         """Return the scores of a batch as an array, (B, K)."""

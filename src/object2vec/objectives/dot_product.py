@@ -37,7 +37,7 @@ class DotProduct(Objective):
     watched = _CROSS_ENTROPY
     overall = (_AUC,)
     measured_against = (0, 1)  # as in AWS's validation, whatever the rates of training are
-    has_head = False
+    head = "sum"
 
     @property
     def width(self) -> int:

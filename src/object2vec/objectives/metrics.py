@@ -70,8 +70,8 @@ class Metrics:
 
     @property
     def watched(self) -> float:
-        """The one that early stopping watches."""
-        return self.values()[self._objective.watched.name]
+        """The one that early stopping watches where there is no validation."""
+        return self.values()[(self._objective.in_training or self._objective.watched).name]
 
     def state(self) -> dict[str, Any]:
         """Return everything added so far as JSON values; totals as hexadecimal text, exactly."""

@@ -127,6 +127,21 @@ class Ragged:
         ends = np.concatenate([[0], np.maximum.accumulate(behind)])[self.offsets[1:]]  # (n,)
         return self._gather(self.offsets[:-1], np.maximum(ends - self.offsets[:-1], 0))
 
+    def hashes(self) -> NDArray[np.uint64]:
+        """Return a number for each row that is the same for equal rows and, nearly, only for them.
+
+        It is the sum of a mixed number for each id and position: of a billion different rows
+        two are the same with a chance of 3 %.
+        """
+        found = np.empty(len(self), np.uint64)
+        for start, piece in self.pieces():
+            positions = np.arange(len(piece.values)) - np.repeat(piece.offsets[:-1], piece.lengths)
+            keys = piece.values.astype(np.uint64) << np.uint64(32) | positions.astype(np.uint64)
+            sums = np.zeros(len(keys) + 1, np.uint64)
+            np.cumsum(_mixed(keys), out=sums[1:])  # modulo 2**64
+            found[start : start + len(piece)] = sums[piece.offsets[1:]] - sums[piece.offsets[:-1]]
+        return _mixed(found)
+
     def padded(self, width: int | None = None) -> NDArray[np.int32]:
         """Return the rows as one array, filled up on the right with 0.
 
@@ -212,6 +227,14 @@ class Ragged:
         if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, Mapping, Set)):
             raise DataError.at(where, "must be a column of id sequences", rows, _LIST_CURE)
         return _from_list(rows if isinstance(rows, (list, tuple)) else list(rows), where)
+
+
+def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return what SplitMix64 makes of each key, another number for each (Steele et al. 2014)."""
+    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ mixed >> np.uint64(31)
 
 
 def to_array(values: Any, where: str) -> NDArray[Any]:

@@ -23,8 +23,10 @@ from object2vec.objects.schema import SIDES
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import NO_NEGATIVES, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
+from object2vec.pairs.positives import PairList, Positives
+from object2vec.pairs.rivals import RivalFinder
 
-_ORDER, _NEGATIVES, _FILL, _, _EVALUATION, _TOKENS = range(6)  # 3 names dropout masks
+_ORDER, _NEGATIVES, _FILL, _, _EVALUATION, _TOKENS, _SHARED = range(7)  # 3: dropout masks
 _TRIES = 20  # to draw a record of another group
 _LISTED = 1 << 20  # records whose order is a list; that of more is computed as it is needed
 
@@ -46,10 +48,16 @@ class Batch:
         Sequences to encode: P of in0, P or more of in1; of what else the pairs have, B rows each.
     pairing : Pairing or None
         How the embeddings make the B records; None when row i goes with row i.
+    excluded : pair of int64 arrays (m,), optional
+        Records i and rows j of in1 that are no negatives of each other, i in order.
+    log_q : float32 array (Q,), optional
+        Logarithm of how often each row of in1 is expected in a batch.
     """
 
     columns: Mapping[str, Any]
     pairing: Pairing | None
+    excluded: PairList | None = None
+    log_q: NDArray[np.float32] | None = None
 
     @property
     def in0(self) -> Ragged:
@@ -110,6 +118,7 @@ class TrainingBatches:
         self.rate = self.negatives.rate
         self.positives = max(1, config.mini_batch_size // (1 + self.rate))
         self.buckets = _buckets(pairs, config)
+        self.rivals = RivalFinder(pairs, config) if objective_of(config).is_in_batch else None
         if "weight" in pairs.columns:
             weights = pairs.statistics["weight"]
             self._mean_weight = np.float64(weights.total / weights.rows)
@@ -117,6 +126,11 @@ class TrainingBatches:
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return sum(-(-len(bucket) // self.positives) for bucket in self.buckets)
+
+    @property
+    def known(self) -> Positives | None:
+        """The positives of the channel, where they are set against each other."""
+        return None if self.rivals is None else self.rivals.known
 
     @property
     def records(self) -> int:
@@ -166,6 +180,9 @@ class TrainingBatches:
         columns = _columns(self.pairs, rows, self.config)
         if "weight" in columns:
             columns["weight"] = (columns["weight"] / self._mean_weight).astype(np.float32)  # (P,)
+        if self.rivals is not None:
+            generator = random_generator(self.config.seed, _SHARED, epoch, index)
+            return _against(self.rivals, columns, rows, generator)
         if not self.rate:
             return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
@@ -211,6 +228,20 @@ def evaluation_batches(
             yield _paired(pairs, columns, rows, config, negatives, generator)
         else:
             yield Batch(columns, None)
+
+
+def _against(
+    rivals: RivalFinder, columns: dict[str, Any], rows: Rows, generator: np.random.Generator
+) -> Batch:
+    """Return the batch of these records, whose columns are given, set against each other."""
+    records = rows
+    if rivals.drawn:
+        drawn = rivals.draw(generator)  # (K,)
+        records = np.concatenate([rows, drawn])
+        others = _columns(rivals.pairs, drawn, rivals.config)["in1"]
+        columns["in1"] = Ragged.concatenate([columns["in1"], others])
+    excluded = rivals.excluded(columns, records)
+    return Batch(columns, None, excluded, rivals.log_q(len(rows), records))
 
 
 def _paired(

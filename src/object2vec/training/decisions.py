@@ -108,7 +108,7 @@ def decide(
     set_by_user = _both_encoders(given)
     found = [*_sizes(schema, start)]
     if start is None:
-        found += [*objective.decisions(begun), *_lengths(lengths), *_tables(schema)]
+        found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
         found += [*_batches(sum(lengths[0].values()), begun, int(rate[_NEGATIVES]))]
     decisions = tuple(each for each in found if each.name not in set_by_user)
@@ -201,7 +201,8 @@ def _of_positives(begun: Mapping[str, Any]) -> Iterator[Decision]:
     if "output_layer" not in begun:
         yield Decision("output_layer", "softmax", "no label: pairs are set against drawn ones")
         yield Decision("num_classes", 2, "a pair is a positive or a negative")
-    if not begun.get("negative_sampling_rate"):
+    ranks = begun.get("output_layer") == "ranking"  # with the other records as negatives
+    if not ranks and not begun.get("negative_sampling_rate"):
         yield Decision("negative_sampling_rate", 4, "no label: negatives are drawn")
 
 

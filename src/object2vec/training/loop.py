@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,14 @@ from object2vec.compiled.cores import available_cores
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.devices import release_freed_memory
 from object2vec.errors import ArtifactError, Interrupted, TrainingError
-from object2vec.network.network import Network
-from object2vec.objectives import Objective
 from object2vec.objectives.metrics import Metrics
-from object2vec.pairs.batches import Batch, TrainingBatches, evaluation_batches, prepared_ahead
+from object2vec.pairs.batches import Batch, TrainingBatches, prepared_ahead
 from object2vec.pairs.dataset import Pairs
 from object2vec.reporting import events
 from object2vec.training.checkpoint import BEST, TENSORS
 from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.kept import KeptTensors
+from object2vec.training.measuring import measured
 from object2vec.training.options import Habits
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
@@ -100,8 +99,10 @@ class Loop:
         self.checkpoints, self.interval, self.stop = habits.checkpoints, habits.interval, stop
         self.emit, self.history, self._clock = emit, history, clock
         self._settle, self._identity = settle, identity
+        objective = self.network.objective
+        in_training = None if validation is not None else objective.in_training
         self.stopping = EarlyStopping(
-            self.network.objective.watched,
+            in_training or objective.watched,
             self.config.early_stopping_patience,
             self.config.early_stopping_tolerance,
         )
@@ -201,8 +202,8 @@ class Loop:
         self._settle()
         watched, validation = self.metrics.watched, None
         if self.validation is not None:
-            measured = score(self.network, evaluation_batches(self.validation, self.config))
-            watched, validation = measured.watched, measured.values()
+            validation = measured(self.network, self.validation, self.config, self.train.known)
+            watched = validation[self.stopping.metric.name]
         validation_s = time.monotonic() - started
         if not math.isfinite(watched):
             self.emit(
@@ -351,20 +352,6 @@ class Loop:
             must = "must belong to this run"
             cure = "Resume with the same settings and data, or choose another folder."
             raise ArtifactError.at(str(path), must, "other " + ", ".join(changed), cure)
-
-
-def score(
-    network: Network, batches: Iterable[Batch], objective: Objective | None = None
-) -> Metrics:
-    """Return a network's metrics over batches, dropout off; its own objective's by default."""
-    metrics = Metrics(objective or network.objective, has_all=True)
-    was_training = network.training
-    network.eval()
-    with torch.no_grad():
-        for batch in batches:
-            metrics.update(network.encoded(batch))
-    network.train(was_training)
-    return metrics
 
 
 def _finite(value: float) -> float | None:

@@ -30,14 +30,16 @@ from object2vec.files.remote import PathLike, join
 from object2vec.kernels import kernel_for
 from object2vec.kernels.compiling import CompileClock
 from object2vec.network.network import Network, new_network, parameter_count
+from object2vec.objectives import objective_of
 from object2vec.objects.vocabulary import read_vectors, read_vocabulary
-from object2vec.pairs.batches import TrainingBatches, evaluation_batches
+from object2vec.pairs.batches import TrainingBatches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
 from object2vec.reading.tables import Table
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
-from object2vec.training.loop import Loop, score
+from object2vec.training.loop import Loop
+from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
 from object2vec.training.start import settle_untrained, settling_text, start_from
@@ -214,10 +216,10 @@ class Run:
 
     def _open_channels(self) -> None:
         """Read and check the channels that are given."""
-        rate = self.config.negatives
+        rate, label = self.config.negatives, objective_of(self.config).default_label
         sources = dict(self.channels.sources())
         for channel, source in sources.items() if self.schema is None else ():
-            default = 1.0 if rate and channel == "train" else None
+            default = 1.0 if rate and channel == "train" else label
             self._pairs[channel] = Pairs.read(source, default_label=default, name=channel)
         for channel, pairs in self._pairs.items():
             self._reports[channel] = check_channel(pairs, self.config, channel)
@@ -244,7 +246,7 @@ class Run:
                 release_freed_memory()
             trained = len(self._history)
             try:
-                finished = self._end(loop.network, vocabularies, outcome)
+                finished = self._end(loop, vocabularies, outcome)
             except Exception:
                 del self._history[trained:]
                 if loop.save_finished() is not None:
@@ -253,10 +255,10 @@ class Run:
         self._tell(finished)
 
     def _end(
-        self, network: Network, vocabularies: Vocabularies, outcome: events.Outcome
+        self, loop: Loop, vocabularies: Vocabularies, outcome: events.Outcome
     ) -> events.Finished:
         """Score the test channel and save the model; return what is left to report."""
-        self._test(network)
+        self._test(loop)
         finished = events.Finished(
             **asdict(outcome),
             total_s=time.monotonic() - self._started,
@@ -265,20 +267,20 @@ class Run:
         self._remember(finished)  # before the model is saved with what is remembered
         if self.habits.save_to is not None:
             started, path = time.monotonic(), self.habits.save_to
-            learned = self._learned(network, vocabularies)
+            learned = self._learned(loop.network, vocabularies)
             artifact.save(learned, path, replace=self.habits.overwrite)
             self._tell(events.ModelSaved(path=path, write_s=time.monotonic() - started))
         return finished
 
-    def _test(self, network: Network) -> None:
+    def _test(self, loop: Loop) -> None:
         pairs = self._pairs.get("test")
         if pairs is None:
             return
         started, size = time.monotonic(), self.config.mini_batch_size
-        metrics = score(network, evaluation_batches(pairs, self.config))
+        metrics = measured(loop.network, pairs, self.config, loop.train.known)
         self._emit(
             events.Tested(
-                metrics=metrics.values(),
+                metrics=metrics,
                 records=len(pairs),
                 batches=-(-len(pairs) // size),
                 batch_size=size,
