@@ -34,10 +34,11 @@ IN1 = [[2], [5], [], [3, 1], [0, 0], [6], [4, 4], [2]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
-def settings(network, comparators, output, storage, tied=False, **given) -> dict:
+def settings(network, comparators, output, storage, tied=False, shared=False, **given) -> dict:
     values = {
         "enc0_network": network, "comparator_list": comparators, "output_layer": output,
         "token_embedding_storage_type": storage, "tied_token_embedding_weight": tied,
+        "shared_encoder": shared,
         "enc0_max_seq_len": 4, "enc0_vocab_size": 9, "enc0_token_embedding_dim": 6,
         "enc0_layers": 1, "enc_dim": 12, "mlp_layers": 1, "mlp_dim": 8, "mlp_activation": "tanh",
         "num_classes": 3, "learning_rate": 0.03, "mini_batch_size": 9, "epochs": 40,
@@ -51,6 +52,7 @@ COMBINATIONS = [
     *itertools.product(NETWORKS, COMPARATORS, OUTPUTS, STORAGES),
     *itertools.product(NETWORKS, COMPARATORS[-1:], OUTPUTS, STORAGES, [True]),
     *itertools.product(NETWORKS, COMPARATORS[:1], ["ranking"], STORAGES, [False, True]),
+    *itertools.product(NETWORKS, COMPARATORS[-1:], OUTPUTS[:1], STORAGES, [False], [True]),
 ]
 each = pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: "-".join(map(str, c)))
 

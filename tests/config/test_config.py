@@ -421,6 +421,16 @@ def test_the_setting_that_decides_is_named(hyperparameters, names):
     assert [config.setting(side, "vocab_size") for side in (0, 1)] == names
 
 
+def test_a_shared_encoder_has_one_table_and_one_architecture():
+    shared = {"shared_encoder": "true"}
+    assert Config.build(SIZES | shared).tied_token_embedding_weight
+    assert not Config.build(SIZES).tied_token_embedding_weight
+    own = BOTH | shared | {"enc1_vocab_size": 100}
+    assert Config.build(own | {"enc1_max_seq_len": 3}).encoders[1].max_seq_len == 3
+    with pytest.raises(ConfigError, match=r"enc1_layers: must equal enc0_layers \(2\) with shared"):
+        Config.build(own | {"enc0_layers": 2, "enc1_layers": 3})
+
+
 def test_a_setting_of_tied_encoders_that_may_differ_is_named_alone():
     config = Config.build(TIED)
     assert config.setting(1, "max_seq_len") == "enc1_max_seq_len"
@@ -726,17 +736,20 @@ def valid_hyperparameters(draw) -> dict:
     for name, row in HYPERPARAMETERS.items():
         if row.required != "no" or draw(st.booleans()):
             values[name] = draw(valid_values(row.kind))
+    if values.get("shared_encoder"):
+        values.pop("enc1_network", None)
     networks = (values.get("enc0_network"), values.get("enc1_network"))
     if "bilstm" in networks and values.get("enc_dim", 0) % 2:
         values["enc_dim"] += 1
     for side in (0, 1):
         if values.get(f"enc{side}_pretrained_embedding_file"):
             values[f"enc{side}_vocab_file"] = "vocab.json"
-    if values.get("tied_token_embedding_weight"):
+    if values.get("tied_token_embedding_weight") or values.get("shared_encoder"):
         values["enc1_vocab_size"] = values["enc0_vocab_size"]
         values["enc1_pretrained_embedding_file"] = ""
         if "pooled_embedding" in networks:
-            values["enc0_network"] = values["enc1_network"] = "pooled_embedding"
+            values["enc0_network"] = "pooled_embedding"
+            values["enc1_network"] = "enc0" if values.get("shared_encoder") else "pooled_embedding"
         for side in (0, 1):
             values.pop(f"enc{side}_token_embedding_dim", None)
     return values

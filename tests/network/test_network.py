@@ -138,11 +138,12 @@ def gradients(network: Network, label: np.ndarray) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("storage", ["dense", "row_sparse"])
 @pytest.mark.parametrize("output", ["softmax", "mean_squared_error"])
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("tied", [False, True, "shared"])
 @pytest.mark.parametrize("encoder", [ENCODERS[0], *ENCODERS[3:5], *ENCODERS[8:10]], ids=id_of)
 def test_loss_and_every_gradient_are_those_of_the_formula(encoder, tied, output, storage):
     network = build(
-        output_layer=output, tied_token_embedding_weight=tied, mlp_layers=2, mlp_activation="tanh",
+        output_layer=output, mlp_layers=2, mlp_activation="tanh",
+        **({"shared_encoder": True} if tied == "shared" else {"tied_token_embedding_weight": tied}),
         token_embedding_storage_type=storage, **encoder,
     )  # fmt: skip
     label = np.array([0, 1, 2, 0, 1, 2, 2, 1], np.float32)

@@ -35,11 +35,12 @@ def logits(weights: Weights, config: Config, in0: list, in1: list) -> Tensor:
 def encode(weights: Weights, config: Config, side: int, ids: list) -> Tensor:
     """Embedding of one sequence, (D,)."""
     encoder = config.encoders[side]
+    number = 0 if config.shared_encoder else side
     table = weights[f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"]
     layers = {
-        name.removeprefix(f"encoders.{side}."): tensor
+        name.removeprefix(f"encoders.{number}."): tensor
         for name, tensor in weights.items()
-        if name.startswith(f"encoders.{side}.")
+        if name.startswith(f"encoders.{number}.")
     }
     is_token = [token != 0 or not config.mask_padding for token in ids]
     if not any(is_token):

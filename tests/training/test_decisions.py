@@ -123,8 +123,9 @@ def test_what_is_set_of_encoder_0_holds_for_both_but_its_counts():
 def test_a_shared_vocabulary_ties_the_tables():
     assert config(share=(("user", "film"),)).tied_token_embedding_weight
     assert not config().tied_token_embedding_weight
-    with pytest.raises(ConfigError, match=r"tied_token_embedding_weight: must be false where no"):
-        decided({"tied_token_embedding_weight": "true"})
+    for name in ("tied_token_embedding_weight", "shared_encoder"):
+        with pytest.raises(ConfigError, match=f"{name}: must be false where no column is shared"):
+            decided({name: "true"})
 
 
 def test_tables_are_as_large_as_their_vocabularies():

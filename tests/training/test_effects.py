@@ -75,6 +75,7 @@ OTHER: dict[str, tuple[dict, object]] = {
     "random_negative_sampling_rate": ({}, 1),
     "tied_token_embedding_weight": ({}, True),
     "token_embedding_storage_type": ({}, "row_sparse"),
+    "shared_encoder": (HCNN, True),
     "token_dropout": ({}, 0.5),
     "seed": ({}, 1),
     "precision": (HCNN, "bfloat16"),

@@ -141,6 +141,8 @@ DESIGN = [
     ]
 ]
 
+SHARED = DESIGN[3] | {"shared_encoder": True}
+
 
 def test_the_design_covers_every_pair_of_values():
     wanted = {
@@ -160,7 +162,7 @@ def id_of(row: dict) -> str:
 
 
 @pytest.mark.usefixtures("every_batch")
-@pytest.mark.parametrize("row", DESIGN, ids=id_of)
+@pytest.mark.parametrize("row", [*DESIGN, SHARED], ids=id_of)
 def test_a_run_stopped_at_any_batch_and_resumed_is_the_uninterrupted_run(row, tmp_path):
     train, validation, test = data(7), data(5, seed=1), data(3, seed=2)
     channels = {"train": train, "validation": validation, "test": test}

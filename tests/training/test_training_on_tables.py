@@ -194,3 +194,17 @@ def test_what_tables_and_optimizer_need():
     assert checked_memory(large) == said
     tied = {"tied_token_embedding_weight": True, "optimizer": "sgd"}
     assert needed_bytes(Config.build(sizes | tied)) == (320, 0)
+
+
+def test_two_texts_with_a_shared_encoder_have_one_vocabulary():
+    asked = {"first": ["a dog", "a cat", "dogs run"] * 20, "second": ["dog", "a dog", "cats"] * 20}
+    asked["relation"] = ["yes", "no", "no"] * 20
+    given = {"in0": "first:text", "in1": "second:text", "label": "relation", "epochs": 2}
+    model = Object2Vec(**given, shared_encoder=True).fit(asked)
+    assert model.schema.declared.share == (("first", "second"),)
+    assert model.encode(in0=["a dog"]).tobytes() == model.encode(in1=["a dog"]).tobytes()
+    several = given | {"in0": ["first:text", "second:text"]}
+    with pytest.raises(
+        ConfigError, match="shared_encoder: must be false where no column is shared"
+    ):
+        Object2Vec(**several, shared_encoder=True).fit(asked)

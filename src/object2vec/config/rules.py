@@ -123,8 +123,8 @@ def _ignored(name: str, where: str, value: str) -> None:
     "While `enc1_network` is `enc0`, which is the default, encoder 1 takes *every* setting of "
     "encoder 0, vocabulary size and sequence length included. Other `enc1_` values are then "
     "ignored, with a warning that names them. Only settings are copied, never weights: the "
-    "encoders are trained apart, and `tied_token_embedding_weight` alone makes them share their "
-    "token table."
+    "encoders are trained apart, and only `tied_token_embedding_weight` makes them share their "
+    "token table, or `shared_encoder` all that they are."
 )
 def _inherit(draft: Draft) -> Findings:
     # AWS does so without a word (https://github.com/aws/sagemaker-python-sdk/issues/834)
@@ -138,6 +138,13 @@ def _inherit(draft: Draft) -> Findings:
             f"ignored: {', '.join(ignored)}. Set enc1_network to a network of its own to use them."
         )
         yield Note("warning", text)
+
+
+@_rule("`shared_encoder` sets `tied_token_embedding_weight`: one encoder reads one table.")
+def _tied_by_sharing(draft: Draft) -> Findings:
+    if draft["shared_encoder"]:
+        draft.values["tied_token_embedding_weight"] = True
+    yield from ()
 
 
 @_rule("What has no default must be given; for encoder 1 only if it does not inherit it.")
@@ -307,6 +314,18 @@ def _missing_vocabulary(draft: Draft) -> Findings:
             cure = "Name the JSON file that maps tokens to ids."
             text = problem(vocabulary, f"must be given with {file}", draft[vocabulary], cure)
             yield Contradiction({file, vocabulary}, text)
+
+
+@_rule("A shared encoder needs the settings of both sides to be equal, but for `max_seq_len`.")
+def _unshareable(draft: Draft) -> Findings:
+    of_tables = ("max_seq_len", *TIED, *_PRETRAINED)
+    names = [r.field for r in HYPERPARAMETERS.values() if r.side and r.field not in of_tables]
+    for name in names if draft["shared_encoder"] else ():
+        ours, theirs = f"enc0_{name}", f"enc1_{name}"
+        if draft[ours] != draft[theirs]:
+            must = f"must equal {ours} ({draft[ours]!r}) with shared_encoder"
+            cure = "Make them equal, or let enc1_network be enc0."
+            yield Contradiction({ours, theirs}, problem(theirs, must, draft[theirs], cure))
 
 
 @_rule("Tied tables need equal vocabulary sizes and widths, and the same pretrained file, if any.")

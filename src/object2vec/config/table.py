@@ -349,6 +349,12 @@ class Hyperparameters:
         0.0,
         "Share of the target of ranking that is spread over all candidates.",
     )
+    shared_encoder: bool = _extension(
+        Boolean(),
+        False,
+        "One encoder for both sides, weights included, and one token table: what one side learns "
+        "the other knows. For objects of one kind, such as two sentences.",
+    )
     seed: int = _extension(
         Integer(0, 2**63 - 1),
         0,

@@ -28,7 +28,7 @@ _TINY = 1e-12  # length below which an embedding has no direction
 
 
 class Network(nn.Module):
-    """Two encoders, a comparator and a head.
+    """Two encoders, or one for both sides, a comparator and a head.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Network(nn.Module):
         self.tokens = nn.ModuleList(_tables(config, kernel))
         self.encoders = nn.ModuleList(
             ENCODERS[encoder.network](encoder, config.enc_dim, config.dropout, config.mask_padding)
-            for encoder in config.encoders
+            for encoder in config.encoders[: 1 if config.shared_encoder else 2]
         )
         self.dropout = Dropout(config.dropout)
         self.objective = objective_of(config)
@@ -125,7 +125,7 @@ class Network(nn.Module):
 
     def encode(self, side: int, sequences: Ragged) -> Tensor:
         """Return the embeddings (P, D) of sequences of one side, before dropout."""
-        encoder, table = self.encoders[side], self.table(side)
+        encoder, table = self.encoder(side), self.table(side)
         with self._precision():
             embeddings: Tensor = encoder(table, sequences)
         return embeddings.float()
@@ -133,9 +133,15 @@ class Network(nn.Module):
     def _drop(self, side: int, embeddings: Tensor) -> Tensor:
         """Return pooled embeddings with dropout; the other families have theirs between layers."""
         # Dropped after re-pairing, so that each record of a batch has a mask of its own.
-        is_pooled = isinstance(self.encoders[side], PooledEmbedding)
+        is_pooled = isinstance(self.encoder(side), PooledEmbedding)
         dropped: Tensor = self.dropout(embeddings) if is_pooled else embeddings
         return dropped
+
+    def encoder(self, side: int) -> Encoder:
+        """Return the encoder of one side, which both may share."""
+        encoder = self.encoders[-1 if side else 0]
+        assert isinstance(encoder, Encoder)
+        return encoder
 
     def tables(self) -> list[TokenTable]:
         """Return the token tables: one when tied, else one for each side."""

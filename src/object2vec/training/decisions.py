@@ -106,7 +106,7 @@ def decide(
         begun = start.to_dict() | (dict(preset_of(preset).values) if preset else {})
         named = ""
     set_by_user = _both_encoders(given)
-    found = [*_sizes(schema, start)]
+    found = [*_sizes(schema, start, begun)]
     if start is None:
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
@@ -212,7 +212,9 @@ def _of_numbers(label: LabelField) -> Iterator[Decision]:
     yield Decision("negative_sampling_rate", 0, "the label says what a pair is worth")
 
 
-def _sizes(schema: ObjectSchema, start: Config | None) -> Iterator[Decision]:
+def _sizes(
+    schema: ObjectSchema, start: Config | None, begun: Mapping[str, Any]
+) -> Iterator[Decision]:
     for side in (0, 1):
         size = max(schema.table_size(side), 0 if start is None else start.encoders[side].vocab_size)
         parts = [part.fitted for part in schema.vocabularies(side)]
@@ -223,6 +225,9 @@ def _sizes(schema: ObjectSchema, start: Config | None) -> Iterator[Decision]:
     if schema.is_tied:
         shared = ", ".join(map("+".join, schema.declared.share))
         yield Decision("tied_token_embedding_weight", True, f"{shared} have one vocabulary")
+    elif begun.get("shared_encoder"):
+        why = "the columns have vocabularies of their own; --share gives them one"
+        yield Decision("shared_encoder", False, why)
 
 
 def _check_sizes(schema: ObjectSchema, given: Mapping[str, Any]) -> None:
@@ -232,10 +237,10 @@ def _check_sizes(schema: ObjectSchema, given: Mapping[str, Any]) -> None:
         if name in given and int(given[name]) < needed:
             cure = "Leave it away, or set max_size or min_count of a field."
             raise ConfigError.at(name, f"must be at least {needed}", given[name], cure)
-    name = "tied_token_embedding_weight"
-    if str(given.get(name, False)).lower() == "true" and not schema.is_tied:
-        cure = "Share the columns that have one vocabulary (share=, --share) instead."
-        raise ConfigError.at(name, "must be false where no column is shared", True, cure)
+    for name in ("tied_token_embedding_weight", "shared_encoder"):
+        if str(given.get(name, False)).lower() == "true" and not schema.is_tied:
+            cure = "Share the columns that have one vocabulary (share=, --share)."
+            raise ConfigError.at(name, "must be false where no column is shared", True, cure)
 
 
 def _lengths(lengths: Sequence[Mapping[int, int]]) -> Iterator[Decision]:

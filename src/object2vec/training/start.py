@@ -97,7 +97,8 @@ def _other_settings(config: Config, start: Artifact) -> Iterator[tuple[str, Any]
         field = HYPERPARAMETERS[name].field
         grows = field == "vocab_size" and start.schema is not None
         follows = field == "token_embedding_dim" and value == config.enc_dim
-        if HYPERPARAMETERS[name].group in _SHAPING and not (grows or follows):
+        shapes = HYPERPARAMETERS[name].group in _SHAPING or name == "shared_encoder"
+        if shapes and not (grows or follows):
             if value != old[name]:
                 yield name, value
 

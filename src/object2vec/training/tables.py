@@ -9,6 +9,7 @@ from typing import Any
 
 from object2vec.artifact import Artifact
 from object2vec.config import Config, Note
+from object2vec.config.presets import preset_of
 from object2vec.errors import DataError
 from object2vec.fields.schema import ObjectSchema, TableSchema
 from object2vec.fields.specification import kind_text
@@ -54,6 +55,19 @@ class Declared:
         """Return the config without what the data decide; raise `ConfigError` if it is wrong."""
         base = self.preset if start is None else start.config.to_dict()
         return provisional(self.hyperparameters, base)
+
+    def shared_schema(self) -> TableSchema:
+        """Return the schema, with one vocabulary for both sides where they are to share an encoder.
+
+        Of several fields on a side the user says which belong together.
+        """
+        preset = preset_of(self.preset).values if self.preset else {}
+        is_shared = str({**preset, **self.hyperparameters}.get("shared_encoder", False))
+        (first, *more), (second, *others) = self.schema.sides
+        are_single = not more and not others and first.column != second.column
+        if is_shared.lower() != "true" or self.schema.share or not are_single:
+            return self.schema
+        return replace(self.schema, share=((first.column, second.column),))
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,7 @@ def learn_from(
 
     tables = {channel: open_table(source, declared.options) for channel, source in sources.items()}
     begun = None if start is None else start.schema
-    learned = learn(tables, declared.schema, split=declared.split, seed=seed, start=begun)
+    learned = learn(tables, declared.shared_schema(), split=declared.split, seed=seed, start=begun)
     decided = decide(
         learned.schema,
         learned.facts["train"].lengths,
