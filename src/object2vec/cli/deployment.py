@@ -117,3 +117,46 @@ def serve_model() -> None:
     from object2vec.sagemaker.paths import Layout
 
     raise typer.Exit(serve_container(Layout.of(os.environ).base, os.environ))
+
+
+Folder = Annotated[str, option("DIR", "Where buckets, jobs and endpoints lie.", "--dir")]
+Slots = Annotated[int, option("N", "Jobs that run at once; 0: one for each two cores.")]
+Key = Annotated[
+    str, option("KEY", "Access key that requests must be signed with.", show_default=False)
+]
+OwnS3 = Annotated[
+    bool, typer.Option("--own-s3", help="Jobs read and write your own S3, not buckets of DIR.")
+]
+
+
+@sagemaker.command(
+    cls=Command, context_settings={"allow_extra_args": True, "allow_interspersed_args": False}
+)
+def local(
+    context: typer.Context,
+    folder: Folder = "~/.object2vec/sagemaker",
+    host: Address = "127.0.0.1",
+    port: Port = 0,
+    region: Annotated[str, option("REGION", "That jobs are in.")] = "us-east-1",
+    slots: Slots = 0,
+    key: Key = "",
+    own_s3: OwnS3 = False,
+) -> None:
+    """Be SageMaker on this machine, for a command or until Ctrl-C.
+
+    The command after -- runs with variables that lead AWS's SDKs, CLI and clients here: jupyter
+    lab, python my_job.py, aws sagemaker list-training-jobs. Without one the service stays up and
+    prints the lines to export.
+    """
+    from object2vec.sagemaker.local.command import run_command, stay
+
+    settings = {
+        "folder": folder,
+        "host": host,
+        "port": port,
+        "region": region,
+        "slots": slots,
+        "key": key or None,
+        "has_remote_storage": own_s3,
+    }
+    raise typer.Exit(run_command(context.args, **settings) if context.args else stay(**settings))

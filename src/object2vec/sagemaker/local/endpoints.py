@@ -1,0 +1,369 @@
+"""Models, endpoint configurations and endpoints: each endpoint is a server of its own.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from object2vec.sagemaker.local.jobs import Job, end_noted
+from object2vec.sagemaker.local.logs import ENDPOINTS, Logs
+from object2vec.sagemaker.local.protocol import Response, ServiceError
+from object2vec.sagemaker.local.resources import Document, Resources
+from object2vec.sagemaker.local.storage import MissingData, Storage
+from object2vec.sagemaker.local.training import algorithm_of_image
+
+_START_S = 120.0  # that a server may take to load its model
+_POLL_S = 0.05
+_PORT = re.compile(r"Serving .* at http://\S+:(\d+)")
+_VARIANT = "AllTraffic"
+_SENT = ("content-type", "accept", "x-amzn-sagemaker-custom-attributes")
+_RETURNED = ("content-type", "x-amzn-sagemaker-custom-attributes")
+
+
+class _Server:
+    """The server of one endpoint."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.port: int | None = None
+        self.last_lines: list[str] = []
+        self.is_over = threading.Event()
+
+
+class Endpoints:
+    """Creates endpoints, passes requests on to them, and ends them.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds a folder for each kind of resource.
+    arn : str
+        What stands before the kind in ARNs.
+    storage : Storage
+    logs : Logs
+    """
+
+    def __init__(self, folder: Path, arn: str, storage: Storage, logs: Logs) -> None:
+        self.models = Resources(folder / "models", "Model", f"{arn}:model")
+        self.configs = Resources(
+            folder / "endpoint-configs", "EndpointConfig", f"{arn}:endpoint-config"
+        )
+        self.endpoints = Resources(folder / "endpoints", "Endpoint", f"{arn}:endpoint")
+        self._storage, self._logs = storage, logs
+        self._servers: dict[str, _Server] = {}  # those that answer, by the endpoint's name
+        self._started: list[tuple[str, _Server]] = []  # all, also those that load their model
+        self._lock = threading.RLock()
+        self._connections = threading.local()
+
+    def operations(self) -> dict[str, Any]:
+        """Return what is answered, by AWS's name."""
+        return {
+            "CreateModel": self._create_model,
+            "DescribeModel": lambda request: self.models.get(request["ModelName"]),
+            "ListModels": lambda request: self.models.page(
+                request, "Models", _summary("ModelName", "ModelArn", "CreationTime")
+            ),
+            "DeleteModel": lambda request: self.models.delete(request["ModelName"]),
+            "CreateEndpointConfig": self._create_config,
+            "DescribeEndpointConfig": lambda request: self.configs.get(
+                request["EndpointConfigName"]
+            ),
+            "ListEndpointConfigs": lambda request: self.configs.page(
+                request,
+                "EndpointConfigs",
+                _summary("EndpointConfigName", "EndpointConfigArn", "CreationTime"),
+            ),
+            "DeleteEndpointConfig": lambda request: self.configs.delete(
+                request["EndpointConfigName"]
+            ),
+            "CreateEndpoint": self._create,
+            "UpdateEndpoint": self._update,
+            "DescribeEndpoint": lambda request: self.endpoints.get(request["EndpointName"]),
+            "ListEndpoints": lambda request: self.endpoints.page(
+                request,
+                "Endpoints",
+                _summary(
+                    "EndpointName",
+                    "EndpointArn",
+                    "CreationTime",
+                    "LastModifiedTime",
+                    "EndpointStatus",
+                ),
+            ),
+            "DeleteEndpoint": self._delete,
+        }
+
+    def recover(self) -> None:
+        """Start the servers of all endpoints that were there before."""
+        for document in self.endpoints.all():
+            name = document["EndpointName"]
+            end_noted(self.endpoints.folder(name))
+            if document["EndpointStatus"] != "Failed":
+                self.endpoints.change(name, EndpointStatus="Creating")
+                self._start(name, document["EndpointConfigName"])
+
+    def close(self) -> None:
+        """End all servers."""
+        with self._lock:
+            servers = [server for _, server in self._started]
+            self._servers.clear()
+        for server in servers:
+            server.job.stop(grace_s=5)
+        for server in servers:
+            server.is_over.wait(timeout=10)
+
+    def invoke(self, name: str, headers: Mapping[str, str], body: bytes) -> Response:
+        """Return an endpoint's response to a request."""
+        with self._lock:
+            server = self._servers.get(name)
+        if server is None or server.port is None:
+            if not self.endpoints.exists(name):
+                text = f"Endpoint {name} of account not found."
+                return _error("ValidationError", text, 400)
+            text = f"The endpoint {name} is not in service yet."
+            return _error("ServiceUnavailable", text, 503)
+        sent = {k: v for k, v in headers.items() if k.lower() in _SENT}
+        sent = {("accept" if k.lower() == "accept" else k): v for k, v in sent.items()}
+        try:
+            status, said, content = self._post(server.port, sent, body)
+        except OSError as err:
+            return _error("ServiceUnavailable", f"The endpoint {name} does not answer: {err}", 503)
+        if status >= 400:
+            return _model_error(name, status, content)
+        returned = {k: v for k, v in said if k.lower() in _RETURNED}
+        returned["x-Amzn-Invoked-Production-Variant"] = _VARIANT
+        return Response(200, returned, content)
+
+    def release(self) -> None:
+        """Close this thread's connections to servers."""
+        for connection in self._connections.__dict__.pop("kept", {}).values():
+            connection.close()
+
+    def _post(
+        self, port: int, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Send a request over this thread's connection to a server, which stays open."""
+        kept: dict[int, http.client.HTTPConnection]
+        kept = self._connections.__dict__.setdefault("kept", {})
+        for attempt in (0, 1):
+            connection = kept.get(port)
+            if connection is None:
+                connection = kept[port] = http.client.HTTPConnection("127.0.0.1", port, timeout=70)
+                connection.connect()
+                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                connection.request("POST", "/invocations", body, dict(headers))
+                response = connection.getresponse()
+                return response.status, response.getheaders(), response.read()
+            except (http.client.HTTPException, ConnectionError):
+                connection.close()
+                del kept[port]  # closed by the server while it was idle
+                if attempt:
+                    raise ConnectionError("its server has gone") from None
+        raise AssertionError
+
+    def _create_model(self, request: Document) -> Document:
+        containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else []
+        containers += request.get("Containers", [])
+        if len(containers) != 1:
+            text = "A model must have one container: pipelines of several are not offered here."
+            raise ServiceError.validation(text)
+        algorithm_of_image(containers[0].get("Image", ""))
+        if not containers[0].get("ModelDataUrl"):
+            raise ServiceError.validation("A model must have a ModelDataUrl.")
+        document = self.models.create({"PrimaryContainer": containers[0], **request})
+        return {"ModelArn": document["ModelArn"]}
+
+    def _create_config(self, request: Document) -> Document:
+        variants = request["ProductionVariants"]
+        if len(variants) != 1:
+            text = "An endpoint must have one production variant here."
+            raise ServiceError.validation(text)
+        self.models.get(variants[0]["ModelName"])
+        document = self.configs.create(request)
+        return {"EndpointConfigArn": document["EndpointConfigArn"]}
+
+    def _create(self, request: Document) -> Document:
+        config = self.configs.get(request["EndpointConfigName"])
+        document = self.endpoints.create(
+            {
+                **request,
+                "EndpointStatus": "Creating",
+                "ProductionVariants": [_variant(each) for each in config["ProductionVariants"]],
+            }
+        )
+        self._start(request["EndpointName"], request["EndpointConfigName"])
+        return {"EndpointArn": document["EndpointArn"]}
+
+    def _update(self, request: Document) -> Document:
+        """Start a server of another configuration, which takes over when it is ready."""
+        name = request["EndpointName"]
+        config = self.configs.get(request["EndpointConfigName"])
+        if self.endpoints.get(name)["EndpointStatus"] not in ("InService", "Failed"):
+            raise ServiceError.validation(f"Cannot update in-progress endpoint {name!r}.")
+        document = self.endpoints.change(
+            name,
+            EndpointStatus="Updating",
+            EndpointConfigName=request["EndpointConfigName"],
+            ProductionVariants=[_variant(each) for each in config["ProductionVariants"]],
+        )
+        self._start(name, request["EndpointConfigName"])
+        return {"EndpointArn": document["EndpointArn"]}
+
+    def _delete(self, request: Document) -> None:
+        name = request["EndpointName"]
+        self.endpoints.get(name)
+        with self._lock:
+            self._servers.pop(name, None)
+            servers = [server for endpoint, server in self._started if endpoint == name]
+            self.endpoints.delete(name)
+        for server in servers:
+            server.job.stop(grace_s=5)
+
+    def _start(self, name: str, config_name: str) -> None:
+        """Start an endpoint's server; it is in service when it answers."""
+        server = _Server(Job(name, self.endpoints.folder(name)))
+        with self._lock:
+            self._started.append((name, server))
+        arguments = (name, config_name, server)
+        threading.Thread(target=self._served, args=arguments, daemon=True).start()
+
+    def _served(self, name: str, config_name: str, server: _Server) -> None:
+        """Be an endpoint's server until it is stopped, and forget it."""
+        try:
+            self._serve(name, config_name, server)
+        finally:
+            server.is_over.set()
+            with self._lock:
+                self._started.remove((name, server))
+
+    def _serve(self, name: str, config_name: str, server: _Server) -> None:
+        folder = self.endpoints.folder(name)
+        try:
+            variant = self.configs.get(config_name)["ProductionVariants"][0]
+            container = self.models.get(variant["ModelName"])["PrimaryContainer"]
+            model = folder / f"model-{time.time_ns()}.tar.gz"
+            self._storage.get(container["ModelDataUrl"], model)
+        except (ServiceError, MissingData) as err:
+            self._fail(name, str(err))
+            return
+        stream = self._logs.stream(f"{ENDPOINTS}/{name}", f"{_VARIANT}/i-local")
+        watcher = threading.Thread(
+            target=self._watch, args=(name, config_name, server), daemon=True
+        )
+
+        def take(line: str) -> None:
+            stream.append(line)
+            server.last_lines = [*server.last_lines[-9:], line]
+            if server.port is None and (match := _PORT.search(line)):
+                server.port = int(match[1])
+                watcher.start()
+
+        arguments = ["serve", str(model), "--host", "127.0.0.1", "--port", "0"]
+        environment = {k: v for k, v in container.get("Environment", {}).items()}
+        environment.pop("SAGEMAKER_BIND_TO_PORT", None)
+        code = server.job.run(arguments, environment, take)
+        model.unlink(missing_ok=True)
+        with self._lock:
+            is_current = self._servers.get(name) is server
+            if is_current:
+                del self._servers[name]
+        if not server.job.stopping.is_set() and (is_current or server.port is None):
+            said = " ".join(server.last_lines[-3:])
+            self._fail(name, f"The server ended with exit code {code}. {said}")
+
+    def _watch(self, name: str, config_name: str, server: _Server) -> None:
+        """Wait until a server answers, and put its endpoint into service."""
+        deadline = time.monotonic() + _START_S
+        while not server.is_over.wait(_POLL_S):
+            if time.monotonic() > deadline:
+                self._fail(name, f"The server did not answer within {_START_S:.0f} s.")
+                server.job.stop(grace_s=0)
+                return
+            if _answers(server.port):
+                break
+        else:
+            return
+        with self._lock:
+            is_wanted = self.endpoints.exists(name) and (
+                self.endpoints.get(name)["EndpointConfigName"] == config_name
+            )
+            before = self._servers.get(name)
+            if is_wanted:
+                self._servers[name] = server
+                self.endpoints.change(name, EndpointStatus="InService")
+        if not is_wanted:
+            server.job.stop(grace_s=0)  # deleted or updated meanwhile
+        elif before is not None and before is not server:
+            before.job.stop(grace_s=20)
+
+    def _fail(self, name: str, reason: str) -> None:
+        with contextlib.suppress(ServiceError):  # deleted meanwhile
+            self.endpoints.change(name, EndpointStatus="Failed", FailureReason=reason[:1024])
+
+
+def _answers(port: int | None) -> bool:
+    """Say whether a server is ready."""
+    if port is None:
+        return False
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _variant(variant: Mapping[str, Any]) -> Document:
+    count = variant.get("InitialInstanceCount", 1)
+    weight = variant.get("InitialVariantWeight", 1.0)
+    return {
+        "VariantName": variant["VariantName"],
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+    }
+
+
+def _summary(*names: str) -> Any:
+    return lambda document: {name: document[name] for name in names if name in document}
+
+
+def _error(code: str, message: str, status: int) -> Response:
+    import json
+
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": code}
+    return Response(status, headers, json.dumps({"message": message, "Message": message}).encode())
+
+
+def _model_error(name: str, status: int, content: bytes) -> Response:
+    """Return what SageMaker makes of an error that a model's container responds with."""
+    import json
+
+    said = content.decode("utf-8", "replace")
+    text = (
+        f'Received client error ({status}) from primary with message "{said}". See the log of the '
+        f"endpoint {name}."
+    )
+    document = {
+        "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if status < 500 else "SERVER_ERROR_FROM_MODEL",
+        "LogStreamArn": f"{ENDPOINTS}/{name}",
+        "Message": text,
+        "OriginalMessage": said,
+        "OriginalStatusCode": status,
+    }
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ModelError"}
+    return Response(424, headers, json.dumps(document).encode())

@@ -1,0 +1,428 @@
+"""Training jobs, by the container's contract: a tree of folders, one process, a model in S3.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from object2vec.files.whole import make_folder
+from object2vec.reporting.aws_log import IP_INSIGHTS_METRIC_DEFINITIONS, METRIC_DEFINITIONS
+from object2vec.sagemaker.algorithms import ALGORITHM_VARIABLE, ALGORITHMS
+from object2vec.sagemaker.local.aws import Aws
+from object2vec.sagemaker.local.jobs import Job, Queue, end_noted
+from object2vec.sagemaker.local.logs import TRAINING, Logs, Stream
+from object2vec.sagemaker.local.metrics import NAMESPACE, JobMetrics
+from object2vec.sagemaker.local.protocol import ServiceError
+from object2vec.sagemaker.local.resources import Document, Resources
+from object2vec.sagemaker.local.storage import MissingData, Storage, split_uri
+from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, Layout
+
+HOST = "algo-1"
+_FAILURE_CHARACTERS = 1024
+_SYNC_S = 5.0  # between copies of new checkpoints to S3
+_ENDED = ("Completed", "Failed", "Stopped")
+_IMAGE = re.compile(r"(?:.*/)?(object2vec|ipinsights)(?:[:@].*)?")
+_DEFINITIONS = {
+    "object2vec": METRIC_DEFINITIONS,
+    "ipinsights": IP_INSIGHTS_METRIC_DEFINITIONS,
+}
+_SUMMARY = (
+    "TrainingJobName",
+    "TrainingJobArn",
+    "CreationTime",
+    "TrainingEndTime",
+    "LastModifiedTime",
+    "TrainingJobStatus",
+    "SecondaryStatus",
+)
+
+
+class JobFailed(Exception):
+    """Why a job failed, as its description says it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Creates, runs and describes training jobs.
+
+    Parameters
+    ----------
+    jobs : Resources
+    queue : Queue
+    storage : Storage
+    logs : Logs
+    aws : Aws
+    region : str
+    """
+
+    jobs: Resources
+    queue: Queue
+    storage: Storage
+    logs: Logs
+    aws: Aws
+    region: str
+
+    def operations(self) -> dict[str, Any]:
+        """Return what is answered, by AWS's name."""
+        return {
+            "CreateTrainingJob": self.create,
+            "DescribeTrainingJob": lambda request: self.jobs.get(request["TrainingJobName"]),
+            "ListTrainingJobs": lambda request: self.jobs.page(
+                request, "TrainingJobSummaries", _summary
+            ),
+            "StopTrainingJob": self.stop,
+            "DeleteTrainingJob": self.delete,
+        }
+
+    def create(self, request: Document) -> Document:
+        """Queue a new job."""
+        algorithm = algorithm_name(request)
+        said = request.get("AlgorithmSpecification", {}).get("MetricDefinitions", [])
+        specification = {
+            **request["AlgorithmSpecification"],
+            "MetricDefinitions": [*_DEFINITIONS[algorithm], *said],
+        }
+        output = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        name = request["TrainingJobName"]
+        try:
+            self.storage.check_bucket(output)
+        except MissingData as err:
+            raise ServiceError.validation(str(err)) from err
+        document = self.jobs.create(
+            {
+                "EnableNetworkIsolation": False,
+                "EnableInterContainerTrafficEncryption": False,
+                "EnableManagedSpotTraining": False,
+                **request,
+                "AlgorithmSpecification": specification,
+                "TrainingJobStatus": "InProgress",
+                "SecondaryStatus": "Starting",
+                "SecondaryStatusTransitions": [_transition("Starting", "Waiting for its turn")],
+                "ModelArtifacts": {"S3ModelArtifacts": f"{output}/{name}/output/model.tar.gz"},
+            }
+        )
+        self.queue.submit(name, self.jobs.folder(name), self._work)
+        return {"TrainingJobArn": document["TrainingJobArn"]}
+
+    def stop(self, request: Document) -> None:
+        """Ask a job to end; it saves what it has learned."""
+        name = request["TrainingJobName"]
+
+        def edit(document: Document) -> None:
+            if document["TrainingJobStatus"] != "InProgress":
+                text = f"The request was rejected because the training job {name} has ended."
+                raise ServiceError.validation(text)
+            document["TrainingJobStatus"] = "Stopping"
+            _enter(document, "Stopping", "Stopping the training job")
+
+        self.jobs.update(name, edit)
+        self.queue.stop(name)
+
+    def delete(self, request: Document) -> None:
+        """Forget a job that has ended."""
+        name = request["TrainingJobName"]
+        if self.jobs.get(name)["TrainingJobStatus"] not in _ENDED:
+            raise ServiceError("ResourceInUse", f"The training job {name} has not ended.")
+        self.jobs.delete(name)
+
+    def recover(self) -> None:
+        """Go on with what an earlier service left: from a checkpoint, or as failed."""
+        for document in self.jobs.all():
+            name = document["TrainingJobName"]
+            if document["TrainingJobStatus"] in _ENDED:
+                self._republish(document)
+                continue
+            was_running = end_noted(self.jobs.folder(name))
+            is_waiting = not was_running and document["SecondaryStatus"] == "Starting"
+            if document["TrainingJobStatus"] == "Stopping":
+                self._end(name, "Stopped", "The local service ended while the job was stopping.")
+            elif is_waiting or "CheckpointConfig" in document:
+                self._enter(name, "Starting", "Started again after the local service ended")
+                self.queue.submit(name, self.jobs.folder(name), self._work)
+            else:
+                text = (
+                    "InternalServerError: the local service ended while the job was running. "
+                    "Start it again; with a CheckpointConfig it goes on by itself."
+                )
+                self._end(name, "Failed", text)
+
+    def _work(self, job: Job) -> None:
+        """Run one job from its data to its model in S3, and note how it ended."""
+        name = job.name
+        document = self.jobs.get(name)
+        stream = self._stream(document)
+        layout = Layout(self.jobs.folder(name) / "ml")
+        metrics = self._metrics(document)
+        self.jobs.change(name, TrainingStartTime=time.time())
+        try:
+            self._prepare(document, layout)
+            self._enter(name, "Training", "Training image is running")
+            with _limited(document, job) as clock, self._copying(document, layout):
+                code = job.run(
+                    ["sagemaker", "train"], _environment(document, layout), _lines(stream, metrics)
+                )
+            self._enter(name, "Uploading", "Uploading generated training model")
+            self.jobs.change(name, FinalMetricDataList=metrics.final())
+            if code != 0:
+                raise JobFailed(_reason(layout, code, is_stopped=job.stopping.is_set()))
+            self._upload(document, layout)
+        except (JobFailed, MissingData, OSError) as err:
+            if job.stopping.is_set() and not isinstance(err, MissingData):
+                self._end(name, "Stopped", "")
+            else:
+                text = f"ClientError: {err}" if isinstance(err, MissingData) else str(err)
+                stream.append(text.splitlines()[0])
+                self._end(name, "Failed", text)
+        else:
+            is_stopped = job.stopping.is_set()
+            self._end(name, "Stopped" if is_stopped else "Completed", "", over=clock.is_over)
+        finally:
+            shutil.rmtree(layout.base, ignore_errors=True)
+
+    def _prepare(self, document: Document, layout: Layout) -> None:
+        """Lay out the tree that the container expects."""
+        self._enter(document["TrainingJobName"], "Downloading", "Downloading input data")
+        shutil.rmtree(layout.base, ignore_errors=True)
+        for folder in (layout.config, layout.data, layout.model, layout.output_data):
+            make_folder(folder)
+        channels = {}
+        for channel in document.get("InputDataConfig", []):
+            name, source = channel["ChannelName"], channel["DataSource"].get("S3DataSource")
+            if source is None:
+                raise MissingData(f"The channel {name!r} must have an S3DataSource.")
+            if source["S3DataType"] != "S3Prefix":
+                raise MissingData(
+                    f"The channel {name!r} must have the S3DataType S3Prefix here; "
+                    f"got {source['S3DataType']}."
+                )
+            self.storage.get_prefix(source["S3Uri"], layout.channel(name))
+            channels[name] = {
+                "TrainingInputMode": channel.get("InputMode")
+                or document["AlgorithmSpecification"]["TrainingInputMode"],
+                "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+                "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+                **({"ContentType": channel["ContentType"]} if channel.get("ContentType") else {}),
+            }
+        count = document["ResourceConfig"].get("InstanceCount", 1)
+        hosts = [f"algo-{number}" for number in range(1, count + 1)]
+        _write(layout.hyperparameters, document.get("HyperParameters", {}))
+        _write(layout.input_data_config, channels)
+        _write(layout.resource_config, {"current_host": HOST, "hosts": hosts})
+        if checkpoint := document.get("CheckpointConfig"):
+            make_folder(layout.checkpoints)
+            try:
+                self.storage.get_prefix(_folder(checkpoint["S3Uri"]), layout.checkpoints)
+            except MissingData:
+                self.storage.check_bucket(checkpoint["S3Uri"])
+
+    def _copying(self, document: Document, layout: Layout) -> _Copying:
+        """Return what keeps the checkpoints in S3 in step while the job runs."""
+        checkpoint = document.get("CheckpointConfig")
+        if checkpoint is None:
+            return _Copying(lambda: None)
+        uri = _folder(checkpoint["S3Uri"])
+        sent: dict[str, tuple[int, int]] = {}
+
+        def copy() -> None:
+            for path in sorted(layout.checkpoints.rglob("*")):
+                name = path.relative_to(layout.checkpoints).as_posix()
+                try:
+                    if not path.is_file() or any(each.startswith(".") for each in name.split("/")):
+                        continue
+                    facts = path.stat()
+                    stamp = (facts.st_mtime_ns, facts.st_size)
+                    if sent.get(name) != stamp:
+                        self.storage.put(path, uri + name)
+                        sent[name] = stamp
+                except FileNotFoundError:
+                    continue  # an older checkpoint that was removed meanwhile
+
+        return _Copying(copy)
+
+    def _upload(self, document: Document, layout: Layout) -> None:
+        """Pack the model and the other output, and put both into S3."""
+        uri = document["ModelArtifacts"]["S3ModelArtifacts"]
+        packed = layout.base / "model.tar.gz"
+        _pack(layout.model, packed)
+        output = layout.base / "output.tar.gz"
+        if any(layout.output_data.iterdir()):
+            _pack(layout.output_data, output)
+            self.storage.put(output, uri.replace("/model.tar.gz", "/output.tar.gz"))
+        self.storage.put(packed, uri)
+
+    def _stream(self, document: Document) -> Stream:
+        started = int(document["CreationTime"])
+        return self.logs.stream(TRAINING, f"{document['TrainingJobName']}/{HOST}-{started}")
+
+    def _metrics(self, document: Document) -> JobMetrics:
+        name = document["TrainingJobName"]
+
+        def publish(metric: str, value: float, at: float) -> None:
+            self.aws.put_metric(self.region, NAMESPACE, metric, value, at, name)
+
+        return JobMetrics(document["AlgorithmSpecification"]["MetricDefinitions"], publish)
+
+    def _republish(self, document: Document) -> None:
+        """Give CloudWatch, which forgets, the metrics of a job that ended earlier."""
+        metrics = self._metrics(document)
+        path = self._stream(document).path
+        if path.is_file():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    at, _, message = line.rstrip("\n").partition("\t")
+                    if at.isdecimal():
+                        metrics.read(message, int(at) / 1000)
+
+    def _enter(self, name: str, secondary: str, message: str) -> None:
+        """Note the next state of a job that goes on."""
+        self.jobs.update(name, lambda document: _enter(document, secondary, message))
+
+    def _end(self, name: str, status: str, reason: str, *, over: bool = False) -> None:
+        """Note how a job ended."""
+
+        def edit(document: Document) -> None:
+            now = time.time()
+            message = _LAST.get(status) or reason.partition("\n")[0]
+            _enter(document, "MaxRuntimeExceeded" if over else status, message)
+            document["TrainingJobStatus"] = status
+            document["SecondaryStatusTransitions"][-1]["EndTime"] = now
+            document["TrainingEndTime"] = now
+            seconds = int(now - document.get("TrainingStartTime", now))
+            document["TrainingTimeInSeconds"] = document["BillableTimeInSeconds"] = seconds
+            if status == "Failed":
+                document["FailureReason"] = reason[:_FAILURE_CHARACTERS]
+
+        self.jobs.update(name, edit)
+
+
+_LAST = {"Completed": "Training job completed", "Stopped": "Training job stopped"}
+
+
+class _Copying:
+    """Calls a function now and then while a block runs, and once at its end."""
+
+    def __init__(self, copy: Callable[[], object]) -> None:
+        self._copy, self._over = copy, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        while not self._over.wait(_SYNC_S):
+            self._copy()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._copy()
+
+
+class _limited:
+    """Stops a job when its time is over."""
+
+    def __init__(self, document: Document, job: Job) -> None:
+        self.is_over, self._job = False, job
+        seconds = document["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._job.stop()
+
+    def __enter__(self) -> _limited:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+
+def algorithm_name(request: Mapping[str, Any]) -> str:
+    """Return the algorithm that a request's image is of; raise `ServiceError` for another one."""
+    specification = request["AlgorithmSpecification"]
+    image = specification.get("TrainingImage") or specification.get("AlgorithmName") or ""
+    return algorithm_of_image(image)
+
+
+def algorithm_of_image(image: str) -> str:
+    """Return the algorithm of an image; raise `ServiceError` if it is none of ours."""
+    match = _IMAGE.fullmatch(image)
+    if match is None or match[1] not in ALGORITHMS:
+        text = f"The image must be that of object2vec or ipinsights; got {image!r}."
+        raise ServiceError.validation(text)
+    return match[1]
+
+
+def _summary(document: Document) -> Document:
+    return {name: document[name] for name in _SUMMARY if name in document}
+
+
+def _enter(document: Document, secondary: str, message: str) -> None:
+    """Give a job's description its next state."""
+    transitions = document["SecondaryStatusTransitions"]
+    if transitions:
+        transitions[-1].setdefault("EndTime", time.time())
+    transitions.append(_transition(secondary, message))
+    document["SecondaryStatus"] = secondary
+
+
+def _transition(status: str, message: str) -> Document:
+    return {"Status": status, "StartTime": time.time(), "StatusMessage": message}
+
+
+def _environment(document: Document, layout: Layout) -> dict[str, str]:
+    """Return the variables of a job's process."""
+    own = {
+        BASE_DIR_VARIABLE: str(layout.base),
+        ALGORITHM_VARIABLE: algorithm_name(document),
+        "TRAINING_JOB_NAME": document["TrainingJobName"],
+        "TRAINING_JOB_ARN": document["TrainingJobArn"],
+    }
+    return {**document.get("Environment", {}), **own}
+
+
+def _lines(stream: Stream, metrics: JobMetrics) -> Callable[[str], None]:
+    def take(line: str) -> None:
+        stream.append(line)
+        metrics.read(line)
+
+    return take
+
+
+def _reason(layout: Layout, code: int, *, is_stopped: bool) -> str:
+    """Return why a job's process failed."""
+    try:
+        return layout.failure.read_text("utf-8", "replace")
+    except OSError:
+        if code < 0 and not is_stopped:
+            return f"AlgorithmError: the process was ended by signal {-code}"
+        return f"AlgorithmError: exit code {code}"
+
+
+def _folder(uri: str) -> str:
+    split_uri(uri)
+    return uri.rstrip("/") + "/"
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content), "utf-8")
+
+
+def _pack(folder: Path, target: Path) -> None:
+    """Write a folder's content into an archive."""
+    with tarfile.open(target, "w:gz", compresslevel=1) as archive:
+        for path in sorted(folder.iterdir()):
+            archive.add(path, arcname=path.name)

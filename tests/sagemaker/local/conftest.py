@@ -1,0 +1,136 @@
+"""A local service, and boto3 as its client: the SDK's own protocol, by proxy and by URL."""
+
+import copy
+import json
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from object2vec.sagemaker.local.service import Service
+
+KEYS = {"aws_access_key_id": "someone", "aws_secret_access_key": "secret"}
+
+
+def client_of(service, name, *, by_url=False, key="someone"):
+    """Return boto3's client of a service of AWS that comes here, by proxy unless `by_url`."""
+    given = {**KEYS, "aws_access_key_id": key, "region_name": "us-east-1"}
+    retries = {"max_attempts": 1}
+    if by_url:
+        config = Config(retries=retries, s3={"addressing_style": "path"})
+        return boto3.client(name, endpoint_url=service.url, config=config, **given)
+    config = Config(retries=retries, proxies={"https": service.url})
+    return boto3.client(name, verify=str(service.authority.bundle), config=config, **given)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with Service(tmp_path_factory.mktemp("local"), slots=2).running(grace_s=5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sagemaker(service):
+    return client_of(service, "sagemaker")
+
+
+@pytest.fixture(scope="module")
+def s3(service):
+    return client_of(service, "s3")
+
+
+@pytest.fixture(scope="module")
+def bucket(s3):
+    """A bucket with records to train on."""
+    s3.create_bucket(Bucket="sagemaker-data")
+    records = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1], "label": i % 2} for i in range(64)]
+    body = "".join(json.dumps(record) + "\n" for record in records)
+    s3.put_object(Bucket="sagemaker-data", Key="pre/train-0.jsonl", Body=body)
+    return "sagemaker-data"
+
+
+@pytest.fixture(scope="module")
+def job(bucket):
+    """Returns what a request for a small training job says, with other hyperparameters."""
+    request = {
+        "AlgorithmSpecification": {
+            "TrainingImage": "382416733822.dkr.ecr.us-east-1.amazonaws.com/object2vec:1",
+            "TrainingInputMode": "File",
+        },
+        "RoleArn": "arn:aws:iam::123456789012:role/object2vec-local",
+        "InputDataConfig": [
+            {
+                "ChannelName": "train",
+                "ContentType": "application/jsonlines",
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": f"s3://{bucket}/pre/train",
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+        ],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/out"},
+        "ResourceConfig": {
+            "InstanceType": "ml.m5.large",
+            "InstanceCount": 1,
+            "VolumeSizeInGB": 10,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
+        "HyperParameters": {
+            "enc0_network": "pooled_embedding",
+            "enc0_max_seq_len": "2",
+            "enc0_vocab_size": "9",
+            "enc1_network": "pooled_embedding",
+            "enc1_max_seq_len": "2",
+            "enc1_vocab_size": "7",
+            "enc_dim": "4",
+            "mlp_dim": "4",
+            "mlp_layers": "1",
+            "epochs": "2",
+            "mini_batch_size": "16",
+        },
+    }
+
+    def made(**hyperparameters):
+        made = copy.deepcopy(request)
+        made["HyperParameters"] |= {name: str(value) for name, value in hyperparameters.items()}
+        return made
+
+    return made
+
+
+def wait(describe, is_done, *, seconds=90):
+    """Return what `describe` says once it `is_done`."""
+    deadline = time.monotonic() + seconds
+    while not is_done(said := describe()):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.05)
+    return said
+
+
+@pytest.fixture(scope="module")
+def client(service):
+    """Returns boto3's client of a service of AWS that comes to this service."""
+    return lambda name, **how: client_of(service, name, **how)
+
+
+@pytest.fixture(scope="module")
+def waiting():
+    """Returns what waits for a state."""
+    return wait
+
+
+@pytest.fixture(scope="module")
+def ended(sagemaker):
+    """Returns what waits for the end of a training job."""
+
+    def described(name):
+        return wait(
+            lambda: sagemaker.describe_training_job(TrainingJobName=name),
+            lambda said: said["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"),
+        )
+
+    return described
