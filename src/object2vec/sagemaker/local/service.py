@@ -25,7 +25,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from object2vec.devices import available_cores
+from object2vec.compiled.cores import available_cores
 from object2vec.errors import ConfigError, StorageError
 from object2vec.files.whole import make_folder
 from object2vec.sagemaker.local.api import SageMaker
