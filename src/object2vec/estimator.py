@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLUMNS = 80
 
 
-COLUMNS = ("in0", "in1", "label", "weight", "group", "time", "share")
+COLUMNS = ("in0", "in1", "label", "weight", "group", "time", "share", "pairs")
 """Arguments that say what the columns of a table mean."""
 
 
@@ -49,10 +49,11 @@ class Estimator:
         given = {name: self._arguments[name] for name in COLUMNS if name in self._arguments}
         if not given:
             return None
-        from object2vec.fields.schema import TableSchema
+        from object2vec.pairs.makers import declared_schema
 
         sides = (_fields(given.pop("in0", ())), _fields(given.pop("in1", ())))
-        return TableSchema(sides, **given | {"share": _shared(given.get("share", ()))})
+        pairs, share = given.pop("pairs", None), _shared(given.pop("share", ()))
+        return declared_schema(sides, pairs, **given, share=share)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments as given; scikit-learn's protocol."""

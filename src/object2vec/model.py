@@ -55,6 +55,9 @@ class Object2Vec(Estimator):
         when a row was. Without a label every row is a positive, and negatives are drawn.
     share : sequence of str, or of such sequences, optional
         Columns whose fields have one vocabulary.
+    pairs : str, optional
+        Name of what makes the pairs of training of the rows of a table, afresh each epoch, with its
+        options: ``sentence_rest(sentences=4)``. By default each row is a pair.
     preset : str, optional
         Name of the hyperparameters to begin with, where columns are named; `object2vec presets`
         lists them. By default those that suit the columns.
@@ -87,11 +90,12 @@ class Object2Vec(Estimator):
         group: str | None = None,
         time: str | None = None,
         share: Sequence[str] | Sequence[Sequence[str]] = (),
+        pairs: str | None = None,
         preset: str | None = None,
         **hyperparameters: Any,
     ) -> None:
         columns = {"in0": in0, "in1": in1, "label": label, "weight": weight, "group": group}
-        columns |= {"time": time, "share": share, "preset": preset}
+        columns |= {"time": time, "share": share, "pairs": pairs, "preset": preset}
         given = {name: value for name, value in columns.items() if value is not None}
         super().__init__(
             **{n: value for n, value in given.items() if not _is_empty(value)}, **hyperparameters
@@ -509,6 +513,8 @@ def _arguments_of(loaded: Artifact) -> dict[str, Any]:
     if loaded.schema is None:
         return loaded.config.to_dict()
     declared = loaded.schema.declared.state()
+    if (making := declared.pop("making")) is not None:
+        declared |= {"pairs": making["maker"], "share": (), "group": None}
     return {**declared, **loaded.schema.decisions.get("given", {})}
 
 

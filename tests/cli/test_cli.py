@@ -41,7 +41,7 @@ from support.console import assert_as_said, examples, give_stdin, run_example
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = (
     "train", "encode", "predict", "evaluate", "vocabulary", "check", "hyperparameters", "kinds",
-    "presets", "info", "cache", "demo"
+    "pairs", "presets", "info", "cache", "demo"
 )  # fmt: skip
 HYPER = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": "1", "enc0_vocab_size": "20",

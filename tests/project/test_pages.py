@@ -17,8 +17,10 @@ from pathlib import Path
 import pytest
 
 from object2vec.cli import main as command_line
-from object2vec.fields.describe import kinds_table
+from object2vec.fields.describe import described_table
+from object2vec.fields.kinds import KINDS
 from object2vec.model import Object2Vec
+from object2vec.pairs.makers import MAKERS
 from object2vec.reading.tables.formats import FORMATS
 from support.console import assert_as_said, examples, run_example
 
@@ -159,7 +161,8 @@ def test_the_page_of_your_data_is_true(tmp_path, monkeypatch, capsys):
 
 def test_the_tables_of_the_data_page_are_those_of_the_code():
     page = read(DOCS / "data.md")
-    assert kinds_table() in page
+    assert described_table(KINDS, "kind", "what the column holds") in page
+    assert described_table(MAKERS, "maker", "what it makes of the rows") in page
     for each in FORMATS.values():
         assert f"| `{each.name}` |" in page
         assert each.about in page

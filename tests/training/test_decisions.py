@@ -33,7 +33,7 @@ def schema(in0="user:token", in1="film:token", label=None, share=(), values=FILM
 
 
 def decided(given=None, preset=None, lengths=({1: 9}, {1: 9}), start=None, **facts):
-    return decide(schema(**facts), lengths, given or {}, preset, start)
+    return decide(schema(**facts), lengths, sum(lengths[0].values()), given or {}, preset, start)
 
 
 def config(*args, **facts) -> Config:

@@ -33,6 +33,7 @@ from object2vec.cli.options import (
     ModelSettings,
     Out,
     Overwrite,
+    PairsOf,
     Preset,
     Quote,
     Resume,
@@ -54,7 +55,6 @@ from object2vec.cli.options import (
     flag,
     option,
 )
-from object2vec.cli.settings import read_hyperparameters
 from object2vec.cli.streams import say
 
 app = typer.Typer(
@@ -105,6 +105,7 @@ def train(
     group: Group = None,
     time: Time = None,
     share: Share = None,
+    pairs: PairsOf = None,
     table_format: TableFormat = None,
     columns: Columns = None,
     separator: Separator = None,
@@ -138,16 +139,15 @@ def train(
     Ctrl-C, SIGTERM and SIGHUP leave a checkpoint; the same command with --resume goes on from it to
     the very same model.
     """
-    from object2vec.cli.tables import Reading, TableChoice
-    from object2vec.cli.training import Job, Locations, Start, checkpoint_folder, run
+    from object2vec.cli import tables, training
 
     channels = {"train": train, "validation": validation or None, "test": test or None}
-    table = TableChoice(in0 or (), in1 or (), label, weight, group, time, share or (), preset)
-    reading = Reading(table_format, columns, separator, quote, encoding)
-    locations = Locations(out, checkpoint_folder(checkpoints, out), auxiliary)
-    start = Start(start_from, split, resume, overwrite, checkpoint_every)
-    given = read_hyperparameters(config, settings or [])
-    run(Job(given, channels, table, reading, locations, start), log_format=log_format, host=host)
+    table = tables.TableChoice(in0, in1, label, weight, group, time, share, preset, pairs)
+    reading = tables.Reading(table_format, columns, separator, quote, encoding)
+    locations = training.Locations.of(out, checkpoints, auxiliary)
+    start = training.Start(start_from, split, resume, overwrite, checkpoint_every)
+    job = training.Job.of(config, settings, channels, table, reading, locations, start)
+    training.run(job, log_format=log_format, host=host)
 
 
 @app.command(cls=Command)
@@ -265,6 +265,7 @@ def check(
     group: Group = None,
     time: Time = None,
     share: Share = None,
+    pairs: PairsOf = None,
     table_format: TableFormat = None,
     columns: Columns = None,
     separator: Separator = None,
@@ -286,7 +287,7 @@ def check(
     from object2vec.cli.inspection import check
     from object2vec.cli.tables import Reading, TableChoice
 
-    table = TableChoice(in0 or (), in1 or (), label, weight, group, time, share or (), preset)
+    table = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs)
     reading = Reading(table_format, columns, separator, quote, encoding)
     say(check(files, config, settings or [], channel, table, reading))
 
@@ -323,6 +324,23 @@ def kinds(
     from object2vec.cli.inspection import kinds
 
     say(kinds(name, as_json=as_json, as_markdown=markdown))
+
+
+@app.command(cls=Command)
+def pairs(
+    name: Annotated[str | None, argument("[NAME]")] = None,
+    as_json: AsJson = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the table of the documentation page.")
+    ] = False,
+) -> None:
+    """List ways to make pairs of the rows of a table.
+
+    NAME is one of them; its options are listed with it, as in sentence_rest(sentences=4).
+    """
+    from object2vec.cli.inspection import pairs
+
+    say(pairs(name, as_json=as_json, as_markdown=markdown))
 
 
 @app.command(cls=Command)

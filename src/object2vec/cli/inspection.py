@@ -24,7 +24,7 @@ from object2vec.errors import ConfigError, DataError, suggestion
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
-    from object2vec.fields.base import Entry
+    from object2vec.fields.base import Entry, Optioned
     from object2vec.fields.schema import ObjectSchema, TableSchema
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
@@ -189,14 +189,43 @@ def kinds(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
     ConfigError
         If there is no kind of this name.
     """
-    from object2vec.fields.describe import describe_kinds, kinds_table
+    from object2vec.fields.kinds import KINDS
+
+    titles = ("kind", "what the column holds")
+    return _options_of(KINDS, "a kind of column", titles, name, as_json, as_markdown)
+
+
+def pairs(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
+    """Return what the makers of pairs are, or all about one.
+
+    Raises
+    ------
+    ConfigError
+        If there is no maker of this name.
+    """
+    from object2vec.pairs.makers import MAKERS
+
+    titles = ("maker", "what it makes of the rows")
+    return _options_of(MAKERS, "a maker of pairs", titles, name, as_json, as_markdown)
+
+
+def _options_of(
+    known: Mapping[str, type[Optioned]],
+    what: str,
+    titles: tuple[str, str],
+    name: str | None,
+    as_json: bool,
+    as_markdown: bool,
+) -> str:
+    """Return what the entries of a registry are, or all about one."""
+    from object2vec.fields.describe import describe, described_table
 
     if as_markdown:
-        return kinds_table().removesuffix("\n")
-    found = describe_kinds(None if name is None else [name])
+        return described_table(known, *titles).removesuffix("\n")
+    found = describe(known, what, None if name is None else [name])
     if as_json:
         return json.dumps(found if name is None else found[0], indent=2)
-    lines = [line for kind in found for line in _titled(kind["name"], kind["meaning"])]
+    lines = [line for each in found for line in _titled(each["name"], each["meaning"])]
     for option in found[0]["options"] if name is not None else ():
         default = option["default"] or "none"
         facts = f"{option['meaning']}: {option['valid']}; default {default}"

@@ -173,6 +173,17 @@ Share = Annotated[
     ),
 ]
 
+PairsOf = Annotated[
+    str | None,
+    option(
+        "NAME",
+        "Make pairs of the rows afresh each epoch, such as sentence_rest. `object2vec pairs` lists "
+        "the ways.",
+        "--pairs",
+        section=_TABLE,
+    ),
+]
+
 Columns = Annotated[
     str | None,
     option("NAME,NAME", "Names of the columns, where no line holds them.", section=READING),

@@ -12,14 +12,14 @@ from object2vec.files.remote import read_bytes
 _EXAMPLE = 'Write for example {"enc_dim": 64}.'
 
 
-def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[str, Any]:
+def read_hyperparameters(config: str | None, settings: Sequence[str] | None) -> dict[str, Any]:
     """Return the hyperparameters of a file with those of the command line put over them.
 
     Parameters
     ----------
     config : str or None
         File or URL with one JSON object, of strings or native values.
-    settings : sequence of str
+    settings : sequence of str, optional
         ``NAME=VALUE`` each; the last one of a name counts.
 
     Raises
@@ -28,7 +28,7 @@ def read_hyperparameters(config: str | None, settings: Sequence[str]) -> dict[st
         If the file cannot be read or a setting has no name. The names are not looked up here.
     """
     values = {} if config is None else _read_object(config)
-    for setting in settings:
+    for setting in settings or ():
         name, equals, value = setting.partition("=")
         if not (name.strip() and equals):
             raise ConfigError.at(

@@ -93,29 +93,32 @@ class TableChoice:
 
     Parameters
     ----------
-    in0, in1 : sequence of str
+    in0, in1 : sequence of str, optional
         Specifications of the fields of each side.
     label, weight, group, time : str, optional
         Names of columns.
-    share : sequence of str
+    share : sequence of str, optional
         Names of columns that share a vocabulary, ``"user,friend"`` each.
     preset : str, optional
         Name of the hyperparameters to start from.
+    pairs : str, optional
+        Name of what makes pairs of the rows.
     """
 
-    in0: Sequence[str] = ()
-    in1: Sequence[str] = ()
+    in0: Sequence[str] | None = None
+    in1: Sequence[str] | None = None
     label: str | None = None
     weight: str | None = None
     group: str | None = None
     time: str | None = None
-    share: Sequence[str] = ()
+    share: Sequence[str] | None = None
     preset: str | None = None
+    pairs: str | None = None
 
     @property
     def is_made(self) -> bool:
-        """Whether the columns of a side are named; else records are AWS's."""
-        return bool(self.in0 or self.in1)
+        """Whether the columns of a side are named, or made; else records are AWS's."""
+        return bool(self.in0 or self.in1 or self.pairs)
 
     def check(self, reading: Reading, *, has_model: bool) -> None:
         """Report, before anything is read, what cannot be meant.
@@ -152,21 +155,21 @@ class TableChoice:
         """
         if not self.is_made:
             return None
-        from object2vec.fields.schema import TableSchema
         from object2vec.fields.specification import parse_field
+        from object2vec.pairs.makers import declared_schema
 
-        sides = (tuple(map(parse_field, self.in0)), tuple(map(parse_field, self.in1)))
+        sides = (tuple(map(parse_field, self.in0 or ())), tuple(map(parse_field, self.in1 or ())))
         columns = {name: getattr(self, name) for name in ("label", "weight", "group", "time")}
-        return TableSchema(sides, **columns, share=self._shared())
+        return declared_schema(sides, self.pairs, **columns, share=self._shared())
 
     def _shared(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(map(split_names, self.share))
+        return tuple(map(split_names, self.share or ()))
 
     def arguments(self) -> dict[str, Any]:
         """Return what `Object2Vec` takes of it."""
         if not self.is_made:
             return {}
-        names = ("in0", "in1", "label", "weight", "group", "time", "preset")
+        names = ("in0", "in1", "label", "weight", "group", "time", "pairs", "preset")
         given = {name: getattr(self, name) for name in names if getattr(self, name)}
         return given | ({"share": self._shared()} if self.share else {})
 

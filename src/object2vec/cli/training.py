@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from object2vec.artifact.location import MARK, check_target
+from object2vec.cli.settings import read_hyperparameters
 from object2vec.cli.tables import Reading, TableChoice, explaining_tables
 from object2vec.config import Config
 from object2vec.errors import ConfigError, Interrupted
@@ -31,6 +32,11 @@ class Locations:
     model: str
     checkpoints: Path
     auxiliary: str | None
+
+    @classmethod
+    def of(cls, model: str, checkpoints: str | None, auxiliary: str | None) -> Locations:
+        """Return the locations that options name."""
+        return cls(model, checkpoint_folder(checkpoints, model), auxiliary)
 
 
 def checkpoint_folder(given: str | None, model: str) -> Path:
@@ -85,6 +91,11 @@ class Job:
     reading: Reading
     locations: Locations
     start: Start
+
+    @classmethod
+    def of(cls, config: str | None, settings: Sequence[str] | None, *rest: Any) -> Job:
+        """Return the job with the hyperparameters of a file and of the command line."""
+        return cls(read_hyperparameters(config, settings), *rest)
 
     @property
     def has_table(self) -> bool:

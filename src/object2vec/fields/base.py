@@ -115,17 +115,13 @@ def option(default: Any, value: ValueKind, help: str, *, by_name: bool = True) -
 
 
 @dataclass(frozen=True)
-class Kind(ABC):
-    """What a field holds. A subclass is a frozen dataclass whose fields are the kind's options.
+class Optioned:
+    """What a specification names. A subclass is a frozen dataclass whose fields are its options.
 
     Attributes
     ----------
     name : str
-        What a specification calls it: ``text`` in ``overview:text``.
-    fitted : type of Fitted
-        What its learners end as, and what a saved field is read as.
-    takes_spans : bool
-        Whether its fields and learners read `TextSpans`, too.
+        What a specification calls it.
 
     Raises
     ------
@@ -134,8 +130,6 @@ class Kind(ABC):
     """
 
     name: ClassVar[str]
-    fitted: ClassVar[type[Fitted]]
-    takes_spans: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the options, and give each its type."""
@@ -152,6 +146,22 @@ class Kind(ABC):
     def mistake(self, option: str, must: str, got: Any, cure: str) -> ConfigError:
         """Return the error of an option."""
         return ConfigError.at(f"{self.name}({option})", must, got, cure)
+
+
+@dataclass(frozen=True)
+class Kind(Optioned, ABC):
+    """What a field holds: ``text`` in ``overview:text``.
+
+    Attributes
+    ----------
+    fitted : type of Fitted
+        What its learners end as, and what a saved field is read as.
+    takes_spans : bool
+        Whether its fields and learners read `TextSpans`, too.
+    """
+
+    fitted: ClassVar[type[Fitted]]
+    takes_spans: ClassVar[bool] = False
 
     @abstractmethod
     def learner(self, start: Fitted | None = None) -> Learner:

@@ -1,38 +1,42 @@
-"""The kinds of field in words: for the command line and the documentation page."""
+"""Kinds of field, and what else has options, in words: for the command line and the pages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from object2vec.errors import ConfigError, suggestion
-from object2vec.fields.base import Kind
-from object2vec.fields.kinds import KINDS
+from object2vec.fields.base import Optioned
 from object2vec.fields.specification import value_text
 
 
-def describe_kinds(names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return what a column of each kind holds, and the options of the kind.
+def describe(
+    known: Mapping[str, type[Optioned]], what: str, names: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return what each of a registry is, and its options.
 
     Parameters
     ----------
+    known : mapping of str to type
+    what : str
+        What messages call one of them.
     names : sequence of str, optional
         Names to describe; all by default.
 
     Raises
     ------
     ConfigError
-        If there is no kind of a name.
+        If there is none of a name.
     """
     for name in names or ():
-        if name not in KINDS:
-            cure = suggestion(name, KINDS).strip() or f"The kinds are {', '.join(KINDS)}."
-            raise ConfigError.at("NAME", "must be a kind of column", name, cure)
-    return [_described(KINDS[name]) for name in names or KINDS]
+        if name not in known:
+            cure = suggestion(name, known).strip() or f"Names are {', '.join(known)}."
+            raise ConfigError.at("NAME", f"must be {what}", name, cure)
+    return [_described(known[name]) for name in names or known]
 
 
-def _described(kind: type[Kind]) -> dict[str, Any]:
+def _described(kind: type[Optioned]) -> dict[str, Any]:
     meaning = (kind.__doc__ or "").partition("\n\n")[0]
     options = [
         {
@@ -47,10 +51,10 @@ def _described(kind: type[Kind]) -> dict[str, Any]:
     return {"name": kind.name, "meaning": " ".join(meaning.split()), "options": options}
 
 
-def kinds_table() -> str:
-    """Return the kinds as a table in Markdown."""
-    rows = ["| kind | what the column holds | options, with their defaults |", "|---|---|---|"]
-    for kind in describe_kinds():
+def described_table(known: Mapping[str, type[Optioned]], name: str, what: str) -> str:
+    """Return all of a registry as a table in Markdown; `name` and `what` are titles of columns."""
+    rows = [f"| {name} | {what} | options, with their defaults |", "|---|---|---|"]
+    for kind in describe(known, ""):
         options = ", ".join(f"`{_signature(each)}`" for each in kind["options"])
         rows.append(f"| `{kind['name']}` | {kind['meaning']} | {options} |".replace('"|"', '"\\|"'))
     return "\n".join(rows) + "\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,29 @@ _ROLES = ("label", "weight", "group", "time")
 
 
 @dataclass(frozen=True)
+class Making:
+    """How the pairs of training are made of the rows of a table, afresh each epoch.
+
+    Parameters
+    ----------
+    maker : str
+        Specification of the one in `object2vec.pairs.makers`.
+    columns : tuple of str
+        Columns of objects that are made of other rows: no table of training has them.
+    members : bool, default False
+        Whether each value of in0's column holds several members, as a list or between tabs; the
+        table is read as one row for each of them.
+    lists : bool, default False
+        Whether a value of a made column is a list of what the column that it shares with holds.
+    """
+
+    maker: str
+    columns: tuple[str, ...] = ()
+    members: bool = False
+    lists: bool = False
+
+
+@dataclass(frozen=True)
 class TableSchema:
     """What the columns of a table mean.
 
@@ -61,6 +84,8 @@ class TableSchema:
         was.
     share : tuple of tuples of str
         Columns whose fields have one vocabulary.
+    making : Making, optional
+        How pairs are made of the rows; by default each row is one.
 
     Raises
     ------
@@ -74,6 +99,7 @@ class TableSchema:
     group: str | None = None
     time: str | None = None
     share: tuple[tuple[str, ...], ...] = ()
+    making: Making | None = None
 
     def __post_init__(self) -> None:
         if problems := [*self._problems_of_sides(), *self._problems_of_sharing()]:
@@ -93,8 +119,12 @@ class TableSchema:
     def columns(self) -> list[str]:
         """The columns that training reads, each once."""
         roles = [getattr(self, role) for role in _ROLES]
-        named = [each.column for _, each in self.fields] + [name for name in roles if name]
-        return list(dict.fromkeys(named))
+        read = [each.column for number, (_, each) in enumerate(self.fields) if self.is_read(number)]
+        return list(dict.fromkeys(read + [name for name in roles if name]))
+
+    def is_read(self, number: int) -> bool:
+        """Return whether a table of training has the column of the field with this number."""
+        return self.making is None or self.fields[number][1].column not in self.making.columns
 
     @property
     def parts(self) -> list[list[int]]:
@@ -121,14 +151,20 @@ class TableSchema:
         """Return the plain values that describe it."""
         sides = [[each.specification() for each in fields] for fields in self.sides]
         roles = {role: getattr(self, role) for role in _ROLES}
-        return {"in0": sides[0], "in1": sides[1], **roles, "share": [*map(list, self.share)]}
+        share = [*map(list, self.share)]
+        making = None if self.making is None else asdict(self.making)
+        return {"in0": sides[0], "in1": sides[1], **roles, "share": share, "making": making}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TableSchema:
         """Return the schema that has this state; raise `ConfigError` if it is none."""
         first, second = (tuple(map(parse_field, state[side])) for side in ("in0", "in1"))
         roles = {role: state[role] for role in _ROLES}
-        return cls((first, second), **roles, share=tuple(map(tuple, state["share"])))
+        making = state["making"]
+        if making is not None:
+            making = Making(**{**making, "columns": tuple(making["columns"])})
+        share = tuple(map(tuple, state["share"]))
+        return cls((first, second), **roles, share=share, making=making)
 
     def _problems_of_sides(self) -> Iterator[str]:
         for side, fields in enumerate(self.sides):

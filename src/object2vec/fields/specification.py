@@ -16,10 +16,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import Field as Option
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from object2vec.errors import ConfigError, suggestion
-from object2vec.fields.base import Kind
+from object2vec.fields.base import Kind, Optioned
 from object2vec.fields.kinds import KINDS
 
 _PLAIN = re.compile(r"[^\s:\"'()]+")
@@ -29,6 +29,7 @@ _KIND = re.compile(r":\s*(?P<kind>\w*)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL
 _OPTION = re.compile(
     rf"\s*(?:(?P<name>\w+)\s*=)?\s*(?:(?P<quoted>{_QUOTED})|(?P<plain>[^,\s\"'()=]+))\s*"
 )
+T = TypeVar("T", bound=Optioned)
 _WORDS = {"true": True, "false": False}
 _CURE = 'Write column, column:kind or column:kind(option), such as genres:tokens("|").'
 
@@ -61,7 +62,7 @@ class Field:
         return name if self.kind is None else f"{name}:{kind_text(self.kind)}"
 
 
-def kind_text(kind: Kind) -> str:
+def kind_text(kind: Optioned) -> str:
     """Return a kind with those of its options that are not their defaults: ``text(ngrams=2)``."""
     first = [each.name for each in _by_position(type(kind))]
     given = [each.name for each in fields(kind) if getattr(kind, each.name) != each.default]
@@ -110,22 +111,25 @@ def _kind(column: str, name: str, options: str) -> Kind:
     if name not in KINDS:
         cure = f"{suggestion(name, KINDS)}The kinds are {', '.join(KINDS)}."
         raise ConfigError.at(column, "must be of a known kind", name, cure)
+    return with_options(column, KINDS[name], options)
+
+
+def with_options(column: str, kind: type[T], options: str) -> T:
+    """Return a kind, or what else has options, with those that a text gives."""
     positional: list[Any] = []
     named: dict[str, Any] = {}
-    for key, value in _options(column, name, options):
+    for key, value in _options(column, kind.name, options):
         if key is None and not named:
             positional.append(value)
         elif key is None or key in named:
             must = "must have each option once, and those without a name first"
-            raise ConfigError.at(f"{column}:{name}", must, options, "Name each option.")
+            raise ConfigError.at(f"{column}:{kind.name}", must, options, "Name each option.")
         else:
             named[key] = value
-    return _made(column, KINDS[name], tuple(positional), named)
+    return _made(column, kind, tuple(positional), named)
 
 
-def _made(
-    column: str, kind: type[Kind], positional: tuple[Any, ...], named: dict[str, Any]
-) -> Kind:
+def _made(column: str, kind: type[T], positional: tuple[Any, ...], named: dict[str, Any]) -> T:
     """Return a kind with these options; an error of one says of which column it is."""
     known, first = [each.name for each in fields(kind)], _by_position(kind)
     where = f"{column}:{kind.name}"
@@ -163,7 +167,7 @@ def _options(column: str, kind: str, text: str) -> Iterator[tuple[str | None, An
         offset = found.end() + 1
 
 
-def _by_position(kind: type[Kind]) -> list[Option[Any]]:
+def _by_position(kind: type[Optioned]) -> list[Option[Any]]:
     return [each for each in fields(kind) if not each.kw_only]
 
 

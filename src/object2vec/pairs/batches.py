@@ -156,8 +156,9 @@ class TrainingBatches:
         )  # (batches, 2): bucket, row of the first record in its order
         if len(orders) > 1:
             plan = generator.permutation(plan)
+        pairs = self.pairs.of_epoch(epoch)
         for index, (bucket, at) in enumerate(plan[start:].tolist(), start):
-            batch = self._fetch(orders[bucket][at : at + self.positives], epoch, index)
+            batch = self._fetch(pairs, orders[bucket][at : at + self.positives], epoch, index)
             if share := self.config.token_dropout:
                 batch = batch.thinned(
                     share, random_generator(self.config.seed, _TOKENS, epoch, index)
@@ -175,9 +176,9 @@ class TrainingBatches:
             rows = _filled(rows, bucket, self.positives, generator)
         return rows
 
-    def _fetch(self, rows: Rows, epoch: int, index: int) -> Batch:
+    def _fetch(self, pairs: Pairs, rows: Rows, epoch: int, index: int) -> Batch:
         """Return the batch of these records, with its negatives."""
-        columns = _columns(self.pairs, rows, self.config)
+        columns = _columns(pairs, rows, self.config)
         if "weight" in columns:
             columns["weight"] = (columns["weight"] / self._mean_weight).astype(np.float32)  # (P,)
         if self.rivals is not None:
@@ -186,7 +187,7 @@ class TrainingBatches:
         if not self.rate:
             return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
-        return _paired(self.pairs, columns, rows, self.config, self.negatives, generator)
+        return _paired(pairs, columns, rows, self.config, self.negatives, generator)
 
 
 def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -283,15 +284,16 @@ def _drawn(pairs: Pairs, rows: Rows, config: Config, generator: np.random.Genera
 def _others(pairs: Pairs, rows: Rows, generator: np.random.Generator) -> Rows:
     """Return for each of these records, (m,), a random other one, of another group."""
     others: Rows = (rows + generator.integers(1, len(pairs), size=len(rows))) % len(pairs)
-    if (groups := pairs.columns.get("group")) is None:
+    if (own := pairs.groups(rows)) is None:
         return others
     for _ in range(_TRIES):
-        alike = np.flatnonzero(groups[others] == groups[rows])
+        alike = np.flatnonzero(pairs.groups(others) == own)
         if not len(alike):
             return others
         others[alike] = generator.integers(len(pairs), size=len(alike))
+    groups = pairs.columns["group"]
     for each in alike.tolist():  # nearly all records are of its group: look for the others
-        strangers = np.flatnonzero(groups != groups[rows[each]])
+        strangers = np.flatnonzero(groups != own[each])
         others[each] = strangers[generator.integers(len(strangers))]
     return others
 

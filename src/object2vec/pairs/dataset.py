@@ -79,11 +79,28 @@ class Pairs:
         ----------
         rows : int array (m,)
         """
-        if self._cached is not None:
-            taken = self._cached.take(rows)
-        else:
-            taken = {c.name: c.layout.take(self.columns[c.name], rows) for c in self._present}
+        taken = {column.name: self.gather(column.name, rows) for column in self._present}
         return Pairs(taken, self.source, self.schema)
+
+    def gather(self, name: str, rows: Rows) -> Any:
+        """Return these rows of a column, in this order."""
+        if self._cached is not None:
+            return self._cached.gather(name, rows)
+        column = next(column for column in self.schema if column.name == name)
+        return column.layout.take(self.columns[name], rows)
+
+    def groups(self, rows: Rows) -> NDArray[np.int64] | None:
+        """Return the group of each of these records; None where there are no groups."""
+        return self.gather("group", rows) if "group" in self.columns else None
+
+    def of_epoch(self, epoch: int) -> Pairs:
+        """Return the records of an epoch: these, unless they are made afresh."""
+        return self
+
+    @property
+    def sample(self) -> Pairs:
+        """Records that stand for all: these, unless they are made afresh."""
+        return self
 
     @property
     def _present(self) -> list[Column]:

@@ -151,14 +151,15 @@ def check_channel(
         )
     problems: list[_Problem] = []
     sides = []
+    shown = pairs.sample
     for encoder in config.encoders:
         name = f"in{encoder.side}"
         setting = None if is_trained else config.setting(encoder.side, "vocab_size")
-        column, facts = pairs.columns[name], pairs.statistics[name]
+        column, facts = shown.columns[name], shown.statistics[name]
         report, bad = _check_side(encoder, column, facts, setting)
         sides.append(report)
         problems += bad
-    label, rule = pairs.columns["label"], objective_of(config).labels
+    label, rule = shown.columns["label"], objective_of(config).labels
     problems += _check_labels(label, rule)
     if problems:
         first = sorted(problems)[:MAX_PROBLEMS]

@@ -102,9 +102,14 @@ class Cached:
 
     def take(self, rows: Rows) -> dict[str, Any]:
         """Return the columns of these records, in this order."""
+        return {column.name: self.gather(column.name, rows) for column in self.schema}
+
+    def gather(self, name: str, rows: Rows) -> Any:
+        """Return these rows of a column, in this order."""
+        layout = next(column.layout for column in self.schema if column.name == name)
         if self.files:
-            return {c.name: c.layout.read(self.files[c.name], rows) for c in self.schema}
-        return {c.name: c.layout.take(self.columns[c.name], rows) for c in self.schema}
+            return layout.read(self.files[name], rows)
+        return layout.take(self.columns[name], rows)
 
     def where(self, row: int) -> str:
         """Return ``file:line`` of a record."""

@@ -64,7 +64,7 @@ class Records(NamedTuple):
     ) -> Records:
         """Return records with what is counted of them."""
         statistics = {each.name: each.layout.statistics.of(columns[each.name]) for each in schema}
-        first, second = (_counted(columns[name].lengths) for name in ("in0", "in1"))
+        first, second = (counted_lengths(columns[name].lengths) for name in ("in0", "in1"))
         return cls(columns, coverage, statistics, (first, second))
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ def read_facts(folder: Path) -> dict[str, Facts] | None:
         return None
 
 
-def _counted(lengths: NDArray[np.int64]) -> dict[int, int]:
+def counted_lengths(lengths: NDArray[np.int64]) -> dict[int, int]:
     """Return how many there are of each length."""
     longest = int(lengths.max(initial=0))
     if len(lengths) and longest == lengths.min():

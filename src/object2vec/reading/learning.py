@@ -26,10 +26,11 @@ from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import Coverage, Kind, ValueMistakes
 from object2vec.fields.guess import guess_kind
 from object2vec.fields.kinds.token import TokenKind
+from object2vec.fields.kinds.tokens import listed
 from object2vec.fields.label import LabelField, LabelLearner, is_text
 from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
 from object2vec.files.whole import storing
-from object2vec.objects.ragged import Rows
+from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import Schema, records
 from object2vec.reading.ahead import read_ahead
 from object2vec.reading.cache import (
@@ -193,12 +194,24 @@ def _resolved(
         known = next((each.kind for _, each in fields if each.kind is not None), None)
         reason = "a column that shares its vocabulary is of this kind"
         if known is None:
-            known, reason = _guessed(table, fields[0][1].column)
+            known, reason = _guessed(table, _first_read(schema, part))
         for number, (side, each) in zip(part, fields, strict=True):
-            kinds[number] = each.kind or known
+            kinds[number] = each.kind or _own_kind(schema, number, known)
             if each.kind is None:
-                guesses[f"in{side} {replace(each, kind=known).specification()}"] = reason
+                guesses[f"in{side} {replace(each, kind=kinds[number]).specification()}"] = reason
     return schema.with_kinds([kinds[number] for number in sorted(kinds)]), guesses
+
+
+def _first_read(schema: TableSchema, part: Sequence[int]) -> str:
+    """Return the first column of fields with these numbers that a table has."""
+    return schema.fields[next(number for number in part if schema.is_read(number))][1].column
+
+
+def _own_kind(schema: TableSchema, number: int, known: Kind) -> Kind:
+    """Return the kind of a field that shares with one of a known kind."""
+    if schema.making is None or schema.is_read(number) or not schema.making.lists:
+        return known
+    return listed(known)
 
 
 def _guessed(table: Table, column: str) -> tuple[Kind, str]:
@@ -296,7 +309,7 @@ class _Learning:
         fields, ahead, tasks = self._declared.fields, [], []
         for learner, part in zip(self._learners, self._declared.parts, strict=True):
             task = []
-            for number in part:
+            for number in filter(self._declared.is_read, part):
                 own, (_, each) = learner.beside(kind_of(fields[number][1])), fields[number]
                 ahead.append(ColumnStep(each.column, _name(number), own.ahead))
                 task.append(ColumnStep(each.column, _name(number), own.observe, _name(number)))
@@ -376,7 +389,7 @@ class _Learning:
             for batch in self._kept():
                 is_held = mask[first : first + len(batch)]
                 first += len(batch)
-                for number in part:
+                for number in filter(self._declared.is_read, part):
                     yield batch.column(_name(number)).filter(_array(~is_held))
 
         with ThreadPoolExecutor(_WORKERS) as pool:
@@ -453,6 +466,7 @@ def _kept_steps(schema: ObjectSchema) -> list[ColumnStep]:
         for number, ((_, each), own) in enumerate(
             zip(schema.declared.fields, schema.fields, strict=True)
         )
+        if schema.declared.is_read(number)
     ]
 
 
@@ -470,7 +484,8 @@ def _numbers(schema: ObjectSchema, kept: Mapping[str, pa.Array]) -> dict[str, An
 def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> Records:
     """Return so many records of what was found by step."""
     sides = schema.declared.sides
-    own = [found.pop(_name(number)) for number in range(len(schema.fields))]
+    made = Ragged(np.zeros(0, np.int32), np.zeros(count + 1, np.int64)), Coverage(values=count)
+    own = [found.pop(_name(number), made) for number in range(len(schema.fields))]
     rows, coverage = [each for each, _ in own], [each for _, each in own]
     columns = {
         "in0": schema.joined(0, rows[: len(sides[0])]),
@@ -489,6 +504,7 @@ def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:
     steps = [
         ColumnStep(each.column, _name(number), own.rows)
         for number, ((_, each), own) in enumerate(zip(declared.fields, schema.fields, strict=True))
+        if declared.is_read(number)
     ]
     reads = _reads(declared, schema)
     steps += [ColumnStep(getattr(declared, role), role, read) for role, read in reads.items()]
@@ -599,7 +615,8 @@ def _array(values: Any) -> pa.Array:
 def _warnings(schema: ObjectSchema, facts: Facts) -> list[str]:
     """Return what looks wrong with the records for training."""
     notes = []
-    for side, lengths in enumerate(facts.lengths):
+    sides = facts.lengths if schema.declared.making is None else ()
+    for side, lengths in enumerate(sides):
         if none := lengths.get(0, 0):
             notes.append(f"in{side}: {none} of {facts.records} objects have no token")
     for (side, each), own in zip(schema.declared.fields, schema.fields, strict=True):

@@ -34,11 +34,12 @@ def chosen(keys: NDArray[np.int64], share: float, seed: int) -> Mask:
     The hash is the finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable
     pseudorandom number generators").
     """
-    mixed = _mixed(keys.view(np.uint64) + _mixed(np.array([seed % 2**64], np.uint64)))  # (n,)
-    return mixed < np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+    drawn = mixed(keys.view(np.uint64) + mixed(np.array([seed % 2**64], np.uint64)))  # (n,)
+    return drawn < np.uint64(min(int(share * 2.0**64), 2**64 - 1))
 
 
-def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return numbers that look like drawn ones, (n,): SplitMix64's finaliser of each key."""
     keys = keys + np.uint64(0x9E3779B97F4A7C15)
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -73,6 +73,7 @@ def provisional(given: Mapping[str, Any], base: Mapping[str, Any] | str | None) 
 def decide(
     schema: ObjectSchema,
     lengths: Sequence[Mapping[int, int]],
+    records: int,
     given: Mapping[str, Any],
     preset: str | None = None,
     start: Config | None = None,
@@ -84,6 +85,8 @@ def decide(
     schema : ObjectSchema
     lengths : pair of mappings of int to int
         Training objects of each length, by side.
+    records : int
+        Of an epoch, without negatives.
     given : mapping
         What the user sets.
     preset : str, optional
@@ -110,7 +113,7 @@ def decide(
     if start is None:
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
-        found += [*_batches(sum(lengths[0].values()), begun, int(rate[_NEGATIVES]))]
+        found += [*_batches(records, begun, int(rate[_NEGATIVES]))]
     decisions = tuple(each for each in found if each.name not in set_by_user)
     _check_sizes(schema, set_by_user)
     values = begun | {each.name: each.value for each in decisions} | set_by_user

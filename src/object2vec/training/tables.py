@@ -11,13 +11,15 @@ from object2vec.artifact import Artifact
 from object2vec.config import Config, Note
 from object2vec.config.presets import preset_of
 from object2vec.errors import DataError
-from object2vec.fields.schema import ObjectSchema, TableSchema
+from object2vec.fields.schema import Making, ObjectSchema, TableSchema
 from object2vec.fields.specification import kind_text
 from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.made import MadePairs
+from object2vec.pairs.makers import maker_of
 from object2vec.reading.cache import Cached
-from object2vec.reading.facts import Facts
+from object2vec.reading.facts import Facts, counted_lengths
 from object2vec.reading.learning import Learned, learn, read_with
-from object2vec.reading.tables import TableOptions
+from object2vec.reading.tables import Table, TableOptions
 from object2vec.reporting.events import FieldFacts, TableLearned
 from object2vec.reporting.table import coverage_lines
 from object2vec.training.decisions import Decided, decide, provisional
@@ -116,12 +118,21 @@ def learn_from(
     """
     from object2vec.reading.tables import open_table
 
-    tables = {channel: open_table(source, declared.options) for channel, source in sources.items()}
+    tables = {
+        channel: _opened(open_table(source, declared.options), declared.schema)
+        for channel, source in sources.items()
+    }
     begun = None if start is None else start.schema
     learned = learn(tables, declared.shared_schema(), split=declared.split, seed=seed, start=begun)
+    pairs = {n: pairs_of(learned.schema, each, n) for n, each in learned.channels.items()}
+    lengths = learned.facts["train"].lengths
+    if declared.schema.making is not None:
+        pairs = made_of(pairs, declared.schema.making, seed)
+        lengths = made_lengths(pairs["train"])
     decided = decide(
         learned.schema,
-        learned.facts["train"].lengths,
+        lengths,
+        len(pairs["train"]),
         declared.hyperparameters,
         declared.preset,
         None if start is None else start.config,
@@ -130,7 +141,7 @@ def learn_from(
     return FromTables(
         config=Config.build(decided.hyperparameters, beyond_aws=True),
         schema=schema,
-        pairs={name: pairs_of(schema, cached, name) for name, cached in learned.channels.items()},
+        pairs=pairs,
         facts=learned.facts,
         event=TableLearned(
             fields=tuple(_fields(learned)),
@@ -155,10 +166,40 @@ def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: s
     """
     from object2vec.reading.tables import open_table
 
-    cached, facts = read_with(open_table(source, options), schema)
+    cached, facts = read_with(open_table(source, options), _as_pairs(schema))
     for text in coverage_lines(facts.coverage):
         _log.info("%s", text)
     return pairs_of(schema, cached, name)
+
+
+def _opened(table: Table, schema: TableSchema) -> Table:
+    """Return a table, with a row for each member where a value of in0 holds several."""
+    if schema.making is None or not schema.making.members:
+        return table
+    from object2vec.reading.tables.members import Members
+
+    return Members(table, schema.sides[0][0].column)
+
+
+def _as_pairs(schema: ObjectSchema) -> ObjectSchema:
+    """Return the schema of tables each of whose rows is a pair, however those of training arose."""
+    declared = schema.declared
+    if declared.making is None:
+        return schema
+    return replace(schema, declared=replace(declared, making=None, group=None))
+
+
+def made_of(rows: Mapping[str, Pairs], making: Making, seed: int) -> dict[str, Pairs]:
+    """Return the pairs that are made of the rows of each channel."""
+    maker = maker_of(making.maker)
+    return {name: MadePairs.of(each, maker, seed) for name, each in rows.items()}
+
+
+def made_lengths(pairs: Pairs) -> tuple[dict[int, int], dict[int, int]]:
+    """Return how many objects of each length there may be, by side."""
+    assert isinstance(pairs, MadePairs)
+    first, second = map(counted_lengths, pairs.maker.longest(pairs.collections))
+    return first, second
 
 
 def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = None) -> Any:

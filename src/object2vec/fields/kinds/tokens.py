@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from object2vec.fields.base import ValueMistakes, option
+from object2vec.errors import ConfigError
+from object2vec.fields.base import Kind, ValueMistakes, option
+from object2vec.fields.kinds.token import TokenKind
 from object2vec.fields.options import AnyText
 from object2vec.fields.spans import Spans
 from object2vec.fields.values import Texts, encoding, is_list, is_text, texts
@@ -45,6 +47,16 @@ class TokensKind(OpenKind):
         spans = _of_lists(values)
         nothing = np.zeros(0, np.int64)
         return Tokenised(Texts(spans.text, nothing, nothing, indices), spans, is_missing)
+
+
+def listed(kind: Kind) -> Kind:
+    """Return the kind of lists of such tokens; raise `ConfigError` if there are no such lists."""
+    if isinstance(kind, TokensKind):
+        return kind
+    if not isinstance(kind, TokenKind):
+        cure = "Make it a column of tokens."
+        raise ConfigError.at(kind.name, "must be token or tokens to be listed", kind.name, cure)
+    return TokensKind(**{each.name: getattr(kind, each.name) for each in fields(kind)})
 
 
 def _alone(values: pa.Array) -> pa.Array:

@@ -1,0 +1,158 @@
+"""Pairs that are made afresh each epoch of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from object2vec.errors import DataError
+from object2vec.objects.ragged import Rows
+from object2vec.objects.schema import records
+from object2vec.objects.statistics import NumberStatistics, WholeStatistics
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.makers.base import Records
+from object2vec.pairs.makers.draws import Draws
+
+if TYPE_CHECKING:
+    from object2vec.pairs.makers import Maker
+    from object2vec.pairs.makers.collections import Collections
+    from object2vec.pairs.makers.draws import Numbers
+
+_SAMPLE = 1 << 14  # records that stand for all
+
+
+@dataclass(frozen=True, eq=False)
+class MadePairs(Pairs):
+    """Pairs that a maker makes of collections.
+
+    They are those of one epoch: `of_epoch` returns others, as many. Each has the label 1, and the
+    number of its collection as its group. `columns` makes those of all records when asked for one;
+    `take` makes what it returns.
+
+    Parameters
+    ----------
+    maker : Maker
+    collections : Collections
+    first : int64 array (C + 1,)
+        The number of the first record of each collection, and of all.
+    draws : Draws
+    """
+
+    maker: Maker = field(kw_only=True)
+    collections: Collections = field(kw_only=True)
+    first: Numbers = field(kw_only=True)
+    draws: Draws = field(kw_only=True)
+
+    @classmethod
+    def of(cls, rows: Pairs, maker: Maker, seed: int) -> MadePairs:
+        """Return the pairs that a maker makes of what was read, always the same.
+
+        Raises
+        ------
+        DataError
+            If it can make none.
+        """
+        collections = maker.collections(rows)
+        first = maker.first_records(collections)
+        if not first[-1]:
+            must = f"must hold what pairs={maker.name} can make pairs of"
+            got = f"{len(rows)} rows, each by itself"
+            cure = "Check that members of one collection are on one line or have one group."
+            raise DataError.at(rows.source, must, got, cure)
+        made = cls(
+            {},
+            rows.source,
+            records(has_group=True),
+            are_positives=True,
+            maker=maker,
+            collections=collections,
+            first=first,
+            draws=Draws(seed),
+        )
+        return replace(made, columns=_Columns(made))
+
+    def __len__(self) -> int:
+        return int(self.first[-1])
+
+    def of_epoch(self, epoch: int) -> Pairs:
+        """Return the pairs of an epoch."""
+        made = replace(self, draws=replace(self.draws, epoch=epoch))
+        return replace(made, columns=_Columns(made))
+
+    def take(self, rows: Rows) -> Pairs:
+        """Return these records, in this order, which are made for it."""
+        asked = Records.at(self.collections, self.first, rows)
+        in0, in1 = self.maker.make(asked, self.draws)
+        columns = {"in0": in0, "in1": in1, "label": np.ones(len(asked.numbers), np.float32)}
+        return Pairs({**columns, "group": asked.collections}, self.source, self.schema)
+
+    def gather(self, name: str, rows: Rows) -> Any:
+        """Return these rows of a column."""
+        return self.take(rows).columns[name]
+
+    def groups(self, rows: Rows) -> NDArray[np.int64] | None:
+        """Return the collection of each of these records."""
+        return Records.at(self.collections, self.first, rows).collections
+
+    @cached_property
+    def sample(self) -> Pairs:
+        """Records that stand for all, evenly spread."""
+        count = min(len(self), _SAMPLE)
+        return self.take(np.arange(count) * len(self) // count)
+
+    @property
+    def are_on_disk(self) -> bool:
+        """Whether what they are made of is read from files."""
+        return self.collections.rows.are_on_disk
+
+    @property
+    def blank_lines(self) -> int:
+        """Number of lines that were skipped as blank when the rows were read."""
+        return self.collections.rows.blank_lines
+
+    def where(self, row: int, name: str | None = None) -> str:
+        """Return where the first row of a record's collection stands."""
+        asked = Records.at(self.collections, self.first, np.array([row]))
+        member = self.collections.row_numbers(asked.first_members)
+        return self.collections.rows.where(int(member[0]), name)
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Any]:
+        """Facts about each column; those of objects are of a sample."""
+        own = {
+            "label": NumberStatistics(len(self), 1.0, 1.0, float(len(self))),
+            "group": WholeStatistics(len(self), 0, len(self.collections) - 1),
+        }
+        return {**self.sample.statistics, **own}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash that tells what they are made of, and how, from anything else."""
+        return f"{self.maker.specification()} {self.collections.rows.fingerprint}"
+
+
+class _Columns(Mapping[str, Any]):
+    """The columns of all records, made when they are asked for."""
+
+    def __init__(self, pairs: MadePairs) -> None:
+        self._pairs = pairs
+
+    @cached_property
+    def _made(self) -> Mapping[str, Any]:
+        return self._pairs.take(np.arange(len(self._pairs))).columns
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._pairs.schema.names:
+            raise KeyError(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pairs.schema.names)
+
+    def __len__(self) -> int:
+        return len(self._pairs.schema.names)

@@ -1,0 +1,61 @@
+"""Makers of pairs, one small file each: what goes with what, drawn afresh each epoch.
+
+A new maker is a file with a `Maker` and a row of `MAKERS`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from object2vec.errors import ConfigError, suggestion
+from object2vec.fields.schema import TableSchema
+from object2vec.fields.specification import with_options
+from object2vec.pairs.makers.base import Fields, Maker
+from object2vec.pairs.makers.sentence_rest import SentenceRest
+
+MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in (SentenceRest,)}
+"""The makers of pairs by name."""
+
+_SPECIFICATION = re.compile(r"\s*(?P<name>\w*)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL)
+
+
+def maker_of(specification: str) -> Maker:
+    """Return the maker that a text names: ``sentence_rest(sentences=4)``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or an option is wrong.
+    """
+    found = _SPECIFICATION.fullmatch(specification)
+    name = found["name"] if found else specification
+    if name not in MAKERS:
+        cure = f"{suggestion(name, MAKERS)}Choose one of {', '.join(MAKERS)}."
+        raise ConfigError.at("pairs", "must name a maker of pairs", specification, cure)
+    assert found is not None, "our bug: a name is a specification"
+    return with_options("pairs", MAKERS[name], found["options"] or "")
+
+
+def declared_schema(sides: tuple[Fields, Fields], pairs: str | None, **roles: Any) -> TableSchema:
+    """Return what the columns of a table mean, with those that a maker of pairs makes.
+
+    Parameters
+    ----------
+    sides : pair of tuples of Field
+    pairs : str, optional
+        Specification of the maker; without it each row is a pair.
+    **roles
+        Other arguments of `TableSchema`.
+
+    Raises
+    ------
+    ConfigError
+        If they contradict each other.
+    """
+    if not pairs:
+        return TableSchema(sides, **roles)
+    return maker_of(pairs).declared(sides, roles)
+
+
+__all__ = ["MAKERS", "Maker", "declared_schema", "maker_of"]

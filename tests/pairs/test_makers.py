@@ -1,0 +1,140 @@
+"""Pairs made afresh: functions of seed, epoch and number, of what belongs together, none lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from object2vec import DataError
+from object2vec.errors import ConfigError
+from object2vec.objects.schema import records
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.made import MadePairs
+from object2vec.pairs.makers import MAKERS, maker_of
+from object2vec.pairs.makers.draws import Draws
+
+DOCUMENTS = [4, 1, 6, 2, 3]  # sentences of each
+
+
+def rows(sizes=DOCUMENTS, *, shuffled: bool = False) -> Pairs:
+    """Sentence i of document d is [100 d + i + 1] * (i + 1): its tokens name it."""
+    found = [(d, i) for d, size in enumerate(sizes) for i in range(size)]
+    if shuffled:
+        found = [found[j] for j in np.random.default_rng(5).permutation(len(found))]
+    return Pairs.build(
+        in0=[[100 * d + i + 1] * (i + 1) for d, i in found],
+        in1=[[] for _ in found],
+        label=np.ones(len(found)),
+        group=[d * 7 for d, _ in found],
+        schema=records(has_group=True),
+        source="documents",
+    )
+
+
+def made(specification: str, seed: int = 1, of: Pairs | None = None) -> MadePairs:
+    return MadePairs.of(rows() if of is None else of, maker_of(specification), seed)
+
+
+def every(pairs: Pairs) -> list[tuple[list[int], list[int]]]:
+    taken = pairs.take(np.arange(len(pairs)))
+    return [(taken.in0.row(i).tolist(), taken.in1.row(i).tolist()) for i in range(len(pairs))]
+
+
+SENTENCE_REST = ["sentence_rest", "sentence_rest(sentences=3, least=0.5)", "sentence_rest(0)"]
+
+
+@pytest.mark.parametrize("specification", ["sentence_rest", "sentence_rest(sentences=0)"])
+def test_what_is_made_is_a_function_of_seed_epoch_and_number(specification):
+    pairs = made(specification)
+    whole = every(pairs.of_epoch(3))
+    some = np.array([len(pairs) - 1, 0, 0, 2])
+    taken = made(specification).of_epoch(3).take(some)
+    assert [taken.in0.row(i).tolist() for i in range(4)] == [whole[i][0] for i in some]
+    assert [taken.in1.row(i).tolist() for i in range(4)] == [whole[i][1] for i in some]
+    assert any(every(pairs.of_epoch(epoch)) != whole for epoch in (4, 5))
+    assert every(made(specification, seed=2).of_epoch(3)) != whole
+    assert every(pairs) == every(pairs)  # of no epoch, such as those of validation
+
+
+@pytest.mark.parametrize("of", [rows(), rows(shuffled=True)], ids=["in order", "shuffled"])
+@pytest.mark.parametrize("count", [1, 3, 0])
+def test_a_sentence_goes_with_others_of_its_document(count, of):
+    pairs = made(f"sentence_rest(sentences={count}, least=0.5)", of=of)
+    sizes = [size for size in DOCUMENTS if size > 1]
+    assert len(pairs) == sum(min(size, count) if count else size for size in sizes)
+    for epoch in range(20):
+        chosen = every(pairs.of_epoch(epoch))
+        assert len({in0[0] for in0, _ in chosen}) == len(pairs)  # never one twice
+        for in0, in1 in chosen:
+            names, document = list(dict.fromkeys(in1)), in0[0] // 100
+            assert names
+            assert in0[0] not in names
+            assert {name // 100 for name in names} == {document}
+            assert in1 == [name for name in names for _ in range(name % 100)]  # whole, and once
+            if of is not None and document == 3:
+                assert len(names) == 1
+
+
+def test_a_random_part_of_the_rest_is_kept():
+    of = rows([30] * 40)
+    shares = [
+        len(set(in1)) / 29
+        for epoch in range(5)
+        for _, in1 in every(made("sentence_rest(least=0.3)", of=of).of_epoch(epoch))
+    ]
+    assert 0.6 < np.mean(shares) < 0.7  # 0.65
+    assert min(shares) < 0.4
+    assert max(shares) > 0.9
+    whole = made("sentence_rest(least=1)", of=of).of_epoch(1)
+    assert {len(set(in1)) for _, in1 in every(whole)} == {29}
+
+
+def test_all_sentences_are_drawn_equally_often():
+    pairs = made("sentence_rest", of=rows([5]))
+    first = [every(pairs.of_epoch(epoch))[0][0][0] for epoch in range(1000)]
+    assert min(np.bincount(first)[1:]) > 150  # 200 of each
+
+
+def test_the_group_of_a_record_is_its_collection():
+    pairs = made("sentence_rest(sentences=0)")
+    taken = pairs.take(np.arange(len(pairs)))
+    assert len(set(taken.columns["group"].tolist())) == 4  # the document of one sentence has none
+    assert pairs.groups(np.arange(len(pairs))).tolist() == taken.columns["group"].tolist()
+
+
+def test_columns_are_those_of_all_records():
+    pairs = made("sentence_rest").of_epoch(2)
+    assert [pairs.columns["in0"].row(i).tolist() for i in range(len(pairs))] == [
+        in0 for in0, _ in every(pairs)
+    ]
+    assert pairs.statistics["label"].rows == len(pairs)
+
+
+def test_nothing_to_make_pairs_of_is_an_error():
+    with pytest.raises(DataError, match="must hold what pairs=sentence_rest can make pairs of"):
+        made("sentence_rest", of=rows([1, 1]))
+
+
+def test_a_maker_that_is_none_is_an_error():
+    with pytest.raises(ConfigError, match="Did you mean sentence_rest"):
+        maker_of("sentence_rst")
+    with pytest.raises(ConfigError, match="pairs:sentence_rest: must have known options"):
+        maker_of("sentence_rest(sentence=3)")
+    with pytest.raises(ConfigError, match="least"):
+        maker_of("sentence_rest(least=2)")
+
+
+def test_a_specification_names_the_same_maker():
+    for name in MAKERS:
+        assert maker_of(maker_of(name).specification()) == maker_of(name)
+
+
+def test_draws_are_uniform_and_independent():
+    draws, numbers = Draws(3, 1), np.arange(100_000)
+    one, other = draws.uniform(0, numbers), draws.uniform(1, numbers)
+    assert abs(one.mean() - 0.5) < 0.005
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.02
+    assert (one >= 0).all()
+    assert (one < 1).all()
+    assert np.bincount(draws.below(np.full(100_000, 10), 2, numbers)).min() > 9_500
+    assert (Draws(3, 2).uniform(0, numbers) != one).mean() > 0.999
