@@ -23,6 +23,7 @@ CELLS = {
     "files": (1, 0.0),
     "objectives": (0, 1.25),
     "evaluation": (0, 2.4),
+    "tasks": (2, 7.8),
     "objects": (1, 1.0),
     "compiled": (2, 0.0),
     "devices": (2, 1.25),

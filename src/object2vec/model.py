@@ -32,6 +32,7 @@ from object2vec.reading.tables import TableOptions
 from object2vec.reporting import LogFormat
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
+from object2vec.tasks import Evaluation, Question, Source, TaskName, evaluate, suiting
 from object2vec.training.measuring import measured
 from object2vec.training.options import Channels, Habits, checkpoint_habits
 from object2vec.training.run import Run
@@ -345,22 +346,43 @@ class Object2Vec(Estimator):
         """Names of the classes, in the order of the scores, if labels of training had names."""
         return Engine(self.artifact).classes
 
-    def evaluate(self, source: Any, *, compat_metrics: bool | None = None) -> dict[str, float]:
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        task: TaskName | None = None,
+        compat_metrics: bool | None = None,
+        **asked: Any,
+    ) -> dict[str, float]:
         """Return the metrics of labelled pairs, by name.
 
         Parameters
         ----------
         source : anything that `Pairs.read` reads, or `open_table` opens where columns are named
+        task : {"retrieval", "ranking", "similarity", "classification", "regression", "multilabel"}
+            What the model is to be good for; by default the metrics of its training.
         compat_metrics : bool, optional
             Average as the hyperparameter of this name says; as in training by default.
+        **asked
+            With a task, what else is asked: see `object2vec.tasks.Question`.
+
+        Returns
+        -------
+        dict of str to float
+            With a task an `object2vec.tasks.Evaluation`, which has confidence intervals and says
+            what was measured.
 
         Raises
         ------
         NotFittedError
             If the model was neither trained nor loaded.
+        ConfigError
+            If a task does not suit the model or what is asked.
         DataError
             If records are wrong.
         """
+        if task is not None or asked:
+            return self._evaluate_task(source, task, asked)
         network, schema = self.artifact.network, self.artifact.schema
         if schema is None:
             default = network.objective.default_label
@@ -375,6 +397,15 @@ class Object2Vec(Estimator):
             padded = seen.padding_rows if config.mask_padding else 0
             warn_of(name, Omissions(seen.truncated_rows, padded, seen.empty_rows))
         return measured(network, pairs, config, objective=objective_of(config))
+
+    def _evaluate_task(
+        self, source: Any, task: TaskName | None, asked: Mapping[str, Any]
+    ) -> Evaluation:
+        """Return the figures of a task; by default that which suits the objective."""
+        question = Question.build(asked)
+        engine = Engine(self.artifact)
+        given = Source(self.config, self.schema, source, question.label)
+        return evaluate(engine, given, task or suiting(engine, question), question)
 
     def score(self, source: Any, y: Any = None) -> float:
         """Return one number that is the greater the better the model, as scikit-learn expects it.

@@ -31,6 +31,7 @@ LAYERS = (
     ("reporting",),
     ("training",),
     ("inference",),
+    ("tasks",),
     ("estimator",),
     ("model",),
     ("examples",),

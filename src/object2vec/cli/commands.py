@@ -10,10 +10,14 @@ import typer
 from object2vec.cli.options import (
     READING,
     AsJson,
+    At,
     Auxiliary,
+    By,
+    Candidates,
     Channel,
     CheckpointEvery,
     Checkpoints,
+    Clip,
     Columns,
     Command,
     Device,
@@ -25,6 +29,7 @@ from object2vec.cli.options import (
     In1,
     InputFormat,
     Inputs,
+    Known,
     Label,
     ManyValues,
     Model,
@@ -36,9 +41,12 @@ from object2vec.cli.options import (
     PairsOf,
     Preset,
     Quote,
+    Relevant,
+    Resamples,
     Resume,
     RowsAs,
     RunLog,
+    Seed,
     Separator,
     Share,
     ShownLog,
@@ -46,7 +54,11 @@ from object2vec.cli.options import (
     Split,
     StartFrom,
     TableFormat,
+    TaskLabel,
+    TaskOption,
     Test,
+    Thresholds,
+    Ties,
     Time,
     Train,
     Validation,
@@ -216,6 +228,19 @@ def predict(
 def evaluate(
     model: Model,
     files: Files,
+    task: TaskOption = None,
+    label: TaskLabel = None,
+    validation: Thresholds = None,
+    known: Known = None,
+    candidates: Candidates = None,
+    by: By = None,
+    ties: Ties = "mean",
+    at: At = "1,5,10,20,50",
+    relevant: Relevant = None,
+    clip: Clip = None,
+    resamples: Resamples = 1_000,
+    seed: Seed = 0,
+    as_json: AsJson = False,
     compat_metrics: Annotated[
         bool, typer.Option("--compat-metrics", help="Average as AWS does, over filled-up batches.")
     ] = False,
@@ -226,16 +251,34 @@ def evaluate(
     encoding: Encoding = None,
     device: Device = None,
 ) -> None:
-    """Print a model's metrics on labelled pairs, as JSON.
+    """Print a model's metrics on pairs.
 
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. FILE is a table like
-    those of train.
+    those of train. Without a task the metrics of training are printed, as JSON.
+
+    retrieval: each row's in0 finds its in1 among all. ranking: each in0 ranks all in1, of which
+    several are right. similarity: the cosine of both sides follows the labels. classification,
+    regression: what predict gives is the label. multilabel: in1 is the set of right labels.
     """
-    from object2vec.cli.inference import evaluate
+    from object2vec.cli.evaluation import Task, evaluate
     from object2vec.cli.tables import Reading
 
     reading = Reading(input_format, columns, separator, quote, encoding)
-    say(evaluate(model, files, compat_metrics or None, device, reading))
+    asked = Task(
+        task,
+        label,
+        validation,
+        known or (),
+        candidates,
+        by,
+        ties,
+        at,
+        relevant,
+        clip,
+        resamples,
+        seed,
+    )
+    say(evaluate(model, files, asked, compat_metrics or None, device, reading, as_json=as_json))
 
 
 @app.command(cls=Command)

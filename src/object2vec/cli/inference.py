@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -95,29 +94,6 @@ def predict(
         return Piece(scores, _remarks(scores, engine.classes, taken))
 
     write_rows(map(score, _pieces(columns, width, tally)), "scores", width, "jsonl", out)
-
-
-def evaluate(
-    model: str, files: Sequence[str], compat: bool | None, device: str | None, reading: Reading
-) -> str:
-    """Return the metrics on labelled pairs as one JSON object.
-
-    Raises
-    ------
-    ArtifactError, DataError
-        If the model or the records are wrong.
-    """
-    list_sources(files)  # a file that is not there is named before torch and the model are loaded
-    from object2vec.model import Object2Vec
-
-    loaded = Object2Vec.load(model, device=device)
-    source: Any = list(files)
-    if loaded.artifact.schema is None:
-        reading.reject()
-    else:
-        source = reading.table(files)
-    metrics = loaded.evaluate(source, compat_metrics=compat)
-    return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})
 
 
 def _read_ids(

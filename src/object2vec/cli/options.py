@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from object2vec.objectives.base import TaskName
 from object2vec.reporting import LogFormat
 
 
@@ -249,3 +250,57 @@ _LOGS = "rich, plain, sagemaker or json.  [default: rich on a terminal, else pla
 ShownLog = Annotated[LogFormat | None, option("FORMAT", _LOGS)]
 RunLog = Annotated[LogFormat | None, option("FORMAT", _LOGS, "--log-format", section=_RUN)]
 Host = Annotated[str, option("NAME", "Name in the lines of the sagemaker format.", section=_RUN)]
+
+_TASK = "The task"
+
+TaskOption = Annotated[
+    TaskName | None,
+    option(
+        "TASK",
+        "retrieval, ranking, similarity, classification, regression or multilabel.",
+        "--task",
+        section=_TASK,
+    ),
+]
+TaskLabel = Annotated[
+    str | None,
+    option("COLUMN", "The labels, if not that of training.", "--label", section=_TASK),
+]
+Thresholds = Annotated[
+    str | None, option("FILE", "Rows to choose thresholds on.", "--validation", section=_TASK)
+]
+Known = Annotated[
+    list[str] | None,
+    option(
+        "FILE",
+        "Pairs that are no candidates, such as those of training; may be given again.",
+        section=_TASK,
+        show_default=False,
+    ),
+]
+Candidates = Annotated[
+    str | None,
+    option("FILE", "What is ranked.  [default: in1 of FILE and of the known pairs]", section=_TASK),
+]
+By = Annotated[
+    Literal["cosine", "dot", "euclidean", "score"] | None,
+    option(
+        "cosine|dot|euclidean|score",
+        "What ranks or is compared; score is what predict gives.",
+        section=_TASK,
+    ),
+]
+Ties = Annotated[
+    Literal["mean", "pessimistic"],
+    option("mean|pessimistic", "The rank among equals.", section=_TASK),
+]
+At = Annotated[str, option("K,K", "Of hits@k, recall@k and ndcg@k.", section=_TASK)]
+Relevant = Annotated[
+    float | None,
+    option("NUMBER", "The least label of a right pair.  [default: above 0]", section=_TASK),
+]
+Clip = Annotated[
+    str | None, option("LOW:HIGH", "Bounds of a predicted number, such as 1:5.", section=_TASK)
+]
+Resamples = Annotated[int, option("COUNT", "Of the bootstrap; 0 for no intervals.", section=_TASK)]
+Seed = Annotated[int, option("NUMBER", "Of the bootstrap.", section=_TASK)]

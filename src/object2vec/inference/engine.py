@@ -146,6 +146,20 @@ class Engine:
                 scores[rows] = self._score(a, b).cpu().numpy()
         return scores
 
+    def score_embeddings(self, a: Floats, b: Floats) -> Floats:
+        """Return the scores of pairs of embeddings (n, D), row by row, (n, K).
+
+        Raises
+        ------
+        ArtifactError
+            If a number is NaN or infinite.
+        """
+        self._use_threads()
+        with torch.inference_mode():
+            pair = (torch.from_numpy(each).to(self.device) for each in (a, b))
+            scores: Floats = self._score(*pair).cpu().numpy()
+        return scores
+
     def predict(self, groups: Sequence[Group]) -> list[Floats]:
         """Return scores (n, K) or embeddings (n, D) for each group, all computed at once.
 

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     _Rows = NDArray[np.integer[Any]]
 
 
+TaskName = Literal[
+    "retrieval", "ranking", "similarity", "classification", "regression", "multilabel"
+]
+
+
 class Pairing(Protocol):
     """Which embeddings make the B records of a batch: row `rows0[i]` with row `rows1[i]`."""
 
@@ -206,6 +211,8 @@ class Objective(ABC):
         What is watched without validation; by default the same as with it.
     retrieval : tuple of Metric
         Those of `retrieved`, where validation and test are measured as a whole by retrieval.
+    task : str, optional
+        What the command `evaluate` measures where no task is named; by default the metrics.
     averages_batches : bool
         Whether metrics are the mean of the batches' means, in which a record of a smaller last
         batch weighs more. Else every record weighs the same.
@@ -220,6 +227,7 @@ class Objective(ABC):
     default_label: ClassVar[float | None] = None
     in_training: ClassVar[Metric | None] = None
     retrieval: ClassVar[tuple[Metric, ...]] = ()
+    task: ClassVar[TaskName | None] = None
     averages_batches = False
 
     def __init__(self, config: Config) -> None:

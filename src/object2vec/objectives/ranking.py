@@ -40,6 +40,7 @@ class Ranking(Objective):
     watched = _NDCG
     in_training = _LOSS
     retrieval = (_HITS, _RECALL, _RECIPROCAL, _NDCG)
+    task = "retrieval"
     head = "similarity"
     is_in_batch = True
     default_label = 1.0

@@ -1,0 +1,8 @@
+"""What a model is good for, measured on a user's file: one small task each."""
+
+from object2vec.objectives.base import TaskName
+from object2vec.tasks.base import Evaluation, Question
+from object2vec.tasks.records import Source
+from object2vec.tasks.registry import TASKS, evaluate, suiting
+
+__all__ = ["TASKS", "Evaluation", "Question", "Source", "TaskName", "evaluate", "suiting"]
