@@ -300,6 +300,17 @@ def test_without_a_task_the_metrics_of_training_are_printed_as_before(mood, rows
     assert json.loads(capsys.readouterr().out) == mood.evaluate(rows)
 
 
+def test_what_learned_to_rank_is_measured_by_retrieval(rows, tmp_path, capsys):
+    model = trained(rows, output_layer="ranking", comparator_list="hadamard")
+    model.save(tmp_path / "model")
+    (tmp_path / "test.csv").write_text("user,film\nu1,f2\nu2,f2\n")
+    command = ["evaluate", str(tmp_path / "model"), str(tmp_path / "test.csv")]
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("task: retrieval\nqueries: 2\n")
+    assert main([*command, "--known", command[-1], "--candidates", command[-1]]) == 0
+    assert capsys.readouterr().out.startswith("task: ranking\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

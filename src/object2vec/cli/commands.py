@@ -264,21 +264,10 @@ def evaluate(
     from object2vec.cli.tables import Reading
 
     reading = Reading(input_format, columns, separator, quote, encoding)
-    asked = Task(
-        task,
-        label,
-        validation,
-        known or (),
-        candidates,
-        by,
-        ties,
-        at,
-        relevant,
-        clip,
-        resamples,
-        seed,
-    )
-    say(evaluate(model, files, asked, compat_metrics or None, device, reading, as_json=as_json))
+    how = by, ties, at, relevant, clip, resamples, seed
+    asked = Task(task, label, validation, known or (), candidates, *how)
+    compat = compat_metrics or None
+    say(evaluate(model, files, asked, compat, device, reading, as_json=as_json))
 
 
 @app.command(cls=Command)

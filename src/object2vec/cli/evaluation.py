@@ -97,6 +97,8 @@ def evaluate(
 ) -> str:
     """Return the metrics on pairs: those of training as one JSON object, those of a task as lines.
 
+    Without a name it is the task that suits the objective; one that AWS has, too, has its metrics.
+
     Raises
     ------
     ArtifactError, ConfigError, DataError
@@ -116,7 +118,10 @@ def evaluate(
     if task.name is not None and compat is not None:
         must = "must be left out where a task is named"
         raise ConfigError.at("--compat-metrics", must, "it", "Leave out one of them.")
-    metrics = loaded.evaluate(source, task=task.name, compat_metrics=compat, **asked)
+    name, objective = task.name, loaded.artifact.network.objective
+    if name is None and not asked and objective.is_measured_by_task:
+        name = objective.task
+    metrics = loaded.evaluate(source, task=name, compat_metrics=compat, **asked)
     if isinstance(metrics, Evaluation):
         return json.dumps(metrics.to_dict()) if as_json else "\n".join(metrics.lines())
     return json.dumps({k: v if math.isfinite(v) else None for k, v in metrics.items()})

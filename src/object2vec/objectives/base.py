@@ -211,8 +211,12 @@ class Objective(ABC):
         What is watched without validation; by default the same as with it.
     retrieval : tuple of Metric
         Those of `retrieved`, where validation and test are measured as a whole by retrieval.
-    task : str, optional
-        What the command `evaluate` measures where no task is named; by default the metrics.
+    task : str
+        What a model is good for; see `object2vec.tasks`.
+    is_measured_by_task : bool
+        Whether the command `evaluate` measures that where no task is named, not the metrics.
+    threshold : float
+        From which score on a pair is a positive, where there is one number.
     averages_batches : bool
         Whether metrics are the mean of the batches' means, in which a record of a smaller last
         batch weighs more. Else every record weighs the same.
@@ -227,7 +231,9 @@ class Objective(ABC):
     default_label: ClassVar[float | None] = None
     in_training: ClassVar[Metric | None] = None
     retrieval: ClassVar[tuple[Metric, ...]] = ()
-    task: ClassVar[TaskName | None] = None
+    task: ClassVar[TaskName]
+    is_measured_by_task: ClassVar[bool] = False
+    threshold: ClassVar[float] = 0.5
     averages_batches = False
 
     def __init__(self, config: Config) -> None:

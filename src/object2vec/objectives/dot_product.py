@@ -35,6 +35,8 @@ class DotProduct(Objective):
 
     metrics = (_ACCURACY, _CROSS_ENTROPY)
     watched = _CROSS_ENTROPY
+    task = "classification"
+    threshold = 0.0
     overall = (_AUC,)
     measured_against = (0, 1)  # as in AWS's validation, whatever the rates of training are
     head = "sum"

@@ -27,6 +27,7 @@ class MeanSquaredError(Objective):
 
     metrics = (_SQUARED, _ABSOLUTE)
     watched = _SQUARED
+    task = "regression"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -41,6 +41,7 @@ class Ranking(Objective):
     in_training = _LOSS
     retrieval = (_HITS, _RECALL, _RECIPROCAL, _NDCG)
     task = "retrieval"
+    is_measured_by_task = True
     head = "similarity"
     is_in_batch = True
     default_label = 1.0

@@ -34,6 +34,7 @@ class Softmax(Objective):
 
     metrics = (_PERPLEXITY, _CROSS_ENTROPY, _ACCURACY)
     watched = _CROSS_ENTROPY
+    task = "classification"
 
     @property
     def width(self) -> int:

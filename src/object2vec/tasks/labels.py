@@ -79,8 +79,7 @@ class Classification(Task):
             names = engine.classes or tuple(map(str, range(scores.shape[1])))
             protocol |= {"classes": ", ".join(names), "decided_by": "the likeliest class"}
             return Evaluation(self.name, _figures(class_measure(scores, label), question), protocol)
-        threshold = 0.0 if engine.config.output_layer == "dot_product" else 0.5
-        origin = "as in training"
+        threshold, origin = engine.network.objective.threshold, "as in training"
         if question.validation is not None:
             others = source.of(question.validation).records(need_labels=True)
             chosen_on = scores_of(engine, others)[:, 0], labels_of(others, self.name) > 0
@@ -124,8 +123,9 @@ class MultiLabel(Task):
         if unknown:
             protocol["right_labels_that_training_did_not_know"] = f"{unknown:,}, not counted"
         if question.validation is None:
-            protocol |= {"threshold": 0.5, "threshold_from": "half"}
-            figures = _figures(label_measure(scores, truth, 0.5), question)
+            threshold = engine.network.objective.threshold
+            protocol |= {"threshold": threshold, "threshold_from": "as in training"}
+            figures = _figures(label_measure(scores, truth, threshold), question)
             return Evaluation(self.name, figures, protocol)
         others = source.of(question.validation).records()
         chosen_on = _all_labels(engine, others, labels)[:2]

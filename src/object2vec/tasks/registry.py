@@ -44,7 +44,5 @@ def evaluate(engine: Engine, source: Source, name: str, question: Question) -> E
 
 def suiting(engine: Engine, question: Question) -> TaskName:
     """Return the task that suits a model and what is asked."""
-    objective = engine.network.objective
-    if objective.task is None:
-        return "regression" if engine.config.output_layer == "mean_squared_error" else "classification"
-    return "ranking" if objective.task == "retrieval" and question.known is not None else objective.task
+    task = engine.network.objective.task
+    return "ranking" if task == "retrieval" and question.known is not None else task
