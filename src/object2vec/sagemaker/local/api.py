@@ -16,6 +16,7 @@ from object2vec.sagemaker.local.protocol import JsonService, ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.storage import Storage
 from object2vec.sagemaker.local.training import Training
+from object2vec.sagemaker.local.transforms import Transforms
 
 
 class SageMaker:
@@ -55,8 +56,13 @@ class SageMaker:
         self.endpoints = Endpoints(folder, arn, storage, streams)
         jobs = Resources(folder / "training-jobs", "TrainingJob", f"{arn}:training-job")
         self.training = Training(jobs, self._queue, storage, streams, aws, region)
+        transform_jobs = Resources(
+            folder / "transform-jobs", "TransformJob", f"{arn}:transform-job"
+        )
+        self.transforms = Transforms(transform_jobs, self._queue, storage, streams, self.endpoints)
         self._resources = [
             jobs,
+            transform_jobs,
             self.endpoints.models,
             self.endpoints.configs,
             self.endpoints.endpoints,
@@ -66,6 +72,7 @@ class SageMaker:
             "sagemaker",
             {
                 **self.training.operations(),
+                **self.transforms.operations(),
                 **self.endpoints.operations(),
                 "AddTags": self._add_tags,
                 "ListTags": self._list_tags,
@@ -78,6 +85,7 @@ class SageMaker:
     def recover(self) -> None:
         """Go on with what an earlier service left in the folder."""
         self.training.recover()
+        self.transforms.recover()
         self.endpoints.recover()
 
     def close(self, grace_s: float) -> None:
