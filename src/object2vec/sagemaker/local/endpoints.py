@@ -65,6 +65,11 @@ class Endpoints:
         self._lock = threading.RLock()
         self._connections = threading.local()
 
+    @property
+    def kinds(self) -> list[Resources]:
+        """What it knows by name."""
+        return [self.models, self.configs, self.endpoints]
+
     def operations(self) -> dict[str, Any]:
         """Return what is answered, by AWS's name."""
         return {

@@ -73,6 +73,11 @@ class Training:
     aws: Aws
     region: str
 
+    @property
+    def kinds(self) -> list[Resources]:
+        """What it knows by name."""
+        return [self.jobs]
+
     def operations(self) -> dict[str, Any]:
         """Return what is answered, by AWS's name."""
         return {

@@ -64,6 +64,11 @@ class Transforms:
     logs: Logs
     endpoints: Endpoints
 
+    @property
+    def kinds(self) -> list[Resources]:
+        """What it knows by name."""
+        return [self.jobs]
+
     def operations(self) -> dict[str, Any]:
         """Return what is answered, by AWS's name."""
         return {

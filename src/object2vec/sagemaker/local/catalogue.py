@@ -1,0 +1,115 @@
+"""What is asked of resources whatever their kind: tags, and searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from object2vec.sagemaker.local.protocol import ServiceError
+from object2vec.sagemaker.local.resources import Document, Resources
+
+
+class Catalogue:
+    """All resources.
+
+    Parameters
+    ----------
+    kinds : sequence of Resources
+        The first are the training jobs, which can be searched.
+    """
+
+    def __init__(self, kinds: Sequence[Resources]) -> None:
+        self._kinds = kinds
+
+    def operations(self) -> dict[str, Any]:
+        """Return what is answered, by AWS's name."""
+        return {
+            "AddTags": self._add_tags,
+            "ListTags": self._list_tags,
+            "DeleteTags": self._delete_tags,
+            "Search": self._search,
+        }
+
+    def _of_arn(self, arn: str) -> tuple[Resources, str]:
+        """Return the kind and the name that an ARN means."""
+        for kind in self._kinds:
+            for document in kind.all():
+                if document[f"{kind.kind}Arn"] == arn.lower() or document[f"{kind.kind}Arn"] == arn:
+                    return kind, document[kind.name_member]
+        raise ServiceError.validation(f"Could not find a resource with the ARN {arn!r}.")
+
+    def _add_tags(self, request: Document) -> Document:
+        kind, name = self._of_arn(request["ResourceArn"])
+        added = {tag["Key"]: tag for tag in request["Tags"]}
+
+        def edit(document: Document) -> None:
+            kept = [tag for tag in document.get("Tags", []) if tag["Key"] not in added]
+            document["Tags"] = [*kept, *added.values()]
+
+        return {"Tags": kind.update(name, edit)["Tags"]}
+
+    def _list_tags(self, request: Document) -> Document:
+        kind, name = self._of_arn(request["ResourceArn"])
+        return {"Tags": kind.get(name).get("Tags", [])}
+
+    def _delete_tags(self, request: Document) -> Document:
+        kind, name = self._of_arn(request["ResourceArn"])
+
+        def edit(document: Document) -> None:
+            tags = document.get("Tags", [])
+            document["Tags"] = [tag for tag in tags if tag["Key"] not in request["TagKeys"]]
+
+        kind.update(name, edit)
+        return {}
+
+    def _search(self, request: Document) -> Document:
+        """Answer with the training jobs that fit every filter."""
+        if request["Resource"] != "TrainingJob":
+            text = f"Search is offered for TrainingJob here; got {request['Resource']!r}."
+            raise ServiceError.validation(text)
+        filters = request.get("SearchExpression", {}).get("Filters", [])
+        found = [job for job in self._kinds[0].all() if all(_fits(job, f) for f in filters)]
+        size = int(request.get("MaxResults", 100))
+        return {"Results": [{"TrainingJob": job} for job in reversed(found)][:size]}
+
+
+def _fits(document: Document, rule: dict[str, Any]) -> bool:
+    """Say whether a resource fits a filter of a search."""
+    name, operator = str(rule["Name"]), str(rule.get("Operator", "Equals"))
+    if name.startswith("Tags."):
+        tags = {tag["Key"]: tag["Value"] for tag in document.get("Tags", [])}
+        have: Any = tags.get(name.removeprefix("Tags."))
+    else:
+        have = document
+        for part in name.split("."):
+            have = have.get(part) if isinstance(have, dict) else None
+    if operator in ("Exists", "NotExists"):
+        return (have is not None) == (operator == "Exists")
+    text, wanted = "" if have is None else str(have), str(rule.get("Value") or "")
+    if operator == "In":
+        return text in wanted.split(",")
+    if operator not in _OPERATORS:
+        raise ServiceError.validation(f"Operator must be one of AWS's; got {operator!r}.")
+    return _OPERATORS[operator](_Text(text), _Text(wanted))
+
+
+class _Text(str):
+    """A text that is compared by its number where it is one."""
+
+    def key(self) -> tuple[float, str]:
+        """Return what stands for it in comparisons."""
+        try:
+            return float(self), ""
+        except ValueError:
+            return 0.0, str(self)
+
+
+_OPERATORS: dict[str, Callable[[_Text, _Text], bool]] = {
+    "Equals": lambda have, wanted: str(have) == str(wanted),
+    "NotEquals": lambda have, wanted: str(have) != str(wanted),
+    "Contains": lambda have, wanted: str(wanted) in str(have),
+    "GreaterThan": lambda have, wanted: have.key() > wanted.key(),
+    "GreaterThanOrEqualTo": lambda have, wanted: have.key() >= wanted.key(),
+    "LessThan": lambda have, wanted: have.key() < wanted.key(),
+    "LessThanOrEqualTo": lambda have, wanted: have.key() <= wanted.key(),
+}
