@@ -246,15 +246,16 @@ def _device(draft: Draft) -> Findings:
 _ignored("num_classes", "output_layer", "mean_squared_error")
 _ignored("num_classes", "output_layer", "dot_product")
 _ignored("num_classes", "output_layer", "ranking")
+_ignored("num_classes", "output_layer", "cosine")
 _ignored("learning_rate", "optimizer", "adadelta")
 
 
 @_rule(
-    "`dot_product` and `ranking` compare by hadamard alone and have no layers after it; other "
-    "values of `comparator_list` and `mlp_layers` are ignored, which the log says."
+    "`dot_product`, `ranking` and `cosine` compare by hadamard alone and have no layers after it; "
+    "other values of `comparator_list` and `mlp_layers` are ignored, which the log says."
 )
 def _dot_product(draft: Draft) -> Findings:
-    if draft["output_layer"] not in ("dot_product", "ranking"):
+    if draft["output_layer"] not in ("dot_product", "ranking", "cosine"):
         return
     for name, value in (("comparator_list", ("hadamard",)), ("mlp_layers", 0)):
         if draft.given.get(name, value) != value:
@@ -265,7 +266,8 @@ def _dot_product(draft: Draft) -> Findings:
 @_rule(
     "`ranking` takes its negatives from the batch and `shared_negatives`: `negative_sampling_rate` "
     "and `random_negative_sampling_rate` are ignored, which the log says. It has no dropout after "
-    "pooling. The other objectives ignore its settings, which the log says, too."
+    "pooling. The other objectives ignore its settings, which the log says, too; `cosine` has its "
+    "`ranking_scale` alone, and does not learn it."
 )
 def _ranking(draft: Draft) -> Findings:
     if draft["output_layer"] == "ranking":
@@ -275,8 +277,13 @@ def _ranking(draft: Draft) -> Findings:
                 yield Note("info", text)
             draft.values[name] = 0
         return
+    used = ("ranking_scale",) if draft["output_layer"] == "cosine" else ()
     for name in RANKING:
-        if name in draft.given and draft[name] != HYPERPARAMETERS[name].default:
+        if (
+            name in draft.given
+            and name not in used
+            and draft[name] != HYPERPARAMETERS[name].default
+        ):
             yield Note("info", f"{name} is ignored: output_layer is {draft['output_layer']}.")
 
 

@@ -197,12 +197,13 @@ class Hyperparameters:
         "Activation after each hidden layer; linear means neither activation nor dropout.",
     )
     output_layer: str = _head(
-        Choice(("softmax", "mean_squared_error"), extensions=("dot_product", "ranking")),
+        Choice(("softmax", "mean_squared_error"), extensions=("dot_product", "ranking", "cosine")),
         "softmax",
         "softmax classifies, mean_squared_error predicts a number. dot_product, ours, is "
         "the log odds that two objects belong together, from their embeddings alone; ranking, ours "
         "too, learns embeddings that find each object's partner among those of all records of a "
-        "batch, by cosine or dot product.",
+        "batch, by cosine or dot product; cosine, ours, learns cosines in the order of the labels, "
+        "any numbers.",
     )
     num_classes: int = _head(
         Integer(2, 30),
@@ -325,7 +326,7 @@ class Hyperparameters:
         Float(0.01, 100.0),
         20.0,
         "Start of the factor of the similarities in the softmax of ranking, which is learned, up "
-        "to 100.",
+        "to 100; the factor of the cosines in the loss of cosine.",
     )
     log_q_correction: bool = _extension(
         Boolean(),

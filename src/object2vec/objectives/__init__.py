@@ -16,6 +16,7 @@ from object2vec.objectives.base import (
     Retrieval,
     Rivals,
 )
+from object2vec.objectives.cosine import Cosine
 from object2vec.objectives.dot_product import DotProduct
 from object2vec.objectives.mean_squared_error import MeanSquaredError
 from object2vec.objectives.ranking import Ranking
@@ -26,6 +27,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "mean_squared_error": MeanSquaredError,
     "dot_product": DotProduct,
     "ranking": Ranking,
+    "cosine": Cosine,
 }
 
 

@@ -235,8 +235,8 @@ def _continued(schema: TableSchema, known: TableSchema) -> TableSchema:
             must = f"must have the fields of the model that it starts from, {', '.join(said)}"
             got = ", ".join(each.specification() for each in fields)
             raise ConfigError.at(f"in{side}", must, got, "Leave them as they are.")
-    if bool(schema.label) != bool(known.label):
-        must = f"must be {'' if known.label else 'not '}given, as in the model that it starts from"
+    if known.label and not schema.label:
+        must = "must be given, as in the model that it starts from"
         raise ConfigError.at("label", must, schema.label, "Do as in the first training.")
     return replace(schema, sides=known.sides, share=known.share)
 
@@ -286,7 +286,8 @@ class _Learning:
             kind_of(declared.fields[part[0]][1]).learner(fitted)
             for part, fitted in zip(declared.parts, known, strict=True)
         ]
-        self._label = LabelLearner(declared.label) if declared.label and start is None else None
+        is_known = start is not None and start.label.column is not None
+        self._label = LabelLearner(declared.label) if declared.label and not is_known else None
         self._rows = 0
         self._held: list[pa.RecordBatch] = []  # the first of what was kept, in memory
 

@@ -23,6 +23,7 @@ _FEW_UPDATES = 64  # in an epoch; with fewer, batches are made smaller
 _SMALLEST_BATCH, _FEWEST_POSITIVES = 32, 16  # a positive needs others to borrow negatives from
 _NEGATIVES = "negative_sampling_rate"
 _SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads them
+_OF_NUMBERS = ("mean_squared_error", "cosine")  # output layers that labels of any numbers suit
 _TEXTS = ("text", "characters")
 _NAMED_IN_FILES = ("vocab_file", "pretrained_embedding_file")
 _COUNTED = ("vocab_size", "max_seq_len")
@@ -77,6 +78,8 @@ def decide(
     given: Mapping[str, Any],
     preset: str | None = None,
     start: Config | None = None,
+    *,
+    has_new_label: bool = False,
 ) -> Decided:
     """Return the hyperparameters for what was learned of a table.
 
@@ -93,6 +96,8 @@ def decide(
         Name of the one to begin with; by default the one that suits.
     start : Config, optional
         Of the model that training goes on from: then that is what it begins with.
+    has_new_label : bool, default False
+        Whether that model was trained without one.
 
     Raises
     ------
@@ -101,23 +106,25 @@ def decide(
     DataError
         If all labels are the same.
     """
-    objective = _objective(schema.label)
+    named = preset_of(preset).values if preset else {}
+    objective = _objective(schema.label, given.get("output_layer", named.get("output_layer")))
     if start is None:
         chosen, why = _chosen(schema, objective.labels, preset)
-        begun, named = dict(chosen.values), f"{chosen.name} ({why})"
+        begun, said = dict(chosen.values), f"{chosen.name} ({why})"
     else:
-        begun = start.to_dict() | (dict(preset_of(preset).values) if preset else {})
-        named = ""
+        begun, said = start.to_dict() | dict(named), ""
     set_by_user = _both_encoders(given)
     found = [*_sizes(schema, start, begun)]
     if start is None:
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
         found += [*_batches(records, begun, int(rate[_NEGATIVES]))]
+    elif has_new_label:
+        found += objective.decisions(begun | set_by_user)
     decisions = tuple(each for each in found if each.name not in set_by_user)
     _check_sizes(schema, set_by_user)
     values = begun | {each.name: each.value for each in decisions} | set_by_user
-    return Decided(_with_pooled_widths(values), named, decisions)
+    return Decided(_with_pooled_widths(values), said, decisions)
 
 
 def _with_pooled_widths(values: dict[str, Any]) -> dict[str, Any]:
@@ -169,8 +176,8 @@ class _Objective:
     decisions: Callable[[Mapping[str, Any]], Iterator[Decision]]
 
 
-def _objective(label: LabelField) -> _Objective:
-    """Return what the labels of training are.
+def _objective(label: LabelField, named: Any) -> _Objective:
+    """Return what the labels of training are, for an output layer that is named, or any.
 
     Raises
     ------
@@ -186,8 +193,8 @@ def _objective(label: LabelField) -> _Objective:
         raise DataError.at(f"label {label.column}", must, got, cure)
     count = len(numbers) if names is None else len(names)
     is_counted = numbers == tuple(range(count)) and count <= MAX_CLASSES
-    if names is None and not is_counted:
-        return _Objective("numbers", lambda begun: _of_numbers(label))
+    if names is None and (named in _OF_NUMBERS or not is_counted):
+        return _Objective("numbers", lambda begun: _of_numbers(label, begun))
     why = f"{label.column} has {count} names of classes"
     if names is None:
         why = f"{label.column} holds exactly the integers 0 to {count - 1}"
@@ -209,9 +216,10 @@ def _of_positives(begun: Mapping[str, Any]) -> Iterator[Decision]:
         yield Decision("negative_sampling_rate", 4, "no label: negatives are drawn")
 
 
-def _of_numbers(label: LabelField) -> Iterator[Decision]:
+def _of_numbers(label: LabelField, begun: Mapping[str, Any]) -> Iterator[Decision]:
     why = f"{label.column} holds numbers from {label.low:g} to {label.high:g}"
-    yield Decision("output_layer", "mean_squared_error", why)
+    if begun.get("output_layer") not in _OF_NUMBERS:
+        yield Decision("output_layer", "mean_squared_error", why)
     yield Decision("negative_sampling_rate", 0, "the label says what a pair is worth")
 
 

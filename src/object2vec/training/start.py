@@ -50,11 +50,14 @@ def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -
     Raises
     ------
     ConfigError
-        If the network has another shape than the model's, other than more rows.
+        If the network has another shape than the model's, other than more rows, or another head
+        for another output layer.
     """
     _check_shapes(network, start)
     theirs = start.network.state_dict()
     for name, tensor in network.state_dict().items():
+        if not _goes_on(name, network.config, start):
+            continue
         known = theirs[name].to(tensor.device)
         if name.startswith("tokens."):
             tensor[: len(known)] = known
@@ -82,12 +85,18 @@ def _check_shapes(network: Network, start: Artifact) -> None:
         grows = name.startswith("tokens.") and start.schema is not None
         return a == b or (grows and a[1:] == b[1:] and len(ours[name]) >= len(theirs[name]))
 
-    if all(map(fits, ours.keys() | theirs.keys())):
+    needed = {n for n in ours.keys() | theirs.keys() if _goes_on(n, network.config, start)}
+    if all(map(fits, needed)):
         return
     other = [f"{name}={value}" for name, value in _other_settings(network.config, start)]
     must = "must have the architecture of the model that it goes on from"
     cure = "Leave these as they were in the model, or train a new one."
     raise ConfigError.at("start_from", must, ", ".join(other), cure)
+
+
+def _goes_on(name: str, config: Config, start: Artifact) -> bool:
+    """Return whether a weight is taken from a model: another output layer has a head of its own."""
+    return config.output_layer == start.config.output_layer or not name.startswith("head.")
 
 
 def _other_settings(config: Config, start: Artifact) -> Iterator[tuple[str, Any]]:

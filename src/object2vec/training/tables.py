@@ -136,6 +136,7 @@ def learn_from(
         declared.hyperparameters,
         declared.preset,
         None if start is None else start.config,
+        has_new_label=begun is not None and begun.label.column is None,
     )
     schema = replace(learned.schema, decisions=_remembered(declared, decided, begun))
     return FromTables(
