@@ -125,4 +125,4 @@ def test_graded_pairs_go_on_from_pairs_without_a_label():
     np.testing.assert_allclose(model.encode(**texts), start.encode(**texts), atol=1e-3)
     assert "spearman" in model.evaluate(graded)
     decided = Object2Vec(**sides, label="score", **still).fit(graded, start_from=start)
-    assert decided.config.output_layer == "softmax"  # 0 to 4 look like classes
+    assert decided.config.output_layer == "mean_squared_error"
