@@ -286,6 +286,11 @@ class Fitted(ABC):
     def untrained_rows(self) -> NDArray[np.int64]:
         """Return the rows that no record of training has read, (m,)."""
 
+    @property
+    def buckets(self) -> range:
+        """The rows that unknown values share by their hashes; none by default."""
+        return range(0)
+
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what its kind's options do not say: JSON values, and arrays by name."""

@@ -687,6 +687,12 @@ class VocabularyField(Fitted):
         """Return the rows that no record of training has read, (m,)."""
         return np.flatnonzero(self.vocabulary.counts == 0)
 
+    @property
+    def buckets(self) -> range:
+        """The rows that unknown tokens share by their hashes."""
+        first = self.vocabulary.first
+        return range(first - self.vocabulary.buckets, first)
+
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return the state of the vocabulary, and of the kind."""
         state, arrays = self.vocabulary.state()

@@ -183,7 +183,7 @@ class TrainingBatches:
             columns["weight"] = (columns["weight"] / self._mean_weight).astype(np.float32)  # (P,)
         if self.rivals is not None:
             generator = random_generator(self.config.seed, _SHARED, epoch, index)
-            return _against(self.rivals, columns, rows, generator)
+            return _against(self.rivals, pairs, columns, rows, generator)
         if not self.rate:
             return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
@@ -232,14 +232,18 @@ def evaluation_batches(
 
 
 def _against(
-    rivals: RivalFinder, columns: dict[str, Any], rows: Rows, generator: np.random.Generator
+    rivals: RivalFinder,
+    pairs: Pairs,
+    columns: dict[str, Any],
+    rows: Rows,
+    generator: np.random.Generator,
 ) -> Batch:
     """Return the batch of these records, whose columns are given, set against each other."""
     records = rows
     if rivals.drawn:
         drawn = rivals.draw(generator)  # (K,)
         records = np.concatenate([rows, drawn])
-        others = _columns(rivals.pairs, drawn, rivals.config)["in1"]
+        others = _columns(pairs, drawn, rivals.config)["in1"]
         columns["in1"] = Ragged.concatenate([columns["in1"], others])
     excluded = rivals.excluded(columns, records)
     return Batch(columns, None, excluded, rivals.log_q(len(rows), records))

@@ -98,6 +98,11 @@ class Pairs:
         return self
 
     @property
+    def are_made(self) -> bool:
+        """Whether each epoch has records of its own."""
+        return False
+
+    @property
     def sample(self) -> Pairs:
         """Records that stand for all: these, unless they are made afresh."""
         return self

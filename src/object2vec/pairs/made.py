@@ -99,6 +99,11 @@ class MadePairs(Pairs):
         """Return the collection of each of these records."""
         return Records.at(self.collections, self.first, rows).collections
 
+    @property
+    def are_made(self) -> bool:
+        """Whether each epoch has records of its own."""
+        return True
+
     @cached_property
     def sample(self) -> Pairs:
         """Records that stand for all, evenly spread."""

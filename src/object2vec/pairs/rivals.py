@@ -23,8 +23,9 @@ class RivalFinder:
     Parameters
     ----------
     pairs : Pairs
-        The channel. Where its records are read from a disk, since they are too many for memory,
-        its positives are not listed, and only what is equal in a batch is left out.
+        The channel. Where its records are made afresh each epoch, or read from a disk, since they
+        are too many for memory, its positives are not listed: only what is equal in a batch, or of
+        one group, is left out.
     config : Config
     """
 
@@ -34,8 +35,10 @@ class RivalFinder:
 
     @cached_property
     def known(self) -> Positives | None:
-        """The positives of the channel; None where they are too many to be listed."""
-        return None if self.pairs.are_on_disk else Positives.find(self.pairs, self.config)
+        """The positives of the channel; None where they are not listed."""
+        if self.pairs.are_on_disk or self.pairs.are_made:
+            return None
+        return Positives.find(self.pairs, self.config)
 
     @cached_property
     def _chances(self) -> NDArray[np.float64]:
@@ -62,9 +65,7 @@ class RivalFinder:
             The record of each row of in1.
         """
         size = len(columns["in0"])
-        groups = self.pairs.columns.get("group")
-        if groups is not None:
-            groups = groups[records]
+        groups = self.pairs.groups(records)
         if self.known is not None:
             of0, of1 = self.known.in0.of[records[:size]], self.known.in1.of[records]
             return excluded(of0, of1, groups, self.known)

@@ -180,7 +180,7 @@ class Run:
             coverage = {name: asdict(each) for name, each in facts.coverage.items()}
             self._facts[channel] = {"coverage": coverage}
         self._emit(found.event)
-        for text in (settling_text(found.schema), checked_memory(self.config)):
+        for text in (settling_text(found.schema, found.config), checked_memory(self.config)):
             if text:
                 self._tell(events.Noted(text))
 

@@ -149,13 +149,27 @@ def _in_table(part: Part, rows: NDArray[Any]) -> Tensor:
     return torch.from_numpy(part.in_table(rows).astype(np.int64))
 
 
-def settling_text(schema: ObjectSchema) -> str:
+def settling_text(schema: ObjectSchema, config: Config) -> str:
     """Return what a log says of rows that no record reads; "" if there are none."""
-    count = sum(len(schema.untrained_rows(side)) for side in ((0,) if schema.is_tied else (0, 1)))
+    parts = (part for side in _tables_of(schema) for part in schema.vocabularies(side))
+    count = sum(len(_unread(part, schema, config)) for part in parts)
     if not count:
         return ""
     what = counted(count, "row")
     return f"{what} for missing or unseen values: without examples, set to the mean of the others."
+
+
+def _tables_of(schema: ObjectSchema) -> tuple[int, ...]:
+    """Return a side for each token table."""
+    return (0,) if schema.is_tied else (0, 1)
+
+
+def _unread(part: Part, schema: ObjectSchema, config: Config) -> NDArray[np.int64]:
+    """Return the rows of a vocabulary that no record reads and that are to say nothing, (m,)."""
+    own, buckets = part.fitted.untrained_rows(), part.fitted.buckets
+    if not schema.is_tied or config.token_init != "unit":
+        return own
+    return own[(own < buckets.start) | (own >= buckets.stop)]
 
 
 @torch.no_grad()
@@ -163,12 +177,14 @@ def settle_untrained(network: Network, schema: ObjectSchema) -> int:
     """Make rows that no record reads the mean of their vocabulary; return how many there are.
 
     So an unseen token says nothing of its own, instead of what its random numbers happen to say.
+    Where both sides share vectors that begin at length 1, buckets keep their random ones: by them
+    an unseen token finds itself on the other side.
     """
     count = 0
-    for side in (0,) if schema.is_tied else (0, 1):
+    for side in _tables_of(schema):
         table = network.table(side)
         for part in () if table.is_frozen else schema.vocabularies(side):
-            own = part.fitted.untrained_rows()
+            own = _unread(part, schema, network.config)
             if not 0 < len(own) < part.fitted.size:
                 continue
             count += len(own)
