@@ -178,7 +178,10 @@ def test_log_odds_have_the_metrics_of_scikit_learn_and_all_of_them_together_an_a
     for part in (slice(0, 70), slice(70, None)):
         metrics.update(
             SimpleNamespace(
-                logits=torch.from_numpy(scores[part]), label=label[part], is_training=False
+                logits=torch.from_numpy(scores[part]),
+                label=label[part],
+                is_training=False,
+                contrasted=None,
             )
         )
     odds = scores[:, 0].astype(np.float64)

@@ -46,8 +46,12 @@ def inner(function: Callable[..., Any], name: str = "", **own: Any) -> Any:
 
 
 def summing(function: Callable[..., Any]) -> Any:
-    """Compile like `inner` a function whose sums may be taken in the order of a vector unit."""
-    return _cached(numba.njit(**_INNER, fastmath={"reassoc", "nsz"})(function))
+    """Compile like `inner` a function whose sums may be taken as vector units take them.
+
+    That is in another order, and a product and a sum may be rounded but once: the same for any
+    number of threads, but not on every machine.
+    """
+    return _cached(numba.njit(**_INNER, fastmath={"contract", "reassoc", "nsz"})(function))
 
 
 def parallel(function: Callable[..., Any], name: str = "", **own: Any) -> Parallel:

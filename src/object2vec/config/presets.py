@@ -33,12 +33,15 @@ class Preset:
         Hyperparameters that differ from AWS's defaults.
     suits : tuple of pairs of str
         Objects and labels for which it is chosen; of a preset with none only who names it has it.
+    pairs : str, optional
+        What makes the pairs where nothing else is said; a schema with it has this preset.
     """
 
     name: str
     meaning: str
     values: Mapping[str, Any]
     suits: tuple[tuple[Objects, Labels], ...] = ()
+    pairs: str | None = None
 
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
@@ -126,6 +129,26 @@ _ROWS = (
         _JUDGED | {"enc_dim": 100, "comparator_list": "hadamard, concat, abs_diff", "epochs": 15},
         (("texts", "classes"),),
     ),
+    Preset(
+        "words",
+        "words of a text by the words around them, as word2vec has it",
+        {
+            **_POOLED,
+            "output_layer": "dot_product",
+            "enc_dim": 100,
+            "tied_token_embedding_weight": False,
+            "token_embedding_storage_type": "row_sparse",
+            "negative_sampling_rate": 5,
+            "shared_negatives": 32,
+            "negative_exponent": 0.75,
+            "optimizer": "adagrad",
+            "learning_rate": 1,
+            "mini_batch_size": 6000,
+            "mask_padding": False,
+            "epochs": 5,
+        },
+        pairs="windows",
+    ),
     Preset("aws", "the defaults of Amazon SageMaker Object2Vec, as they are", {}),
 )
 
@@ -147,6 +170,20 @@ def preset_of(name: str) -> Preset:
     return PRESETS[name]
 
 
-def suitable_preset(objects: Objects, labels: Labels) -> Preset:
-    """Return the preset for such objects and labels."""
+def maker_named(pairs: str | None, preset: str | None) -> str | None:
+    """Return what makes the pairs: what is named, or what a named preset says.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset.
+    """
+    return pairs or (preset_of(preset).pairs if preset else None)
+
+
+def suitable_preset(objects: Objects, labels: Labels, pairs: str | None = None) -> Preset:
+    """Return the preset for such objects and labels, or for what makes the pairs."""
+    made = (preset for preset in _ROWS if pairs is not None and preset.pairs == pairs)
+    if (preset := next(made, None)) is not None:
+        return preset
     return next(preset for preset in _ROWS if (objects, labels) in preset.suits)

@@ -27,6 +27,7 @@ RANKING = (
     "negative_exponent",
     "label_smoothing",
 )
+_USED = {"cosine": ("ranking_scale",), "dot_product": ("shared_negatives", "negative_exponent")}
 _PRETRAINED = ("pretrained_embedding_file", "vocab_file", "freeze_pretrained_embedding")
 
 
@@ -267,7 +268,7 @@ def _dot_product(draft: Draft) -> Findings:
     "`ranking` takes its negatives from the batch and `shared_negatives`: `negative_sampling_rate` "
     "and `random_negative_sampling_rate` are ignored, which the log says. It has no dropout after "
     "pooling. The other objectives ignore its settings, which the log says, too; `cosine` has its "
-    "`ranking_scale` alone, and does not learn it."
+    "`ranking_scale` alone, and does not learn it, `dot_product` its shared negatives for windows."
 )
 def _ranking(draft: Draft) -> Findings:
     if draft["output_layer"] == "ranking":
@@ -277,7 +278,7 @@ def _ranking(draft: Draft) -> Findings:
                 yield Note("info", text)
             draft.values[name] = 0
         return
-    used = ("ranking_scale",) if draft["output_layer"] == "cosine" else ()
+    used = _USED.get(draft["output_layer"], ())
     for name in RANKING:
         if (
             name in draft.given

@@ -337,7 +337,9 @@ class Hyperparameters:
     shared_negatives: int = _extension(
         Integer(0, None),
         0,
-        "Objects of in1 that are drawn for each batch of ranking, as negatives of all its records.",
+        "Objects of in1 that are drawn for each batch of ranking, as negatives of all its records. "
+        "With dot_product they are drawn for each block of text of pairs=windows, where they stand "
+        "for the negatives of negative_sampling_rate.",
     )
     negative_exponent: float = _extension(
         Float(0.0, 1.0),

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from object2vec.kernels.rules import Parameter, Update
+from object2vec.objectives import Contrast
+from object2vec.pairs.block_pairing import BlockPairing
 
 
 @dataclass
@@ -101,6 +103,24 @@ class Kernel(Protocol):
         comparator_list : sequence of {"hadamard", "concat", "abs_diff"}
             The parts of a comparator vector, side by side in this order; C is D for each, and 2 D
             for concat.
+        """
+
+    def contrast(
+        self, a: Tensor, b: Tensor, pairing: BlockPairing, rate: float, offset: float
+    ) -> Contrast:
+        """Return what pairs of neighbours lose against noise, differentiable in both.
+
+        Parameters
+        ----------
+        a : Tensor of shape (T, D), float32
+            Embeddings of in0.
+        b : Tensor of shape (T + G * K, D), float32
+            Embeddings of in1, those of the noise of all blocks behind the others.
+        pairing : BlockPairing
+        rate : float
+            How many negatives of a pair the noise of its block stands for.
+        offset : float
+            What scores are compared with.
         """
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.comparator import compare
+from object2vec.kernels.contrast import contrast
 from object2vec.kernels.rules import Parameter, Update
+from object2vec.objectives import Contrast
+from object2vec.pairs.block_pairing import BlockPairing
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -30,6 +33,12 @@ class PlainLayers:
     ) -> Tensor:
         """Return what the comparator makes of pairs of embeddings, (B, C)."""
         return compare(a.index_select(0, rows0), b.index_select(0, rows1), comparator_list)
+
+    def contrast(
+        self, a: Tensor, b: Tensor, pairing: BlockPairing, rate: float, offset: float
+    ) -> Contrast:
+        """Return what pairs of neighbours lose against noise."""
+        return contrast(a, b, pairing, rate, offset)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
         """Return what a convolution over time makes of its products, (N, F)."""

@@ -8,6 +8,7 @@ comparator width, H `mlp_dim`, K outputs.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from object2vec.network.tokens import TokenTable
 from object2vec.objectives import Encoded, Objective, Pairing, Rivals, objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
+from object2vec.pairs.block_pairing import BlockPairing
 
 _TINY = 1e-12  # length below which an embedding has no direction
 
@@ -94,13 +96,16 @@ class Network(nn.Module):
     def encoded(self, batch: Batch) -> Encoded:
         """Return a batch with the embeddings of both sides, as an objective sees it."""
         a, b = self.encode(0, batch.in0), self.encode(1, batch.in1)  # (P, D), (P, D)
-        rivals = None
+        rivals = contrast = None
         if self.objective.is_in_batch:
             assert isinstance(self.head, Similarity)
             a, b = self.comparable(0, a), self.comparable(1, b)  # (P, D), (Q, D)
             rivals = Rivals(batch.excluded, batch.log_q, self.head.scale(), self.product)
-        score, weight, is_training = self.score, batch.weight, self.training
-        return Encoded(a, b, batch.pairing, batch.label, score, weight, is_training, rivals)
+        if isinstance(batch.pairing, BlockPairing):
+            rate, offset = self.config.negative_sampling_rate, self.objective.offset
+            contrast = partial(self.table(0).kernel.contrast, a, b, batch.pairing, rate, offset)
+        given = batch.pairing, batch.label, self.score, batch.weight, self.training
+        return Encoded(a, b, *given, rivals, contrast)
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
         """Return the comparator's vectors (B, C) of embeddings (P, D), which get their dropout."""

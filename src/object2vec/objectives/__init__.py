@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from object2vec.config import Config
 from object2vec.objectives.base import (
+    Contrast,
     Encoded,
     LabelRule,
     Metric,
@@ -44,6 +45,7 @@ def metrics_by_name() -> dict[str, Metric]:
 
 __all__ = [
     "OBJECTIVES",
+    "Contrast",
     "Encoded",
     "LabelRule",
     "Metric",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from object2vec.config import Config
 
@@ -126,6 +126,25 @@ class Retrieval:
     product: Product
 
 
+class Contrast(NamedTuple):
+    """What pairs lose against the noise of their blocks.
+
+    Parameters
+    ----------
+    loss : Tensor, scalar
+        The mean over pairs and their negatives, differentiable.
+    lost : float
+        The same without gradient, summed over the pairs.
+    hits : float
+        How many of the pairs score above, and of their negatives at most, what scores are compared
+        with; a pair counts as the share of itself and its negatives that are right.
+    """
+
+    loss: Tensor
+    lost: float
+    hits: float
+
+
 class Encoded:
     """A batch as an objective sees it: both sides encoded, and logits for who asks for them.
 
@@ -144,6 +163,8 @@ class Encoded:
         Whether the network learns from the batch.
     rivals : Rivals, optional
         How the records are set against each other, if they are.
+    contrast : callable, optional
+        Returns what the pairs lose against noise, of a batch that has it.
 
     Attributes
     ----------
@@ -161,16 +182,22 @@ class Encoded:
         weight: NDArray[np.float32] | None = None,
         is_training: bool = False,
         rivals: Rivals | None = None,
+        contrast: Callable[[], Contrast] | None = None,
     ) -> None:
         self.is_training, self.rivals = is_training, rivals
         self.found: tuple[Tensor, ...] = ()
         self.a, self.b, self.pairing, self.label, self.weight = a, b, pairing, label, weight
-        self._score = score
+        self._score, self._contrast = score, contrast
 
     @cached_property
     def logits(self) -> Tensor:
         """What the head says of the records, (B, K), computed when it is first asked for."""
         return self._score(self.a, self.b, self.pairing)
+
+    @cached_property
+    def contrasted(self) -> Contrast | None:
+        """What the pairs lose against noise; None if the batch has none."""
+        return None if self._contrast is None else self._contrast()
 
     @cached_property
     def target(self) -> Tensor:
@@ -211,6 +238,8 @@ class Objective(ABC):
         What is watched without validation; by default the same as with it.
     retrieval : tuple of Metric
         Those of `retrieved`, where validation and test are measured as a whole by retrieval.
+    has_noise : bool
+        Whether it can learn from pairs in blocks that share their negatives.
     task : str
         What a model is good for; see `object2vec.tasks`.
     is_measured_by_task : bool
@@ -231,6 +260,7 @@ class Objective(ABC):
     default_label: ClassVar[float | None] = None
     in_training: ClassVar[Metric | None] = None
     retrieval: ClassVar[tuple[Metric, ...]] = ()
+    has_noise: ClassVar[bool] = False
     task: ClassVar[TaskName]
     is_measured_by_task: ClassVar[bool] = False
     threshold: ClassVar[float] = 0.5
@@ -258,6 +288,11 @@ class Objective(ABC):
     @abstractmethod
     def output(self) -> str:
         """What a user gets for a pair, in words."""
+
+    @property
+    def offset(self) -> float:
+        """What scores are compared with in training, where there is noise."""
+        return 0.0
 
     @abstractmethod
     def losses(self, batch: Encoded) -> Tensor:

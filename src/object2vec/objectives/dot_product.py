@@ -40,6 +40,7 @@ class DotProduct(Objective):
     overall = (_AUC,)
     measured_against = (0, 1)  # as in AWS's validation, whatever the rates of training are
     head = "sum"
+    has_noise = True
 
     @property
     def width(self) -> int:
@@ -56,6 +57,15 @@ class DotProduct(Objective):
         """What a user gets for a pair, in words."""
         return "one number, the dot product of its embeddings"
 
+    @property
+    def offset(self) -> float:
+        """How much less likely a positive is in training than among as many negatives."""
+        return math.log(max(1, self.config.negative_sampling_rate))
+
+    def loss(self, batch: Encoded) -> Tensor:
+        """Return the mean loss of a batch in training, a scalar."""
+        return super().loss(batch) if batch.contrasted is None else batch.contrasted.loss
+
     def losses(self, batch: Encoded) -> Tensor:
         """Return the cross-entropy of each pair, (B,)."""
         from torch.nn import functional
@@ -69,11 +79,13 @@ class DotProduct(Objective):
 
     def sums(self, batch: Encoded) -> Sequence[float]:
         """Return the hits and the summed cross-entropy."""
+        if batch.contrasted is not None:
+            return batch.contrasted.hits, batch.contrasted.lost
         return binary_sums(self.shown(batch) - self._offset(batch), batch.label)
 
     def _offset(self, batch: Encoded) -> float:
-        """Return how much less likely a positive is in a batch than among as many negatives."""
-        return math.log(max(1, self.config.negative_sampling_rate)) if batch.is_training else 0.0
+        """Return what scores are compared with, which only training shifts."""
+        return self.offset if batch.is_training else 0.0
 
     def overall_values(
         self, scores: NDArray[np.float32], label: NDArray[np.float32]

@@ -20,6 +20,7 @@ from object2vec.errors import DataError
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import SIDES
+from object2vec.pairs.block_pairing import BlockPairing
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import NO_NEGATIVES, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
@@ -55,7 +56,7 @@ class Batch:
     """
 
     columns: Mapping[str, Any]
-    pairing: Pairing | None
+    pairing: Pairing | BlockPairing | None
     excluded: PairList | None = None
     log_q: NDArray[np.float32] | None = None
 
@@ -104,6 +105,9 @@ class TrainingBatches:
     `mini_batch_size` counts records, negatives included, as on AWS: with a rate r a batch holds
     ``mini_batch_size // (1 + r)`` positives, and an epoch as many updates as AWS's.
 
+    Where pairs are made in blocks, those are what is shuffled, and a batch holds so many of them
+    that it has about `mini_batch_size` pairs.
+
     Weights are divided by the mean of the channel's, so that a learning rate means what it means
     without them; a negative has the weight of its positive.
     """
@@ -111,13 +115,20 @@ class TrainingBatches:
     def __init__(self, pairs: Pairs, config: Config) -> None:
         self.pairs = pairs
         self.config = config
-        self.negatives = Negatives(
-            config.negative_sampling_rate, config.random_negative_sampling_rate
-        )
+        self.blocks, size = pairs.blocks(config), config.mini_batch_size
+        if self.blocks is None:
+            self.negatives = Negatives(
+                config.negative_sampling_rate, config.random_negative_sampling_rate
+            )
+            self.buckets, self.positives = (
+                _buckets(pairs, config),
+                size // (1 + self.negatives.rate),
+            )
+        else:
+            self.negatives, self.buckets = NO_NEGATIVES, [range(len(self.blocks))]
+            self.positives = round(size / self.blocks.mean_pairs)
+        self.rate, self.positives = self.negatives.rate, max(1, self.positives)
         _check_groups(pairs, self.negatives)
-        self.rate = self.negatives.rate
-        self.positives = max(1, config.mini_batch_size // (1 + self.rate))
-        self.buckets = _buckets(pairs, config)
         self.rivals = RivalFinder(pairs, config) if objective_of(config).is_in_batch else None
         if "weight" in pairs.columns:
             weights = pairs.statistics["weight"]
@@ -177,7 +188,9 @@ class TrainingBatches:
         return rows
 
     def _fetch(self, pairs: Pairs, rows: Rows, epoch: int, index: int) -> Batch:
-        """Return the batch of these records, with its negatives."""
+        """Return the batch of these records, with its negatives, or of these blocks."""
+        if self.blocks is not None:
+            return self.blocks.batch(pairs, rows)
         columns = _columns(pairs, rows, self.config)
         if "weight" in columns:
             columns["weight"] = (columns["weight"] / self._mean_weight).astype(np.float32)  # (P,)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import RECORDS, Column, Schema
 
 if TYPE_CHECKING:
+    from object2vec.config import Config
+    from object2vec.pairs.batches import Batch
     from object2vec.reading.cache import Cached
 
 _WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
@@ -26,6 +28,23 @@ Draw = Callable[[int, np.random.Generator], Ragged]
 """Returns so many sequences of in1 that are drawn from all that there could be."""
 
 _RECORD_CURE = 'Pass {"in0": [10], "in1": [3, 7], "label": 1} for each record.'
+
+
+class PairBlocks(Protocol):
+    """Pairs in blocks that batches are made of.
+
+    Attributes
+    ----------
+    mean_pairs : float
+        How many pairs a block has.
+    """
+
+    mean_pairs: float
+
+    def __len__(self) -> int: ...
+
+    def batch(self, pairs: Pairs, blocks: Rows) -> Batch:
+        """Return the batch of these blocks, int64 (G,), of what is made in an epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +115,10 @@ class Pairs:
     def of_epoch(self, epoch: int) -> Pairs:
         """Return the records of an epoch: these, unless they are made afresh."""
         return self
+
+    def blocks(self, config: Config) -> PairBlocks | None:
+        """Return what batches are made of, if not of single records."""
+        return None
 
     @property
     def are_made(self) -> bool:

@@ -14,11 +14,12 @@ from object2vec.errors import DataError
 from object2vec.objects.ragged import Rows
 from object2vec.objects.schema import records
 from object2vec.objects.statistics import NumberStatistics, WholeStatistics
-from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.dataset import PairBlocks, Pairs
 from object2vec.pairs.makers.base import Records
 from object2vec.pairs.makers.draws import Draws
 
 if TYPE_CHECKING:
+    from object2vec.config import Config
     from object2vec.pairs.makers import Maker
     from object2vec.pairs.makers.collections import Collections
     from object2vec.pairs.makers.draws import Numbers
@@ -90,6 +91,10 @@ class MadePairs(Pairs):
         in0, in1 = self.maker.make(asked, self.draws)
         columns = {"in0": in0, "in1": in1, "label": np.ones(len(asked.numbers), np.float32)}
         return Pairs({**columns, "group": asked.collections}, self.source, self.schema)
+
+    def blocks(self, config: Config) -> PairBlocks | None:
+        """Return the blocks that the maker makes for what is to be learned, if it does."""
+        return self.maker.blocks(self, config)
 
     def gather(self, name: str, rows: Rows) -> Any:
         """Return these rows of a column."""

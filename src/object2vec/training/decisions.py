@@ -22,6 +22,7 @@ LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
 _FEW_UPDATES = 64  # in an epoch; with fewer, batches are made smaller
 _SMALLEST_BATCH, _FEWEST_POSITIVES = 32, 16  # a positive needs others to borrow negatives from
 _NEGATIVES = "negative_sampling_rate"
+_TIED = "tied_token_embedding_weight"
 _SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads them
 _OF_NUMBERS = ("mean_squared_error", "cosine")  # output layers that labels of any numbers suit
 _TEXTS = ("text", "characters")
@@ -155,6 +156,10 @@ def _chosen(schema: ObjectSchema, labels: Labels, name: str | None) -> tuple[Pre
     objects: Objects = "texts" if all(texts) else "both" if any(texts) else "tokens"
     if schema.drawing(1) is not None:
         objects = "addresses"
+    making = schema.declared.making
+    maker = None if making is None else making.maker.partition("(")[0]
+    if (made := suitable_preset(objects, labels, maker)).pairs:
+        return made, f"for pairs made by {maker}"
     what = _OBJECTS[objects]
     of = {"none": "without a label", "numbers": "with numbers", "classes": "with classes"}[labels]
     return suitable_preset(objects, labels), f"for pairs of {what} {of}"
@@ -233,9 +238,9 @@ def _sizes(
         of = "both sides" if schema.is_tied else f"in{side}"
         why = f"{counted(tokens, 'token')} of {of}, {counted(size - tokens, 'row')} for all else"
         yield Decision(f"enc{side}_vocab_size", size, why)
-    if schema.is_tied:
+    if schema.is_tied and begun.get(_TIED, True):
         shared = ", ".join(map("+".join, schema.declared.share))
-        yield Decision("tied_token_embedding_weight", True, f"{shared} have one vocabulary")
+        yield Decision(_TIED, True, f"{shared} have one vocabulary")
     elif begun.get("shared_encoder"):
         why = "the columns have vocabularies of their own; --share gives them one"
         yield Decision("shared_encoder", False, why)
@@ -248,7 +253,7 @@ def _check_sizes(schema: ObjectSchema, given: Mapping[str, Any]) -> None:
         if name in given and int(given[name]) < needed:
             cure = "Leave it away, or set max_size or min_count of a field."
             raise ConfigError.at(name, f"must be at least {needed}", given[name], cure)
-    for name in ("tied_token_embedding_weight", "shared_encoder"):
+    for name in (_TIED, "shared_encoder"):
         if str(given.get(name, False)).lower() == "true" and not schema.is_tied:
             cure = "Share the columns that have one vocabulary (share=, --share)."
             raise ConfigError.at(name, "must be false where no column is shared", True, cure)

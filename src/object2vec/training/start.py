@@ -66,7 +66,7 @@ def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -
     if schema is None or start.schema is None:
         return Note("info", f"Training goes on from a model. {_OPTIMIZER}")
     texts = []
-    for side in (0,) if schema.is_tied else (0, 1):
+    for side in range(len(network.tables())):
         new = _start_new_rows(network.table(side).weight, side, schema, start.schema)
         texts.append(
             f"{schema.table_size(side) - 1 - new:,} rows of in{side} are known, {new:,} new"
@@ -181,7 +181,7 @@ def settle_untrained(network: Network, schema: ObjectSchema) -> int:
     an unseen token finds itself on the other side.
     """
     count = 0
-    for side in _tables_of(schema):
+    for side in range(len(network.tables())):
         table = network.table(side)
         for part in () if table.is_frozen else schema.vocabularies(side):
             own = _unread(part, schema, network.config)

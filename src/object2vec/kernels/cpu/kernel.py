@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from object2vec.kernels.base import Lookup
+from object2vec.kernels.cpu.contrast import contrast
 from object2vec.kernels.cpu.dense import onednn_linear
 from object2vec.kernels.cpu.loops import convolution
 from object2vec.kernels.cpu.loops.lookup import mean_rows, weighted_rows
 from object2vec.kernels.cpu.loops.update import list_tokens, updates
 from object2vec.kernels.cpu.pairing import compare_pairs
 from object2vec.kernels.rules import Parameter, Update
+from object2vec.objectives import Contrast
+from object2vec.pairs.block_pairing import BlockPairing
 
 Ranks = NDArray[np.int32]
 
@@ -58,6 +61,12 @@ class CompiledKernel:
     ) -> Tensor:
         """Return what the comparator makes of pairs of embeddings, (B, C)."""
         return compare_pairs(a, b, rows0, rows1, comparator_list)
+
+    def contrast(
+        self, a: Tensor, b: Tensor, pairing: BlockPairing, rate: float, offset: float
+    ) -> Contrast:
+        """Return what pairs of neighbours lose against noise."""
+        return contrast(a, b, pairing, rate, offset)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
         """Return what a convolution over time makes of its products, (N, F)."""

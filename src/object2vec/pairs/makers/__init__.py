@@ -13,8 +13,9 @@ from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import with_options
 from object2vec.pairs.makers.base import Fields, Maker
 from object2vec.pairs.makers.sentence_rest import SentenceRest
+from object2vec.pairs.makers.windows import Windows
 
-MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in (SentenceRest,)}
+MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in (SentenceRest, Windows)}
 """The makers of pairs by name."""
 
 _SPECIFICATION = re.compile(r"\s*(?P<name>\w*)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL)

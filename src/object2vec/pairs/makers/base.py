@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from object2vec.fields.base import Optioned
 from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import Field, kind_text
 from object2vec.objects.ragged import Ragged, Rows
-from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.dataset import PairBlocks, Pairs
 from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws, Numbers
+
+if TYPE_CHECKING:
+    from object2vec.config import Config
+    from object2vec.pairs.made import MadePairs
 
 Fields = tuple[Field, ...]
 Roles = Mapping[str, Any]  # of columns, as arguments of `TableSchema`
@@ -66,6 +70,10 @@ class Maker(Optioned, ABC):
     @abstractmethod
     def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
         """Return lengths that objects of in0 and of in1 may have, to see how long they get."""
+
+    def blocks(self, pairs: MadePairs, config: Config) -> PairBlocks | None:
+        """Return the blocks that batches are made of; None where they hold single records."""
+        return None
 
     def reject(self, name: str, must: str, got: Any, cure: str) -> ConfigError:
         """Return the error for a column or an option that does not go with it."""
