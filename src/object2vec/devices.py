@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from object2vec.compiled import missing, use_threads
+from object2vec.compiled import use_threads
 from object2vec.compiled.cores import available_cores
 from object2vec.errors import ConfigError
 
@@ -63,7 +63,6 @@ def set_threads(count: int) -> int:
     """Let PyTorch and the kernels use `count` CPU threads, all cores if 0; return the number."""
     import torch
 
-    missing()  # Numba's threads, as they start, change PyTorch's number: first they, then it
     count = use_threads(count or available_cores())
     torch.set_num_threads(count)
     return count

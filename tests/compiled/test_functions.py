@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -261,3 +263,32 @@ def test_a_file_that_cannot_be_put_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         cache._write_whole(tmp_path / "kernel", b"code")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [2, 5])  # the second one: more than this machine may have cores
+def test_every_range_of_many_jobs_is_worked_on_once(count, threads, monkeypatch):
+    """Whoever comes late to a job must neither take a range of the next one nor lose its own."""
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", count)
+    threads(count)
+    draw, owners, found = np.random.default_rng(0), np.empty(300, np.int64), np.zeros(300, int)
+    for _ in range(3000):
+        size = int(draw.integers(1, 300))
+        found[:] = 0
+        mark(size, owners, found)
+        assert found.sum() == (found[:size] == 1).sum() == size
+
+
+def test_callers_on_several_threads_wait_for_each_other(threads):
+    threads(2)
+    found = np.zeros((3, 200), np.int64)
+
+    def call(row):
+        for _ in range(300):
+            mark(200, np.empty(200, np.int64), row)
+
+    callers = [threading.Thread(target=call, args=[row]) for row in found]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert (found == 300).all()

@@ -2,7 +2,7 @@
 
 Numba's own way to several threads, ``parallel=True``, takes three times as long to compile and runs
 no faster. Here a function that works on a range of units is compiled as it stands, and `parallel`
-hands the ranges out to the threads of Numba's pool.
+lays the ranges open to the threads of `object2vec.compiled.pool`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from object2vec.compiled.cache import FunctionCache
+from object2vec.compiled.pool import RUN, share_work
 from object2vec.compiled.threads import lock, threads
-
-numba.get_num_threads()  # loads the threading layer that compiled functions are linked to
 
 _PARTS = 64  # ranges that units of equal cost are divided into, whatever the threads
 # No C wrapper, which nobody calls; divisions as NumPy has them, without a check.
@@ -110,10 +109,10 @@ class Parallel:
         """
         bounds = units if isinstance(units, np.ndarray) else _bounds(units)
         if small or (count := threads()) == 1:
-            self._entry(1, bounds, *arguments)
+            self._entry(0, bounds, *arguments)
             return
         with lock:
-            self._entry(count, bounds, *arguments)
+            self._entry(share_work(count - 1), bounds, *arguments)
 
 
 def _cached(dispatcher: Any) -> Any:
@@ -131,52 +130,42 @@ def _bounds(n_units: int) -> NDArray[np.int64]:
 _part: Any = None  # in its stead each copy of `_entry` has a function of its own
 
 
-def _entry(threads, bounds, *arguments):
+def _entry(pool, bounds, *arguments):
     """Run a part over all ranges; `parallel` compiles it once for each part."""
-    _on_threads(threads, bounds, _part, arguments)
+    _on_threads(pool, bounds, _part, arguments)
 
 
 @intrinsic
-def _on_threads(typing, threads, bounds, part, arguments):
-    """Call ``part(bounds[i], bounds[i + 1], *arguments)`` for all i, on threads if more than one.
+def _on_threads(typing, pool, bounds, part, arguments):
+    """Call ``part(bounds[i], bounds[i + 1], *arguments)`` for all i, with a pool if there is one.
 
-    The body that does so for some of them is what Numba's pool asks for; on one thread it is called
-    as it stands, so that the part is compiled but once.
+    The body that does so for some of them is what the pool asks for; on one thread it is called as
+    it stands, so that the part is compiled but once.
     """
 
     def generate(context, builder, signature, args):
         body = _body(context, builder, part.dispatcher.py_func, arguments)
         ranges = context.make_array(signature.args[1])(context, builder, args[1])
-        values = (
-            builder.bitcast(ranges.data, _BYTES),
-            builder.sub(builder.extract_value(ranges.shape, 0), _WORD(1)),
-            _WORD(_WORD.width // 8),
-            args[3],
-        )
-        array, size, stride, data = (cgutils.alloca_once_value(builder, v) for v in values)
-        inputs = (array, size, stride, builder.bitcast(data, _BYTES))
-        is_serial = builder.icmp_signed("==", args[0], args[0].type(1))
+        data = cgutils.alloca_once_value(builder, args[3])
+        first = builder.ptrtoint(ranges.data, _WORD)
+        count = builder.sub(builder.extract_value(ranges.shape, 0), _WORD(1))
+        inputs = (first, count, builder.ptrtoint(data, _WORD))
+        is_serial = builder.icmp_signed("==", args[0], _WORD(0))
         with builder.if_else(is_serial) as (serial, threaded):
             with serial:
                 builder.call(body, inputs)
             with threaded:
-                pool = cgutils.get_or_insert_function(builder.module, _POOL, "numba_parallel_for")
-                count = builder.trunc(args[0], _COUNT)
-                function = builder.bitcast(body, _BYTES)
-                builder.call(pool, (function, *inputs, _WORD(0), _WORD(1), count))
+                where = builder.inttoptr(builder.add(args[0], _WORD(RUN)), _WORD.as_pointer())
+                run = builder.inttoptr(builder.load(where), _RUN.as_pointer())
+                builder.call(run, (args[0], builder.ptrtoint(body, _WORD), *inputs))
         return context.get_dummy_value()
 
-    return types.void(threads, bounds, part, arguments), generate
+    return types.void(types.intp, bounds, part, arguments), generate
 
 
-_WORD, _COUNT = ir.IntType(8 * np.intp(0).itemsize), ir.IntType(32)
-_BYTES = ir.IntType(8).as_pointer()
-# What Numba's pool calls: void body(char **arrays, size_t *sizes, size_t *strides, void *data)
-_BODY = ir.FunctionType(
-    ir.VoidType(), [_BYTES.as_pointer(), _WORD.as_pointer(), _WORD.as_pointer(), _BYTES]
-)
-# And what it is called with: the body, its four arguments, inner dimensions, arrays, threads.
-_POOL = ir.FunctionType(ir.VoidType(), [_BYTES, *_BODY.args, _WORD, _WORD, _COUNT])
+_WORD = ir.IntType(8 * np.intp(0).itemsize)
+_BODY = ir.FunctionType(ir.VoidType(), [_WORD] * 3)  # of bounds, number of ranges, data
+_RUN = ir.FunctionType(ir.VoidType(), [_WORD] * 5)  # of the pool, a body and its arguments
 
 
 def _body(context, caller, part, arguments):
@@ -188,12 +177,12 @@ def _body(context, caller, part, arguments):
     body.linkage = "internal"
     body.attributes.add("noinline")
     builder = ir.IRBuilder(body.append_basic_block())
-    arrays, sizes, _, data = body.args
-    packed = builder.bitcast(data, context.get_value_type(arguments).as_pointer())
+    first, count, data = body.args
+    packed = builder.inttoptr(data, context.get_value_type(arguments).as_pointer())
     values = cgutils.unpack_tuple(builder, builder.load(packed))
-    bounds = builder.bitcast(builder.load(arrays), _WORD.as_pointer())
+    bounds = builder.inttoptr(first, _WORD.as_pointer())
     function = context.declare_function(builder.module, compiled_part.fndesc)
-    with cgutils.for_range(builder, builder.load(sizes)) as loop:
+    with cgutils.for_range(builder, count) as loop:
         ends = (loop.index, builder.add(loop.index, _WORD(1)))
         first_last = [builder.load(builder.gep(bounds, [end])) for end in ends]
         numbers = [*first_last, *values]

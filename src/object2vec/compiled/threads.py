@@ -8,9 +8,11 @@ import sys
 import threading
 from typing import Any
 
+from object2vec.compiled.cores import available_cores
+
 _logger = logging.getLogger(__name__)
 
-lock = threading.RLock()  # not each of Numba's threading layers takes two callers at once
+lock = threading.RLock()  # the pool takes one job at a time
 _is_forked = False  # from a process that may have had computing threads
 _threads: int | None = None
 _held: list[Any] = []  # locks of a fork that is under way
@@ -39,7 +41,7 @@ def threads() -> int:
     import numba
 
     most: int = numba.config.NUMBA_NUM_THREADS
-    return 1 if _is_forked else min(_threads or most, most)
+    return 1 if _is_forked else min(_threads or available_cores(), most)
 
 
 def _before_fork() -> None:

@@ -184,7 +184,6 @@ class Engine:
         """Use as many threads as were chosen; each calling thread has to say so itself."""
         if self._threads and getattr(self._used, "threads", 0) != self._threads:
             set_threads(self._threads)
-            torch.set_num_threads(self._threads)  # Numba's OpenMP layer changes it as it starts
             self._used.threads = self._threads
 
     def _embed_columns(self, side: int, columns: list[Rows | None]) -> list[Tensor | None]:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from object2vec.compiled.pool import share_work
 from object2vec.config.kinds import COMPARATORS
 from object2vec.fields.kinds import KINDS
 from object2vec.fields.spans import TextSpans
@@ -36,6 +37,7 @@ def warm() -> None:
         kernel.update_rows(update, Parameter.new(update.rule, table), tape)
         kernel.update_table(update, Parameter.new(update.rule, table), tape)
         kernel.update_dense(update, Parameter.new(update.rule, table), torch.ones(1, 2))
+    share_work(0)
     _warm_fields()
 
 
