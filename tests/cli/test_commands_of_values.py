@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from object2vec import Object2Vec
 from object2vec.cli import main
 from support.values import PLAYS, value_model
 
@@ -92,17 +93,21 @@ def test_a_model_of_ids_says_which_options_it_has_no_use_for(tmp_path, capsys):
     assert error.startswith("Error: --columns, --lines: must be left out: this model was trained")
 
 
-def test_text_is_encoded_without_torch(saved, tmp_path):
+@pytest.mark.parametrize("texts", [["ann"], ["ann", "", "Zoe\u0308", "nobody"], ["bob"] * 70_000])
+def test_text_is_encoded_without_torch_and_little_of_it_without_numba(saved, texts):
     script = (
         "import sys\nfrom object2vec.cli import main\n"
         f"code = main(['encode', {str(saved / 'pairs')!r}, '--side', 'in0', '--lines'])\n"
-        "sys.exit(code or 5 * ('torch' in sys.modules))\n"
+        "print([n for n in ('torch', 'numba', 'pandas') if n in sys.modules], file=sys.stderr)\n"
+        "sys.exit(code)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=b"ann\n", capture_output=True, check=False
-    )
+    lines = "".join(f"{text}\n" for text in texts).encode()
+    done = subprocess.run([sys.executable, "-c", script], input=lines, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b'{"embeddings": [')
+    assert done.stderr.endswith(b"['numba']\n" if len(texts) > 9 else b"[]\n"), done.stderr
+    found = np.array([json.loads(line)["embeddings"] for line in done.stdout.splitlines()])
+    expected = Object2Vec.load(saved / "pairs").encode(in0=texts)
+    assert found.astype(np.float32).tobytes() == expected.tobytes()
 
 
 # ----------------------------------------------------------------------------- what is inside

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from object2vec import ArtifactError, Object2Vec, Ragged
 from object2vec.cli import main
+from object2vec.inference import pooled
 from object2vec.inference.encoder import open_encoder
 from object2vec.inference.inputs import intakes
 from object2vec.inference.pooled import open_pooled
@@ -54,6 +55,9 @@ def test_the_vectors_are_those_of_the_model(saved, side, rows):
     assert found.dtype == np.float32
     assert found.shape == expected.shape == (len(rows), 5)
     assert found.tobytes() == expected.tobytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pooled, "is_postponed", lambda: True)
+        assert encoder.encode(side, accepted).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from object2vec.objects.ragged import MAX_ID
 from object2vec.objects.schema import RECORDS
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading import cache
-from object2vec.reading.compiled import compiled_programs
+from object2vec.reading.compiled import programs
 from object2vec.reading.jsonl import _Reader, line_of, read_columns
 from object2vec.reading.scanner import scan
 
@@ -447,9 +447,9 @@ def test_nothing_is_yielded_after_a_problem(tmp_path):
 @pytest.fixture
 def found_anew():
     """The compiled code is looked for once in the test, and again after it."""
-    compiled_programs.cache_clear()
+    programs.cache_clear()
     yield
-    compiled_programs.cache_clear()
+    programs.cache_clear()
 
 
 def test_without_compiled_code_everything_is_read_too(tmp_path, monkeypatch, caplog, found_anew):
@@ -465,7 +465,7 @@ def test_without_compiled_code_everything_is_read_too(tmp_path, monkeypatch, cap
     monkeypatch.delattr("object2vec.reading.programs")
     monkeypatch.setattr("numba.njit", no_locator)
     monkeypatch.setattr(cache, "_MAPPED_BYTES", 0)
-    compiled_programs.cache_clear()
+    programs.cache_clear()
     with caplog.at_level("INFO", "object2vec.reading"):
         found = Pairs.read(path, cache_dir=tmp_path / "b").take(rows)
     assert (

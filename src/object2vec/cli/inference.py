@@ -12,6 +12,8 @@ import numpy as np
 from object2vec.cli.options import RowFormat
 from object2vec.cli.output import Floats, Piece, format_of, write_rows
 from object2vec.cli.tables import Reading
+from object2vec.compiled import load as load_compiled
+from object2vec.compiled import postponed
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a chunk waits as ids
+_SMALL_BYTES = 1 << 18
 _LINE_END = ord("\n")
 _LIST_BEGINS = (b"[", b" ", b"\t")
 _FIRST_OF_LIST = np.array([ord(character) for character in _LIST_BEGINS], np.uint8)
@@ -48,10 +51,25 @@ def encode(
     ArtifactError, DataError, StorageError
         If the model or the records are wrong, or the vectors cannot be written.
     """
+    with postponed():
+        _encode(model, side, files, row_format, out, device, reading)
+
+
+def _encode(
+    model: str,
+    side: int,
+    files: Sequence[str],
+    row_format: RowFormat | None,
+    out: str | None,
+    device: str | None,
+    reading: Reading,
+) -> None:
     sources = list_sources(files)
     encoder, tally = open_encoder(model, side, device), Tally()
     if encoder.schema is None:
         reading.reject()
+        if not _are_small(sources):
+            load_compiled()
         sources = [_with_keys(source, SIDES[side]) for source in sources]
         other = {SIDES[1 - side]: IGNORED, "label": IGNORED}
         columns = _read_ids(sources, RECORDS.but(**other), encoder.config, tally)
@@ -64,6 +82,12 @@ def encode(
         for taken in _pieces(columns, width, tally)
     )
     write_rows(pieces, "embeddings", width, row_format or format_of(out), out)
+
+
+def _are_small(sources: Sequence[Source]) -> bool:
+    """Return whether sources are files that are read faster than what is compiled is loaded."""
+    paths = [source.path for source in sources]
+    return all(paths) and sum(path.stat().st_size for path in paths if path) <= _SMALL_BYTES
 
 
 def predict(

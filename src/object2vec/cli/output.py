@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,14 +114,32 @@ def json_lines(rows: Floats, key: str, remarks: pa.Array | None = None) -> bytes
     import pyarrow.compute as pc
 
     count, width = rows.shape
-    numbers = pc.cast(pa.array(rows.ravel()), pa.string())  # (n * width,)
+    numbers = pc.cast(_arrow(rows.ravel(), pa.float32()), pa.string())  # (n * width,)
     if (rows == np.trunc(rows)).any():  # "1" and "-0" are other numbers to a reader than 1.0, -0.0
         numbers = pc.replace_substring_regex(numbers, pattern=r"^(-?\d+)$", replacement=r"\1.0")
-    offsets = pa.array(np.arange(0, count * width + 1, width, dtype=np.int32))
-    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), ", ")  # (n,)
+    offsets = _arrow(np.arange(0, count * width + 1, width, dtype=np.int32), pa.int32())
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, numbers), _text(", "))  # (n,)
     ends = ["]}\n"] if remarks is None else ["]", remarks, "}\n"]
-    lines = pc.binary_join_element_wise(f'{{"{key}": [', joined, *ends, "")
+    parts = [f'{{"{key}": [', joined, *ends, ""]
+    parts = [_text(each) if isinstance(each, str) else each for each in parts]
+    lines = pc.binary_join_element_wise(*parts)
     return lines.buffers()[2].to_pybytes() if count else b""
+
+
+def _arrow(numbers: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Return numbers (n,) as an array of Arrow's; its own way to one imports pandas."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _text(text: str) -> pa.Scalar:
+    """Return a text as a value of Arrow's, which imports pandas to make one of its own."""
+    import pyarrow as pa
+
+    content = text.encode()
+    bounds = np.array([0, len(content)], np.int32)
+    return pa.StringArray.from_buffers(1, pa.py_buffer(bounds), pa.py_buffer(content))[0]
 
 
 def _write_npy(pieces: Iterable[Piece], key: str, width: int, stream: BinaryIO) -> None:
@@ -170,7 +188,8 @@ def _write_arrow(pieces: Iterable[Piece], key: str, width: int, stream: BinaryIO
     schema = pa.schema([pa.field(key, pa.list_(pa.float32(), width), nullable=False)])
     with pa.ipc.new_stream(stream, schema) as file:
         for numbers, _ in pieces:
-            column = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), width)
+            values = _arrow(numbers.ravel(), pa.float32())
+            column = pa.FixedSizeListArray.from_arrays(values, width)
             file.write_batch(pa.record_batch([column], schema=schema))
 
 

@@ -6,9 +6,11 @@ decorators that make a function a compiled one, `object2vec.compiled.cache` keep
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from object2vec.compiled.threads import threads, use_threads
@@ -30,6 +32,34 @@ def missing() -> str | None:
     except Exception as err:
         return first_line(err)
     return None
+
+
+_is_postponed = False
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Do without compiled code inside, until `load` is called: for little work it loads too long.
+
+    Only a process that has nothing else to do should; it is ignored where Numba is there already.
+    """
+    global _is_postponed
+    _is_postponed = "numba" not in sys.modules
+    try:
+        yield
+    finally:
+        _is_postponed = False
+
+
+def load() -> None:
+    """End what `postponed` asks for."""
+    global _is_postponed
+    _is_postponed = False
+
+
+def is_postponed() -> bool:
+    """Return whether compiled code is not to be loaded for now."""
+    return _is_postponed
 
 
 def programs_or_none(load: Callable[[], Any], log: logging.Logger, without: str) -> Any:
@@ -58,4 +88,13 @@ def first_line(err: Exception) -> str:
     return f"{type(err).__name__}: {err}".splitlines()[0]
 
 
-__all__ = ["first_line", "missing", "programs_or_none", "threads", "use_threads"]
+__all__ = [
+    "first_line",
+    "is_postponed",
+    "load",
+    "missing",
+    "postponed",
+    "programs_or_none",
+    "threads",
+    "use_threads",
+]

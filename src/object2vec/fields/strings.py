@@ -11,26 +11,31 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.compiled import programs_or_none
+from object2vec.compiled import is_postponed, programs_or_none
 from object2vec.fields.hashing import plain_hashes
 
 Bytes = NDArray[np.uint8]
 Ordinals = NDArray[np.int32]
 Integers = NDArray[np.int64]
 
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+
 _log = logging.getLogger("object2vec.fields")
 
 
-@functools.cache
 def compiled_programs() -> Any:
-    """Return the module of what is compiled, or None where that cannot be."""
+    """Return the module of what is compiled, or None where that cannot be or must wait."""
+    return None if is_postponed() else _programs()
 
+
+@functools.cache
+def _programs() -> Any:
     def load() -> Any:
         from object2vec.fields import programs
 
@@ -73,7 +78,6 @@ class Strings:
     content: Bytes
     offsets: Integers
     slots: NDArray[np.uint64]
-    _plain: dict[bytes, int] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -88,11 +92,8 @@ class Strings:
 
     def find(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
         """Return the ordinal of each part of `data`, -1 where it is not here, (t,)."""
-        if compiled_programs() is not None:
-            return _found(data, starts, ends, self.slots, self.content, self.offsets)
-        if not self._plain:
-            self._plain.update((text, i) for i, text in enumerate(self.values(0, len(self))))
-        return _plainly_found(self._plain, data, starts, ends)
+        find = _probed if compiled_programs() is None else _found
+        return find(data, starts, ends, self.slots, self.content, self.offsets)
 
     def values(self, first: int, last: int) -> list[bytes]:
         """Return the UTF-8 of the strings `first` to before `last`."""
@@ -155,8 +156,9 @@ class StringTable:
 
     def find(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
         """Return the ordinal of each part of `data`, -1 where it is not here (yet), (t,)."""
-        if self._plain is not None:
-            return _plainly_found(self._plain, data, starts, ends)
+        if (known := self._plain) is not None:
+            parts = _parts(data, starts, ends)
+            return np.array([known.get(text, -1) for text in parts], np.int32)
         return _found(data, starts, ends, *self._arrays)
 
     def add(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
@@ -210,10 +212,43 @@ def _found(data: Bytes, starts: Integers, ends: Integers, *table: NDArray[Any]) 
     return ordinals
 
 
-def _plainly_found(
-    known: dict[bytes, int], data: Bytes, starts: Integers, ends: Integers
+def _probed(
+    data: Bytes,
+    starts: Integers,
+    ends: Integers,
+    slots: NDArray[np.uint64],
+    content: Bytes,
+    offsets: Integers,
 ) -> Ordinals:
-    return np.array([known.get(text, -1) for text in _parts(data, starts, ends)], np.int32)
+    """Return the same without compiled code: all parts look at their next slot together."""
+    hashes, ordinals = plain_hashes(data, starts, ends), np.full(len(starts), -1, np.int32)
+    mask = np.uint64(len(slots) - 1)
+    parts, slot = np.arange(len(starts)), hashes & mask  # (m,): those that still look
+    while len(parts):
+        found = slots[slot]
+        is_taken = found != 0
+        parts, slot, found = parts[is_taken], slot[is_taken], found[is_taken]
+        k = (found & _LOW).astype(np.int64) - 1
+        lengths = ends[parts] - starts[parts]
+        same = ((found ^ hashes[parts]) >> _HALF == 0) & (offsets[k + 1] - offsets[k] == lengths)
+        alike = np.flatnonzero(same)
+        firsts = starts[parts[alike]], offsets[k[alike]]
+        same[alike] = _equal_runs(data, content, *firsts, lengths[alike])
+        ordinals[parts[same]] = k[same]
+        parts, slot = parts[~same], (slot[~same] + np.uint64(1)) & mask
+    return ordinals
+
+
+def _equal_runs(
+    data: Bytes, others: Bytes, firsts: Integers, other_firsts: Integers, lengths: Integers
+) -> NDArray[np.bool_]:
+    """Return whether runs of bytes of these lengths are the same, (m,)."""
+    bounds = np.append(0, np.cumsum(lengths))  # (m + 1,)
+    at = np.arange(bounds[-1])
+    shifts, other_shifts = (np.repeat(f - bounds[:-1], lengths) for f in (firsts, other_firsts))
+    differs = np.append(0, np.cumsum(data[at + shifts] != others[at + other_shifts]))
+    same: NDArray[np.bool_] = differs[bounds[1:]] == differs[bounds[:-1]]
+    return same
 
 
 def slots_for(size: int) -> int:

@@ -98,19 +98,18 @@ def _joined(parts: list[Spans]) -> Spans:
     )
 
 
-@functools.lru_cache(maxsize=8)
-def _plain_table(*rules: Any) -> dict[int, str]:
-    """Return what is written for each character, as `str.translate` takes it."""
+def _plain_table(characters: str, *rules: Any) -> dict[int, str]:
+    """Return what is written for each of some characters, as `str.translate` takes it."""
     forms = (" ", "{}", " {} ", "")
     does, written = _rules(*rules)
-    pairs = zip(does.tolist(), written.tolist(), strict=True)
-    texts = (forms[action].format(chr(character)) for action, character in pairs)
-    return {code: text for code, text in enumerate(texts) if text != chr(code)}
+    codes = [code for code in map(ord, characters) if code < len(does)]
+    return {code: forms[does[code]].format(chr(written[code])) for code in codes}
 
 
 def _plain_words(texts: Texts, rules: Any) -> Spans:
     """Return the same without compiled code."""
-    table, data = _plain_table(*rules), texts.data.tobytes()
+    data = texts.data.tobytes()
+    table = _plain_table("".join(set(data.decode(errors="replace"))), *rules)
     bounds = zip(texts.starts.tolist(), texts.ends.tolist(), strict=True)
     found = [data[i:k].decode(errors="replace").translate(table).split(" ") for i, k in bounds]
     parts = [[word.encode() for word in row if word] for row in found]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.artifact import WEIGHTS, read_config, read_schema
-from object2vec.compiled import missing
+from object2vec.compiled import is_postponed, missing
 from object2vec.config import Config
 from object2vec.files.tensors import map_matrix
 from object2vec.inference.inputs import diverged
@@ -45,18 +45,35 @@ class PooledReader:
 
     def encode(self, side: int, sequences: Ragged) -> NDArray[np.float32]:
         """Return embeddings as `object2vec.inference.encoder.Encoder` says."""
-        from object2vec.kernels.cpu.loops.lookup import mean_rows
-
         if self.config.mask_padding:
             sequences = sequences.without(PADDING)
         table = self.tables[side]  # (V, D)
         embeddings = np.empty((len(sequences), table.shape[1]), np.float32)  # (n, D)
-        mean_rows(len(sequences), table, sequences.values, sequences.offsets, embeddings)
+        if is_postponed() or missing():
+            _mean_rows(table, sequences, embeddings)
+        else:
+            from object2vec.kernels.cpu.loops.lookup import mean_rows
+
+            mean_rows(len(sequences), table, sequences.values, sequences.offsets, embeddings)
         if growth := 1.0 - self.config.encoders[side].pool_exponent:
             embeddings *= sequences.powers(growth)[:, None]
         if not np.isfinite(embeddings).all():
             raise diverged("embeddings")
         return embeddings
+
+
+def _mean_rows(table: NDArray[np.float32], sequences: Ragged, out: NDArray[np.float32]) -> None:
+    """Do what `mean_rows` does, sum by sum, without compiled code."""
+    out[:] = 0
+    lengths = sequences.lengths  # (n,)
+    longest_first = np.argsort(-lengths, kind="stable")  # (n,)
+    sums, starts = out[longest_first], sequences.offsets[:-1][longest_first]  # (n, D), (n,)
+    positions = np.arange(lengths.max(initial=0))
+    n_longer = len(lengths) - np.searchsorted(np.sort(lengths), positions, "right")
+    for position, count in enumerate(n_longer.tolist()):  # sequences that have a token there
+        sums[:count] += table[sequences.values[starts[:count] + position]]
+    scales = np.float32(1) / np.maximum(lengths, 1).astype(np.float32)  # (n,)
+    out[longest_first] = sums * scales[longest_first, None]
 
 
 def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledReader | None:
@@ -83,7 +100,9 @@ def open_pooled(folder: Path, side: int, device: str | None = None) -> PooledRea
     encoder = config.encoders[side]
     is_elsewhere = (device or config.device) not in ("auto", "cpu")
     is_pooled = encoder.network == "pooled_embedding"
-    if not is_pooled or is_elsewhere or config.kernel == "reference" or missing():
+    if not is_pooled or is_elsewhere or config.kernel == "reference":
+        return None
+    if not is_postponed() and missing():
         return None
     name = f"tokens.{0 if config.tied_token_embedding_weight else side}.weight"
     shape = (encoder.vocab_size, config.enc_dim)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.compiled import load
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.base import ValueMistakes
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 Namer = Callable[[int], str]  # of an object in messages, by its row
 
+_FEW_BYTES = 1 << 18  # of values; more are worth loading what is compiled for them
 _ALIKE = 0.75  # difflib's ratio; that of "film" and "time" is 0.5
 _CURE = "Add it, empty where it is not known."
 _log = logging.getLogger("object2vec.inference")
@@ -192,7 +194,11 @@ def read_values(
     DataError
         If columns are missing, or values are not of the kind of their field.
     """
+    size = 0
     for block in table.blocks(find_columns(table, intakes)):
+        size += sum(values.nbytes for values in block.columns.values())
+        if size > _FEW_BYTES:
+            load()
         objects = {}
         for each in intakes:
             taken = each.accept(block.columns, in_file(block, each.side), limits[each.side])

@@ -6,13 +6,18 @@ import functools
 import logging
 from typing import Any
 
-from object2vec.compiled import programs_or_none
+from object2vec.compiled import is_postponed, programs_or_none
 
 _log = logging.getLogger("object2vec.reading")
 
 
-@functools.cache
 def compiled_programs() -> Any:
+    """Return the module of what is compiled, or None where that cannot be or must wait."""
+    return None if is_postponed() else programs()
+
+
+@functools.cache
+def programs() -> Any:
     """Return the module of what is compiled, or None where that cannot be."""
 
     def load() -> Any:
