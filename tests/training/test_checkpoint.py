@@ -145,7 +145,9 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("key", ["progress", "steps", "metrics", "early_stopping", "history"])
+@pytest.mark.parametrize(
+    "key", ["progress", "steps", "optimizer", "metrics", "early_stopping", "history"]
+)
 @pytest.mark.parametrize("value", [None, "missing", "x", [3], {"epoch": "x"}, -1.5], ids=repr)
 def test_a_state_with_wrong_parts_is_refused(key, value, run):
     path = CheckpointFolder(run).latest()

@@ -144,6 +144,26 @@ DESIGN = [
 SHARED = DESIGN[3] | {"shared_encoder": True}
 
 
+# What goes on over a whole run, with every rule, storage and kernel.
+WHOLE = {
+    "weight_averaging": 0.6, "noise_temperature": 0.5, "embedding_decay": 0.1, "warmup": 0.2,
+    "weight_decay": 0.02, "decoupled_weight_decay": True, "gradient_clip_norm": 0.2,
+    "token_init": "unit",
+}  # fmt: skip
+OVER_A_RUN = [
+    {**DESIGN[number], "learning_rate_schedule": schedule, **WHOLE, **given}
+    for number, schedule, given in [
+        (3, "linear", {}),
+        (4, "cosine", {"weight_averaging": 1.0}),
+        (2, "plateau", {"warmup": 0.0}),
+        (7, "linear", {"weight_averaging": 0.3}),
+        (9, "plateau", {}),
+        (12, "constant", {}),
+        (13, "constant", {"noise_temperature": 0.0}),
+    ]
+]
+
+
 def test_the_design_covers_every_pair_of_values():
     wanted = {
         frozenset([(a, x), (b, y)])
@@ -162,7 +182,7 @@ def id_of(row: dict) -> str:
 
 
 @pytest.mark.usefixtures("every_batch")
-@pytest.mark.parametrize("row", [*DESIGN, SHARED], ids=id_of)
+@pytest.mark.parametrize("row", [*DESIGN, SHARED, *OVER_A_RUN], ids=id_of)
 def test_a_run_stopped_at_any_batch_and_resumed_is_the_uninterrupted_run(row, tmp_path):
     train, validation, test = data(7), data(5, seed=1), data(3, seed=2)
     channels = {"train": train, "validation": validation, "test": test}

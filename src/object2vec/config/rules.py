@@ -248,7 +248,10 @@ _ignored("num_classes", "output_layer", "mean_squared_error")
 _ignored("num_classes", "output_layer", "dot_product")
 _ignored("num_classes", "output_layer", "ranking")
 _ignored("num_classes", "output_layer", "cosine")
-_ignored("learning_rate", "optimizer", "adadelta")
+for _name in ("learning_rate", "learning_rate_schedule", "warmup"):
+    _ignored(_name, "optimizer", "adadelta")
+for _optimizer in ("sgd", "adagrad", "adadelta"):  # they have it apart from the gradient anyway
+    _ignored("decoupled_weight_decay", "optimizer", _optimizer)
 
 
 @_rule(

@@ -358,6 +358,45 @@ class Hyperparameters:
         "One encoder for both sides, weights included, and one token table: what one side learns "
         "the other knows. For objects of one kind, such as two sentences.",
     )
+    learning_rate_schedule: str = _extension(
+        Choice(("constant", "linear", "cosine", "plateau")),
+        "constant",
+        "How the learning rate goes over the run: it stays; it falls to 0 evenly, or along a "
+        "cosine, over all epochs; or it is divided by 5 after each epoch that is not the best so "
+        "far (plateau).",
+    )
+    warmup: float = _extension(
+        Float(0.0, 1.0), 0.0, "Share of the run in which the learning rate rises from 0."
+    )
+    weight_averaging: float = _extension(
+        Float(0.0, 1.0),
+        0.0,
+        "Share of the run, at its end, whose weights are averaged, step by step: the average is "
+        "what is validated, tested and saved. 0 takes the weights as they are.",
+    )
+    noise_temperature: float = _extension(
+        Float(0.0, 1000.0),
+        0.0,
+        "Noise in each update, as Langevin dynamics has it; at 1 the weights wander over those "
+        "that the data allow, and averaging them is Bayes' estimate. 0 means none.",
+    )
+    embedding_decay: float = _extension(
+        Float(0.0, 10_000.0),
+        0.0,
+        "L2 term on the two embeddings of each record, half their squared length: what is seen "
+        "often is held back more often. weight_decay counts updates instead.",
+    )
+    decoupled_weight_decay: bool = _extension(
+        Boolean(),
+        False,
+        "Let weight_decay shrink weights by itself instead of through the gradient (AdamW).",
+    )
+    gradient_clip_norm: float = _extension(
+        Float(0.0, 1e6),
+        0.0,
+        "The gradient of all parameters, token tables included, is scaled down to this length if "
+        "it is longer; 0 means never.",
+    )
     seed: int = _extension(
         Integer(0, 2**63 - 1),
         0,

@@ -143,5 +143,8 @@ class Kernel(Protocol):
     def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update every row of a table, in place; rows not read have gradient 0."""
 
+    def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
+        """Return the squared length of a table's gradient, with that of the weights of its rows."""
+
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter of any shape from its whole gradient, in place."""

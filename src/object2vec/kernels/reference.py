@@ -77,10 +77,8 @@ class ReferenceKernel(PlainLayers):
 
     def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the rows that were read: gather them, apply the rule, put them back."""
-        ids, gradients = _occurrences(tape)  # (n,), (n, E)
-        tokens, ranks = torch.unique(ids, return_inverse=True)  # (U,), (n,)
+        tokens, gradient = _reduced(tape)  # (U,), (U, E)
         rows = table.rows(tokens)
-        gradient = torch.zeros_like(rows.weight).index_add_(0, ranks, gradients)  # (U, E)
         update.apply(rows, gradient, tokens)
         for whole, part in zip(table.changing(), rows.changing(), strict=True):
             whole[tokens] = part
@@ -92,9 +90,22 @@ class ReferenceKernel(PlainLayers):
         rows = torch.arange(len(gradient), device=ids.device)  # (V,)
         update.apply(table, gradient, rows, torch.isin(rows, ids))
 
+    def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
+        """Return the squared length of a table's gradient, with that of the weights of its rows."""
+        return squares(table, *_reduced(tape))
+
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Apply the rule to the whole parameter."""
         update.apply(parameter, gradient)
+
+
+def squares(table: Parameter, tokens: Tensor, gradient: Tensor) -> float:
+    """Return the squared length of the gradients (U, E) of rows, with that of their weights."""
+    live = table.trained.shape[1]
+    total = float(gradient[:, :live].double().square().sum())
+    if table.weights is None:
+        return total
+    return total + float((table.weight[tokens] * gradient).sum(1).double().square().sum())
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
@@ -118,6 +129,14 @@ def _owners(offsets: Tensor) -> Tensor:
     return torch.repeat_interleave(
         torch.arange(len(offsets) - 1, device=offsets.device), offsets.diff()
     )
+
+
+def _reduced(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor]:
+    """Return the distinct tokens of a tape, (U,), and the gradient of each, (U, E)."""
+    ids, gradients = _occurrences(tape)  # (n,), (n, E)
+    tokens, ranks = torch.unique(ids, return_inverse=True)  # (U,), (n,)
+    sums = gradients.new_zeros(len(tokens), gradients.shape[1])  # (U, E)
+    return tokens, sums.index_add_(0, ranks, gradients)
 
 
 def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, Tensor]:

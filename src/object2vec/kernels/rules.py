@@ -280,6 +280,26 @@ class Parameter:
         """The columns that change: a view of the weight."""
         return self.weight[:, : -self.frozen_columns] if self.frozen_columns else self.weight
 
+    def averaged(self, step: int, first: int) -> tuple[Tensor | slice, Tensor]:
+        """Return the rows that have changed since a step, and their averages since then.
+
+        Parameters
+        ----------
+        step : int
+            The last one that is made.
+        first : int
+            The one after which the average begins; before `step`.
+        """
+        average = self.average
+        assert average is not None, "our bug: a parameter without an average"
+        if average.last is None:
+            share = 1.0 / (step - first)
+            return slice(None), average.mean + share * (self.trained - average.mean)
+        rows = (average.last > first).nonzero()[:, 0]  # (rows,)
+        mean, new = average.mean[rows], step - average.last[rows]
+        shares = (new.to(torch.float32) / (step - first))[:, None]  # (rows, 1)
+        return rows, mean + shares * (self.trained[rows] - mean)
+
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the trained columns and what belongs to their state."""
         return self.trained, *self.state

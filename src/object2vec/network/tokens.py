@@ -79,6 +79,21 @@ class TokenTable(nn.Module):
         """Return the vector of each token, (n, E): the mean over sequences of one."""
         return self.pool(ids, torch.arange(len(ids) + 1, device=ids.device))
 
+    def squares(self, parameter: Parameter) -> float:
+        """Return the squared length of the gradient of the lookups since the last update."""
+        tape = self._gradients()
+        return self.kernel.squares(parameter, tape) if tape else 0.0
+
+    def scale(self, factor: float) -> None:
+        """Multiply the gradient of the lookups since the last update."""
+        for lookup in self._gradients():
+            assert lookup.gradient is not None
+            lookup.gradient = lookup.gradient * factor
+
+    def _gradients(self) -> list[Lookup]:
+        """Return the lookups whose output the loss depends on."""
+        return [lookup for lookup in self._tape if lookup.gradient is not None]
+
     def update(self, update: Update, parameter: Parameter) -> None:
         """Apply an update to the lookups since the last one and clear the tape.
 
@@ -88,7 +103,7 @@ class TokenTable(nn.Module):
         parameter : Parameter
             `weight` with its state, changed in place.
         """
-        tape = [lookup for lookup in self._tape if lookup.gradient is not None]
+        tape = self._gradients()
         self._tape.clear()
         if self.storage == "row_sparse":
             for lookup in tape if self.on_change else ():

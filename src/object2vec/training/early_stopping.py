@@ -28,6 +28,8 @@ class EarlyStopping:
         Values that a new one is compared with, and bad epochs in a row that are borne.
     tolerance : float
         Improvement that counts as one, absolute.
+    takes_last : bool, default False
+        Whether the last epoch is the best in any case, and only diverging is bad.
 
     Attributes
     ----------
@@ -45,10 +47,13 @@ class EarlyStopping:
     2
     """
 
-    def __init__(self, metric: Metric, patience: int, tolerance: float) -> None:
+    def __init__(
+        self, metric: Metric, patience: int, tolerance: float, takes_last: bool = False
+    ) -> None:
         self.metric = metric
         self.patience = patience
         self.tolerance = tolerance
+        self.takes_last = takes_last
         self.best_epoch: int | None = None
         self.best_value: float | None = None
         self._sign = 1.0 if metric.kind == "loss" else -1.0  # a cost is lower where it is better
@@ -75,7 +80,7 @@ class EarlyStopping:
         past = tuple(self._past) if len(self._past) == self.patience else None
         cost = self._sign * value if math.isfinite(value) else math.inf
         best = math.inf if self.best_value is None else self._sign * self.best_value
-        is_best = cost < best
+        is_best = cost < (math.inf if self.takes_last else best)
         if is_best:
             self.best_epoch, self.best_value = epoch, value
         is_bad = self._is_bad(cost, past)
@@ -99,7 +104,7 @@ class EarlyStopping:
 
     def _is_bad(self, cost: float, past: tuple[float, ...] | None) -> bool:
         """Return whether `cost` does not undercut the past ones enough, or is infinite."""
-        if past is None or cost == math.inf:
+        if past is None or self.takes_last or cost == math.inf:
             return cost == math.inf
         minimum = min(past)
         return not (cost < minimum and minimum - cost >= self.tolerance)

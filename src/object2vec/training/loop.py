@@ -30,7 +30,9 @@ from object2vec.training.checkpoint import BEST, TENSORS
 from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.kept import KeptTensors
 from object2vec.training.measuring import measured
+from object2vec.training.optimizer import Position
 from object2vec.training.options import Habits
+from object2vec.training.schedule import runs_to_its_end
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 
@@ -105,6 +107,7 @@ class Loop:
             in_training or objective.watched,
             self.config.early_stopping_patience,
             self.config.early_stopping_tolerance,
+            takes_last=validation is None and runs_to_its_end(self.config),
         )
         self.progress = Progress()
         self.metrics = Metrics(self.network.objective)
@@ -196,9 +199,19 @@ class Loop:
         return prepared_ahead(batches) if is_idle or self.train.pairs.are_on_disk else batches
 
     def _finish_epoch(self) -> None:
-        """Validate, hear what early stopping says, and report."""
+        """Validate, hear what early stopping says, report, and begin to count anew."""
         progress, train = self.progress, self.metrics.values()
-        started = time.monotonic()
+        with self.step.optimizer.evaluated():
+            self._measure_epoch(train)
+        progress.records += progress.epoch_records
+        progress.train_s += progress.epoch_s
+        progress.epoch += 1
+        progress.batches, progress.epoch_records, progress.epoch_s = 0, 0, 0.0
+        self.metrics = Metrics(self.network.objective)
+
+    def _measure_epoch(self, train: dict[str, float]) -> None:
+        """Validate the weights that the epoch has led to, keep them if they are the best."""
+        progress, started = self.progress, time.monotonic()
         self._settle()
         watched, validation = self.metrics.watched, None
         if self.validation is not None:
@@ -215,6 +228,8 @@ class Loop:
         verdict = self.stopping.observe(progress.epoch, watched)
         if verdict.is_best:
             self._keep_best()
+        else:
+            self.step.optimizer.plateau()
         self.emit(
             events.EpochDone(
                 epoch=progress.epoch,
@@ -228,11 +243,6 @@ class Loop:
                 verdict=verdict,
             )
         )
-        progress.records += progress.epoch_records
-        progress.train_s += progress.epoch_s
-        progress.epoch += 1
-        progress.batches, progress.epoch_records, progress.epoch_s = 0, 0, 0.0
-        self.metrics = Metrics(self.network.objective)
 
     def _keep_best(self) -> None:
         """Make the current weights the best ones."""
@@ -255,6 +265,7 @@ class Loop:
         if self.checkpoints is not None:
             where = f"Go on from {self.save_checkpoint()} with resume."
         if self.stopping.best_epoch is None:
+            self.step.optimizer.take_average()
             self._settle()
         self._restore_best()
         self.network.eval()
@@ -300,6 +311,7 @@ class Loop:
         self._check_same_run(path, state)
         try:
             self.progress = msgspec.convert(state["progress"], Progress)
+            self.step.optimizer.position = msgspec.convert(state["optimizer"], Position)
             self.step.optimizer.steps = self._saved_step = msgspec.convert(state["steps"], int)
             self.metrics.restore(state["metrics"])
             self.stopping.restore(state["early_stopping"])
@@ -320,6 +332,7 @@ class Loop:
             "initial": self._kept.fingerprint,
             "progress": asdict(self.progress),
             "steps": self.step.count,
+            "optimizer": asdict(self.step.optimizer.position),
             "is_finished": self._is_finished,
             "metrics": self.metrics.state(),
             "early_stopping": self.stopping.state(),

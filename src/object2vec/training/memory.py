@@ -12,7 +12,7 @@ _WORTH_TELLING = 64 << 20  # bytes; every machine has that much
 
 
 def needed_bytes(config: Config) -> tuple[int, int]:
-    """Return the bytes of the token tables, and of the optimizer's state for them.
+    """Return the bytes of the token tables, and of the optimizer's state and averages for them.
 
     The rest of a network is small beside them, or does not depend on the data.
     """
@@ -22,7 +22,8 @@ def needed_bytes(config: Config) -> tuple[int, int]:
         for side in sides
     ]
     trained = sum(size for size, is_frozen in sizes if not is_frozen)
-    return sum(size for size, _ in sizes), trained * len(RULES[config.optimizer].state_names)
+    copies = len(RULES[config.optimizer].state_names) + (config.weight_averaging > 0)
+    return sum(size for size, _ in sizes), trained * copies
 
 
 def checked_memory(config: Config) -> str:

@@ -42,6 +42,7 @@ from object2vec.training.loop import Loop
 from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
+from object2vec.training.schedule import Horizon
 from object2vec.training.start import settle_untrained, settling_text, start_from
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
@@ -120,10 +121,7 @@ class Run:
             last checkpoint, where there is a folder for checkpoints.
         """
         habits, stop = self.habits, self.habits.stop
-        if habits.save_to is not None:
-            artifact.check_target(habits.save_to, replace=habits.overwrite)
-            if habits.checkpoints is not None:
-                habits.checkpoints.check_apart(habits.save_to)
+        self._check_target()
         with contextlib.ExitStack() as stack:
             for listener in habits.reporters:
                 stack.callback(listener.close)
@@ -137,9 +135,10 @@ class Run:
             self._read_tables()
             network, vocabularies = self._build(threads)
             self._open_channels()
+            train = TrainingBatches(self._pairs["train"], self.config)
             loop = Loop(
-                Step(network),
-                TrainingBatches(self._pairs["train"], self.config),
+                Step(network, Horizon(len(train) * self.config.epochs, train.records)),
+                train,
                 self._pairs.get("validation"),
                 habits,
                 stop,
@@ -158,6 +157,14 @@ class Run:
                     self.artifact = self._learned(network, vocabularies)
             if habits.save_to is not None and habits.checkpoints is not None:
                 habits.checkpoints.clear()
+
+    def _check_target(self) -> None:
+        """Raise `StorageError` or `ConfigError` if the model cannot be saved where it shall be."""
+        habits = self.habits
+        if habits.save_to is not None:
+            artifact.check_target(habits.save_to, replace=habits.overwrite)
+            if habits.checkpoints is not None:
+                habits.checkpoints.check_apart(habits.save_to)
 
     def _open_workspace(self, stack: contextlib.ExitStack) -> Path:
         """Return where the run may put its files: the folder that it owns, or a temporary one."""

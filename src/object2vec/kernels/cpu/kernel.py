@@ -15,7 +15,7 @@ from object2vec.kernels.cpu.contrast import contrast
 from object2vec.kernels.cpu.dense import onednn_linear
 from object2vec.kernels.cpu.loops import convolution
 from object2vec.kernels.cpu.loops.lookup import mean_rows, weighted_rows
-from object2vec.kernels.cpu.loops.update import list_tokens, updates
+from object2vec.kernels.cpu.loops.update import list_tokens, square_rows, updates
 from object2vec.kernels.cpu.pairing import compare_pairs
 from object2vec.kernels.rules import Parameter, Update
 from object2vec.objectives import Contrast
@@ -88,6 +88,17 @@ class CompiledKernel:
         _, update_table, _ = updates(update.rule.name, update.extras(table))
         update_table(len(ranks), *_of_table(update, table), ranks, starts, *shares)
         ranks[tokens] = 0
+
+    def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
+        """Return the squared length of a table's gradient, with that of the weights of its rows."""
+        ranks = self._ranks_of(len(table.weight))
+        tokens, starts, *shares = _occurrences(tape, ranks)
+        ranks[tokens] = 0
+        numbers = np.array([table.frozen_columns, table.weights is not None], np.int64)
+        squares = np.empty(len(tokens))  # (u,)
+        arrays = table.weight.numpy(), starts, tokens
+        square_rows(_bounds(starts), numbers, *arrays, *shares, squares)
+        return float(squares.sum())
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""

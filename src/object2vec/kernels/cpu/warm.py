@@ -36,6 +36,7 @@ def warm() -> None:
         tape = [Lookup(ids, offsets, torch.ones(1, 2))]
         kernel.update_rows(update, Parameter.new(update.rule, table), tape)
         kernel.update_table(update, Parameter.new(update.rule, table), tape)
+        kernel.squares(Parameter.new(update.rule, table), tape)
         kernel.update_dense(update, Parameter.new(update.rule, table), torch.ones(1, 2))
     share_work(0)
     _warm_fields()

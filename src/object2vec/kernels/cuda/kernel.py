@@ -25,7 +25,7 @@ from torch import Tensor
 
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cuda import programs
-from object2vec.kernels.reference import PlainLayers
+from object2vec.kernels.reference import PlainLayers, squares
 from object2vec.kernels.rules import RULES, Parameter, Update
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
@@ -78,6 +78,14 @@ class TritonKernel(PlainLayers):
         else:
             gradient = _sums(table.weight, starts, occurrences)  # (V, E)
             update.apply(table, gradient, bounds[:-1].long(), starts.diff() > 0)
+
+    def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
+        """Return the squared length of a table's gradient, with that of the weights of its rows."""
+        ids, *occurrences = _occurrences(tape)
+        tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
+        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
+        empty = table.weight.new_empty(len(tokens), table.weight.shape[1])  # (U, E)
+        return squares(table, tokens.long(), _sums(empty, starts, occurrences))
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""

@@ -375,6 +375,23 @@ def _update_flat(first, last, share, c, n, w, s, u, mean, gradient):
     _disturb(c, n, 4, 0, first, w[first:last], s[first:last], u[first:last])
 
 
+@parallel
+def square_rows(first, last, n, w, starts, tokens, owners, coefficients, gradient, squares):
+    """Write the squared length of each token's gradient; units are entries of `tokens`.
+
+    With weights of rows, as ``n[1]`` says, that of its weight counts, too.
+    """
+    total, product = np.empty(w.shape[1], np.float32), np.empty(1, np.float32)
+    for k in range(first, last):
+        _sum_shares(owners, coefficients, gradient, starts[k], starts[k + 1], total)
+        live = total[: w.shape[1] - n[0]]
+        _product(live, live, product)
+        squares[k] = product[0]
+        if n[1]:
+            _product(w[tokens[k]], total, product)
+            squares[k] += np.float64(product[0]) * product[0]
+
+
 # In the stead of these, each version of a loop has the functions that it is compiled with.
 _apply = _apply_weight = _average_weight = _multiply = _disturb = _disturb_weight = _no_rule
 _fetch_mean, _rate = _no_fetch, _sgd_rate
