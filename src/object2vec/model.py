@@ -545,7 +545,10 @@ def _arguments_of(loaded: Artifact) -> dict[str, Any]:
         return loaded.config.to_dict()
     declared = loaded.schema.declared.state()
     if (making := declared.pop("making")) is not None:
-        declared |= {"pairs": making["maker"], "share": (), "group": None}
+        made = making["columns"]
+        declared["pairs"] = making["maker"]
+        declared["share"] = [each for each in declared["share"] if not {*made} & {*each}]
+        declared["group"] = None if making["members"] else declared["group"]
     return {**declared, **loaded.schema.decisions.get("given", {})}
 
 

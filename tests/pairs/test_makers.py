@@ -43,16 +43,58 @@ def every(pairs: Pairs) -> list[tuple[list[int], list[int]]]:
 SENTENCE_REST = ["sentence_rest", "sentence_rest(sentences=3, least=0.5)", "sentence_rest(0)"]
 
 
-@pytest.mark.parametrize("specification", ["sentence_rest", "sentence_rest(sentences=0)"])
+EVERY = [
+    *("sentence_rest", "sentence_rest(sentences=0)", "neighbours", "neighbours(reach=3)"),
+    *("group", "group(pairs=2)", "history", "history(dropout=0.5)", "history(items=1)"),
+    *("history(user=false)", "labels", "labels(labels=0)", "first_two"),
+]
+FIXED = {"first_two", "history", "history(user=false)"}  # whatever the epoch
+
+
+def given(specification: str, **how) -> Pairs:
+    """What a maker makes pairs of."""
+    name = specification.partition("(")[0]
+    return {"history": plays, "labels": tagged}.get(name, rows)(**how)
+
+
+def plays(users=(4, 1, 6, 2), *, shuffled: bool = False) -> Pairs:
+    """User u is the token 1000 + u and has the items 10 u + 1, 10 u + 2, ... and 500."""
+    found = [
+        (u, item) for u, n in enumerate(users) for item in [*(10 * u + i for i in range(1, n)), 500]
+    ]
+    if shuffled:
+        found = [found[j] for j in np.random.default_rng(5).permutation(len(found))]
+    return Pairs.build(
+        in0=[[1000 + u] for u, _ in found],
+        in1=[[item] for _, item in found],
+        label=[item % 5 for _, item in found],
+        weight=[item for _, item in found],
+        group=[u for u, _ in found],
+        schema=records(has_weight=True, has_group=True),
+    )
+
+
+def tagged(labels=(3, 0, 1, 5)) -> Pairs:
+    """Document d is the token 1000 + d and has the labels 10 d + 1, 10 d + 2, ..."""
+    return Pairs.build(
+        in0=[[1000 + d] for d in range(len(labels))],
+        in1=[[10 * d + i + 1 for i in range(n)] for d, n in enumerate(labels)],
+        label=np.ones(len(labels)),
+    )
+
+
+@pytest.mark.parametrize("specification", EVERY)
 def test_what_is_made_is_a_function_of_seed_epoch_and_number(specification):
-    pairs = made(specification)
+    of = given(specification)
+    pairs = made(specification, of=of)
     whole = every(pairs.of_epoch(3))
     some = np.array([len(pairs) - 1, 0, 0, 2])
-    taken = made(specification).of_epoch(3).take(some)
+    taken = made(specification, of=of).of_epoch(3).take(some)
     assert [taken.in0.row(i).tolist() for i in range(4)] == [whole[i][0] for i in some]
     assert [taken.in1.row(i).tolist() for i in range(4)] == [whole[i][1] for i in some]
-    assert any(every(pairs.of_epoch(epoch)) != whole for epoch in (4, 5))
-    assert every(made(specification, seed=2).of_epoch(3)) != whole
+    changes = specification not in FIXED
+    assert any(every(pairs.of_epoch(epoch)) != whole for epoch in range(4, 9)) == changes
+    assert any(every(made(specification, seed, of)) != every(pairs) for seed in range(9)) == changes
     assert every(pairs) == every(pairs)  # of no epoch, such as those of validation
 
 
@@ -73,6 +115,114 @@ def test_a_sentence_goes_with_others_of_its_document(count, of):
             assert in1 == [name for name in names for _ in range(name % 100)]  # whole, and once
             if of is not None and document == 3:
                 assert len(names) == 1
+
+
+@pytest.mark.parametrize("reach", [1, 2])
+def test_a_sentence_goes_with_one_beside_it(reach):
+    pairs = made(f"neighbours(reach={reach})")
+    seen = set()
+    for epoch in range(60):
+        chosen = every(pairs.of_epoch(epoch))
+        assert sorted(in0[0] for in0, _ in chosen) == [
+            100 * d + i + 1 for d, n in enumerate(DOCUMENTS) for i in range(n) if n > 1
+        ]
+        seen |= {(in0[0], in1[0]) for in0, in1 in chosen}
+        assert all(len(each) == each[0] % 100 for pair in chosen for each in pair)
+    assert seen == {
+        (100 * d + i + 1, 100 * d + j + 1)
+        for d, n in enumerate(DOCUMENTS)
+        for i in range(n)
+        for j in range(max(0, i - reach), min(n, i + reach + 1))
+        if i != j
+    }
+
+
+@pytest.mark.parametrize("of", [rows(), rows(shuffled=True)], ids=["in order", "shuffled"])
+@pytest.mark.parametrize("count", [0, 2, 9])
+def test_a_member_goes_with_any_other_of_its_group(count, of):
+    pairs, seen = made(f"group(pairs={count})", of=of), set()
+    assert len(pairs) == sum(count or size for size in DOCUMENTS if size > 1)
+    for epoch in range(150):
+        chosen = every(pairs.of_epoch(epoch))
+        if not count:
+            assert len({in0[0] for in0, _ in chosen}) == len(chosen)
+        seen |= {(in0[0], in1[0]) for in0, in1 in chosen}
+    assert seen == {
+        (100 * d + i + 1, 100 * d + j + 1)
+        for d, n in enumerate(DOCUMENTS)
+        for i in range(n)
+        for j in range(n)
+        if i != j
+    }
+
+
+def test_the_first_two_are_a_pair():
+    assert [(a[0], b[0]) for a, b in every(made("first_two"))] == [
+        (100 * d + 1, 100 * d + 2) for d in (0, 2, 3, 4)
+    ]
+
+
+@pytest.mark.parametrize("of", [plays(), plays(shuffled=True)], ids=["in order", "shuffled"])
+def test_a_user_goes_with_an_item_and_all_the_others(of):
+    pairs = made("history", of=of)
+    taken = pairs.take(np.arange(len(pairs)))
+    assert len(pairs) == 13
+    targets = set()
+    for i, (in0, in1) in enumerate(every(pairs)):
+        user, bag = in0[0] - 1000, in0[1:]
+        items = {*(10 * user + n for n in range(1, (4, 1, 6, 2)[user])), 500}
+        assert len(bag) == len(set(bag))
+        assert set(bag) == items - set(in1)
+        assert taken.label[i] == in1[0] % 5
+        assert taken.columns["weight"][i] == in1[0]
+        targets.add((user, *in1))
+    assert len(targets) == 13
+
+
+def test_an_item_that_a_user_had_twice_is_not_in_its_own_history():
+    of = Pairs.build(
+        in0=[[9]] * 3, in1=[[1], [1], [2]], label=[1] * 3, group=[0] * 3,
+        schema=records(has_group=True),
+    )  # fmt: skip
+    assert every(made("history", of=of)) == [([9, 2], [1]), ([9, 2], [1]), ([9, 1, 1], [2])]
+
+
+def test_histories_of_validation_are_of_the_rows_of_training():
+    train, held = plays(), Pairs.build(
+        in0=[[1002], [1005], [1000]], in1=[[77], [78], [500]], label=[1, 1, 1], group=[2, 5, 0],
+        schema=records(has_group=True),
+    )  # fmt: skip
+    maker = maker_of("history")
+    context = MadePairs.of(train, maker, 1).collections
+    pairs = MadePairs.of(held, maker, 1, context)
+    assert every(pairs) == [
+        ([1002, 21, 22, 23, 24, 25, 500], [77]),
+        ([1005], [78]),
+        ([1000, 1, 2, 3], [500]),
+    ]
+
+
+def test_some_of_a_history_can_be_left_out():
+    of = plays((200,))
+    half = [len(in0) for in0, _ in every(made("history(dropout=0.5)", of=of))]
+    assert 90 < np.mean(half) < 111
+    some = [len(in0) for in0, _ in every(made("history(items=20, user=false)", of=of))]
+    assert 18 < np.mean(some) < 22
+    whole = every(made("history(user=false)", of=of))
+    assert {len(in0) for in0, _ in whole} == {199}
+
+
+@pytest.mark.parametrize("count", [1, 2, 0])
+def test_a_document_goes_with_its_labels(count):
+    pairs, seen = made(f"labels(labels={count})", of=tagged()), set()
+    assert len(pairs) == sum(min(n, count) if count else n for n in (3, 0, 1, 5))
+    for epoch in range(60):
+        chosen = every(pairs.of_epoch(epoch))
+        assert len({(*in0, *in1) for in0, in1 in chosen}) == len(chosen)
+        seen |= {(*in0, *in1) for in0, in1 in chosen}
+    assert seen == {
+        (1000 + d, 10 * d + i + 1) for d, n in enumerate((3, 0, 1, 5)) for i in range(n)
+    }
 
 
 def test_a_random_part_of_the_rest_is_kept():
@@ -107,7 +257,7 @@ def test_columns_are_those_of_all_records():
     assert [pairs.columns["in0"].row(i).tolist() for i in range(len(pairs))] == [
         in0 for in0, _ in every(pairs)
     ]
-    assert pairs.statistics["label"].rows == len(pairs)
+    assert pairs.statistics["in0"].rows == len(pairs)
 
 
 def test_nothing_to_make_pairs_of_is_an_error():

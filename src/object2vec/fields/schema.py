@@ -58,17 +58,24 @@ class Making:
         Specification of the one in `object2vec.pairs.makers`.
     columns : tuple of str
         Columns of objects that are made of other rows: no table of training has them.
-    members : bool, default False
-        Whether each value of in0's column holds several members, as a list or between tabs; the
-        table is read as one row for each of them.
+    members : str, optional
+        The column whose values hold several members each, as a list or between separators: the
+        table is read as one with a row for each of them.
+    separator : str, default tab
+        What divides them in a text.
     lists : bool, default False
-        Whether a value of a made column is a list of what the column that it shares with holds.
+        Whether a value of a made column is a list, where the column that it shares a vocabulary
+        with holds single tokens.
+    divides : bool, default False
+        Whether rows of one group may be on both sides of a split.
     """
 
     maker: str
     columns: tuple[str, ...] = ()
-    members: bool = False
+    members: str | None = None
+    separator: str = "\t"
     lists: bool = False
+    divides: bool = False
 
 
 @dataclass(frozen=True)

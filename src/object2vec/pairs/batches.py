@@ -41,7 +41,7 @@ def random_generator(seed: int, *key: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one update.
+    """Asked of one update.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Batch:
     pairing : Pairing or None
         How the embeddings make the B records; None when row i goes with row i.
     excluded : pair of int64 arrays (m,), optional
-        Records i and rows j of in1 that are no negatives of each other, i in order.
+        Asked i and rows j of in1 that are no negatives of each other, i in order.
     log_q : float32 array (Q,), optional
         Logarithm of how often each row of in1 is expected in a batch.
     """
@@ -145,12 +145,12 @@ class TrainingBatches:
 
     @property
     def records(self) -> int:
-        """Records of an epoch, repeated ones and generated negatives included."""
+        """Asked of an epoch, repeated ones and generated negatives included."""
         return (len(self.pairs) + self.repeated_records) * (1 + self.rate)
 
     @property
     def repeated_records(self) -> int:
-        """Records repeated to fill the last batches up; none without `compat_metrics`."""
+        """Asked repeated to fill the last batches up; none without `compat_metrics`."""
         if not self.config.compat_metrics:
             return 0
         return sum(-len(bucket) % self.positives for bucket in self.buckets)

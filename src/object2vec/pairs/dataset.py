@@ -49,7 +49,7 @@ class PairBlocks(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Records of two sequences and a label, and of what else their schema has.
+    """Asked of two sequences and a label, and of what else their schema has.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class Pairs:
 
     @property
     def sample(self) -> Pairs:
-        """Records that stand for all: these, unless they are made afresh."""
+        """Asked that stand for all: these, unless they are made afresh."""
         return self
 
     @property

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import DataError
-from object2vec.objects.ragged import Rows
+from object2vec.objects.ragged import Rows, offsets_of
 from object2vec.objects.schema import records
-from object2vec.objects.statistics import NumberStatistics, WholeStatistics
+from object2vec.objects.statistics import WholeStatistics
 from object2vec.pairs.dataset import PairBlocks, Pairs
-from object2vec.pairs.makers.base import Records
+from object2vec.pairs.makers.base import Asked
 from object2vec.pairs.makers.draws import Draws
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _SAMPLE = 1 << 14  # records that stand for all
 class MadePairs(Pairs):
     """Pairs that a maker makes of collections.
 
-    They are those of one epoch: `of_epoch` returns others, as many. Each has the label 1, and the
-    number of its collection as its group. `columns` makes those of all records when asked for one;
+    They are those of one epoch: `of_epoch` returns others, as many. Each has the number of its
+    collection as its group. `columns` makes those of all records when asked for one;
     `take` makes what it returns.
 
     Parameters
@@ -42,16 +42,29 @@ class MadePairs(Pairs):
     first : int64 array (C + 1,)
         The number of the first record of each collection, and of all.
     draws : Draws
+    context : Collections, optional
+        Those of training, where these pairs are of another channel.
     """
 
     maker: Maker = field(kw_only=True)
     collections: Collections = field(kw_only=True)
     first: Numbers = field(kw_only=True)
     draws: Draws = field(kw_only=True)
+    context: Collections | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of(cls, rows: Pairs, maker: Maker, seed: int) -> MadePairs:
+    def of(
+        cls, rows: Pairs, maker: Maker, seed: int, context: Collections | None = None
+    ) -> MadePairs:
         """Return the pairs that a maker makes of what was read, always the same.
+
+        Parameters
+        ----------
+        rows : Pairs
+        maker : Maker
+        seed : int
+        context : Collections, optional
+            Those of training, where the rows are of another channel.
 
         Raises
         ------
@@ -59,7 +72,7 @@ class MadePairs(Pairs):
             If it can make none.
         """
         collections = maker.collections(rows)
-        first = maker.first_records(collections)
+        first = offsets_of(maker.counts(collections))
         if not first[-1]:
             must = f"must hold what pairs={maker.name} can make pairs of"
             got = f"{len(rows)} rows, each by itself"
@@ -68,10 +81,12 @@ class MadePairs(Pairs):
         made = cls(
             {},
             rows.source,
-            records(has_group=True),
-            are_positives=True,
+            records(has_weight="weight" in rows.columns, has_group=True),
+            are_positives=rows.are_positives,
+            draw=rows.draw,
             maker=maker,
             collections=collections,
+            context=context,
             first=first,
             draws=Draws(seed),
         )
@@ -87,10 +102,19 @@ class MadePairs(Pairs):
 
     def take(self, rows: Rows) -> Pairs:
         """Return these records, in this order, which are made for it."""
-        asked = Records.at(self.collections, self.first, rows)
-        in0, in1 = self.maker.make(asked, self.draws)
-        columns = {"in0": in0, "in1": in1, "label": np.ones(len(asked.numbers), np.float32)}
-        return Pairs({**columns, "group": asked.collections}, self.source, self.schema)
+        asked = self._asked(rows)
+        made = self.maker.make(asked, self.draws)
+        columns = {"in0": made.in0, "in1": made.in1, "group": asked.collections}
+        for name in ("label", "weight"):
+            if name in self.schema.names:
+                columns[name] = self.collections.rows.gather(name, made.rows)
+        return Pairs(columns, self.source, self.schema)
+
+    def _asked(self, rows: Rows) -> Asked:
+        collections = np.searchsorted(self.first, rows, side="right") - 1  # (m,)
+        numbers = np.asarray(rows, np.int64)
+        indices = numbers - self.first[collections]
+        return Asked(self.collections, numbers, collections, indices, self.context)
 
     def blocks(self, config: Config) -> PairBlocks | None:
         """Return the blocks that the maker makes for what is to be learned, if it does."""
@@ -102,7 +126,7 @@ class MadePairs(Pairs):
 
     def groups(self, rows: Rows) -> NDArray[np.int64] | None:
         """Return the collection of each of these records."""
-        return Records.at(self.collections, self.first, rows).collections
+        return self._asked(rows).collections
 
     @property
     def are_made(self) -> bool:
@@ -111,7 +135,7 @@ class MadePairs(Pairs):
 
     @cached_property
     def sample(self) -> Pairs:
-        """Records that stand for all, evenly spread."""
+        """Asked that stand for all, evenly spread."""
         count = min(len(self), _SAMPLE)
         return self.take(np.arange(count) * len(self) // count)
 
@@ -127,18 +151,18 @@ class MadePairs(Pairs):
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return where the first row of a record's collection stands."""
-        asked = Records.at(self.collections, self.first, np.array([row]))
+        asked = self._asked(np.array([row]))
         member = self.collections.row_numbers(asked.first_members)
         return self.collections.rows.where(int(member[0]), name)
 
     @cached_property
     def statistics(self) -> Mapping[str, Any]:
         """Facts about each column; those of objects are of a sample."""
-        own = {
-            "label": NumberStatistics(len(self), 1.0, 1.0, float(len(self))),
-            "group": WholeStatistics(len(self), 0, len(self.collections) - 1),
-        }
-        return {**self.sample.statistics, **own}
+        rows = self.collections.rows.statistics
+        used = np.flatnonzero(np.diff(self.first))
+        group = WholeStatistics(len(self), int(used[0]), int(used[-1]))
+        numbers: dict[str, Any] = {n: rows[n] for n in ("label", "weight") if n in rows}
+        return {**self.sample.statistics, **numbers, "group": group}
 
     @cached_property
     def fingerprint(self) -> str:

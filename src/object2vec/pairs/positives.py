@@ -35,7 +35,7 @@ class Objects:
     of : int32 array (n,)
         The object of each record.
     counts : int64 array (U,)
-        Records of each one.
+        Asked of each one.
     """
 
     keys: Keys

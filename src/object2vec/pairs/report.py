@@ -53,10 +53,10 @@ class Report:
     ----------
     channel : str
     rows, blank_lines : int
-        Records, and lines skipped because they are blank.
+        Asked, and lines skipped because they are blank.
     in0, in1 : SideReport
     label_counts : dict of int to int, or None
-        Records of each class, where the objective has classes.
+        Asked of each class, where the objective has classes.
     label_low, label_mean, label_high : float
     mask_padding : bool
         Whether the id 0 is padding and so not seen.

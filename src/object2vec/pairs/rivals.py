@@ -79,7 +79,7 @@ class RivalFinder:
         Parameters
         ----------
         size : int
-            Records of the batch, B.
+            Asked of the batch, B.
         records : int array (Q,)
         """
         if not self.config.log_q_correction:

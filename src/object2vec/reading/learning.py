@@ -218,7 +218,7 @@ def _guessed(table: Table, column: str) -> tuple[Kind, str]:
     """Return the kind that the first values of a column look like, and why."""
     table.check([column])
     try:
-        return guess_kind(column, table.first(_FIRST_ROWS).column(column))
+        return guess_kind(column, table.first(_FIRST_ROWS, [column]).column(column))
     except ValueMistakes as err:
         wrong = err.mistakes[0]
         where = f"{table.name}: column {column}"
@@ -371,7 +371,9 @@ class _Learning:
 
     def _mask(self, split: float, seed: int) -> Mask:
         """Return which records are for validation, (n,)."""
-        name = "time" if self._declared.time else "group" if self._declared.group else None
+        making = self._declared.making
+        has_groups = self._declared.group and not (making and making.divides)
+        name = "time" if self._declared.time else "group" if has_groups else None
         keys = np.arange(self._rows)
         if name:
             keys = np.concatenate([batch.column(name).to_numpy() for batch in self._kept()])

@@ -175,11 +175,11 @@ def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: s
 
 def _opened(table: Table, schema: TableSchema) -> Table:
     """Return a table, with a row for each member where a value of in0 holds several."""
-    if schema.making is None or not schema.making.members:
+    if schema.making is None or schema.making.members is None:
         return table
     from object2vec.reading.tables.members import Members
 
-    return Members(table, schema.sides[0][0].column)
+    return Members(table, schema.making.members, schema.making.separator)
 
 
 def _as_pairs(schema: ObjectSchema) -> ObjectSchema:
@@ -193,7 +193,12 @@ def _as_pairs(schema: ObjectSchema) -> ObjectSchema:
 def made_of(rows: Mapping[str, Pairs], making: Making, seed: int) -> dict[str, Pairs]:
     """Return the pairs that are made of the rows of each channel."""
     maker = maker_of(making.maker)
-    return {name: MadePairs.of(each, maker, seed) for name, each in rows.items()}
+    train = MadePairs.of(rows["train"], maker, seed)
+    others = {name: each for name, each in rows.items() if name != "train"}
+    return {
+        "train": train,
+        **{n: MadePairs.of(each, maker, seed, train.collections) for n, each in others.items()},
+    }
 
 
 def made_lengths(pairs: Pairs) -> tuple[dict[int, int], dict[int, int]]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from object2vec.errors import ConfigError
 from object2vec.fields.base import Kind, ValueMistakes, option
 from object2vec.fields.kinds.token import TokenKind
 from object2vec.fields.options import AnyText
@@ -50,12 +49,9 @@ class TokensKind(OpenKind):
 
 
 def listed(kind: Kind) -> Kind:
-    """Return the kind of lists of such tokens; raise `ConfigError` if there are no such lists."""
-    if isinstance(kind, TokensKind):
-        return kind
+    """Return the kind of lists of what a kind holds; a text is a list of its words already."""
     if not isinstance(kind, TokenKind):
-        cure = "Make it a column of tokens."
-        raise ConfigError.at(kind.name, "must be token or tokens to be listed", kind.name, cure)
+        return kind
     return TokensKind(**{each.name: getattr(kind, each.name) for each in fields(kind)})
 
 

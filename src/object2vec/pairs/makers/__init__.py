@@ -12,10 +12,25 @@ from object2vec.errors import ConfigError, suggestion
 from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import with_options
 from object2vec.pairs.makers.base import Fields, Maker
+from object2vec.pairs.makers.first_two import FirstTwo
+from object2vec.pairs.makers.group import SameGroup
+from object2vec.pairs.makers.history import History
+from object2vec.pairs.makers.labels import Labels
+from object2vec.pairs.makers.neighbours import Neighbours
 from object2vec.pairs.makers.sentence_rest import SentenceRest
 from object2vec.pairs.makers.windows import Windows
 
-MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in (SentenceRest, Windows)}
+_ALL: tuple[type[Maker], ...] = (
+    SentenceRest,
+    Neighbours,
+    SameGroup,
+    History,
+    Labels,
+    FirstTwo,
+    Windows,
+)
+
+MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in _ALL}
 """The makers of pairs by name."""
 
 _SPECIFICATION = re.compile(r"\s*(?P<name>\w*)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from object2vec.errors import ConfigError
 from object2vec.fields.base import Optioned
-from object2vec.fields.schema import TableSchema
+from object2vec.fields.kinds.tokens import TokensKind
+from object2vec.fields.schema import Making, TableSchema
 from object2vec.fields.specification import Field, kind_text
-from object2vec.objects.ragged import Ragged, Rows
+from object2vec.objects.ragged import Ragged, Rows, offsets_of
 from object2vec.pairs.dataset import PairBlocks, Pairs
 from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws, Numbers
+from object2vec.reading.tables.members import ROW
 
 if TYPE_CHECKING:
     from object2vec.config import Config
@@ -60,12 +62,12 @@ class Maker(Optioned, ABC):
         return Collections.by(rows, rows.columns["group"])
 
     @abstractmethod
-    def first_records(self, collections: Collections) -> Numbers:
-        """Return the number of the first record of each collection, and of all, (C + 1,)."""
+    def counts(self, collections: Collections) -> Numbers:
+        """Return how many records an epoch has of each collection, (C,)."""
 
     @abstractmethod
-    def make(self, records: Records, draws: Draws) -> tuple[Ragged, Ragged]:
-        """Return in0 and in1 of some records, m rows each."""
+    def make(self, records: Asked, draws: Draws) -> Made:
+        """Return some records."""
 
     @abstractmethod
     def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
@@ -79,9 +81,69 @@ class Maker(Optioned, ABC):
         """Return the error for a column or an option that does not go with it."""
         return ConfigError.at(name, f"{must} with pairs={self.name}", got, cure)
 
+    def of_members(
+        self, sides: tuple[Fields, Fields], roles: Roles, usual: Fields, *, lists: bool = False
+    ) -> TableSchema:
+        """Return what columns mean where in0 is a member, and in1 is made of others of its kind.
+
+        Parameters
+        ----------
+        sides, roles
+            As of `declared`.
+        usual : pair of Field
+            Of in0 and in1 where none is named.
+        lists : bool
+            Whether an in1 is made of several members.
+        """
+        in0 = sides[0] or usual[:1]
+        in1 = sides[1] or self._others(in0, usual, lists=lists)
+        if len(in1) != len(in0) or (lists and len(in0) > 1):
+            must = "must be one column each" if lists else "must be as many columns each"
+            got = f"{named(in0)} and {named(in1)}"
+            raise self.reject("in0 and in1", must, got, "Name the columns of in0 alone.")
+        making = Making(self.specification(), tuple(each.column for each in in1), lists=lists)
+        share = [(a.column, b.column) for a, b in zip(in0, in1, strict=True)]
+        roles = {**roles, "share": (*roles.get("share", ()), *share)}
+        if roles.get("group") is None:
+            if len(in0) > 1:
+                must, cure = "must be given where in0 has several columns", "Name it with --group."
+                raise self.reject("group", must, None, cure)
+            making, roles = by_rows(making, in0[0]), {**roles, "group": ROW}
+        return TableSchema((in0, in1), **roles, making=making)
+
+    @staticmethod
+    def _others(in0: Fields, usual: Fields, *, lists: bool) -> Fields:
+        """Return the fields of in1 where the user names none; their kinds are those of in0."""
+        if in0 == usual[:1] or (lists and in0[0].column != usual[1].column):
+            return (Field(usual[1].column),)
+        return tuple(Field(f"other_{each.column}") for each in in0)
+
+
+def by_rows(making: Making, members: Field) -> Making:
+    """Return how pairs are made where each value of a column holds several members."""
+    kind = members.kind
+    separator = kind.separator if isinstance(kind, TokensKind) else making.separator
+    return replace(making, members=members.column, separator=separator)
+
 
 @dataclass(frozen=True, eq=False)
-class Records:
+class Made:
+    """Records that were made.
+
+    Parameters
+    ----------
+    in0, in1 : Ragged of length m
+    rows : int64 array (m,)
+        The row that says what each is worth and how much it counts.
+    """
+
+    in0: Ragged
+    in1: Ragged
+    rows: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
     """Records that are to be made.
 
     Parameters
@@ -93,12 +155,15 @@ class Records:
         The collection of each.
     indices : int64 array (m,)
         Which record of its collection each is.
+    context : Collections, optional
+        Those of training, where records are of another channel.
     """
 
     of: Collections
     numbers: Numbers
     collections: Numbers
     indices: Numbers
+    context: Collections | None = None
 
     @property
     def sizes(self) -> Numbers:
@@ -110,14 +175,19 @@ class Records:
         """The number of the first member of the collection of each record, (m,)."""
         return self.of.bounds[self.collections]
 
-    @classmethod
-    def at(cls, of: Collections, first: Numbers, rows: Rows) -> Records:
-        """Return records by number; `first` has that of the first one of each collection."""
-        collections = np.searchsorted(first, rows, side="right") - 1  # (m,)
-        numbers = np.asarray(rows, np.int64)
-        return cls(of, numbers, collections, numbers - first[collections])
+
+def others(at: Numbers, steps: Numbers, sizes: Numbers) -> Numbers:
+    """Return members other than `at` in collections of these sizes, by ``0 <= step < size - 1``."""
+    found: Numbers = (at + 1 + steps) % sizes
+    return found
 
 
-def paired_columns(first: Sequence[Field], second: Sequence[Field]) -> tuple[tuple[str, str], ...]:
-    """Return which columns of both sides have one vocabulary, field by field."""
-    return tuple((a.column, b.column) for a, b in zip(first, second, strict=True))
+def named(fields: Sequence[Field]) -> str:
+    """Return the names of columns, for messages."""
+    return ", ".join(each.column for each in fields) or "none"
+
+
+def rest_of(members: Ragged, kept: np.ndarray[Any, np.dtype[np.bool_]], offsets: Numbers) -> Ragged:
+    """Return sequences of the members that were kept of each row; `offsets` are of all of them."""
+    before = offsets_of(kept.astype(np.int64))  # (t + 1,)
+    return Ragged(members.values, members.offsets[before[offsets]])

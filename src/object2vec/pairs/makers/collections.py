@@ -24,16 +24,19 @@ class Collections:
         What was read, a member in each row.
     bounds : int64 array (C + 1,)
         Members of collection c have the numbers from ``bounds[c]`` to before ``bounds[c + 1]``.
+    groups : int64 array (C,)
+        What tells the collections apart, in this and in other channels.
     order : int64 array (M,), optional
         The row of each member; by default member i is row i.
     """
 
     rows: Pairs
     bounds: Numbers
+    groups: Numbers
     order: Numbers | None = None
 
     def __len__(self) -> int:
-        return len(self.bounds) - 1
+        return len(self.groups)
 
     @cached_property
     def sizes(self) -> Numbers:
@@ -56,8 +59,9 @@ class Collections:
         -------
         int64 arrays (t,) and (m + 1,)
         """
-        offsets = offsets_of(self.sizes[collections])  # (m + 1,)
-        shifts = np.repeat(self.bounds[collections] - offsets[:-1], self.sizes[collections])
+        sizes = self.sizes[collections]
+        offsets = offsets_of(sizes)  # (m + 1,)
+        shifts = np.repeat(self.bounds[:-1][collections] - offsets[:-1], sizes)
         return np.arange(offsets[-1]) + shifts, offsets
 
     def lengths(self, name: str) -> tuple[Numbers, Numbers]:
@@ -65,22 +69,31 @@ class Collections:
         column: Ragged = self.rows.columns[name]
         of_rows = column.lengths
         lengths = of_rows if self.order is None else of_rows[self.order]
-        ends = offsets_of(lengths)[self.bounds]
-        return lengths, np.diff(ends)
+        return lengths, np.diff(offsets_of(lengths)[self.bounds])
+
+    @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """A number for each member's in1 that is the same for the same sequence, (M,)."""
+        column: Ragged = self.rows.columns["in1"]
+        found = column.hashes()
+        return found if self.order is None else found[self.order]
+
+    def find(self, groups: Numbers) -> Numbers:
+        """Return the collections of these groups, (m,); -1 for one that is not here."""
+        order = np.argsort(self.groups)
+        rank = np.minimum(np.searchsorted(self.groups[order], groups), len(self) - 1)
+        found = order[rank]
+        return np.where(self.groups[found] == groups, found, -1)
 
     @classmethod
     def by(cls, rows: Pairs, groups: NDArray[Any]) -> Collections:
         """Return rows as the members of their groups, (M,), in the order in which those appear."""
         starts = np.flatnonzero(np.diff(groups, prepend=groups[:1] ^ 1))  # of runs
         if len(np.unique(groups[starts])) == len(starts):
-            return cls(rows, np.append(starts, len(groups)))
-        _, first, number = np.unique(groups, return_index=True, return_inverse=True)
+            return cls(rows, np.append(starts, len(groups)), groups[starts])
+        kept, first, number = np.unique(groups, return_index=True, return_inverse=True)
         rank = np.empty(len(first), np.int64)
         rank[np.argsort(first)] = np.arange(len(first))
         order = np.argsort(rank[number], kind="stable")  # (M,)
-        return cls(rows, offsets_of(np.bincount(rank[number])), order)
-
-
-def joined(members: Ragged, bounds: Numbers) -> Ragged:
-    """Return sequences of consecutive members: row i has those from ``bounds[i]`` on."""
-    return Ragged(members.values, members.offsets[bounds])
+        sizes = np.bincount(rank[number])
+        return cls(rows, offsets_of(sizes), kept[np.argsort(first)], order)

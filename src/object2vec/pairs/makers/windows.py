@@ -17,7 +17,7 @@ from object2vec.fields.specification import Field
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.dataset import PairBlocks, Pairs
-from object2vec.pairs.makers.base import Fields, Maker, Records, paired_columns
+from object2vec.pairs.makers.base import Asked, Fields, Made, Maker
 from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws, Numbers
 
@@ -58,20 +58,20 @@ class Windows(Maker):
         if len(in0) != 1 or len(in1) != 1:
             got = ", ".join(each.column for side in (in0, in1) for each in side)
             raise self.reject("in0 and in1", "must be one column each", got, "Name one.")
-        making = Making(self.specification(), (in1[0].column,), members=False)
-        roles = {**roles, "share": paired_columns(in0, in1)}
+        making = Making(self.specification(), (in1[0].column,))
+        roles = {**roles, "share": ((in0[0].column, in1[0].column),)}
         return TableSchema((in0, in1), **roles, making=making)
 
     def collections(self, rows: Pairs) -> Collections:
         """Return documents: each row is one."""
-        return Collections(rows, np.arange(len(rows) + 1))
+        return Collections(rows, np.arange(len(rows) + 1), np.arange(len(rows)))
 
-    def first_records(self, collections: Collections) -> Numbers:
-        """Return the number of the first word of each document of two or more, (C + 1,)."""
+    def counts(self, collections: Collections) -> Numbers:
+        """Return a record for each word of each document of two or more, (C,)."""
         lengths, _ = collections.lengths("in0")
-        return np.concatenate([[0], np.cumsum(np.where(lengths > 1, lengths, 0))])
+        return np.where(lengths > 1, lengths, 0)
 
-    def make(self, records: Records, draws: Draws) -> tuple[Ragged, Ragged]:
+    def make(self, records: Asked, draws: Draws) -> Made:
         """Return a word for each word of a document, and one of its contexts."""
         column: Ragged = records.of.rows.columns["in0"]
         first = column.offsets[:-1][records.collections]  # (m,)
@@ -86,7 +86,8 @@ class Windows(Maker):
         before, behind = np.minimum(index, reach), np.minimum(sizes - 1 - index, reach)
         at = draws.below(before + behind, _CONTEXT, records.numbers)  # (m,)
         contexts = words - before + at + (at >= before)
-        return singles(column.values[words]), singles(column.values[contexts])
+        in0, in1 = singles(column.values[words]), singles(column.values[contexts])
+        return Made(in0, in1, records.collections)
 
     def blocks(self, pairs: MadePairs, config: Config) -> PairBlocks | None:
         """Return blocks of text where what is learned has shared negatives."""

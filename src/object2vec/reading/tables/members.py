@@ -17,7 +17,6 @@ from object2vec.reading.tables.base import Table, TableBlock
 ROW = "#row"  # the column that says which row of the table a member is of
 
 _USUAL = ("sentences", "documents", "labels", "text")  # what formats of lines call them
-_BETWEEN = "\t"
 
 
 class Members(Table):
@@ -27,8 +26,9 @@ class Members(Table):
     ----------
     table : Table
     column : str
-        Lists, or texts with tabs between the members. Where there is no column of this name it is
-        that of a format of lines: ``sentences``, ``documents``, ``labels`` or ``text``.
+        Lists, or texts with separators between the members. Where there is no column of this name
+        it is that of a format of lines: ``sentences``, ``documents``, ``labels`` or ``text``.
+    separator : str
 
     Raises
     ------
@@ -36,9 +36,9 @@ class Members(Table):
         If there is no such column.
     """
 
-    def __init__(self, table: Table, column: str) -> None:
+    def __init__(self, table: Table, column: str, separator: str) -> None:
         self.name, self.sources, self.options = table.name, table.sources, table.options
-        self._table, self._column = table, column
+        self._table, self._column, self._separator = table, column, separator
         found = next((name for name in (column, *_USUAL) if table.has(name)), None)
         if found is None:
             raise table.lacks(column)
@@ -93,7 +93,7 @@ class Members(Table):
         where: Callable[[int], str],
     ) -> tuple[dict[str, pa.Array], NDArray[np.int64]]:
         """Return the columns of members, and the row that each is of, (members,)."""
-        lists = _lists(columns[self._source], where)
+        lists = _lists(columns[self._source], self._separator, where)
         parents = pc.list_parent_indices(lists).to_numpy()
         members = pc.list_flatten(lists)
         if not is_text(members.type):
@@ -109,7 +109,7 @@ def _where_of_parent(block: TableBlock, parents: NDArray[np.int64], row: int) ->
     return block.where(int(parents[row]))
 
 
-def _lists(values: pa.Array, where: Callable[[int], str]) -> pa.Array:
+def _lists(values: pa.Array, separator: str, where: Callable[[int], str]) -> pa.Array:
     """Return values as lists of members."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
@@ -118,6 +118,6 @@ def _lists(values: pa.Array, where: Callable[[int], str]) -> pa.Array:
     if pa.types.is_null(values.type):
         return values.cast(pa.list_(pa.string()))
     if not is_text(values.type):
-        must, cure = "must hold members: a list, or a text with tabs between them", "Name it."
+        must, cure = "must hold members: lists, or texts that hold them", "Name another column."
         raise DataError.at(where(0), must, values[0].as_py(), cure)
-    return pc.split_pattern(values, _BETWEEN)
+    return pc.split_pattern(values, separator)

@@ -1,0 +1,135 @@
+"""Training on pairs that are made afresh: resumed to the byte, saved, loaded, and gone on from."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+
+from object2vec import Interrupted, Object2Vec
+from object2vec.errors import ConfigError
+from object2vec.reporting import events
+from object2vec.training.stop import StopRequest
+
+DOCUMENTS = [
+    [f"a{n % 7} b{(n + s) % 5} c{(n * s) % 9}" for s in range(1 + n % 5)] for n in range(60)
+]
+PLAYS = [(f"user {u}", f"song {(u * i * i) % 23}") for u in range(12) for i in range(3 + u % 5)]
+TABLES = {
+    "sentence_rest": ({"sentences": DOCUMENTS}, {"in0": "sentences:text"}),
+    "neighbours": ({"sentences": DOCUMENTS}, {}),
+    "group(pairs=2)": (
+        {
+            "line": [s for d in DOCUMENTS for s in d],
+            "of": [i for i, d in enumerate(DOCUMENTS) for _ in d],
+        },
+        {"in0": "line:text", "group": "of"},
+    ),
+    "history(dropout=0.3)": (
+        {"user": [u for u, _ in PLAYS], "song": [s for _, s in PLAYS]},
+        {"in0": "user", "in1": "song"},
+    ),
+    "labels": (
+        {"text": [d[0] for d in DOCUMENTS], "tags": [d[0].split() for d in DOCUMENTS]},
+        {"in0": "text:text", "in1": "tags"},
+    ),
+    "first_two": ({"members": DOCUMENTS}, {"in0": "members"}),
+}
+FAST = {"enc_dim": 4, "mini_batch_size": 32, "epochs": 3, "threads": 1, "seed": 3}
+EVERY = pytest.mark.parametrize("pairs", TABLES)
+
+
+def fit(pairs: str, **how) -> Object2Vec:
+    table, columns = TABLES[pairs]
+    return Object2Vec(**columns, pairs=pairs, preset="topn", **FAST).fit(table, split=0.2, **how)
+
+
+def weights(model: Object2Vec) -> dict[str, bytes]:
+    state = model.artifact.network.state_dict()
+    return {name: tensor.numpy().tobytes() for name, tensor in state.items()}
+
+
+class StopAt:
+    """Asks a run to stop when an epoch is done."""
+
+    def __init__(self, stop: StopRequest) -> None:
+        self._stop = stop
+
+    def __call__(self, event):
+        if isinstance(event, events.EpochDone):
+            self._stop.request(signal.SIGTERM)
+
+    def close(self):
+        pass
+
+
+@EVERY
+def test_a_resumed_run_reaches_the_same_bytes(pairs, tmp_path):
+    whole, stop = fit(pairs), StopRequest()
+    with pytest.raises(Interrupted):
+        fit(pairs, checkpoints=tmp_path / "run", stop=stop, reporters=[StopAt(stop)])
+    resumed = fit(pairs, checkpoints=tmp_path / "run", resume=True)
+    assert weights(resumed) == weights(whole)
+    assert resumed.facts.history[-1]["best_epoch"] == whole.facts.history[-1]["best_epoch"]
+
+
+@EVERY
+def test_a_saved_model_takes_objects_as_its_fields_say(pairs, tmp_path):
+    model = fit(pairs)
+    model.save(tmp_path / "model")
+    loaded = Object2Vec.load(tmp_path / "model")
+    values = {"text": "a1 b2 c3", "history": ["song 1", "song 4"], "user": "user 3"}
+    sides = []
+    for side in (0, 1):
+        columns = loaded.schema.columns(side)
+        one = {
+            name: [values["history" if "history" in name else "user" if name == "user" else "text"]]
+            for name in columns
+        }
+        sides.append(model.encode(**{f"in{side}": one}))
+        assert np.isfinite(sides[side]).all()
+        assert loaded.encode(**{f"in{side}": one}).tobytes() == sides[side].tobytes()
+    again = Object2Vec(**loaded.get_params())
+    table, _ = TABLES[pairs]
+    assert weights(again.fit(table, split=0.2)) == weights(model)
+
+
+def test_a_user_is_known_by_name_by_history_or_by_both():
+    model = fit("history(dropout=0.3)")
+    assert model.schema.columns(0) == ["user", "song_history"]
+    alone, nobody = model.encode(in0={"user": ["user 3", None]})
+    played = {"song_history": [["song 1", "song 4"]]}
+    (unknown,), (both,) = model.encode(in0=played), model.encode(in0={"user": ["user 3"], **played})
+    assert np.allclose((both - unknown) * np.sqrt(3), alone - nobody, atol=1e-6)  # exponent 0.5
+
+
+def test_training_goes_on_from_a_model_of_made_pairs(tmp_path):
+    model = fit("history(dropout=0.3)")
+    more = {"user": ["user 1", "new", "new"], "song": ["song 0", "song 1", "a new one"]}
+    model.save(tmp_path / "model")
+    grown = Object2Vec().fit(more, start_from=tmp_path / "model")
+    assert grown.schema.declared.making == model.schema.declared.making
+    assert grown.encode(in0={"user": ["new"]}).any()
+
+
+def test_a_table_of_pairs_is_evaluated_as_it_is():
+    model = fit("sentence_rest")
+    table = {"sentences": ["a1 b2", "a3 c1"], "text": ["b2 c2 a1", "a1 a2 a3"]}
+    assert model.predict(table).shape == (2, 1)
+    assert "binary_classification_cross_entropy" in model.evaluate(table)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"pairs": "sentence_rest", "in0": ["a", "b"]}, "must be one column each with pairs="),
+        ({"pairs": "history", "in0": "user", "in1": ["a", "b"]}, "in1: must be one column with"),
+        ({"pairs": "labels", "in0": "a", "in1": ["a", "b"]}, "in1: must be one column with"),
+        ({"pairs": "group", "in0": ["a", "b"]}, "group: must be given where in0 has several"),
+        ({"pairs": "groups", "in0": "a"}, "pairs: must name a maker of pairs; got 'groups'"),
+    ],
+)
+def test_what_a_maker_cannot_use_is_an_error(given, message):
+    with pytest.raises(ConfigError, match=message):
+        Object2Vec(**given).fit({"a": ["x"], "b": ["y"], "user": ["z"]})
