@@ -25,6 +25,8 @@ _COLUMNS = 80
 
 COLUMNS = ("in0", "in1", "label", "weight", "group", "time", "share", "pairs")
 """Arguments that say what the columns of a table mean."""
+OF_TABLES = (*COLUMNS, "preset", "vectors")
+"""Arguments that go with the columns of a table."""
 
 
 class Estimator:
@@ -33,7 +35,7 @@ class Estimator:
     Parameters
     ----------
     **arguments
-        Hyperparameters, and those of `COLUMNS` and ``preset`` that are given.
+        Hyperparameters, and those of `OF_TABLES` that are given.
     """
 
     def __init__(self, **arguments: Any) -> None:
@@ -42,8 +44,7 @@ class Estimator:
 
     @property
     def _hyperparameters(self) -> dict[str, Any]:
-        of_tables = (*COLUMNS, "preset")
-        return {name: value for name, value in self._arguments.items() if name not in of_tables}
+        return {name: value for name, value in self._arguments.items() if name not in OF_TABLES}
 
     def _declared_schema(self) -> TableSchema | None:
         """Return what the columns of a table mean; None if none is named: objects are ids."""
@@ -70,7 +71,7 @@ class Estimator:
             If there is no argument of a name; nothing is changed then.
         """
         for name in arguments:
-            if name not in HYPERPARAMETERS and name not in (*COLUMNS, "preset"):
+            if name not in HYPERPARAMETERS and name not in OF_TABLES:
                 raise ConfigError(unknown(name))
         if arguments:
             self._arguments = self._arguments | arguments

@@ -62,6 +62,9 @@ class Object2Vec(Estimator):
     preset : str, optional
         Name of the hyperparameters to begin with, where columns are named; `object2vec presets`
         lists them. By default those that suit the columns.
+    vectors : path or URL, optional
+        Vectors of words that training begins with, where columns are named: text as GloVe and
+        word2vec have it, packed or not, or a safetensors file beside the words of its rows.
     **hyperparameters
         By AWS's names, as strings or Python values; `object2vec hyperparameters` lists them. They
         are checked by `fit`, or earlier through `config`. Where columns are named nothing has to be
@@ -93,10 +96,12 @@ class Object2Vec(Estimator):
         share: Sequence[str] | Sequence[Sequence[str]] = (),
         pairs: str | None = None,
         preset: str | None = None,
+        vectors: str | os.PathLike[str] | None = None,
         **hyperparameters: Any,
     ) -> None:
         columns = {"in0": in0, "in1": in1, "label": label, "weight": weight, "group": group}
         columns |= {"time": time, "share": share, "pairs": pairs, "preset": preset}
+        columns |= {"vectors": vectors}
         given = {name: value for name, value in columns.items() if value is not None}
         super().__init__(
             **{n: value for n, value in given.items() if not _is_empty(value)}, **hyperparameters
@@ -235,14 +240,19 @@ class Object2Vec(Estimator):
         if schema is None and start is not None and start.schema is not None:
             schema = start.schema.declared
         if schema is None:
-            _reject_of_tables({"split": split, "preset": self._arguments.get("preset")})
+            named = {name: self._arguments.get(name) for name in ("preset", "vectors")}
+            _reject_of_tables({"split": split, **named})
             return Config.build(given if start is None else start.config.to_dict() | given), None
         if start is not None and start.schema is None:
             must, cure = "must be a model that knows columns", "Train a new model on the table."
             raise ConfigError.at("start_from", must, "a model of ids", cure)
         if y is not None and schema.label is None:
             schema = replace(schema, label=LABEL)
-        declared = Declared(schema, given, self._arguments.get("preset"), options, split or 0.0)
+        preset, vectors = self._arguments.get("preset"), self._arguments.get("vectors")
+        if start is not None and vectors is not None:
+            must, cure = "must not be given with a model to start from", "It has vectors already."
+            raise ConfigError.at("vectors", must, str(vectors), cure)
+        declared = Declared(schema, given, preset, options, split or 0.0, vectors)
         return declared.provisional_config(start), declared
 
     def encode(

@@ -164,7 +164,7 @@ def test_blocks_change_nothing(lines, block_bytes):
     for word, *vector in lines:
         expected.setdefault(word, vector)
     vocabulary = {word: row for row, word in enumerate(expected)}
-    reader = module._VectorReader(vocabulary, 3)
+    reader = module.VectorReader(vocabulary, 3)
     at, line = 0, 1
     while at < len(text):
         end = text.find(b"\n", min(at + block_bytes, len(text) - 1)) + 1

@@ -62,6 +62,7 @@ from object2vec.cli.options import (
     Time,
     Train,
     Validation,
+    Vectors,
     Weight,
     argument,
     flag,
@@ -124,6 +125,7 @@ def train(
     quote: Quote = None,
     encoding: Encoding = None,
     preset: Preset = None,
+    vectors: Vectors = None,
     config: ModelConfig = None,
     settings: ModelSettings = None,
     auxiliary: Auxiliary = None,
@@ -154,7 +156,7 @@ def train(
     from object2vec.cli import tables, training
 
     channels = {"train": train, "validation": validation or None, "test": test or None}
-    table = tables.TableChoice(in0, in1, label, weight, group, time, share, preset, pairs)
+    table = tables.TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
     reading = tables.Reading(table_format, columns, separator, quote, encoding)
     locations = training.Locations.of(out, checkpoints, auxiliary)
     start = training.Start(start_from, split, resume, overwrite, checkpoint_every)

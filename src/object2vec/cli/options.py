@@ -218,6 +218,14 @@ Preset = Annotated[
         section=_HYPERPARAMETERS,
     ),
 ]
+Vectors = Annotated[
+    str | None,
+    option(
+        "FILE",
+        "Vectors of words to begin with: GloVe, word2vec's text, or safetensors.",
+        section=_HYPERPARAMETERS,
+    ),
+]
 ModelConfig = Annotated[str | None, option("FILE", _CONFIG, section=_HYPERPARAMETERS)]
 ModelSettings = Annotated[
     list[str] | None,

@@ -104,6 +104,8 @@ class TableChoice:
         Name of the hyperparameters to start from.
     pairs : str, optional
         Name of what makes pairs of the rows.
+    vectors : str, optional
+        File of vectors that tokens begin with.
     """
 
     in0: Sequence[str] | None = None
@@ -115,6 +117,7 @@ class TableChoice:
     share: Sequence[str] | None = None
     preset: str | None = None
     pairs: str | None = None
+    vectors: str | None = None
 
     @property
     def is_made(self) -> bool:
@@ -174,7 +177,7 @@ class TableChoice:
         """Return what `Object2Vec` takes of it."""
         if not self.is_made:
             return {}
-        names = ("in0", "in1", "label", "weight", "group", "time", "pairs", "preset")
+        names = ("in0", "in1", "label", "weight", "group", "time", "pairs", "preset", "vectors")
         given = {name: getattr(self, name) for name in names if getattr(self, name)}
         return given | ({"share": self._shared()} if self.share else {})
 

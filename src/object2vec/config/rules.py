@@ -17,7 +17,13 @@ from object2vec.errors import problem
 _AUTO_LAYERS = {"hcnn": 4, "bilstm": 1, "pooled_embedding": 1}
 _AWS_ROW_SPARSE_OPTIMIZERS = ("adam", "adagrad", "sgd")
 _CONSOLE_NEGATIVES = 100  # AWS's SDK and console stop at this rate, its documentation does not
-TIED = ("vocab_size", "token_embedding_dim", "pretrained_embedding_file")
+TIED = (
+    "vocab_size",
+    "token_embedding_dim",
+    "pretrained_embedding_file",
+    "idf_exponent",
+    "identity_dims",
+)
 RANKING = (
     "normalize",
     "ranking_direction",
@@ -339,7 +345,19 @@ def _unshareable(draft: Draft) -> Findings:
             yield Contradiction({ours, theirs}, problem(theirs, must, draft[theirs], cure))
 
 
-@_rule("Tied tables need equal vocabulary sizes and widths, and the same pretrained file, if any.")
+@_rule("`identity_dims` must leave a column of the token table to learn.")
+def _identity(draft: Draft) -> Findings:
+    for side in (0, 1):
+        name, width = f"enc{side}_identity_dims", draft[f"enc{side}_token_embedding_dim"]
+        if draft[name] >= width and not (side and draft.inherits):
+            must, cure = f"must be below the width of the token table, {width}", "Choose fewer."
+            yield Contradiction({name}, problem(name, must, draft[name], cure))
+
+
+@_rule(
+    "Tied tables need equal vocabulary sizes and widths, the same pretrained file, if any, and the "
+    "same `idf_exponent` and `identity_dims`."
+)
 def _untieable(draft: Draft) -> Findings:
     for name in TIED if draft["tied_token_embedding_weight"] else ():
         ours, theirs = f"enc0_{name}", f"enc1_{name}"

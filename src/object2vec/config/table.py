@@ -165,6 +165,20 @@ class EncoderConfig:
         "this power: 1 makes it their mean, 0 their sum; pooled_embedding only.",
     )
 
+    idf_exponent: float = _extension(
+        Float(0.0, 4.0),
+        0.0,
+        "Encoder {side} learns what each token counts, beginning with its inverse document "
+        "frequency in the training data to this power; 0: all tokens count the same.",
+    )
+    identity_dims: int = _extension(
+        Integer(0, 9999),
+        0,
+        "The last so many numbers of encoder {side}'s token vectors are random and stay so: they "
+        "say which token it is, also of one that training hardly saw. How much they count is "
+        "learned.",
+    )
+
     @property
     def is_frozen(self) -> bool:
         """Whether the token table stays as it was loaded."""
@@ -295,6 +309,12 @@ class Hyperparameters:
         "Negatives with an in1 drawn at random, generated for each training record: any address "
         "where in1 is an address, else the in1 of any other training record. They are counted like "
         "those of negative_sampling_rate.",
+    )
+    remove_components: int = _extension(
+        Integer(0, 100),
+        0,
+        "Principal components that are taken out of pretrained vectors before training, with their "
+        "mean; 0 leaves the vectors as they are.",
     )
     token_dropout: float = _extension(
         Float(0.0, 0.99),

@@ -249,6 +249,11 @@ class Fitted(ABC):
         return 0
 
     @property
+    def hashed_rows(self) -> range:
+        """The rows that tokens without a row of their own are hashed into."""
+        return range(0)
+
+    @property
     def has_parts(self) -> bool:
         """Whether each token is read together with its hashed parts, which others share."""
         return False
@@ -266,6 +271,13 @@ class Fitted(ABC):
         ValueMistakes
             If some values are none of this kind, or unseen where that is an error.
         """
+
+    def with_words(self, values: pa.Array) -> Fitted:
+        """Return the field that knows these words, too, if it reads texts; else the field itself.
+
+        Their rows lie behind all others; a value that is not one word is left alone.
+        """
+        return self
 
     @abstractmethod
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:

@@ -209,6 +209,14 @@ class PartsField(VocabularyField):
         missing = tokenised.texts.spread(tokenised.missing, True)  # (n,)
         return self.finished(column, int(np.count_nonzero(missing)))
 
+    def known_rows(self, values: pa.Array) -> NDArray[np.int64]:
+        """Return the row of each value that has one part, and a row for it, else -1, (n,)."""
+        column, _ = self.rows(values)
+        found = np.full(len(column), NO_ROW, np.int64)  # (n,)
+        is_one = column.lengths == 1  # (n,)
+        found[is_one] = column.values[column.offsets[:-1][is_one]]
+        return np.where(found >= self.vocabulary.first, found, NO_ROW)
+
     def draw(self, count: int, generator: np.random.Generator) -> Ragged | None:
         """Return the rows of so many values of one unit each, drawn from all that there could be.
 

@@ -309,6 +309,11 @@ class ObjectSchema:
             raise DataError.at("vocabulary", f"must have at most {MAX_ID} rows", max(ends), cure)
         return cls(declared, tuple(parts), label, {} if start is None else start.decisions)
 
+    def with_words(self, words: pa.Array) -> ObjectSchema:
+        """Return the schema whose texts know more words; what it had keeps its rows."""
+        fitted = [part.fitted.with_words(words) for part in self.parts]
+        return ObjectSchema.fit(self.declared, fitted, self.label, self)
+
     @property
     def sides(self) -> tuple[tuple[Fitted, ...], tuple[Fitted, ...]]:
         """The fitted fields of each side, in the order of ``declared.sides``."""
@@ -435,6 +440,12 @@ class ObjectSchema:
         for part in self.vocabularies(side):
             is_known[part.in_table(np.arange(part.fitted.first_known, part.fitted.size))] = True
         return is_known
+
+    def hashed_rows(self, side: int) -> NDArray[np.int32]:
+        """Return the rows of a side's table that tokens are hashed into, (m,)."""
+        parts = self.vocabularies(side)
+        rows = [part.in_table(np.asarray(part.fitted.hashed_rows, np.int64)) for part in parts]
+        return np.concatenate(rows)
 
     def untrained_rows(self, side: int) -> NDArray[np.int32]:
         """Return the rows of a side's table that no record of training has read, (m,) ascending."""

@@ -74,6 +74,11 @@ class VocabularyKind(Kind):
         None, Integer(0, None), "the most tokens with a row of their own: those seen most often"
     )
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether its values are made of words that other texts have, too."""
+        return False
+
     @abstractmethod
     def policy(self, n_different: int, n_rare: int) -> tuple[str, int]:
         """Return what is done with tokens that are not known, and the number of buckets.
@@ -244,6 +249,24 @@ class Vocabulary:
             return np.full(len(starts), row, np.int32)
         hashes = hash_strings(data, starts, ends)
         return (self.first - self.buckets + hashes % np.uint64(self.buckets)).astype(np.int32)
+
+    def with_more(self, spans: Spans, most: int | None) -> Vocabulary:
+        """Return it with tokens that training has not seen, in rows behind the others.
+
+        Parameters
+        ----------
+        spans : Spans
+            The tokens; those that are known already change nothing.
+        most : int, optional
+            Known tokens that there may be, those from before included.
+        """
+        table = StringTable(self.strings)
+        table.add(spans.text, spans.starts, spans.ends)
+        size = table.size if most is None else max(len(self.strings), min(most, table.size))
+        offsets = table.offsets[: size + 1].copy()
+        strings = Strings.of(table.content[: offsets[-1]].copy(), offsets)
+        counts = np.append(self.counts, np.zeros(size - len(self.strings), np.int64))
+        return replace(self, strings=strings, counts=counts)
 
     def entries(self) -> Iterator[Entry]:
         """Yield all rows in order."""
@@ -583,6 +606,11 @@ class VocabularyField(Fitted):
         are_hashed = not len(self.vocabulary.strings)
         return self.vocabulary.first - (self.vocabulary.buckets if are_hashed else 0)
 
+    @property
+    def hashed_rows(self) -> range:
+        """The rows of its buckets."""
+        return range(self.vocabulary.first - self.vocabulary.buckets, self.vocabulary.first)
+
     def of(self, kind: Kind) -> VocabularyField:
         """Return the field of another kind with the same vocabulary."""
         assert isinstance(kind, VocabularyKind)
@@ -619,6 +647,26 @@ class VocabularyField(Fitted):
                     raise ValueMistakes(wrong) from err
             rows[rest] = tokenised.texts.spread(_filled(~tokenised.missing, found), MISSING_ROW)
         return rows
+
+    def known_rows(self, values: pa.Array) -> NDArray[np.int64]:
+        """Return the row of each value that is one known token and nothing else, else -1, (n,)."""
+        tokenised = self.kind.tokens(values)
+        spans, texts = tokenised.spans, tokenised.texts
+        rows = self.vocabulary.known_rows(spans.text, spans.starts, spans.ends)  # (t,)
+        is_one = np.diff(spans.offsets) == 1  # (m,)
+        of_values = np.full(len(spans), NO_ROW, np.int64)  # (m,)
+        of_values[is_one] = rows[spans.offsets[:-1][is_one]]
+        return texts.spread(of_values, NO_ROW)
+
+    def with_words(self, values: pa.Array) -> VocabularyField:
+        """Return the field with a row for each value that is one word, seen in training or not."""
+        if not self.kind.reads_words:
+            return self
+        spans = self.kind.tokens(values).spans
+        is_one = np.diff(spans.offsets) == 1  # (m,)
+        at = spans.offsets[:-1][is_one]
+        words = Spans(spans.text, spans.starts[at], spans.ends[at], np.arange(len(at) + 1))
+        return replace(self, vocabulary=self.vocabulary.with_more(words, self.kind.max_size))
 
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the same for a block that the learner has kept."""
@@ -685,7 +733,8 @@ class VocabularyField(Fitted):
 
     def untrained_rows(self) -> NDArray[np.int64]:
         """Return the rows that no record of training has read, (m,)."""
-        return np.flatnonzero(self.vocabulary.counts == 0)
+        shared = self.vocabulary.counts[: self.vocabulary.first]
+        return np.flatnonzero(shared == 0)  # a token that none has seen came with a vector
 
     @property
     def buckets(self) -> range:

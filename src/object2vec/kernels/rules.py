@@ -14,7 +14,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -279,6 +279,14 @@ class Parameter:
     def trained(self) -> Tensor:
         """The columns that change: a view of the weight."""
         return self.weight[:, : -self.frozen_columns] if self.frozen_columns else self.weight
+
+    @property
+    def counted_weights(self) -> Parameter | None:
+        """The weights of a table's rows, with the steps of their average: those of the rows."""
+        own, table = self.weights and self.weights.average, self.average
+        if self.weights is None or own is None or table is None:
+            return self.weights
+        return replace(self.weights, average=Average(own.mean, table.last))
 
     def averaged(self, step: int, first: int) -> tuple[Tensor | slice, Tensor]:
         """Return the rows that have changed since a step, and their averages since then.

@@ -156,6 +156,14 @@ class Network(nn.Module):
         """Return the token table that one side reads."""
         return self.tables()[-1 if side else 0]
 
+    def scale_identities(self) -> None:
+        """Learn from now on what the identity of tokens counts, beginning with 1 in each table."""
+        for i, table in enumerate(self.tables()):
+            if table.identity_dims:
+                scale = nn.Parameter(table.weight.new_ones(1))
+                self.register_parameter(f"identity_scale{i}", scale)
+                table.scale_identity(scale)
+
     def scores(self, logits: Tensor) -> Tensor:
         """Return what a user sees of logits, (B, K)."""
         return self.objective.scores(logits)
@@ -180,6 +188,8 @@ class Network(nn.Module):
                 fan_out, fan_in = tensor.shape[0], tensor[0].numel()
                 bound = math.sqrt(6.0 / (fan_in + fan_out))
                 tensor.uniform_(-bound, bound, generator=generator)
+        for each in self.tables():
+            each.identify(generator)
 
 
 def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
@@ -199,6 +209,7 @@ def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
             kernel,
             config.token_embedding_storage_type,
             side.is_frozen,
+            side.identity_dims,
         )
         for side in sides
     ]
@@ -224,6 +235,24 @@ def new_network(config: Config, kernel: Kernel) -> Network:
     return network
 
 
+def folded(network: Network) -> Network:
+    """Return the network as it is used: what training learned of each token is in its vector.
+
+    It is the same one if there is nothing to fold; else a new one with the same memory, and the one
+    that was trained goes on reading the same embeddings.
+    """
+    tables = network.tables()
+    if all(table.is_plain for table in tables):
+        return network
+    for table in tables:
+        table.fold()
+    with torch.device("meta"):
+        used = Network(network.config, tables[0].kernel)
+    weights = network.state_dict()
+    used.load_state_dict({name: weights[name] for name in used.state_dict()}, assign=True)
+    return used.eval()
+
+
 def is_bias(parameter: Tensor) -> bool:
     """Return whether a parameter is a bias: numbers for the outputs, none for the inputs."""
     return parameter.dim() == 1
@@ -234,4 +263,12 @@ def parameter_count(network: Network) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-__all__ = ["Encoder", "Network", "is_bias", "materialize", "new_network", "parameter_count"]
+__all__ = [
+    "Encoder",
+    "Network",
+    "folded",
+    "is_bias",
+    "materialize",
+    "new_network",
+    "parameter_count",
+]

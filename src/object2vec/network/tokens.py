@@ -8,6 +8,7 @@ once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,25 +32,101 @@ class TokenTable(nn.Module):
         Whether an update touches every row, or only those of the batch's tokens.
     is_frozen : bool
         Frozen tables record nothing and never change.
+    identity_dims : int
+        The last so many numbers of each vector are random, and the same for all of training: they
+        say which token it is, however seldom that was seen.
 
     Attributes
     ----------
     on_change : callable or None
         Called with rows (n,), int32, before they change: those of a row_sparse update.
+    log_weights : Tensor of shape (V, 1), float32, or None
+        While training learns what tokens count: w of the weights e^w of the rows.
     """
 
     weight: Tensor
+    log_weights: Tensor | None
 
     def __init__(
-        self, vocab_size: int, width: int, kernel: Kernel, storage: str, is_frozen: bool
+        self,
+        vocab_size: int,
+        width: int,
+        kernel: Kernel,
+        storage: str,
+        is_frozen: bool,
+        identity_dims: int = 0,
     ) -> None:
         super().__init__()
         self.register_buffer("weight", torch.empty(vocab_size, width))
+        self.register_buffer("log_weights", None)
         self.kernel = kernel
         self.storage = storage
         self.is_frozen = is_frozen
         self.on_change: Callable[[Tensor], object] | None = None
+        self.identity_dims = identity_dims
+        self._scale: tuple[nn.Parameter, ...] = ()  # the network's: it belongs to no row
         self._tape: list[Lookup] = []
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rows are all that there is to read."""
+        return self.log_weights is None and self.identity_scale is None
+
+    @torch.no_grad()
+    def identify(self, generator: torch.Generator) -> None:
+        """Draw the numbers that say which token it is: each +1 or -1 over the root of how many."""
+        if not self.identity_dims:
+            return
+        columns = self.weight[:, -self.identity_dims :]  # (V, r)
+        columns.bernoulli_(0.5, generator=generator).mul_(2.0).sub_(1.0)
+        columns.div_(math.sqrt(self.identity_dims))
+
+    @torch.no_grad()
+    def weigh(self, log_weights: Tensor, *, has_weights: bool = False) -> None:
+        """Let each token count e^w from now on; w is learned with the vectors.
+
+        Parameters
+        ----------
+        log_weights : Tensor of shape (V,), float32
+            w.
+        has_weights : bool, default False
+            Whether the rows hold what their tokens count already: lookups read what they read
+            before.
+        """
+        self.log_weights = log_weights[:, None].clone()  # (V, 1)
+        if has_weights:
+            self.weight.div_(self.log_weights.exp())
+
+    @property
+    def identity_scale(self) -> nn.Parameter | None:
+        """While training learns it: what the identity of tokens counts, (1,)."""
+        return self._scale[0] if self._scale else None
+
+    def scale_identity(self, scale: nn.Parameter) -> None:
+        """Let the identity of tokens count as much as `scale`, (1,), from now on."""
+        self._scale = (scale,)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Multiply the rows by what is learned of them, which then is 1 for all."""
+        if self.log_weights is not None:
+            self.weight.mul_(self.log_weights.exp())
+            self.log_weights.zero_()
+        if self.identity_scale is not None:
+            self.weight[:, -self.identity_dims :].mul_(self.identity_scale)
+            self.identity_scale.fill_(1.0)
+
+    def read(self, rows: Tensor | slice) -> Tensor:
+        """Return rows as lookups read them, (m, E)."""
+        vectors = self.weight[rows]
+        return vectors if self.log_weights is None else vectors * self.log_weights[rows].exp()
+
+    def write(self, rows: Tensor, vectors: Tensor) -> None:
+        """Let lookups read these vectors (m, E) in rows (m,), all but who the tokens are."""
+        if self.log_weights is not None:
+            vectors = vectors / self.log_weights[rows].exp()
+        learned = self.weight.shape[1] - self.identity_dims
+        self.weight[rows, :learned] = vectors[:, :learned]
 
     def pool(self, ids: Tensor, offsets: Tensor, coefficients: Tensor | None = None) -> Tensor:
         """Return the mean vector of each sequence, or the weighted sum of its vectors.
@@ -67,6 +144,12 @@ class TokenTable(nn.Module):
             Zeros for an empty sequence.
         """
         lookup = Lookup(ids, offsets, coefficients=coefficients)
+        if self.log_weights is not None:
+            lookup.coefficients = lookup.shares() * self.log_weights[:, 0][ids.long()].exp()  # (n,)
+        return self._scaled(self._pooled(lookup))
+
+    def _pooled(self, lookup: Lookup) -> Tensor:
+        """Return the sums of rows, (B, E), and remember the lookup for the update."""
         if self.is_frozen or not torch.is_grad_enabled():
             return self.kernel.pool(self.weight, lookup)
         self._tape.append(lookup)
@@ -74,6 +157,13 @@ class TokenTable(nn.Module):
         anchor = torch.zeros((), requires_grad=True)
         pooled: Tensor = _RecordedPool.apply(anchor, self, lookup)  # type: ignore[no-untyped-call]
         return pooled
+
+    def _scaled(self, pooled: Tensor) -> Tensor:
+        """Return sums of rows (B, E) with what the identity of tokens counts."""
+        if self.identity_scale is None:
+            return pooled
+        learned, identity = pooled[:, : -self.identity_dims], pooled[:, -self.identity_dims :]
+        return torch.cat([learned, identity * self.identity_scale], dim=1)  # (B, E)
 
     def rows(self, ids: Tensor) -> Tensor:
         """Return the vector of each token, (n, E): the mean over sequences of one."""

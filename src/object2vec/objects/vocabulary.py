@@ -106,7 +106,7 @@ def read_vectors(
     Numbers are counted from the right, as some words of GloVe hold blanks. Of a word that is there
     twice the first counts. The numbers of words that nobody wants are only counted, never parsed.
     """
-    reader = _VectorReader(read_vocabulary(vocabulary, vocab_size=vocab_size), dim, setting)
+    reader = VectorReader(read_vocabulary(vocabulary, vocab_size=vocab_size), dim, setting)
     for file in list_sources(source):
         for block in read_blocks(file):
             reader.read(file.name, block)
@@ -164,7 +164,7 @@ def _vocabulary_problems(
             owner[index] = token
 
 
-class _VectorReader:
+class VectorReader:
     """Finds the lines of wanted words, block by block."""
 
     def __init__(self, vocabulary: Mapping[str, int], dim: int, setting: str = "dim") -> None:

@@ -96,6 +96,7 @@ def learn(
     split: float = 0.0,
     seed: int = 0,
     start: ObjectSchema | None = None,
+    words: pa.Array | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Learned:
     """Learn the fields of a schema from the training table, and read all tables with them.
@@ -113,6 +114,8 @@ def learn(
         Of the choice of groups or records.
     start : ObjectSchema, optional
         What a model knows already: known tokens keep their rows, new ones get rows behind them.
+    words : pyarrow array of strings, optional
+        Words that texts shall know, whether training has them or not.
     cache_dir : path, optional
 
     Raises
@@ -134,13 +137,12 @@ def learn(
 
     learned = _made(train, identity, partial(_open, train), make, cache_dir)
     channels, facts = dict(learned.channels), dict(learned.facts)
+    known = learned.schema if words is None else learned.schema.with_words(words)
     for channel, table in tables.items():
         if channel != TRAIN:
-            channels[channel], facts[channel] = read_with(
-                table, learned.schema, cache_dir=cache_dir
-            )
-    warnings = _warnings(learned.schema, facts[TRAIN])
-    return Learned(learned.schema, channels, facts, guesses, warnings)
+            channels[channel], facts[channel] = read_with(table, known, cache_dir=cache_dir)
+    warnings = _warnings(known, facts[TRAIN])
+    return Learned(known, channels, facts, guesses, warnings)
 
 
 def read_with(

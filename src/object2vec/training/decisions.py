@@ -81,6 +81,7 @@ def decide(
     start: Config | None = None,
     *,
     has_new_label: bool = False,
+    vectors: int | None = None,
 ) -> Decided:
     """Return the hyperparameters for what was learned of a table.
 
@@ -99,6 +100,8 @@ def decide(
         Of the model that training goes on from: then that is what it begins with.
     has_new_label : bool, default False
         Whether that model was trained without one.
+    vectors : int, optional
+        Numbers of the vectors that tokens begin with.
 
     Raises
     ------
@@ -120,6 +123,7 @@ def decide(
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
         found += [*_batches(records, begun, int(rate[_NEGATIVES]))]
+        found += [*_widths(begun | set_by_user, vectors)]
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
     decisions = tuple(each for each in found if each.name not in set_by_user)
@@ -297,6 +301,21 @@ def sufficient_length(counts: Mapping[int, int]) -> tuple[int, int]:
             return max(1, length - fewer), lost + longer * min(fewer, length - 1)
         lost += longer * (length - shorter)
     return 1, 0
+
+
+def _widths(values: Mapping[str, Any], vectors: int | None) -> Iterator[Decision]:
+    """Yield tables as wide as the vectors that their tokens begin with, if they are narrower."""
+    if vectors is None:
+        return
+    for side in (0, 1):
+        name = f"enc{side}_token_embedding_dim"
+        if values.get(f"enc{side}_network") == "pooled_embedding":
+            name = "enc_dim"
+        width = vectors + int(values.get(f"enc{side}_identity_dims", 0))
+        if int(values.get(name, 0)) < width:
+            yield Decision(name, width, f"the vectors have {vectors} numbers")
+        freeze = f"enc{side}_freeze_pretrained_embedding"
+        yield Decision(freeze, False, "vectors are where training begins")
 
 
 def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[Decision]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from object2vec.config import Config
 from object2vec.kernels.base import Kernel
 from object2vec.kernels.rules import RULES, Parameter, Update
 from object2vec.network.network import Network, is_bias
+from object2vec.network.tokens import TokenTable
 from object2vec.pairs.batches import random_generator
 from object2vec.training.schedule import Horizon, averaged_after, needs_horizon, rate_share
 
+_WEIGHTS = 1 << 16  # tells the noise of what the tokens of a table count from that of the table
 _NOISE = 6  # names the noise among the random choices; the others stand in pairs.batches
 
 
@@ -54,7 +57,8 @@ class Optimizer:
         Updates made so far.
     position : Position
     parameters : dict of str to Parameter
-        Every trained weight with the rule's state, by its name.
+        Every trained weight with the rule's state, by its name; what the tokens of a table count
+        is a part of the table's.
     """
 
     def __init__(
@@ -69,22 +73,26 @@ class Optimizer:
         self._dense = dict(network.named_parameters())
         tables = {f"tokens.{i}.weight": table for i, table in enumerate(network.tables())}
         self._tables = {name: table for name, table in tables.items() if not table.is_frozen}
-        weights = {name: table.weight for name, table in self._tables.items()}
-        untrained = network.state_dict().keys() - self._dense.keys() - weights.keys()
+        new = partial(Parameter.new, self.rule, is_averaged=config.weight_averaging > 0)
+        self.parameters = {
+            name: new(weight.detach(), not is_bias(weight), number=number)
+            for number, (name, weight) in enumerate(self._dense.items())
+        }
+        for name, table in self._tables.items():
+            self.parameters[name] = self._of_table(table, new, len(self.parameters))
+        self._named = dict(_named(self.parameters))
+        untrained = network.state_dict().keys() - self._named.keys()
         frozen = tables.keys() - self._tables.keys()
         assert untrained == frozen, f"our bug: {untrained ^ frozen} would not be trained"
-        is_averaged = config.weight_averaging > 0
-        self.parameters = {
-            name: Parameter.new(
-                self.rule,
-                weight.detach(),
-                decays=not is_bias(weight),
-                is_averaged=is_averaged,
-                is_table=name in weights,
-                number=number,
-            )
-            for number, (name, weight) in enumerate((self._dense | weights).items())
-        }
+
+    def _of_table(self, table: TokenTable, new: Callable[..., Parameter], number: int) -> Parameter:
+        """Return a token table with its state, and with that of what its tokens count."""
+        weights, frozen = None, table.identity_dims
+        if table.log_weights is not None:
+            weights = new(table.log_weights, False, number=number + _WEIGHTS)
+        return new(
+            table.weight, frozen_columns=frozen, weights=weights, is_table=True, number=number
+        )
 
     def step(self) -> None:
         """Apply the gradients of the last backward pass and forget them."""
@@ -147,7 +155,7 @@ class Optimizer:
         """Return the state as named tensors, for a checkpoint."""
         return {
             f"optimizer.{name}.{part}": tensor
-            for name, parameter in self.parameters.items()
+            for name, parameter in self._named.items()
             for part, tensor in (
                 *zip(self.rule.state_names, parameter.state, strict=True),
                 *parameter.parts().items(),
@@ -180,14 +188,29 @@ class Optimizer:
         if first is None:
             return []
         kept = []
-        for name, parameter in self.parameters.items():
-            rows, values = parameter.averaged(self.steps, first)
-            kept.append((name, rows, parameter.trained[rows].clone()))
-            self._replace(name, rows, values)
+        for table, parameter in self.parameters.items():
+            found = {table: parameter.averaged(self.steps, first)}
+            if (counted := parameter.counted_weights) is not None:
+                found[_of_weights(table)] = counted.averaged(self.steps, first)
+            for name, (rows, values) in found.items():
+                kept.append((name, rows, self._named[name].trained[rows].clone()))
+                self._replace(name, rows, values)
         return kept
 
     def _replace(self, name: str, rows: Tensor | slice, values: Tensor) -> None:
         """Put other values into rows of a weight, and let who keeps rows know before."""
         if name in self._tables and isinstance(rows, Tensor):
             self._tables[name].changing(rows.to(torch.int32))
-        self.parameters[name].trained[rows] = values
+        self._named[name].trained[rows] = values
+
+
+def _named(parameters: Mapping[str, Parameter]) -> Iterator[tuple[str, Parameter]]:
+    """Yield parameters by their names, what the tokens of a table count behind the table."""
+    for name, parameter in parameters.items():
+        yield name, parameter
+        if parameter.weights is not None:
+            yield _of_weights(name), parameter.weights
+
+
+def _of_weights(name: str) -> str:
+    return name.replace("weight", "log_weights")

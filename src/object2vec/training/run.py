@@ -29,7 +29,7 @@ from object2vec.fields.schema import ObjectSchema
 from object2vec.files.remote import PathLike, join
 from object2vec.kernels import kernel_for
 from object2vec.kernels.compiling import CompileClock
-from object2vec.network.network import Network, new_network, parameter_count
+from object2vec.network.network import Network, folded, new_network, parameter_count
 from object2vec.objectives import objective_of
 from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.pairs.batches import TrainingBatches
@@ -47,6 +47,8 @@ from object2vec.training.start import settle_untrained, settling_text, start_fro
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
+from object2vec.training.vectors import load_vectors, without_components
+from object2vec.training.weights import learn_weights
 from object2vec.version import VERSION
 
 # What the saved model remembers.
@@ -136,6 +138,7 @@ class Run:
             network, vocabularies = self._build(threads)
             self._open_channels()
             train = TrainingBatches(self._pairs["train"], self.config)
+            self._weigh(network)
             loop = Loop(
                 Step(network, Horizon(len(train) * self.config.epochs, train.records)),
                 train,
@@ -205,6 +208,9 @@ class Run:
         vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
         if self._start is not None:
             notes.append(start_from(network, self.schema, self._start))
+        elif self._declared is not None and self._declared.vectors is not None:
+            assert self.schema is not None, "our bug: tables without a schema"
+            notes += load_vectors(network, self.schema, self._declared.vectors)
         network.to(device)
         self._emit(
             events.RunStarted(
@@ -236,6 +242,12 @@ class Run:
             raise DataError.at(
                 "train", "must hold two records to make negatives", 1, "Add records."
             )
+
+    def _weigh(self, network: Network) -> None:
+        """Let the network learn what tokens count, if it shall."""
+        goes_on = self._start is not None
+        for text in learn_weights(network, self._pairs["train"], self.schema, goes_on=goes_on):
+            self._tell(events.Noted(text))
 
     def _train(self, loop: Loop, workspace: Path, vocabularies: Vocabularies) -> None:
         """Train, then do what must not lose the trained weights if it fails."""
@@ -297,7 +309,7 @@ class Run:
 
     def _learned(self, network: Network, vocabularies: Vocabularies) -> Artifact:
         """Return the model with all that the run knows about it."""
-        network.eval()
+        used = folded(network.eval())
         facts = ModelFacts(
             data={
                 channel: report.to_dict() | self._facts.get(channel, {})
@@ -306,7 +318,7 @@ class Run:
             metrics=_last_metrics(self._history),
             history=tuple(self._history),
         )
-        return Artifact(self.config, network, vocabularies, facts, self.schema)
+        return Artifact(self.config, used, vocabularies, facts, self.schema)
 
     def _emit(self, event: events.Event) -> None:
         """Tell every reporter, and remember what belongs to the model's history."""
@@ -404,8 +416,10 @@ def _load_vectors(
         vocab_size=encoder.vocab_size,
         setting=config.setting(encoder.side, "token_embedding_dim"),
     )
-    table = network.table(encoder.side)
-    table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(found.vectors)
+    table, vectors = network.table(encoder.side), found.vectors
+    if config.remove_components and len(vectors):
+        vectors = without_components(vectors, config.remove_components)
+    table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(vectors)
     state = "frozen" if encoder.is_frozen else "trained further"
     odd = (
         f" Tabs or several blanks stand in {found.odd_lines} lines: is it whole and the right file?"

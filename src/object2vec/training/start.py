@@ -85,10 +85,11 @@ def _check_shapes(network: Network, start: Artifact) -> None:
         grows = name.startswith("tokens.") and start.schema is not None
         return a == b or (grows and a[1:] == b[1:] and len(ours[name]) >= len(theirs[name]))
 
-    needed = {n for n in ours.keys() | theirs.keys() if _goes_on(n, network.config, start)}
-    if all(map(fits, needed)):
-        return
     other = [f"{name}={value}" for name, value in _other_settings(network.config, start)]
+    needed = {n for n in ours.keys() | theirs.keys() if _goes_on(n, network.config, start)}
+    is_same = all(map(fits, needed))
+    if is_same and not any("identity_dims" in each for each in other):
+        return
     must = "must have the architecture of the model that it goes on from"
     cure = "Leave these as they were in the model, or train a new one."
     raise ConfigError.at("start_from", must, ", ".join(other), cure)
@@ -106,7 +107,8 @@ def _other_settings(config: Config, start: Artifact) -> Iterator[tuple[str, Any]
         field = HYPERPARAMETERS[name].field
         grows = field == "vocab_size" and start.schema is not None
         follows = field == "token_embedding_dim" and value == config.enc_dim
-        shapes = HYPERPARAMETERS[name].group in _SHAPING or name == "shared_encoder"
+        named = name == "shared_encoder" or field == "identity_dims"
+        shapes = HYPERPARAMETERS[name].group in _SHAPING or named
         if shapes and not (grows or follows):
             if value != old[name]:
                 yield name, value
@@ -176,9 +178,10 @@ def _unread(part: Part, schema: ObjectSchema, config: Config) -> NDArray[np.int6
 def settle_untrained(network: Network, schema: ObjectSchema) -> int:
     """Make rows that no record reads the mean of their vocabulary; return how many there are.
 
-    So an unseen token says nothing of its own, instead of what its random numbers happen to say.
-    Where both sides share vectors that begin at length 1, buckets keep their random ones: by them
-    an unseen token finds itself on the other side.
+    So an unseen token says nothing of its own, instead of what its random numbers happen to say;
+    but the numbers that say which token it is stay. Where both sides share vectors that begin at
+    length 1, buckets keep their random ones: by them an unseen token finds itself on the other
+    side.
     """
     count = 0
     for side in range(len(network.tables())):
@@ -192,9 +195,10 @@ def settle_untrained(network: Network, schema: ObjectSchema) -> int:
             total = table.weight.new_zeros(table.weight.shape[1], dtype=torch.float64)  # (E,)
             for start, stop in part.stretches:
                 for first in range(start, stop, _ROWS):  # what is summed becomes float64 before
-                    piece = table.weight[first : min(first + _ROWS, stop)]
+                    piece = table.read(slice(first, min(first + _ROWS, stop)))
                     total += piece.sum(dim=0, dtype=torch.float64)
-            total -= table.weight[rows].sum(dim=0, dtype=torch.float64)
+            total -= table.read(rows).sum(dim=0, dtype=torch.float64)
+            mean = (total / (part.fitted.size - len(own))).float()  # (E,)
             table.changing(rows.int())
-            table.weight[rows] = (total / (part.fitted.size - len(own))).float()
+            table.write(rows, mean.expand(len(rows), -1))
     return count

@@ -13,6 +13,8 @@ from object2vec.config.presets import preset_of
 from object2vec.errors import DataError
 from object2vec.fields.schema import Making, ObjectSchema, TableSchema
 from object2vec.fields.specification import kind_text
+from object2vec.files.remote import PathLike
+from object2vec.objects.vectors import open_vectors
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import maker_of
@@ -45,6 +47,8 @@ class Declared:
         How the tables are read.
     split : float, default 0.0
         Share of the training table that is kept for validation.
+    vectors : path or URL, optional
+        Of vectors that the tokens begin with.
     """
 
     schema: TableSchema
@@ -52,6 +56,7 @@ class Declared:
     preset: str | None = None
     options: TableOptions = field(default_factory=TableOptions)
     split: float = 0.0
+    vectors: PathLike | None = None
 
     def provisional_config(self, start: Artifact | None) -> Config:
         """Return the config without what the data decide; raise `ConfigError` if it is wrong."""
@@ -116,6 +121,8 @@ def learn_from(
     StorageError
         If the disk is full.
     """
+    import pyarrow as pa
+
     from object2vec.reading.tables import open_table
 
     tables = {
@@ -123,7 +130,10 @@ def learn_from(
         for channel, source in sources.items()
     }
     begun = None if start is None else start.schema
-    learned = learn(tables, declared.shared_schema(), split=declared.split, seed=seed, start=begun)
+    vectors = None if declared.vectors is None else open_vectors(declared.vectors)
+    words = None if vectors is None else pa.array(vectors.words(), pa.string())
+    shared, split = declared.shared_schema(), declared.split
+    learned = learn(tables, shared, split=split, seed=seed, start=begun, words=words)
     pairs = {n: pairs_of(learned.schema, each, n) for n, each in learned.channels.items()}
     lengths = learned.facts["train"].lengths
     if declared.schema.making is not None:
@@ -137,6 +147,7 @@ def learn_from(
         declared.preset,
         None if start is None else start.config,
         has_new_label=begun is not None and begun.label.column is None,
+        vectors=None if vectors is None else vectors.width,
     )
     schema = replace(learned.schema, decisions=_remembered(declared, decided, begun))
     return FromTables(

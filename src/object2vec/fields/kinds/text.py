@@ -68,6 +68,11 @@ class TextKind(OpenKind):
         return not (self.bpe or self.tokenizer)
 
     @property
+    def reads_words(self) -> bool:
+        """Whether words are the tokens."""
+        return self.has_words
+
+    @property
     def hashes_many(self) -> bool:
         """Rare words are always hashed by default."""
         return False

@@ -1,0 +1,300 @@
+"""What tokens count, and who they are: learned beside the vectors, in them when saved."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from object2vec import Config, ConfigError, Interrupted, Object2Vec
+from object2vec.inference.pooled import open_pooled
+from object2vec.network.network import folded, new_network
+from object2vec.objects.ragged import Ragged
+from object2vec.pairs.batches import Batch
+from object2vec.pairs.dataset import Pairs
+from object2vec.reporting.events import BatchesDone
+from object2vec.training.step import Step
+from object2vec.training.stop import StopRequest
+from object2vec.training.weights import document_counts, learn_weights
+from support.kernels import KERNELS
+
+V, E = 12, 6
+BASE = {
+    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab_size": V,
+    "enc0_token_embedding_dim": E, "enc_dim": E, "enc0_layers": 1, "mlp_dim": 4, "mlp_layers": 1,
+    "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 2, "learning_rate": 0.05,
+    "early_stopping_patience": 5, "threads": 1, "device": "cpu", "seed": 3,
+}  # fmt: skip
+WEIGHED = {"enc0_idf_exponent": 1.5, "enc0_identity_dims": 2}
+each_network = pytest.mark.parametrize("network", ["pooled_embedding", "hcnn", "bilstm"])
+each_kernel = pytest.mark.parametrize("kernel", ["compiled", "reference"])
+each_storage = pytest.mark.parametrize("storage", ["dense", "row_sparse"])
+
+
+def data(n: int = 14) -> dict:
+    generator = np.random.default_rng(5)
+    return {
+        "in0": [(generator.zipf(1.5, 1 + i % 4) % (V - 1) + 1).tolist() for i in range(n)],
+        "in1": [(generator.zipf(1.5, 1 + i % 3) % (V - 1) + 1).tolist() for i in range(n)],
+        "label": generator.integers(0, 2, n),
+    }
+
+
+DATA = data()
+columns = st.lists(st.lists(st.integers(0, 6), max_size=5), max_size=9)
+
+
+@given(columns)
+def test_documents_of_each_token_are_counted_once(rows):
+    counted = document_counts(Ragged.build(rows), 7)
+    assert counted.tolist() == [sum(token in row for row in rows) for token in range(7)]
+
+
+def idf(column: list, exponent: float) -> np.ndarray:
+    counts = np.array([sum(token in row for row in column) for token in range(V)])
+    found = np.log((len(column) + 1) / (np.maximum(counts, 1) + 1)) + 1
+    return (found / (found * counts).sum() * counts.sum()) ** exponent
+
+
+def weighed(network: str, storage: str, kernel: str, tied: bool = False, **given):
+    settings = BASE | WEIGHED | {
+        "enc0_network": network, "token_embedding_storage_type": storage, "optimizer": "sgd",
+        "tied_token_embedding_weight": tied, "enc0_pool_exponent": 0.5, "token_init": "unit",
+    }  # fmt: skip
+    config = Config.build(settings | given)
+    made = new_network(config, KERNELS[kernel]())
+    learn_weights(made, Pairs.read(DATA, name="train"), None)
+    return made
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_token_begins_with_its_inverse_document_frequency(tied):
+    made = weighed("pooled_embedding", "dense", "compiled", tied)
+    for side, table in enumerate(made.tables()):
+        sides = ("in0", "in1") if tied else (f"in{side}",)
+        expected = idf([row for name in sides for row in DATA[name]], 1.5)
+        np.testing.assert_allclose(table.log_weights[:, 0].exp(), expected, rtol=1e-5)
+        assert expected.max() > 1.5 * expected.min()
+        identity = table.weight[:, -2:]
+        assert torch.equal(identity.abs(), torch.full((V, 2), 1 / math.sqrt(2)))
+        assert 0 < (identity > 0).float().mean() < 1
+
+
+def embedding(network: str, made, side: int, leaves: dict, column: Ragged) -> torch.Tensor:
+    """The embeddings by PyTorch's own operations, of a pooled encoder."""
+    vectors = torch.cat([leaves["E"][:, :-2], leaves["E"][:, -2:] * leaves["beta"]], 1)
+    table = vectors * leaves["w"].exp()
+    rows = [table[torch.from_numpy(column.row(i)).long()] for i in range(len(column))]
+    return torch.stack([row.sum(0) / len(row) ** 0.5 for row in rows])
+
+
+@each_kernel
+@each_storage
+def test_a_step_is_that_of_the_formulas(kernel, storage):
+    made = weighed("pooled_embedding", storage, kernel).train()
+    batch = Batch(
+        {"in0": Ragged.build(DATA["in0"]), "in1": Ragged.build(DATA["in1"], "in1"),
+         "label": np.array(DATA["label"], np.float32)}, None
+    )  # fmt: skip
+    leaves = [
+        {"E": t.weight.clone().requires_grad_(), "w": t.log_weights.clone().requires_grad_(),
+         "beta": t.identity_scale.detach().clone().requires_grad_()}
+        for t in made.tables()
+    ]  # fmt: skip
+    a, b = (
+        embedding("", made, side, leaves[side], column)
+        for side, column in enumerate((batch.in0, batch.in1))
+    )
+    torch.testing.assert_close(made.encode(0, batch.in0), a, rtol=1e-5, atol=1e-6)
+    loss = torch.nn.functional.cross_entropy(made.score(a, b), torch.from_numpy(batch.label).long())
+    loss.backward()
+    for parameter in made.head.parameters():
+        parameter.grad = None
+    Step(made)(batch)
+    for table, leaf in zip(made.tables(), leaves, strict=True):
+        gradient = leaf["E"].grad.clone()
+        assert (gradient[1:] != 0).any()
+        gradient[:, -2:] = 0  # who a token is stays
+        for found, start, step in (
+            (table.weight, leaf["E"], gradient),
+            (table.log_weights, leaf["w"], leaf["w"].grad),
+            (table.identity_scale, leaf["beta"], leaf["beta"].grad),
+        ):
+            assert (step != 0).any()
+            expected = (start - 0.05 * step).detach()
+            torch.testing.assert_close(found.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+@each_network
+@each_storage
+def test_a_folded_network_reads_the_same_and_learns_nothing_new_of_its_tokens(network, storage):
+    made = weighed(network, storage, "compiled").train()
+    step = Step(made)
+    names = {"in0": Ragged.build(DATA["in0"]), "in1": Ragged.build(DATA["in1"], "in1")}
+    batch = Batch(names | {"label": np.array(DATA["label"], np.float32)}, None)
+    for _ in range(3):
+        step(batch)
+    made.eval()
+    before = [made.encode(side, names[f"in{side}"]).detach() for side in (0, 1)]
+    used = folded(made)
+    for side in (0, 1):
+        for network in (used, made):
+            after = network.encode(side, names[f"in{side}"]).detach()
+            torch.testing.assert_close(after, before[side], rtol=1e-5, atol=1e-6)
+    plain = new_network(made.config, KERNELS["compiled"]())
+    assert used.state_dict().keys() == plain.state_dict().keys() < made.state_dict().keys()
+    assert folded(used) is used
+    assert used.table(0).weight.data_ptr() == made.table(0).weight.data_ptr()
+
+
+@each_network
+@each_storage
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_saved_model_has_all_in_its_vectors(network, storage, tied, tmp_path):
+    settings = {"enc0_network": network, "token_embedding_storage_type": storage}
+    settings |= {"tied_token_embedding_weight": tied, "token_dropout": 0.2, "epochs": 3}
+    model = Object2Vec(**BASE | WEIGHED | settings).fit(DATA, validation=DATA)
+    model.save(tmp_path / "model")
+    loaded = Object2Vec.load(tmp_path / "model")
+    for name in ("in0", "in1"):
+        expected = model.encode(**{name: DATA[name]})
+        assert loaded.encode(**{name: DATA[name]}).tobytes() == expected.tobytes()
+        reader = open_pooled(tmp_path / "model", int(name[2:]))
+        if network == "pooled_embedding" and reader is not None:
+            found = reader.encode(int(name[2:]), Ragged.build(DATA[name]))
+            assert found.tobytes() == expected.tobytes()
+    pairs = {"in0": DATA["in0"], "in1": DATA["in1"]}
+    assert loaded.predict(**pairs).tobytes() == model.predict(**pairs).tobytes()
+    plain = Object2Vec(**BASE | settings).fit(DATA, validation=DATA)
+    assert not np.array_equal(plain.encode(in0=DATA["in0"]), model.encode(in0=DATA["in0"]))
+
+
+class StopAfter:
+    """Asks a run to stop after some batches."""
+
+    def __init__(self, batches: int) -> None:
+        self.left, self.stop = batches, StopRequest()
+
+    def __call__(self, event) -> None:
+        if isinstance(event, BatchesDone):
+            self.left -= 1
+            if not self.left:
+                self.stop.signal_number = 15
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@each_kernel
+@each_storage
+def test_a_resumed_run_is_the_uninterrupted_run(kernel, storage, tmp_path, monkeypatch):
+    monkeypatch.setattr("object2vec.training.loop._REPORT_BATCHES", 1)
+    settings = BASE | WEIGHED | {"token_dropout": 0.3, "kernel": kernel}
+    settings |= {"token_embedding_storage_type": storage}
+    whole = Object2Vec(**settings).fit(DATA, validation=DATA)
+    for batches in (2, 5):
+        stopper = StopAfter(batches)
+        with pytest.raises(Interrupted):
+            Object2Vec(**settings).fit(
+                DATA, validation=DATA, checkpoints=tmp_path / "run", reporters=[stopper],
+                stop=stopper.stop, overwrite=True,
+            )  # fmt: skip
+        resumed = Object2Vec(**settings).fit(
+            DATA, validation=DATA, checkpoints=tmp_path / "run", resume=True
+        )
+        for name, tensor in whole.artifact.network.state_dict().items():
+            assert torch.equal(resumed.artifact.network.state_dict()[name], tensor)
+
+
+def test_a_model_that_cannot_be_saved_is_saved_on_resume(tmp_path, monkeypatch):
+    settings = BASE | WEIGHED
+    whole = Object2Vec(**settings).fit(DATA)
+
+    def full_disk(*_, **__):
+        raise OSError(28, "No space left")
+
+    target = {"checkpoints": tmp_path / "run", "save_to": tmp_path / "model", "resume": True}
+    with monkeypatch.context() as patch:
+        patch.setattr("object2vec.training.run.artifact.save", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            Object2Vec(**settings).fit(DATA, **target)
+    Object2Vec(**settings).fit(DATA, **target)
+    loaded = Object2Vec.load(tmp_path / "model")
+    assert loaded.encode(in0=DATA["in0"]).tobytes() == whole.encode(in0=DATA["in0"]).tobytes()
+
+
+@each_network
+def test_training_goes_on_from_vectors_with_weights(network, tmp_path):
+    settings = BASE | WEIGHED | {"enc0_network": network}
+    start = Object2Vec(**settings).fit(DATA)
+    still = {"learning_rate": 1e-6, "optimizer": "sgd", "epochs": 1}
+    later = Object2Vec(**settings | still).fit(DATA, start_from=start)
+    found, before = later.encode(in0=DATA["in0"]), start.encode(in0=DATA["in0"])
+    np.testing.assert_allclose(found, before, rtol=1e-3, atol=1e-4)
+    moved = Object2Vec(**settings).fit(DATA, start_from=start)
+    assert np.abs(moved.encode(in0=DATA["in0"]) - before).max() > 0.01
+    with pytest.raises(
+        ConfigError, match=r"start_from: must have the architecture .*identity_dims"
+    ):
+        Object2Vec(**settings | {"enc0_identity_dims": 3}).fit(DATA, start_from=start)
+
+
+TABLE = {
+    "text": ["a b c", "a b", "a d", "a e a", "c b f"] * 6,
+    "other": ["x", "y", "x", "y", "x"] * 6,
+}
+OF_TABLE = {
+    "in0": "text:text(min_count=7, buckets=16)", "in1": "other", "epochs": 1, "enc_dim": E,
+    "threads": 1, "device": "cpu", "enc0_idf_exponent": 1.0, "enc0_identity_dims": 3,
+    "optimizer": "sgd", "learning_rate": 1e-6, "token_init": "unit",
+}  # fmt: skip
+
+
+def test_rows_of_rare_and_unseen_tokens_count_like_the_rarest_and_keep_who_they_are():
+    model = Object2Vec(**OF_TABLE).fit(TABLE)
+    table, schema = model.artifact.network.table(0).weight.numpy(), model.schema
+    size = np.linalg.norm(table[:, -3:], axis=1)  # what a token counts, as it has length 1
+    by_token = {e.token: size[e.row] for _, e in schema.entries(0) if e.token}
+    assert by_token["a"] < by_token["b"] < by_token["c"]
+    hashed = schema.hashed_rows(0)
+    assert len(hashed) == 16
+    np.testing.assert_allclose(size[hashed], size[hashed][0], rtol=1e-5)
+    rarest = (math.log(31 / 2) + 1) / (math.log(31 / 25) + 1)
+    assert size[hashed][0] / by_token["a"] == pytest.approx(rarest, rel=1e-4)
+    untrained = np.intersect1d(schema.untrained_rows(0), hashed)
+    assert len(untrained) > 8
+    assert len(np.unique(table[untrained, -3:], axis=0)) > 3  # not all the same one
+    assert np.ptp(table[untrained, :-3], axis=0).max() < 1e-5
+    others = np.setdiff1d(np.arange(1, len(table)), schema.untrained_rows(0))
+    np.testing.assert_allclose(
+        table[untrained[0], :-3], table[others, :-3].mean(0), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_the_log_says_what_tokens_count():
+    texts: list = []
+
+    class Listener:
+        def __call__(self, event) -> None:
+            texts.append(getattr(event, "text", ""))
+
+        def close(self) -> None:
+            """Nothing to close."""
+
+    Object2Vec(**BASE | WEIGHED | {"epochs": 1}).fit(DATA, reporters=[Listener()])
+    assert any(text.startswith("Tokens of in0 begin with weights from 0.") for text in texts)
+
+
+def test_who_a_token_is_must_leave_room_for_what_it_means():
+    with pytest.raises(
+        ConfigError, match=r"enc0_identity_dims: must be below the width .*, 6; got"
+    ):
+        Config.build(BASE | {"enc0_identity_dims": 6})
+    tied = {"tied_token_embedding_weight": True, "enc1_network": "pooled_embedding"}
+    sizes = {"enc1_max_seq_len": 5, "enc1_vocab_size": V}
+    with pytest.raises(ConfigError, match="enc1_idf_exponent: must equal enc0_idf_exponent"):
+        Config.build(BASE | tied | sizes | {"enc1_idf_exponent": 1.0})
