@@ -160,8 +160,7 @@ def train(
     reading = tables.Reading(table_format, columns, separator, quote, encoding)
     locations = training.Locations.of(out, checkpoints, auxiliary)
     start = training.Start(start_from, split, resume, overwrite, checkpoint_every)
-    job = training.Job.of(config, settings, channels, table, reading, locations, start)
-    training.run(job, log_format=log_format, host=host)
+    training.train(config, settings, channels, table, reading, locations, start, log_format, host)
 
 
 @app.command(cls=Command)

@@ -92,11 +92,6 @@ class Job:
     locations: Locations
     start: Start
 
-    @classmethod
-    def of(cls, config: str | None, settings: Sequence[str] | None, *rest: Any) -> Job:
-        """Return the job with the hyperparameters of a file and of the command line."""
-        return cls(read_hyperparameters(config, settings), *rest)
-
     @property
     def has_table(self) -> bool:
         """Whether records are rows of a table; else they are AWS's."""
@@ -125,6 +120,25 @@ class Job:
         if self.channels["validation"]:
             cure = "Leave one of them out."
             raise ConfigError.at("--split", "excludes --validation", split, cure)
+
+
+def train(config: str | None, settings: Sequence[str] | None, *said: Any) -> None:
+    """Run a job with the hyperparameters of a file and of the command line.
+
+    Parameters
+    ----------
+    config, settings
+        Where those are.
+    *said
+        What else a `Job` has, then the format of the log and the name of the host.
+
+    Raises
+    ------
+    ConfigError, DataError, Interrupted, StorageError
+        As `run` does.
+    """
+    *rest, log_format, host = said
+    run(Job(read_hyperparameters(config, settings), *rest), log_format=log_format, host=host)
 
 
 def run(job: Job, *, log_format: LogFormat | None, host: str) -> None:

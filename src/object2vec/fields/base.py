@@ -249,11 +249,6 @@ class Fitted(ABC):
         return 0
 
     @property
-    def hashed_rows(self) -> range:
-        """The rows that tokens without a row of their own are hashed into."""
-        return range(0)
-
-    @property
     def has_parts(self) -> bool:
         """Whether each token is read together with its hashed parts, which others share."""
         return False

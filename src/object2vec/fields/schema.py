@@ -444,7 +444,7 @@ class ObjectSchema:
     def hashed_rows(self, side: int) -> NDArray[np.int32]:
         """Return the rows of a side's table that tokens are hashed into, (m,)."""
         parts = self.vocabularies(side)
-        rows = [part.in_table(np.asarray(part.fitted.hashed_rows, np.int64)) for part in parts]
+        rows = [part.in_table(np.asarray(part.fitted.buckets, np.int64)) for part in parts]
         return np.concatenate(rows)
 
     def untrained_rows(self, side: int) -> NDArray[np.int32]:

@@ -606,11 +606,6 @@ class VocabularyField(Fitted):
         are_hashed = not len(self.vocabulary.strings)
         return self.vocabulary.first - (self.vocabulary.buckets if are_hashed else 0)
 
-    @property
-    def hashed_rows(self) -> range:
-        """The rows of its buckets."""
-        return range(self.vocabulary.first - self.vocabulary.buckets, self.vocabulary.first)
-
     def of(self, kind: Kind) -> VocabularyField:
         """Return the field of another kind with the same vocabulary."""
         assert isinstance(kind, VocabularyKind)

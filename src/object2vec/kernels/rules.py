@@ -283,10 +283,9 @@ class Parameter:
     @property
     def counted_weights(self) -> Parameter | None:
         """The weights of a table's rows, with the steps of their average: those of the rows."""
-        own, table = self.weights and self.weights.average, self.average
-        if self.weights is None or own is None or table is None:
+        if self.weights is None or self.weights.average is None or self.average is None:
             return self.weights
-        return replace(self.weights, average=Average(own.mean, table.last))
+        return replace(self.weights, average=replace(self.average, mean=self.weights.average.mean))
 
     def averaged(self, step: int, first: int) -> tuple[Tensor | slice, Tensor]:
         """Return the rows that have changed since a step, and their averages since then.

@@ -138,9 +138,9 @@ class Run:
             network, vocabularies = self._build(threads)
             self._open_channels()
             train = TrainingBatches(self._pairs["train"], self.config)
-            self._weigh(network)
+            horizon = Horizon(len(train) * self.config.epochs, train.records)
             loop = Loop(
-                Step(network, Horizon(len(train) * self.config.epochs, train.records)),
+                Step(self._weighed(network), horizon),
                 train,
                 self._pairs.get("validation"),
                 habits,
@@ -243,11 +243,12 @@ class Run:
                 "train", "must hold two records to make negatives", 1, "Add records."
             )
 
-    def _weigh(self, network: Network) -> None:
-        """Let the network learn what tokens count, if it shall."""
+    def _weighed(self, network: Network) -> Network:
+        """Return the network, which learns from now on what tokens count, if it shall."""
         goes_on = self._start is not None
         for text in learn_weights(network, self._pairs["train"], self.schema, goes_on=goes_on):
             self._tell(events.Noted(text))
+        return network
 
     def _train(self, loop: Loop, workspace: Path, vocabularies: Vocabularies) -> None:
         """Train, then do what must not lose the trained weights if it fails."""

@@ -155,14 +155,19 @@ def learn_from(
         schema=schema,
         pairs=pairs,
         facts=learned.facts,
-        event=TableLearned(
-            fields=tuple(_fields(learned)),
-            rows={name: facts.records for name, facts in learned.facts.items()},
-            split=_split_text(declared) if declared.split else "",
-            preset=decided.preset,
-            decisions=decided.decisions,
-            notes=tuple(Note("warning", text) for text in learned.warnings),
-        ),
+        event=_event(declared, learned, decided),
+    )
+
+
+def _event(declared: Declared, learned: Learned, decided: Decided) -> TableLearned:
+    """Return what is reported of the tables."""
+    return TableLearned(
+        fields=tuple(_fields(learned)),
+        rows={name: facts.records for name, facts in learned.facts.items()},
+        split=_split_text(declared) if declared.split else "",
+        preset=decided.preset,
+        decisions=decided.decisions,
+        notes=tuple(Note("warning", text) for text in learned.warnings),
     )
 
 
