@@ -34,6 +34,7 @@ LAYERS = (
     ("tasks",),
     ("estimator",),
     ("model",),
+    ("tuning",),
     ("examples",),
     ("serving",),
     ("sagemaker",),

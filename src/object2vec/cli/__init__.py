@@ -18,8 +18,8 @@ from types import FrameType
 
 import typer
 
-from object2vec.cli.deployment import app  # which adds its commands to those of commands.py
 from object2vec.cli.streams import settle_output, standard_streams
+from object2vec.cli.tuning import app  # which adds its command to those of the other files
 from object2vec.compiled.cores import limit_waiting
 from object2vec.errors import ConfigError, DataError, Interrupted, Object2VecError
 

@@ -1,0 +1,272 @@
+"""``object2vec tune``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from object2vec.cli.deployment import app
+from object2vec.cli.options import Command, option
+from object2vec.errors import ConfigError, Interrupted, MissingExtraError
+
+__all__ = ["app"]
+
+_OWN = ("--out", "--checkpoints", "--resume", "--overwrite", "--log-format", "--checkpoint-every")
+_FILES = ("--train", "--validation", "--test")
+
+SpaceFile = Annotated[
+    str | None, option("FILE", "JSON object of ranges; AWS's recommended ones by default.")
+]
+Count = Annotated[int, option("N", "How many trainings.")]
+Judged = Annotated[str, option("CHANNEL:METRIC", "What decides, such as validation:accuracy.")]
+StudyFolder = Annotated[str, option("DIR", "Folder of the study.")]
+How = Annotated[str, option("NAME", "bayesian, random, grid or hyperband.")]
+Parallel = Annotated[int, option("N", "Trainings at once; 0: one for each two cores.")]
+Parents = Annotated[list[str] | None, option("DIR", "A finished study to learn from.", "--parent")]
+Warm = Annotated[
+    str, option("KIND", "IDENTICAL_DATA_AND_ALGORITHM or TRANSFER_LEARNING.", "--warm-start")
+]
+Seed = Annotated[int, option("N", "Of the choice of values.", "--search-seed")]
+Early = Annotated[
+    bool, typer.Option("--early-stopping", help="Stop trainings that are worse than the median.")
+]
+Again = Annotated[bool, typer.Option("--resume", help="Go on with the study in DIR.")]
+
+
+@app.command(
+    cls=Command, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def tune(
+    context: typer.Context,
+    out: StudyFolder,
+    objective: Judged,
+    space: SpaceFile = None,
+    trials: Count = 20,
+    strategy: How = "bayesian",
+    parallel: Parallel = 0,
+    early_stopping: Early = False,
+    parent: Parents = None,
+    warm_start: Warm = "IDENTICAL_DATA_AND_ALGORITHM",
+    seed: Seed = 0,
+    resume: Again = False,
+) -> None:
+    """Train with many hyperparameters and keep the best model.
+
+    All other options are those of train: its files, columns and fixed hyperparameters. DIR/best is
+    the model of the best training, DIR/report.html shows all of them. Ctrl-C, or whatever ends the
+    process, loses no training that has ended: the same command with --resume goes on.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ImportError as err:
+        cure = "Run: pip install 'object2vec[tune]'"
+        raise MissingExtraError.at("tune", "needs a package", "optuna", cure) from err
+    choice = _Choice(
+        out=Path(out),
+        objective=objective,
+        space=space,
+        trials=trials,
+        strategy=strategy,
+        parallel=parallel,
+        early_stopping=early_stopping,
+        parents=tuple(parent or ()),
+        warm_start=warm_start if parent else None,
+        seed=seed,
+        resume=resume,
+        arguments=tuple(context.args),
+    )
+    _run(choice)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What the command line asks for."""
+
+    out: Path
+    objective: str
+    space: str | None
+    trials: int
+    strategy: str
+    parallel: int
+    early_stopping: bool
+    parents: tuple[str, ...]
+    warm_start: str | None
+    seed: int
+    resume: bool
+    arguments: tuple[str, ...]
+
+
+def _run(choice: _Choice) -> None:
+    """Make or open the study, try, and say what was found."""
+    from object2vec.compiled.cores import available_cores
+    from object2vec.tuning import report
+    from object2vec.tuning.processes import ProcessTrainer
+    from object2vec.tuning.trials import Study, Trial
+    from object2vec.tuning.tuner import Tuner
+
+    search, settings = _planned(choice)
+    parents = [Study.open(Path(each)) for each in choice.parents]
+    study = _opened(choice, settings, parents)
+    at_once = choice.parallel or max(1, available_cores() // 2)
+    threads = max(1, available_cores() // at_once)
+
+    def tell(trial: Trial) -> None:
+        value = "" if trial.value is None else f" {choice.objective} {trial.value:.6g}"
+        error = f": {trial.error}" if trial.error else ""
+        said = f"trial {trial.number}: {trial.state},{value} after {trial.seconds:.0f} s{error}"
+        typer.echo(said, err=True)
+        report.write_page(study, search)
+
+    tuner = Tuner(
+        study,
+        search,
+        ProcessTrainer(study, choice.arguments, threads),
+        trials=choice.trials,
+        parallel=at_once,
+        parents=parents,
+        warm_start=choice.warm_start,  # type: ignore[arg-type]
+        report=tell,
+    )
+    best = _interruptible(tuner)
+    page = report.write_page(study, search)
+    for line in report.table(study, search):
+        typer.echo(line)
+    typer.echo(f"Trial {best.number} is the best: {study.path / 'best'}. All: {page}", err=True)
+
+
+def _planned(choice: _Choice) -> tuple[Any, dict[str, Any]]:
+    """Return how to search, and what the study remembers of it."""
+    from object2vec.tuning.objective import Objective
+    from object2vec.tuning.search import Search, strategy_of
+    from object2vec.tuning.space import Space
+
+    for name in _OWN:
+        if any(each == name or each.startswith(f"{name}=") for each in choice.arguments):
+            cure = "Leave it out: each training has its own folder in --out."
+            raise ConfigError.at(name, "must not be given to tune", name, cure)
+    if choice.trials < 1:
+        raise ConfigError.at("--trials", "must be at least 1", choice.trials, "Ask for more.")
+    fixed = _fixed(choice.arguments)
+    space = Space.read(choice.space) if choice.space else Space.default(fixed)
+    fixed = {name: value for name, value in fixed.items() if name not in space.ranges}
+    search = Search(
+        space,
+        Objective.parse(choice.objective),
+        strategy_of(choice.strategy),
+        seed=choice.seed,
+        early_stopping=choice.early_stopping,
+        epochs=int(fixed.get("epochs", 30)),
+    )
+    settings = {
+        "objective": search.objective.name,
+        "space": space.state(),
+        "fixed": {name: str(value) for name, value in fixed.items()},
+        "strategy": search.strategy,
+        "seed": choice.seed,
+        "arguments": list(choice.arguments),
+        "data": _fingerprint(choice.arguments),
+    }
+    return search, settings
+
+
+def _opened(choice: _Choice, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:
+    """Return the study: a new one, or the one that is gone on with."""
+    from object2vec.tuning.parents import WARM_STARTS, Facts, check
+    from object2vec.tuning.trials import Study
+
+    if choice.resume and choice.out.exists():
+        study = Study.open(choice.out)
+        different = [
+            name
+            for name in ("objective", "space", "fixed", "strategy", "seed", "data")
+            if study.settings[name] != settings[name]
+        ]
+        if different:
+            cure = "Go on with the same command, or begin a new study in another folder."
+            raise ConfigError.at("--resume", "must be the same study", different, cure)
+        return study
+    if choice.warm_start is not None:
+        if choice.warm_start not in WARM_STARTS:
+            must = f"must be one of {', '.join(WARM_STARTS)}"
+            raise ConfigError.at("--warm-start", must, choice.warm_start, "Choose one.")
+        facts = Facts(settings["objective"], settings["space"], settings["fixed"], settings["data"])
+        check(facts, parents, choice.warm_start)  # type: ignore[arg-type]
+    return Study.create(choice.out, settings)
+
+
+def _interruptible(tuner: Any) -> Any:
+    """Run a tuner; let SIGINT and SIGTERM end it, with what it has found kept."""
+    asked: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        asked.append(number)
+        tuner.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        best = tuner.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked or best is None:
+        ended_by = signal.Signals(asked[0] if asked else signal.SIGTERM)
+        text = f"Stopped by {ended_by.name}. The same command with --resume goes on."
+        raise Interrupted(text, int(ended_by))
+    return best
+
+
+def _fixed(arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the hyperparameters that the arguments of train set."""
+    from object2vec.cli.settings import read_hyperparameters
+
+    config, settings = None, []
+    for name, value in _options(arguments):
+        if name == "--config":
+            config = value
+        elif name == "--set":
+            settings.append(value)
+    return dict(read_hyperparameters(config, settings))
+
+
+def _options(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the options among arguments that have a value."""
+    found = []
+    for number, each in enumerate(arguments):
+        name, is_joined, value = each.partition("=")
+        if each.startswith("--") and is_joined:
+            found.append((name, value))
+        elif each.startswith("--") and number + 1 < len(arguments):
+            found.append((each, arguments[number + 1]))
+    return found
+
+
+def _fingerprint(arguments: Sequence[str]) -> str:
+    """Return what tells the files of a study from others: their sizes and their ends."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in _options(arguments):
+        if name not in _FILES:
+            continue
+        digest.update(name.encode())
+        if not os.path.exists(value):
+            digest.update(value.encode())
+            continue
+        for folder, _, files in sorted(os.walk(value)) or [(os.path.dirname(value), [], [value])]:
+            for file in sorted(files):
+                _add_file(digest, Path(folder, file) if os.path.isdir(value) else Path(value))
+    return digest.hexdigest()
+
+
+def _add_file(digest: Any, path: Path) -> None:
+    size = path.stat().st_size
+    digest.update(size.to_bytes(8, "little"))
+    with path.open("rb") as file:
+        digest.update(file.read(1 << 16))
+        file.seek(max(0, size - (1 << 16)))
+        digest.update(file.read())

@@ -1,0 +1,166 @@
+"""A trial as a process of ``object2vec train``, whose log says how it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from object2vec.tuning.objective import Objective
+from object2vec.tuning.trials import Study, Trial
+from object2vec.tuning.tuner import Outcome, Watch
+
+_LINES = 5  # of a failed process that are remembered
+_GRACE_S = 60.0
+
+
+class ProcessTrainer:
+    """Trains each trial in a process of its own.
+
+    Parameters
+    ----------
+    study : Study
+    arguments : sequence of str
+        Of ``object2vec train``, without its hyperparameters that are tuned and without ``--out``.
+    threads : int
+        That each process computes with.
+    """
+
+    def __init__(self, study: Study, arguments: Sequence[str], threads: int) -> None:
+        self._study, self._arguments, self._threads = study, list(arguments), threads
+
+    def __call__(self, trial: Trial, watch: Watch) -> Outcome:
+        """Train with the values of a trial, and return how that ended."""
+        folder = self._study.folder(trial.number)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "object2vec", "train", *self._command(trial, folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # Ctrl-C is for the tuner, which passes it on
+        )
+        course = _Course(self._study.objective)
+        ending = _Ending(process)
+        with ending.when(lambda: watch.is_stopping):
+            assert process.stderr is not None
+            with process.stderr as log, (folder / "log.txt").open("a", encoding="utf-8") as kept:
+                for line in log:
+                    kept.write(line)
+                    value = course.read(line)
+                    if value is not None and not watch.epoch(value) and not course.is_over:
+                        ending.end()
+            code = process.wait()
+        shutil.rmtree(folder / "checkpoints", ignore_errors=not watch.is_stopping)
+        if code == 0:
+            return Outcome(value=course.final)
+        if ending.has_ended:
+            return Outcome(value=course.final, is_interrupted=watch.is_stopping)
+        return Outcome(error=course.error or f"exit code {code}")
+
+    def _command(self, trial: Trial, folder: Path) -> list[str]:
+        settings = [f"--set={name}={_text(value)}" for name, value in trial.values.items()]
+        own = {
+            "--out": folder / "model",
+            "--checkpoints": folder / "checkpoints",
+            "--log-format": "json",
+        }
+        named = [f"{name}={value}" for name, value in own.items()]
+        return [
+            *self._arguments,
+            *settings,
+            f"--set=threads={self._threads}",
+            *named,
+            "--resume",
+        ]
+
+
+class _Course:
+    """What the log of a training says of the objective."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._values: list[float] = []
+        self._tested: float | None = None
+        self._lines: list[str] = []
+        self.is_over = False
+
+    @property
+    def final(self) -> float | None:
+        """The objective of the model: of the best epoch, or of the test."""
+        if self._objective.channel == "test":
+            return self._tested
+        return self._objective.best(self._values) if self._values else None
+
+    @property
+    def error(self) -> str:
+        """What the process said last."""
+        return " ".join(self._lines[-_LINES:]).removeprefix("Error: ")
+
+    def read(self, line: str) -> float | None:
+        """Take a line of the log; return the objective after an epoch if that is what it says."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            self._lines.append(line.strip())
+            return None
+        kind = event.get("event") if isinstance(event, dict) else None
+        self.is_over |= kind in ("finished", "best")
+        if kind == "test" and self._objective.channel == "test":
+            self._tested = self._objective.of(event["metrics"])
+        if kind != "epoch" or self._objective.channel == "test":
+            return None
+        value = self._objective.of(event.get(self._objective.channel))
+        if value is not None:
+            self._values.append(value)
+        return value
+
+
+class _Ending:
+    """Ends a process, politely first."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.has_ended = False
+
+    def end(self) -> None:
+        """Ask the process to end, and end it if it does not."""
+        if self.has_ended or self._process.poll() is not None:
+            return
+        self.has_ended = True
+        self._process.send_signal(signal.SIGTERM)
+        timer = threading.Timer(_GRACE_S, self._process.kill)
+        timer.daemon = True
+        timer.start()
+
+    @contextlib.contextmanager
+    def when(self, condition: Callable[[], bool]) -> Iterator[None]:
+        """End the process as soon as a condition holds, while the block runs."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                if condition():
+                    self.end()
+                    return
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _text(value: Any) -> str:
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,116 @@
+"""Warm start: AWS's constraints, and that knowing helps."""
+
+import statistics
+
+import pytest
+
+from object2vec.errors import ConfigError
+from object2vec.tuning.objective import Objective
+from object2vec.tuning.parents import Facts, check, knowledge
+from object2vec.tuning.search import Search
+from object2vec.tuning.space import Space
+from object2vec.tuning.trials import Study, Trial
+from object2vec.tuning.tuner import Outcome, Tuner
+
+DOCUMENT = {"dropout": {"min": 0.0, "max": 1.0}, "weight_decay": {"min": 0.0, "max": 1.0}}
+SPACE = Space.parse(DOCUMENT)
+OBJECTIVE = Objective.parse("validation:mean_squared_error")
+IDENTICAL, TRANSFER = "IDENTICAL_DATA_AND_ALGORITHM", "TRANSFER_LEARNING"
+
+
+def settings(space=SPACE, fixed=None, data="d", objective=OBJECTIVE.name):
+    return {
+        "objective": objective, "space": space.state(), "fixed": fixed or {}, "data": data,
+        "strategy": "bayesian", "seed": 0,
+    }  # fmt: skip
+
+
+def facts(**changes):
+    said = settings(**changes)
+    return Facts(said["objective"], said["space"], said["fixed"], said["data"])
+
+
+def bowl(shift=0.0):
+    def train(trial, watch):
+        value = (trial.values["dropout"] - 0.7) ** 2 + (trial.values["weight_decay"] - 0.2) ** 2
+        watch.epoch(value + shift)
+        return Outcome(value=value + shift)
+
+    return train
+
+
+@pytest.fixture
+def parent(tmp_path):
+    """A finished study of 25 trials."""
+    study = Study.create(tmp_path / "parent", settings())
+    Tuner(study, Search(SPACE, OBJECTIVE), bowl(), trials=25).run()
+    return study
+
+
+def test_same_facts_are_fine_for_both(parent):
+    check(facts(), [parent], IDENTICAL)
+    check(facts(data="other"), [parent], TRANSFER)
+    narrower = Space.parse({**DOCUMENT, "dropout": {"min": 0.5, "max": 0.9}})
+    check(facts(space=narrower), [parent], IDENTICAL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": "other"}, "must have the same data"),
+        ({"objective": "validation:accuracy"}, "must have the objective validation:accuracy"),
+        ({"fixed": {"epochs": "3"}}, "must set and tune the same hyperparameters"),
+        (
+            {"space": Space.parse({**DOCUMENT, "dropout": ["0.1", "0.2"]})},
+            "must have ranges of the same types",
+        ),
+    ],
+)
+def test_what_does_not_fit(parent, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        check(facts(**changes), [parent], IDENTICAL)
+
+
+def test_a_parent_must_be_finished_and_there_are_five_at_the_most(parent):
+    with pytest.raises(ConfigError, match="must be 1 to 5"):
+        check(facts(), [parent] * 6, TRANSFER)
+    parent.save(Trial(26, {}, "waiting"))
+    with pytest.raises(ConfigError, match="must be finished"):
+        check(facts(), [parent], IDENTICAL)
+
+
+def test_at_most_ten_settings_may_change(tmp_path):
+    fixed = {f"enc{side}_{name}": "1" for side in (0, 1) for name in "abcdef"}
+    old = Study.create(tmp_path / "old", settings(fixed=fixed))
+    check(facts(fixed=fixed | dict.fromkeys(list(fixed)[:10], "2")), [old], TRANSFER)
+    with pytest.raises(ConfigError, match="must differ in 10 settings at the most"):
+        check(facts(fixed=fixed | dict.fromkeys(list(fixed)[:11], "2")), [old], TRANSFER)
+
+
+@pytest.mark.parametrize(("kind", "shift"), [(IDENTICAL, 0.0), (TRANSFER, 50.0)])
+def test_knowing_helps(tmp_path, parent, kind, shift):
+    def needed(name, seed, parents):
+        """Trials until one is as good as 0.02 above the best that there is."""
+        study = Study.create(tmp_path / name, settings())
+        warm = {"parents": parents, "warm_start": kind} if parents else {}
+        search = Search(SPACE, OBJECTIVE, seed=seed)
+        Tuner(study, search, bowl(shift), trials=16, **warm).run()
+        good = [trial.number for trial in study.trials() if trial.value < shift + 0.02]
+        return good[0] if good else 17
+
+    cold = [needed(f"cold{seed}", seed, []) for seed in range(4)]
+    warm = [needed(f"warm{seed}", seed, [parent]) for seed in range(4)]
+    assert statistics.mean(warm) < 0.7 * statistics.mean(cold)
+
+
+def test_on_other_data_the_best_of_the_parents_come_first(parent):
+    search = Search(SPACE, OBJECTIVE)
+    known, first = knowledge(search, [parent], TRANSFER, [])
+    best = sorted(parent.trials(), key=lambda trial: trial.value)[:3]
+    assert known == []
+    assert first == [trial.values for trial in best]
+    own = [Trial(n, {}, "completed", (), value) for n, value in enumerate((100.0, 102.0, 104.0))]
+    known, _ = knowledge(search, [parent], TRANSFER, own)
+    values = [trial.value for trial in known]
+    assert statistics.fmean(values) == pytest.approx(102)
+    assert statistics.pstdev(values) == pytest.approx(statistics.pstdev([100.0, 102.0, 104.0]))
