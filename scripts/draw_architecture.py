@@ -24,6 +24,7 @@ CELLS = {
     "objectives": (0, 1.25),
     "evaluation": (0, 2.4),
     "tasks": (2, 7.8),
+    "tuning": (2, 8.55),
     "objects": (1, 1.0),
     "compiled": (2, 0.0),
     "devices": (2, 1.25),

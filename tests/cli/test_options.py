@@ -34,6 +34,7 @@ CALLED = {
     "demo": ("object2vec.examples.demo.run",),
     "serve": ("object2vec.serving.server.run",),
     "transform": ("object2vec.inference.transform.transform",),
+    "tune": ("object2vec.cli.tuning.run",),
 }
 BASE = {
     "train": "--train a.jsonl --out model --set enc0_max_seq_len=1 --set enc0_vocab_size=9",
@@ -51,6 +52,7 @@ BASE = {
     "demo": "",
     "serve": "saved",
     "transform": "model a.jsonl --out answers",
+    "tune": "--train a.jsonl --out study --objective validation:accuracy",
 }
 SIDES = "--in0 user --in1 film"
 NAMED = {"in0": ["user"], "in1": ["film"]}
@@ -169,6 +171,25 @@ ARRIVES = {
         "--max-payload": ("--max-payload 7", {"max_payload_mb": 7}),
         "--overwrite": ("--overwrite", {"overwrite": True}),
         "--device": ("--device cpu", {"device": "cpu"}),
+    },
+    "tune": {
+        "--out": ("--out other", {"out": Path("other")}),
+        "--objective": ("--objective test:accuracy", {"objective": "test:accuracy"}),
+        "--space": ("--space s.json", {"space": "s.json"}),
+        "--trials": ("--trials 7", {"trials": 7}),
+        "--strategy": ("--strategy grid", {"strategy": "grid"}),
+        "--parallel": ("--parallel 3", {"parallel": 3}),
+        "--early-stopping": ("--early-stopping", {"early_stopping": True}),
+        "--parent": (
+            "--parent a --parent b",
+            {"parents": ("a", "b"), "warm_start": "IDENTICAL_DATA_AND_ALGORITHM"},
+        ),
+        "--warm-start": (
+            "--parent a --warm-start TRANSFER_LEARNING",
+            {"parents": ("a",), "warm_start": "TRANSFER_LEARNING"},
+        ),
+        "--search-seed": ("--search-seed 5", {"seed": 5}),
+        "--resume": ("--resume", {"resume": True}),
     },
 }
 

@@ -68,7 +68,7 @@ def tune(
     except ImportError as err:
         cure = "Run: pip install 'object2vec[tune]'"
         raise MissingExtraError.at("tune", "needs a package", "optuna", cure) from err
-    choice = _Choice(
+    choice = Choice(
         out=Path(out),
         objective=objective,
         space=space,
@@ -82,11 +82,11 @@ def tune(
         resume=resume,
         arguments=tuple(context.args),
     )
-    _run(choice)
+    run(choice)
 
 
 @dataclass(frozen=True)
-class _Choice:
+class Choice:
     """What the command line asks for."""
 
     out: Path
@@ -103,7 +103,7 @@ class _Choice:
     arguments: tuple[str, ...]
 
 
-def _run(choice: _Choice) -> None:
+def run(choice: Choice) -> None:
     """Make or open the study, try, and say what was found."""
     from object2vec.compiled.cores import available_cores
     from object2vec.tuning import report
@@ -141,7 +141,7 @@ def _run(choice: _Choice) -> None:
     typer.echo(f"Trial {best.number} is the best: {study.path / 'best'}. All: {page}", err=True)
 
 
-def _planned(choice: _Choice) -> tuple[Any, dict[str, Any]]:
+def _planned(choice: Choice) -> tuple[Any, dict[str, Any]]:
     """Return how to search, and what the study remembers of it."""
     from object2vec.tuning.objective import Objective
     from object2vec.tuning.search import Search, strategy_of
@@ -176,7 +176,7 @@ def _planned(choice: _Choice) -> tuple[Any, dict[str, Any]]:
     return search, settings
 
 
-def _opened(choice: _Choice, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:
+def _opened(choice: Choice, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:
     """Return the study: a new one, or the one that is gone on with."""
     from object2vec.tuning.parents import WARM_STARTS, Facts, check
     from object2vec.tuning.trials import Study
