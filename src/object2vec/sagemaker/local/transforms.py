@@ -202,8 +202,8 @@ def _arguments(document: Document, work: Path) -> list[str]:
         "--max-payload": document.get("MaxPayloadInMB"),
     }
     said = [f"{name}={value}" for name, value in options.items() if value not in (None, "")]
-    places = [str(work / "model.tar.gz"), str(work / "in"), f"--out={work / 'out'}"]
-    return [*places, *said]
+    named = [str(work / "model.tar.gz"), str(work / "in"), f"--out={work / 'out'}"]
+    return [*named, *said]
 
 
 def _is_joined(document: Document) -> bool:
