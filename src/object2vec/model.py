@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from object2vec.estimator import Estimator
 from object2vec.fields.schema import ObjectSchema
 from object2vec.inference.engine import Engine
 from object2vec.inference.inputs import Omissions, Tally, intakes, warn_of
-from object2vec.inference.values import take_values, value_intakes
+from object2vec.inference.neighbours import Neighbour, Objects, find_nearest
+from object2vec.inference.values import as_table, take_values, value_intakes
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import SIDES
@@ -350,6 +351,67 @@ class Object2Vec(Estimator):
             lengths, cure = [len(taken[0]), len(taken[1])], "Give each object its partner."
             raise DataError.at("predict", "must have columns of one length", lengths, cure)
         return engine.score(taken[0], taken[1])
+
+    def nearest(
+        self,
+        queries: Any,
+        *,
+        side: Literal["in0", "in1"] = "in0",
+        of: Literal["in0", "in1"] | None = None,
+        candidates: Any = None,
+        k: int = 10,
+        whole: bool = False,
+    ) -> list[list[Neighbour]]:
+        """Return the objects that are most similar to each query, best first.
+
+        Parameters
+        ----------
+        queries : str, or sequence of str, dict or list of int
+            Objects: a value where a side has one column, a dict of values, or ids. A text may be a
+            sum of objects, such as ``"king - man + woman"``, with blanks around the signs.
+        side : {"in0", "in1"}
+            What the queries are.
+        of : {"in0", "in1"}, optional
+            What is looked for; by default the same side.
+        candidates : table, column of values, or sequences of ids, optional
+            Objects that may be found; by default the tokens that training knew.
+        k : int
+            How many to return of each.
+        whole : bool, default False
+            Take texts as they are, signs and all.
+
+        Returns
+        -------
+        list of lists of (object, score)
+            A list for each query, without the objects that it names. Objects of one side are
+            compared by cosine, those of both as the objective compares them.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was neither trained nor loaded.
+        DataError
+            If a query is none of its side, or has no token that training knew.
+
+        Examples
+        --------
+        >>> films = {"user": ["ann", "ann", "bob"], "film": ["Up", "Big", "Up"]}
+        >>> model = Object2Vec(in0="user", in1="film", epochs=1).fit(films)
+        >>> [film.object for film in model.nearest("ann", of="in1", k=3)[0]]
+        ['Up', 'Big']
+        """
+        engine, numbers = Engine(self.artifact), [SIDES.index(each) for each in (side, of or side)]
+        asked, found = (Objects(engine, n, self.vocabularies[n]) for n in numbers)
+        if candidates is None:
+            chosen = found.vocabulary()
+        elif self.schema is None:
+            chosen = found.of_ids(Ragged.build(candidates, SIDES[found.side]))
+        else:
+            chosen = found.of_table(
+                as_table(candidates, self.schema.columns(found.side), "candidates")
+            )
+        given = [queries] if isinstance(queries, str | Mapping) else queries
+        return find_nearest(given, asked, found, chosen, k, is_whole=whole)
 
     @property
     def classes(self) -> tuple[str, ...] | None:

@@ -40,8 +40,8 @@ from support.console import assert_as_said, examples, give_stdin, run_example
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = (
-    "train", "encode", "predict", "evaluate", "vocabulary", "check", "hyperparameters", "kinds",
-    "pairs", "presets", "info", "cache", "demo"
+    "train", "encode", "predict", "evaluate", "nearest", "vocabulary", "check",
+    "hyperparameters", "kinds", "pairs", "presets", "info", "cache", "demo"
 )  # fmt: skip
 HYPER = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": "1", "enc0_vocab_size": "20",

@@ -272,6 +272,43 @@ def evaluate(
 
 
 @app.command(cls=Command)
+def nearest(
+    model: Model,
+    queries: Annotated[list[str], argument("QUERY [QUERY]...")],
+    side: Annotated[Side, option("in0|in1", "What the queries are.")] = "in0",
+    of: Annotated[
+        Side | None, option("in0|in1", "What to look for.  [default: the same side]")
+    ] = None,
+    k: Annotated[int, option("COUNT", "How many.", "-k")] = 10,
+    candidates: Annotated[
+        str | None,
+        option("FILE", "Objects to look among.  [default: the vocabulary of the side]"),
+    ] = None,
+    whole: Annotated[bool, flag("--whole", "Take + and - in a query as text.")] = False,
+    as_json: AsJson = False,
+    input_format: InputFormat = None,
+    columns: Columns = None,
+    separator: Separator = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    lines: Annotated[bool, flag("--lines", "Read each line as a value.", section=READING)] = False,
+    device: Device = None,
+) -> None:
+    """Find the objects most similar to others.
+
+    MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. QUERY is an object of
+    one side: a value, a record as JSON where it has several columns, an id or a list of ids. It may
+    be a sum, such as 'king - man + woman'. FILE is a table with the columns of the other objects.
+    """
+    from object2vec.cli.inference import nearest
+    from object2vec.cli.tables import Reading
+
+    reading = Reading(input_format, columns, separator, quote, encoding, lines)
+    sides = int(side == "in1"), int((of or side) == "in1")
+    say(nearest(model, queries, sides, candidates, k, whole, device, reading, as_json=as_json))
+
+
+@app.command(cls=Command)
 def vocabulary(
     model: Model,
     side: Annotated[Side, option("in0|in1", "Which encoder's.")],

@@ -20,6 +20,7 @@ from object2vec.files.sources import Source, as_stream, list_sources, read_block
 from object2vec.inference.encoder import open_encoder
 from object2vec.inference.inputs import Tally, UnknownIds, intakes
 from object2vec.inference.values import Taken, read_values, value_intakes
+from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import IGNORED, RECORDS, SIDES, Schema
 from object2vec.reading.jsonl import Chunk, read_columns
 
@@ -118,6 +119,64 @@ def predict(
         return Piece(scores, _remarks(scores, engine.classes, taken))
 
     write_rows(map(score, _pieces(columns, width, tally)), "scores", width, "jsonl", out)
+
+
+def nearest(
+    model: str,
+    queries: Sequence[str],
+    sides: tuple[int, int],
+    candidates: str | None,
+    k: int,
+    is_whole: bool,
+    device: str | None,
+    reading: Reading,
+    *,
+    as_json: bool,
+) -> str:
+    """Return the objects of `sides[1]` nearest to those of `sides[0]`, as lines.
+
+    Raises
+    ------
+    ArtifactError, DataError
+        If the model, a query or the candidates are wrong.
+    """
+    from object2vec.artifact import load_vocabulary, open_model
+    from object2vec.inference.neighbours import Objects, find_nearest
+
+    with open_model(model) as folder:
+        asked, found = (
+            Objects(open_encoder(folder, side, device), side, load_vocabulary(folder, side))
+            for side in sides
+        )
+    schema = found.encoder.schema
+    if schema is None:
+        reading.reject()
+    if candidates is None:
+        chosen = found.vocabulary()
+    elif schema is None:
+        chosen = found.of_ids(_ids_of([candidates], sides[1]))
+    else:
+        intake = value_intakes(schema, found.encoder.config)[sides[1]]
+        chosen = found.of_table(reading.table([candidates], intake))
+    lists = find_nearest(queries, asked, found, chosen, k, is_whole=is_whole)
+    if as_json:
+        return "\n".join(
+            json.dumps({"query": query, "nearest": [each._asdict() for each in near]},
+                       ensure_ascii=False)
+            for query, near in zip(queries, lists, strict=True)
+        )  # fmt: skip
+    lines: list[str] = []
+    for query, near in zip(queries, lists, strict=True):
+        lines += [query, *(f"  {each.score:.4f}  {each.object}" for each in near)]
+    return "\n".join(lines)
+
+
+def _ids_of(files: Sequence[str], side: int) -> Ragged:
+    """Return the sequences of one side of JSON Lines."""
+    sources = [_with_keys(source, SIDES[side]) for source in list_sources(files)]
+    schema = RECORDS.but(**{SIDES[1 - side]: IGNORED, "label": IGNORED})
+    columns = [chunk.columns[SIDES[side]] for chunk in read_columns(sources, schema)]
+    return Ragged.concatenate(columns)
 
 
 def _read_ids(

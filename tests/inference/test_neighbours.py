@@ -1,0 +1,167 @@
+"""What is nearest to words, titles, records and ids, on every surface."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics.pairwise import cosine_similarity
+
+from object2vec import DataError, Object2Vec
+from object2vec.cli import main
+from object2vec.inference import neighbours
+
+WORDS = ["king", "queen", "man", "woman", "crown", "bread", "rock - roll"]
+
+
+@pytest.fixture(scope="module")
+def words():
+    """Which words stand beside which, in one table of words."""
+    generator = np.random.default_rng(0)
+    table = {name: generator.choice(WORDS, 200).tolist() for name in ("word", "beside")}
+    settings = {"share": ["word", "beside"], "enc_dim": 8, "epochs": 2, "mlp_layers": 0}
+    return Object2Vec(in0="word", in1="beside", label=None, **settings).fit(table)
+
+
+def best(model, vector, without, k):
+    """The words whose vectors have the highest cosine, by scikit-learn."""
+    scores = cosine_similarity([vector], model.encode(in0=WORDS))[0]
+    order = [WORDS[i] for i in np.argsort(-scores) if WORDS[i] not in without]
+    return order[:k], sorted(scores)[::-1]
+
+
+def unit(model, word):
+    vector = model.encode(in0=[word])[0].astype(float)
+    return vector / np.linalg.norm(vector)
+
+
+def test_a_word_has_neighbours_but_is_none(words):
+    (found,) = words.nearest("king", k=3)
+    expected, scores = best(words, unit(words, "king"), ["king"], 3)
+    assert [each.object for each in found] == expected
+    assert [each.score for each in found] == pytest.approx(scores[1:4])
+
+
+def test_words_can_be_added_and_taken_away(words):
+    first, second = words.nearest(["king - man + woman", "queen"], k=4)
+    vector = unit(words, "king") - unit(words, "man") + unit(words, "woman")
+    assert [each.object for each in first] == best(words, vector, ["king", "man", "woman"], 4)[0]
+    assert [each.object for each in second] == best(words, unit(words, "queen"), ["queen"], 4)[0]
+
+
+def test_a_token_with_a_sign_in_it_is_a_token(words):
+    (found,) = words.nearest("rock - roll", k=2)
+    assert [each.object for each in found] == best(
+        words, unit(words, "rock - roll"), ["rock - roll"], 2
+    )[0]
+    with pytest.raises(DataError, match=r"query: must have a token of in0 .* got 'rock'"):
+        words.nearest("rock - king")
+    with pytest.raises(DataError, match=r"got 'king - man'"):
+        words.nearest("king - man", whole=True)
+
+
+def test_few_candidates_at_once_give_the_same(words, monkeypatch):
+    expected = words.nearest(["king", "bread + crown"], k=4)
+    monkeypatch.setattr(neighbours, "_PIECE", 2)
+    found = words.nearest(["king", "bread + crown"], k=4)
+    assert [[e.object for e in each] for each in found] == [[e.object for e in x] for x in expected]
+
+
+def test_candidates_may_be_given(words):
+    (found,) = words.nearest("king", candidates=["man", "bread", "king"])
+    assert {each.object for each in found} == {"man", "bread"}
+
+
+@pytest.fixture(scope="module")
+def films():
+    table = {
+        "user": ["ann", "bob", "ann", "cid"],
+        "film": ["Up", "Up", "Big", "Jaws"],
+        "genres": ["child|love", "child|love", "child", "fear"],
+    }
+    return Object2Vec(in0="user", in1=["film", 'genres:tokens("|")'], enc_dim=4, epochs=2).fit(
+        table
+    )
+
+
+def test_the_other_side_is_looked_at_where_it_is_asked_for(films):
+    (found,) = films.nearest("ann", of="in1", k=20)
+    names = [each.object for each in found]
+    assert set(names) == {"film: Up", "film: Big", "film: Jaws", "genres: child", "genres: love",
+                          "genres: fear"}  # fmt: skip
+    scores = [each.score for each in found]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == 6
+
+
+def test_records_are_found_by_their_values(films):
+    record = {"film": "Up", "genres": "child|love"}
+    table = {"film": ["Up", "Jaws", None, "Jaws"], "genres": ["child|love", None, "love", None]}
+    (found,) = films.nearest(record, side="in1", candidates=table)
+    assert sorted(each.object for each in found) == ["Jaws", "love"], "each once"
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "message"),
+    [
+        ("kign", {}, r"must have a token of in0 that training knew; got 'kign'"),
+        (
+            "Up",
+            {"side": "in1"},
+            r"must be a record with the columns film, genres; got 'Up'\. Write",
+        ),
+        ('{"film": ', {"side": "in1"}, r"query: must be JSON; got '{\"film\": '"),
+        ("ann", {"candidates": []}, r"must have at least one row"),
+        ("ann", {"k": 0}, r"k: must be at least 1; got"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_rejected(films, query, options, message):
+    with pytest.raises(DataError, match=message):
+        films.nearest(query, **options)
+
+
+def test_a_misspelt_word_is_corrected(words):
+    with pytest.raises(DataError, match=r"got 'kingg'\. Did you mean king"):
+        words.nearest("kingg")
+
+
+def test_ids_have_neighbours_too(tmp_path, capsys):
+    records = [{"in0": [1 + i % 6], "in1": [1 + i % 5, 2], "label": i % 2} for i in range(30)]
+    model = Object2Vec(enc0_max_seq_len=2, enc0_vocab_size=7, enc1_network="enc0", enc_dim=4,
+                       mlp_layers=0, epochs=1).fit(records)  # fmt: skip
+    (found,) = model.nearest("3", k=2)
+    scores = cosine_similarity(
+        model.encode(in0=[[3]]), model.encode(in0=[[i] for i in range(1, 7)])
+    )
+    order = [str(i + 1) for i in np.argsort(-scores[0]) if i != 2]
+    assert [each.object for each in found] == order[:2]
+    (again,) = model.nearest([[3]], candidates=[[1], [2, 4]])
+    assert {each.object for each in again} == {"[1]", "[2, 4]"}
+    model.save(tmp_path / "model")
+    (tmp_path / "ids.jsonl").write_text("[1]\n[2, 4]\n")
+    command = ["nearest", str(tmp_path / "model"), "[3]"]
+    assert main([*command, "--candidates", str(tmp_path / "ids.jsonl"), "--json"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert [each["object"] for each in line["nearest"]] == [each.object for each in again]
+    with pytest.raises(DataError, match=r"query: must be an id or a list of ids; got 'x'"):
+        model.nearest("x")
+
+
+def test_the_command_prints_what_python_finds(words, tmp_path, capsys):
+    words.save(tmp_path / "model")
+    command = ["nearest", str(tmp_path / "model"), "king", "king - man + woman", "-k", "2"]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    expected = words.nearest(["king", "king - man + woman"], k=2)
+    assert lines == [
+        "king", *(f"  {each.score:.4f}  {each.object}" for each in expected[0]),
+        "king - man + woman", *(f"  {each.score:.4f}  {each.object}" for each in expected[1]),
+    ]  # fmt: skip
+    (tmp_path / "words.txt").write_text("man\nbread\n")
+    few = ["--candidates", str(tmp_path / "words.txt"), "--lines", "--of", "in1"]
+    assert main([*command, *few]) == 0
+    assert {line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:3]} == {
+        "man",
+        "bread",
+    }
