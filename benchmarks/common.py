@@ -109,17 +109,28 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def save(name: str, result: Mapping[str, Any], options: argparse.Namespace) -> None:
-    """Write a result with what is needed to run it again, and say where it lies."""
+def save(
+    name: str,
+    result: Mapping[str, Any],
+    options: argparse.Namespace,
+    *,
+    script: str = "",
+    versions: Sequence[str] = _PACKAGES,
+) -> None:
+    """Write a result with what is needed to run it again, and say where it lies.
+
+    `script` is its name behind ``benchmarks.`` if that is not its file's, `versions` are the
+    packages that it needs.
+    """
     options.results.mkdir(parents=True, exist_ok=True)
     path = options.results / f"{name}.json"
-    script = Path(sys.argv[0]).stem
+    script = script or Path(sys.argv[0]).stem
     facts = {
         "command": f"python -m benchmarks.{script} {_arguments()}".strip(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": _machine(),
-        "versions": {package: version(package) for package in _PACKAGES}
+        "versions": {each: version(each) for each in versions}
         | {"python": platform.python_version()},
         "threads": options.threads,
     }

@@ -27,6 +27,8 @@ from object2vec.reading.jsonl import Chunk, read_columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from object2vec.inference.neighbours import Neighbour
+
 
 _ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a chunk waits as ids
 _SMALL_BYTES = 1 << 18
@@ -159,16 +161,20 @@ def nearest(
         intake = value_intakes(schema, found.encoder.config)[sides[1]]
         chosen = found.of_table(reading.table([candidates], intake))
     lists = find_nearest(queries, asked, found, chosen, k, is_whole=is_whole)
-    if as_json:
-        return "\n".join(
-            json.dumps({"query": query, "nearest": [each._asdict() for each in near]},
-                       ensure_ascii=False)
-            for query, near in zip(queries, lists, strict=True)
-        )  # fmt: skip
-    lines: list[str] = []
+    return "\n".join(_shown(queries, lists, as_json))
+
+
+def _shown(
+    queries: Sequence[str], lists: Sequence[Sequence[Neighbour]], as_json: bool
+) -> Iterator[str]:
+    """Yield what was found of each query: as JSON, or a line for each neighbour."""
     for query, near in zip(queries, lists, strict=True):
-        lines += [query, *(f"  {each.score:.4f}  {each.object}" for each in near)]
-    return "\n".join(lines)
+        if as_json:
+            found = [each._asdict() for each in near]
+            yield json.dumps({"query": query, "nearest": found}, ensure_ascii=False)
+        else:
+            yield query
+            yield from (f"  {each.score:.4f}  {each.object}" for each in near)
 
 
 def _ids_of(files: Sequence[str], side: int) -> Ragged:
