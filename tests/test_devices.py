@@ -1,5 +1,6 @@
 """Memory: what is freed stays with the process, unless the user says otherwise; large zeros."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -67,3 +68,31 @@ def test_large_zeros_are_aligned_zeros_that_cost_nothing_yet(shape):
     assert not zeros.any()
     zeros += 1
     assert zeros.sum() == zeros.numel()
+
+
+# Prints the milliseconds that idle threads compute after each of 20 parallel works.
+WAITING = """
+import os, time
+for name in list(os.environ):
+    if "OMP_" in name:
+        del os.environ[name]
+import torch
+from object2vec.devices import set_threads
+set_threads(2)
+x, used = torch.zeros(1 << 18), []
+for _ in range(20):
+    x.add_(1)
+    before = time.process_time()
+    time.sleep(0.05)
+    used.append(time.process_time() - before)
+print(1000 * max(used))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_threads_without_work_leave_their_core_to_others():
+    done = subprocess.run(
+        [sys.executable, "-c", WAITING], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 1.0  # 3 to 16 as OpenMP has it

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import os
 import platform
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +66,35 @@ def set_threads(count: int) -> int:
     import torch
 
     count = use_threads(count or available_cores())
+    if count > 1:
+        _shorten_waiting()
     torch.set_num_threads(count)
     return count
+
+
+@functools.cache
+def _shorten_waiting() -> None:
+    """Let PyTorch's threads sleep when there is nothing to do for them.
+
+    After each parallel work GNU's OpenMP looks for more up to 300,000 times, 16 milliseconds in
+    which a core is kept from whoever has work for it; but 100 times where it has more threads than
+    there are cores (libgomp's manual, GOMP_SPINCOUNT). A process that has started cannot change
+    that but by having more: here a team that sleeps as long as the process lives.
+    """
+    import torch
+
+    if sys.platform != "linux":
+        return
+    is_there = threading.Event()
+
+    def keep_a_team() -> None:
+        torch.set_num_threads(os.cpu_count() or 1)
+        torch.zeros(1 << 16).add_(1)  # large enough to be worked on by a team
+        is_there.set()
+        threading.Event().wait()
+
+    threading.Thread(target=keep_a_team, name="object2vec-idle", daemon=True).start()
+    is_there.wait()
 
 
 @contextlib.contextmanager
