@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from object2vec.version import VERSION
 
 _logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parents[1]
+_IMPORTS = re.compile(r"^from object2vec\.([\w.]+) import", re.MULTILINE)
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -74,17 +76,23 @@ class FunctionCache(NullCache):  # type: ignore[misc]
             self._function.__code__.co_code,
             str(signature),
             codegen.magic_tuple(),
-            _source_digest(Path(self._function.__code__.co_filename).parent),
+            _source_digest(Path(self._function.__code__.co_filename)),
             (numba.__version__, VERSION, sys.version, sys.platform, platform.machine()),
         )
         return f"{self._name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.bin"
 
 
 @functools.cache
-def _source_digest(folder: Path) -> str:
-    """Return what changes with the sources beside a function: some are compiled into it."""
+def _source_digest(file: Path) -> str:
+    """Return what changes with the sources that may be compiled into a function of a file.
+
+    Those are the ones beside it, the ones that these import from, and those here.
+    """
+    beside = [*file.parent.glob("*.py"), *Path(__file__).parent.glob("*.py")]
+    names = {name for path in beside for name in _IMPORTS.findall(path.read_text("utf-8"))}
+    used = {_PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in names}
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")]):
+    for path in sorted({*beside, *filter(Path.is_file, used)}):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -227,7 +227,7 @@ class Curve:
     def area(self, counts: Floats) -> Floats:
         """Return the chance that a positive has a higher score than another, half for equals, (R,).
 
-        NaN if one of both is missing.
+        NaN if either is missing.
         """
         counts = counts[:, self.order]
         positive, negative = (

@@ -39,7 +39,7 @@ def false_alarms(real: Any, attack: Any, recall: float = 1.0) -> float:
 def roc_auc(scores: NDArray[np.float32], is_positive: NDArray[np.bool_]) -> float:
     """Return the chance that a positive has a higher score than another record; half for equals.
 
-    NaN if one of both is missing.
+    NaN if either is missing.
 
     >>> roc_auc(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
     0.875

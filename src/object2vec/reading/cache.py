@@ -196,6 +196,10 @@ def open_or_make(
         if folder.exists():
             _log.info("The cached records in %s are damaged; reading the source again.", folder)
             shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                must = "must be removable, since the cached records in it are damaged"
+                cure = "Remove it, or name another folder for caches by OBJECT2VEC_CACHE."
+                raise StorageError.at(str(folder), must, "a folder that stays", cure)
         _sweep(root)
         lost: StorageError | None = None
         try:

@@ -251,6 +251,41 @@ def test_several_files(tmp_path):
         open_table(tmp_path)
 
 
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+def test_a_separator_may_have_several_characters(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("object2vec.files.sources.BLOCK_BYTES", size)
+    path = tmp_path / "ratings.dat"
+    path.write_text('1::a:b::"x::y"\r\n2::::z\n3:::c::"::"')
+    options = TableOptions(columns=("user", "film", "note"), separator="::")
+    expected = [("1", "a:b", "x::y"), ("2", None, "z"), ("3", ":c", "::")]
+    for form in ({}, {"dictionary": {"film", "note"}}, {"spans": {"film", "note"}}):
+        found = []
+        for block in open_table(path, options).blocks(None, **form):
+            columns = [c if isinstance(c, pa.Array) else c.array() for c in block.columns.values()]
+            found += zip(*(each.to_pylist() for each in columns), strict=True)
+        assert found == expected
+    path.write_text("user::film\n1::2::3\n")
+    with pytest.raises(
+        DataError, match=r":2: must have 2 fields like the header; got '3: 1::2::3'"
+    ):
+        rows(open_table(path, TableOptions(separator="::")))
+    path.write_text("user::film\n1::\x1f\n")
+    with pytest.raises(DataError, match=r"must not hold U\+001F beside the separator ::"):
+        rows(open_table(path, TableOptions(separator="::")))
+
+
+def test_lines_may_end_in_carriage_returns_alone(tmp_path):
+    path = tmp_path / "old.csv"
+    path.write_bytes(b"user,film\rann,Up\r\rbob,Jaws\r")
+    assert rows(open_table(path)) == [
+        {"user": "ann", "film": "Up"},
+        {"user": "bob", "film": "Jaws"},
+    ]
+    path.write_bytes(b'user,film\rann,"Up"\r')
+    with pytest.raises(DataError, match="must end its lines with a line feed"):
+        rows(open_table(path, TableOptions(format="csv")))
+
+
 def test_options(tmp_path):
     path = tmp_path / "u.data"
     path.write_text("1\t007\n2\t3\n")
@@ -262,9 +297,10 @@ def test_options(tmp_path):
     assert rows(open_table(path, TableOptions(format="tsv", quote=""))) == [{"a": '"x', "b": "y"}]
     for options, match in [
         ({"format": "cvs"}, "format: .* Did you mean csv"),
-        ({"separator": "::"}, "separator: must be one ASCII character"),
-        ({"separator": "é"}, "separator: must be one ASCII character"),
-        ({"separator": '"'}, "quote: must not be the separator"),
+        ({"separator": "é"}, "separator: must be ASCII characters"),
+        ({"separator": ""}, "separator: must be ASCII characters"),
+        ({"separator": '"'}, "separator: must hold neither the quote nor a character that"),
+        ({"separator": "|\n"}, "separator: must hold neither the quote nor a character that"),
         ({"columns": ("a", "a")}, "columns: must be different"),
         ({"encoding": "utf-9"}, "encoding: must be of text"),
         ({"encoding": "rot13"}, "encoding: must be of text"),

@@ -37,7 +37,8 @@ class TableOptions:
     columns : sequence of str, optional
         Names of the columns of a CSV or TSV that has no header line.
     separator : str, optional
-        The character between the fields of a CSV; by default what its first lines show.
+        The character between the fields of a CSV, or several; by default what its first lines
+        show.
     quote : str, default '"'
         The character around fields of a CSV that hold separators or line ends; empty where quotes
         are text like any other.

@@ -24,7 +24,13 @@ from object2vec.reading.tables.files import FilesTable
 from object2vec.reading.tables.formats import FORMATS
 from object2vec.reading.tables.formats.arrow import ArrowTable
 from object2vec.reading.tables.formats.base import Format
-from object2vec.reading.tables.formats.csv import Csv, head_of, sniff_separator, sniffed_counts
+from object2vec.reading.tables.formats.csv import (
+    SUBSTITUTE,
+    Csv,
+    head_of,
+    sniff_separator,
+    sniffed_counts,
+)
 from object2vec.reading.tables.formats.text import PlainText
 from object2vec.reading.tables.memory import MemoryTable, from_memory, stream_of
 from object2vec.reading.tables.records import Delimiters
@@ -163,15 +169,15 @@ def _check_options(options: TableOptions) -> None:
     if options.format is not None and options.format not in FORMATS:
         cure = f"{suggestion(options.format, FORMATS)}Choose one of {', '.join(FORMATS)}."
         raise ConfigError.at("format", "must be the name of a format", options.format, cure)
-    for name, character in (("separator", options.separator), ("quote", options.quote or None)):
-        if character is None:
-            continue
-        if len(character) != 1 or not character.isascii() or character in "\r\n\0":
-            cure = "Choose a character such as , ; | or a tab."
-            raise ConfigError.at(name, "must be one ASCII character", character, cure)
-    if options.separator and options.separator == options.quote:
-        cure = "Choose another one, or an empty quote."
-        raise ConfigError.at("quote", "must not be the separator", options.quote, cure)
+    quote, separator = options.quote, options.separator
+    if quote and (len(quote) != 1 or not quote.isascii() or quote in "\r\n\0"):
+        raise ConfigError.at("quote", "must be one ASCII character", quote, "Choose \" or '.")
+    if separator is not None and (not separator.isascii() or not separator.strip("\r\n\0")):
+        must, cure = "must be ASCII characters", "Choose one such as , ; | or a tab."
+        raise ConfigError.at("separator", must, separator, cure)
+    if separator and set(separator) & set(f"{quote}\r\n\0{SUBSTITUTE if separator[1:] else ''}"):
+        must = "must hold neither the quote nor a character that ends a line"
+        raise ConfigError.at("separator", must, separator, "Choose another one, or an empty quote.")
     columns = options.columns or ()
     if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise ConfigError.at("columns", "must be different", ", ".join(twice), "Rename one.")

@@ -28,18 +28,27 @@ from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import (
     FIRST_BYTES,
+    PARSED_BYTES,
     LinesTable,
     Parsed,
     wrong_bytes,
 )
-from object2vec.reading.tables.records import BadQuote, Delimiters, RecordText, find_inside
+from object2vec.reading.tables.records import (
+    BadQuote,
+    Delimiters,
+    RecordText,
+    find_inside,
+    split_records,
+)
 from object2vec.reading.tables.types import TEXT_DICTIONARY
 
 _log = logging.getLogger("object2vec.reading")
 
 SEPARATORS = ",\t;|"
+SUBSTITUTE = "\x1f"  # stands for a separator of several characters; ASCII made it for that
 
 _SNIFFED_ROWS = 100
+_CONVERT = "Convert it: tr '\\r' '\\n' < FILE."
 
 
 class Csv(Format):
@@ -81,8 +90,12 @@ class CsvTable(LinesTable):
     hint = " If no line holds their names, give them by --columns."
 
     def __init__(self, source: Source, options: TableOptions) -> None:
-        separator = options.separator or sniff_separator(head_of(source, options), options)
-        super().__init__(source, options, Delimiters(separator, options.quote))
+        head = head_of(source, options)
+        separator = options.separator or sniff_separator(_with_line_feeds(head, options), options)
+        self._longer = separator if separator[1:] else None
+        self._has_returns = _with_line_feeds(head, options) is not head
+        single = SUBSTITUTE if self._longer else separator
+        super().__init__(source, options, Delimiters(single, options.quote))
         text = self.first_text()
         self._header: int | None = None  # where its line begins
         if options.columns:
@@ -100,6 +113,36 @@ class CsvTable(LinesTable):
     def schema(self) -> pa.Schema:
         """Its columns, all of them text."""
         return self._schema
+
+    def texts(self, size: int = PARSED_BYTES) -> Iterator[RecordText]:
+        """Yield the stream in blocks of whole records."""
+        chunks = read_text(self._source, size, self._encoding)
+        if self._has_returns:
+            chunks = (self._with_ends(chunk) for chunk in chunks)
+        if self._longer:
+            chunks = self._with_substitutes(chunks, self._longer.encode())
+        return split_records(self.name, chunks, self._delimiters)
+
+    def _with_ends(self, chunk: bytes) -> bytes:
+        """Return a part of a text whose lines end in carriage returns with line feeds there."""
+        if self._delimiters.quote and self._delimiters.quote.encode() in chunk:
+            must, cure = "must end its lines with a line feed where it has quotes", _CONVERT
+            raise DataError.at(self.name, must, "carriage returns alone", cure)
+        return chunk.replace(b"\r", b"\n")
+
+    def _with_substitutes(self, chunks: Iterator[bytes], separator: bytes) -> Iterator[bytes]:
+        """Yield a text with one character for each separator, in whole lines but for the last."""
+        rest = b""
+        for chunk in chunks:
+            if SUBSTITUTE.encode() in chunk:
+                must = f"must not hold U+001F beside the separator {self._longer}"
+                cure = "Replace one of them in the file."
+                raise DataError.at(self.name, must, "one", cure)
+            data = rest + chunk
+            end = data.rfind(b"\n") + 1
+            yield data[:end].replace(separator, SUBSTITUTE.encode())
+            rest = data[end:]
+        yield rest.replace(separator, SUBSTITUTE.encode())
 
     def parser(
         self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
@@ -139,7 +182,12 @@ class CsvTable(LinesTable):
         wrong = sorted(chain(wrong_bytes(self.name, text), self._lone_returns(text)))
         if problems := [mistake for at, mistake in wrong if at < end]:
             raise DataError(join_problems(problems))
-        return read_fields(text.data[start:end], self._delimiters)
+        fields = read_fields(text.data[start:end], self._delimiters)
+        return [self._shown(field) for field in fields]
+
+    def _shown(self, text: str) -> str:
+        """Return a text as it stands in the file."""
+        return text.replace(SUBSTITUTE, self._longer) if self._longer else text
 
     def _header_names(self, text: RecordText, record: int) -> list[str]:
         """Return what the header line names."""
@@ -184,7 +232,9 @@ class CsvTable(LinesTable):
             return self._mistakes(text, str(err)) if text.rows else Parsed()
         if table.num_rows != text.records and table.num_rows != text.rows:
             return self._mistakes(text, f"{table.num_rows} rows on {text.rows} lines")
-        arrays = (column.combine_chunks() for column in table.columns)
+        arrays = [column.combine_chunks() for column in table.columns]
+        if self._longer:  # inside quotes it is text
+            arrays = [_replaced(each, SUBSTITUTE, self._longer) for each in arrays]
         return Parsed(dict(zip(columns, arrays, strict=True)))
 
     def _found(
@@ -237,7 +287,7 @@ class CsvTable(LinesTable):
         for at in islice(text.lone_returns().tolist(), MAX_PROBLEMS):
             where = f"{self.name}:{text.line_at(at)}"
             must, got = "must end its lines with a line feed", "a carriage return alone"
-            yield at, problem(where, must, got, "Convert it: tr '\\r' '\\n' < FILE.")
+            yield at, problem(where, must, got, _CONVERT)
 
     def _wrong_counts(self, text: RecordText) -> Iterator[tuple[int, str]]:
         """Yield offsets and problems of records with too many or too few fields."""
@@ -250,9 +300,26 @@ class CsvTable(LinesTable):
             model = "the columns that are named" if self._header is None else "the header"
             must = f"must have {_fields(self._width)} like {model}"
             shown = text.data[start : min(end, start + 60)].decode("utf-8", "replace")
-            got = f"{counts[record]}: {shown}"
+            got = f"{counts[record]}: {self._shown(shown)}"
             cure = "Quote a field that holds the separator, or give another one by --separator."
             yield start, problem(where, must, got, cure)
+
+
+def _with_line_feeds(head: bytes, options: TableOptions) -> bytes:
+    """Return a text's beginning with its lines ended as ours; itself if they are."""
+    has_returns = b"\r" in head and b"\n" not in head
+    is_plain = not options.quote or options.quote.encode() not in head
+    return head.replace(b"\r", b"\n") if has_returns and is_plain else head
+
+
+def _replaced(values: pa.Array, old: str, new: str) -> pa.Array:
+    """Return strings, dictionary-encoded or not, with one text for another."""
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(values.type):
+        return pc.replace_substring(values, old, new)
+    different = pc.replace_substring(values.dictionary, old, new)
+    return pa.DictionaryArray.from_arrays(values.indices, different)
 
 
 def head_of(source: Source, options: TableOptions) -> bytes:
