@@ -408,3 +408,68 @@ def test_ipinsights_reads_a_log_of_ones_own(tmp_path):
     (tmp_path / "numbers.csv").write_text("bob,1.2.3.4,5\nann, 5.6.7.8,3\n")
     logins, _ = ipinsights.read(tmp_path / "numbers.csv")
     assert logins.dotted() == ["5.6.7.8", "1.2.3.4"]
+
+
+@pytest.fixture
+def sts_data(tmp_path):
+    """Two years of pairs: as they were in 2012, and in 2016 with origins and unrated pairs."""
+    folder = tmp_path / "sts"
+    files = {
+        "STS12-en-test/STS.input.MSRvid.txt": "a cat\ta cat\na dog\ta cat\na cat sits\ta dog\n",
+        "STS12-en-test/STS.gs.MSRvid.txt": "5.000\n2.0\n1\n",
+        "STS12-en-test/STS.input.OnWN.txt": "a cat\ta cat\na dog\tthe sea\n" * 2,
+        "STS12-en-test/STS.gs.OnWN.txt": "5\n0\n4\n1\n",
+        "STS12-en-test/STS.gs.ALL.txt": "5\n",
+        "sts2016-english-with-gs-v1.0/STS2016.input.headlines.txt":
+            "a dog sits\ta dog\tsource 1\tsource 2\nnot rated\ta cat\t\t\nthe sea\ta cat\t\t\n",
+        "sts2016-english-with-gs-v1.0/STS2016.gs.headlines.txt": "4\n\n0.5\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    words = "a cat dog sits the sea".split()
+    vectors = np.random.default_rng(0).normal(size=(len(words), 4)).round(3)
+    lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(words, vectors, strict=True)]
+    (folder / "glove.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_sts(sts_data, tmp_path, capsys):
+    from benchmarks import sts
+    from scipy.stats import pearsonr
+
+    options = ["--data", str(sts_data), "--results", str(tmp_path)]
+    sts.main([*options, "--vectors", str(sts_data / "glove.txt")])
+    found = json.loads((tmp_path / "sts.json").read_text())
+    assert [(d["name"], d["pairs"]) for d in found["datasets"]] == [
+        ("MSRvid", 3), ("OnWN", 4), ("headlines", 2),
+    ]  # fmt: skip
+    assert [year["pairs"] for year in found["years"]] == [7, 2]
+    first, second = (dataset["pearson"] for dataset in found["datasets"][:2])
+    year = found["years"][0]
+    assert year["pearson"] == pytest.approx((first + second) / 2)
+    assert year["pearson_weighted"] == pytest.approx((3 * first + 4 * second) / 7)
+    encode = sts._mean_of_words(sts_data / "glove.txt")
+    texts = ["a cat", "a dog", "a cat sits"], ["a cat", "a cat", "a dog"]
+    a, b = (encode(each) for each in texts)
+    cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert first == pytest.approx(pearsonr(cosine, [5, 2, 1]).statistic)
+    assert "0.604" in capsys.readouterr().out, "AWS's own figure stands beside"
+
+
+def test_sts_of_a_model(sts_data, tmp_path):
+    from benchmarks import sts
+
+    from object2vec import Object2Vec
+
+    table = {"a": ["a cat sits", "the sea", "a dog"], "b": ["a cat", "the sea", "a dog sits"]}
+    model = Object2Vec(in0="a:text", in1="b:text", share=["a", "b"], epochs=1).fit(table)
+    model.save(tmp_path / "model")
+    options = ["--data", str(sts_data), "--results", str(tmp_path)]
+    sts.main([*options, "--model", str(tmp_path / "model")])
+    found = json.loads((tmp_path / "sts.json").read_text())
+    (dataset, *_) = sts.datasets(sts_data)
+    vectors = model.encode(in0=dataset.first), model.encode(in0=dataset.second)
+    expected = sts.correlation_measure(sts.cosines(*vectors), dataset.score).values()
+    assert found["datasets"][0]["pearson"] == expected["pearson"]
