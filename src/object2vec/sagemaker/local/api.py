@@ -16,6 +16,7 @@ from object2vec.sagemaker.local.resources import Resources
 from object2vec.sagemaker.local.storage import Storage
 from object2vec.sagemaker.local.training import Training
 from object2vec.sagemaker.local.transforms import Transforms
+from object2vec.sagemaker.local.tuning_jobs import TuningJobs
 
 
 class SageMaker:
@@ -57,7 +58,13 @@ class SageMaker:
         self._training = Training(jobs, self._queue, storage, streams, aws, region)
         jobs = Resources(folder / "transform-jobs", "TransformJob", f"{arn}:transform-job")
         self._transforms = Transforms(jobs, self._queue, storage, streams, self.endpoints)
-        parts = (self._training, self._transforms, self.endpoints)
+        tuning = Resources(
+            folder / "tuning-jobs",
+            "HyperParameterTuningJob",
+            f"{arn}:hyper-parameter-tuning-job",
+        )
+        self._tuning = TuningJobs(tuning, self._training)
+        parts = (self._training, self._transforms, self._tuning, self.endpoints)
         kinds = [kind for part in parts for kind in part.kinds]
         operations = [part.operations() for part in (*parts, Catalogue(kinds))]
         self.control = JsonService("sagemaker", dict(ChainMap(*operations)))
@@ -67,9 +74,11 @@ class SageMaker:
         """Go on with what an earlier service left in the folder."""
         self._training.recover()
         self._transforms.recover()
+        self._tuning.recover()
         self.endpoints.recover()
 
     def close(self, grace_s: float) -> None:
         """End all jobs and endpoints."""
+        self._tuning.close()
         self._queue.close(grace_s)
         self.endpoints.close()

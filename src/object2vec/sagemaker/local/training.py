@@ -90,8 +90,18 @@ class Training:
             "DeleteTrainingJob": self.delete,
         }
 
-    def create(self, request: Document) -> Document:
-        """Queue a new job."""
+    def create(
+        self, request: Document, on_metric: Callable[[str, float], object] | None = None
+    ) -> Document:
+        """Queue a new job.
+
+        Parameters
+        ----------
+        request : dict
+            Of ``CreateTrainingJob``.
+        on_metric : callable, optional
+            Takes the name and the value of each metric that the job logs.
+        """
         algorithm = algorithm_name(request)
         said = request.get("AlgorithmSpecification", {}).get("MetricDefinitions", [])
         specification = {
@@ -117,8 +127,23 @@ class Training:
                 "ModelArtifacts": {"S3ModelArtifacts": f"{output}/{name}/output/model.tar.gz"},
             }
         )
-        self.queue.submit(name, self.jobs.folder(name), self._work)
+        self._submit(name, on_metric)
         return {"TrainingJobArn": document["TrainingJobArn"]}
+
+    def _submit(self, name: str, on_metric: Callable[[str, float], object] | None = None) -> None:
+        folder = self.jobs.folder(name)
+        self.queue.submit(name, folder, lambda job: self._work(job, on_metric))
+
+    def course(self, document: Document, metric: str) -> list[float]:
+        """Return every value of a metric that a job has logged."""
+        found: list[float] = []
+
+        def take(name: str, value: float, at: float) -> None:
+            if name == metric:
+                found.append(value)
+
+        self._replay(document, take)
+        return found
 
     def stop(self, request: Document) -> None:
         """Ask a job to end; it saves what it has learned."""
@@ -154,7 +179,7 @@ class Training:
                 self._end(name, "Stopped", "The local service ended while the job was stopping.")
             elif is_waiting or "CheckpointConfig" in document:
                 self._enter(name, "Starting", "Started again after the local service ended")
-                self.queue.submit(name, self.jobs.folder(name), self._work)
+                self._submit(name)
             else:
                 text = (
                     "InternalServerError: the local service ended while the job was running. "
@@ -162,13 +187,13 @@ class Training:
                 )
                 self._end(name, "Failed", text)
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Job, on_metric: Callable[[str, float], object] | None) -> None:
         """Run one job from its data to its model in S3, and note how it ended."""
         name = job.name
         document = self.jobs.get(name)
         stream = self._stream(document)
         layout = Layout(self.jobs.folder(name) / "ml")
-        metrics = self._metrics(document)
+        metrics = self._metrics(document, on_metric)
         self.jobs.change(name, TrainingStartTime=time.time())
         try:
             self._prepare(document, layout)
@@ -270,17 +295,32 @@ class Training:
         started = int(document["CreationTime"])
         return self.logs.stream(TRAINING, f"{document['TrainingJobName']}/{HOST}-{started}")
 
-    def _metrics(self, document: Document) -> JobMetrics:
+    def _metrics(
+        self, document: Document, on_metric: Callable[[str, float], object] | None = None
+    ) -> JobMetrics:
+        """Return what finds a job's metrics in its log, for CloudWatch and whoever else asks."""
         name = document["TrainingJobName"]
 
         def publish(metric: str, value: float, at: float) -> None:
             self.aws.put_metric(self.region, NAMESPACE, metric, value, at, name)
+            if on_metric is not None:
+                on_metric(metric, value)
 
         return JobMetrics(document["AlgorithmSpecification"]["MetricDefinitions"], publish)
 
     def _republish(self, document: Document) -> None:
         """Give CloudWatch, which forgets, the metrics of a job that ended earlier."""
-        metrics = self._metrics(document)
+        name = document["TrainingJobName"]
+        self._replay(
+            document,
+            lambda metric, value, at: self.aws.put_metric(
+                self.region, NAMESPACE, metric, value, at, name
+            ),
+        )
+
+    def _replay(self, document: Document, take: Callable[[str, float, float], object]) -> None:
+        """Read the metrics in a job's log once more."""
+        metrics = JobMetrics(document["AlgorithmSpecification"]["MetricDefinitions"], take)
         path = self._stream(document).path
         if path.is_file():
             with path.open(encoding="utf-8", errors="replace") as file:
