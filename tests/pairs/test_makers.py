@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from object2vec import DataError
+from object2vec.config import Config
 from object2vec.errors import ConfigError
 from object2vec.objects.schema import records
+from object2vec.pairs.batches import TrainingBatches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import MAKERS, maker_of
 from object2vec.pairs.makers.draws import Draws
+from object2vec.pairs.positives import Positives
+from object2vec.pairs.report import check_channel
 
 DOCUMENTS = [4, 1, 6, 2, 3]  # sentences of each
 
@@ -288,3 +292,36 @@ def test_draws_are_uniform_and_independent():
     assert (one < 1).all()
     assert np.bincount(draws.below(np.full(100_000, 10), 2, numbers)).min() > 9_500
     assert (Draws(3, 2).uniform(0, numbers) != one).mean() > 0.999
+
+
+def test_a_history_has_the_same_positives_in_every_epoch():
+    config = Config.build(
+        {"enc0_max_seq_len": 9, "enc0_vocab_size": 2000, "enc0_network": "pooled_embedding",
+         "output_layer": "ranking", "mini_batch_size": 4, "shared_negatives": 3}, beyond_aws=True
+    )  # fmt: skip
+    pairs = made("history(dropout=0.5)", of=plays(shuffled=True))
+    known = TrainingBatches(pairs, config).known
+    assert len(known.in0) == 4
+    assert len(known.in1) == 10  # 500 is of all
+    held = MadePairs.of(plays((2,)), maker_of("history"), 1, pairs.collections)
+    assert known.in0.numbers(Positives.find(held, config).in0.keys).tolist() != [-1]
+    for batch in TrainingBatches(pairs, config).epoch(1):
+        rows, columns = batch.excluded
+        wrong = set(zip(rows.tolist(), columns.tolist(), strict=True))
+        for i in range(len(batch.in0)):
+            user = batch.in0.row(i)[0] - 1000
+            for j in range(len(batch.in1)):
+                (item,) = batch.in1.row(j)
+                assert ((i, j) in wrong) == (i != j and (item == 500 or item // 10 == user))
+
+
+def test_a_report_of_many_made_pairs_is_of_all_of_them(monkeypatch):
+    monkeypatch.setattr("object2vec.pairs.made._SAMPLE", 4)
+    config = Config.build(
+        {"enc0_max_seq_len": 99, "enc0_vocab_size": 2000, "enc0_network": "pooled_embedding",
+         "negative_sampling_rate": 1}, beyond_aws=True
+    )  # fmt: skip
+    report = check_channel(made("history(user=false)", of=plays((8, 8))), config)
+    assert report.rows == 16
+    assert report.in0.tokens == 16 * 7
+    assert report.label_counts[0] + report.label_counts[1] == 16

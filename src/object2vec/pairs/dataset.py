@@ -112,6 +112,11 @@ class Pairs:
         """Return the group of each of these records; None where there are no groups."""
         return self.gather("group", rows) if "group" in self.columns else None
 
+    def identity(self, side: int) -> Ragged | NDArray[np.uint64]:
+        """Return what tells the objects of a side apart: their sequences, or a number for each."""
+        column: Ragged = self.columns[f"in{side}"]
+        return column
+
     def of_epoch(self, epoch: int) -> Pairs:
         """Return the records of an epoch: these, unless they are made afresh."""
         return self

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import DataError
-from object2vec.objects.ragged import Rows, offsets_of
+from object2vec.objects.ragged import Ragged, Rows, offsets_of
 from object2vec.objects.schema import records
 from object2vec.objects.statistics import WholeStatistics
 from object2vec.pairs.dataset import PairBlocks, Pairs
@@ -128,10 +128,19 @@ class MadePairs(Pairs):
         """Return the collection of each of these records."""
         return self._asked(rows).collections
 
+    def identity(self, side: int) -> Ragged | NDArray[np.uint64]:
+        """Return what tells the objects of a side apart; an in0 may be what its collection is."""
+        if not self.maker.is_fixed:
+            return super().identity(side)
+        if side == 0:
+            sizes = np.diff(self.first)
+            return np.repeat(self.collections.groups, sizes).view(np.uint64)
+        return self.collections.members("in1", np.arange(len(self)))
+
     @property
     def are_made(self) -> bool:
-        """Whether each epoch has records of its own."""
-        return True
+        """Whether what an object goes with changes from epoch to epoch."""
+        return not self.maker.is_fixed
 
     @cached_property
     def sample(self) -> Pairs:

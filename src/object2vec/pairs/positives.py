@@ -47,9 +47,9 @@ class Objects:
         return len(self.keys)
 
     @classmethod
-    def find(cls, sequences: Ragged, side: int, config: Config) -> Objects:
-        """Return the objects of a column."""
-        hashed = keys_of(sequences, side, config)  # (n,)
+    def find(cls, identity: Ragged | Keys, side: int, config: Config) -> Objects:
+        """Return the objects of a column, by their sequences or by a number for each, (n,)."""
+        hashed = identity if isinstance(identity, np.ndarray) else keys_of(identity, side, config)
         keys, first, of, counts = np.unique(
             hashed, return_index=True, return_inverse=True, return_counts=True
         )
@@ -78,7 +78,7 @@ class Positives:
     @classmethod
     def find(cls, pairs: Pairs, config: Config) -> Positives:
         """Return those of a channel."""
-        sides = (Objects.find(pairs.columns[f"in{side}"], side, config) for side in (0, 1))
+        sides = (Objects.find(pairs.identity(side), side, config) for side in (0, 1))
         return cls(pairs, *sides)
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,10 @@ class SideReport:
     truncated_rows: int
     empty_rows: int
     padding_rows: int
+
+    def scaled(self, factor: float) -> SideReport:
+        """Return the report of so many times as many sequences of the same sort."""
+        return SideReport(*(round(each * factor) for each in astuple(self)))
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def check_channel(
         setting = None if is_trained else config.setting(encoder.side, "vocab_size")
         column, facts = shown.columns[name], shown.statistics[name]
         report, bad = _check_side(encoder, column, facts, setting)
-        sides.append(report)
+        sides.append(report.scaled(len(pairs) / len(shown)))
         problems += bad
     label, rule = shown.columns["label"], objective_of(config).labels
     problems += _check_labels(label, rule)
@@ -173,7 +177,7 @@ def check_channel(
         blank_lines=pairs.blank_lines,
         in0=sides[0],
         in1=sides[1],
-        label_counts=_count(label, rule),
+        label_counts=_count(label, rule, len(pairs)),
         label_low=spread.low,
         label_high=spread.high,
         label_mean=spread.total / spread.rows,
@@ -238,11 +242,14 @@ def _check_labels(label: NDArray[np.float32], rule: LabelRule) -> Iterator[_Prob
             yield start + row, rule.problem(float(piece[row]))
 
 
-def _count(label: NDArray[np.float32], rule: LabelRule) -> dict[int, int] | None:
-    """Return the number of records of each class, where there are classes."""
+def _count(label: NDArray[np.float32], rule: LabelRule, records: int) -> dict[int, int] | None:
+    """Return the records of each class, where there are classes; `label` stands for so many."""
     counts = [rule.counts(piece) for _, piece in _pieces(label)]
     known = [count for count in counts if count is not None]
-    return dict(enumerate(np.sum(known, axis=0).tolist())) if known else None
+    if not known:
+        return None
+    found = np.sum(known, axis=0) * records // len(label)
+    return dict(enumerate(found.tolist()))
 
 
 def _pieces(label: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:

@@ -122,7 +122,7 @@ def decide(
     if start is None:
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
-        found += [*_batches(records, begun, int(rate[_NEGATIVES]))]
+        found += [*_batches(records, begun, int(rate.get(_NEGATIVES, 0)))]
         found += [*_widths(begun | set_by_user, vectors)]
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)

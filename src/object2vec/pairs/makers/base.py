@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,7 +34,15 @@ class Maker(Optioned, ABC):
 
     The first sentence of its docstring says what it makes. That is a function of the seed, the
     epoch and the number of the record; it remembers nothing.
+
+    Attributes
+    ----------
+    is_fixed : bool
+        Whether there is a record for each member, which is its in1 in every epoch, while its in0
+        stands for the whole collection.
     """
+
+    is_fixed: ClassVar[bool] = False
 
     def specification(self) -> str:
         """Return the text that names it with its options."""

@@ -39,6 +39,7 @@ class History(Maker):
     """
 
     name = "history"
+    is_fixed = True
     user: bool = option(True, Boolean(), "whether in0 has the user's own columns, too")
     items: int = option(
         0, Integer(0, None), "about so many of the others are drawn; 0 takes all of them"
