@@ -76,7 +76,7 @@ def test_labels_that_are_all_the_same_say_nothing(label):
         ("a:token", "b:text", NUMBERS, "ratings"),
         ("a:text", "b:text", None, "retrieval"),
         ("a:text", "b:text", NUMBERS, "similarity"),
-        ("a:text", "b:text", NAMES, "nli"),
+        ("a:text", "b:text", NAMES, "text_classes"),
         ("a:token", "b:ipv4", None, "detection"),
         ("a:token", "b:ipv4", NUMBERS, "ratings"),
     ],

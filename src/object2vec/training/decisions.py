@@ -314,8 +314,8 @@ def _widths(values: Mapping[str, Any], vectors: int | None) -> Iterator[Decision
         width = vectors + int(values.get(f"enc{side}_identity_dims", 0))
         if int(values.get(name, 0)) < width:
             yield Decision(name, width, f"the vectors have {vectors} numbers")
-        freeze = f"enc{side}_freeze_pretrained_embedding"
-        yield Decision(freeze, False, "vectors are where training begins")
+        if (freeze := f"enc{side}_freeze_pretrained_embedding") not in values:
+            yield Decision(freeze, False, "vectors are where training begins")
 
 
 def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[Decision]:
