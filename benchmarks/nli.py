@@ -1,184 +1,186 @@
-"""How well hcnn and bilstm learn natural language inference, with and without GloVe.
+"""How well hcnn and bilstm learn whether a sentence follows from another, beside plain PyTorch.
 
-Does a sentence entail another, contradict it or neither? Both sentences are encoded apart, as in
-AWS's SNLI notebook; trained are three seeds of each encoder with a random token table, with GloVe
-vectors frozen and with GloVe vectors trained on. These sets are fifty times smaller than SNLI, and
-one of them is hard by design, so figures cannot be set beside the notebook's.
+Counterfactually revised SNLI: 8,330 pairs to train on, 1,000 to stop by, 2,000 to report. Each pair
+is there in several minimally edited versions with different labels, so that neither sentence alone
+tells, and words that come often with a label do not either; a guess is right in a third. Both
+sentences are encoded apart, all vectors start as GloVe's (6B, 50 numbers).
 
-counterfactual
-    8,330 pairs to train on, 1,000 to stop by and 2,000 to report. Each pair is there in several
-    minimally edited versions with different labels, so that neither sentence alone tells.
-snli
-    The 9,842 pairs of SNLI's own dev set: a tenth of their first sentences and all pairs of those
-    are reported, the others are trained on, too.
+object2vec
+    The preset `nli`, with hcnn and with bilstm, from the table as it is:
+    ``object2vec train --train nli.tsv --in0 sentence1:text --in1 sentence2:text --label gold_label
+    --preset nli --vectors glove.txt --out model``.
+bilstm-max
+    InferSent's network (Conneau et al. 2017) in plain PyTorch: one BiLSTM for both sentences, the
+    maximum over time, ``[u, v, |u - v|, u * v]`` and a hidden layer. Its settings were chosen on
+    the dev part as ours were (benchmarks/LOG.md).
 
-Counterfactual pairs were made of SNLI's. A pair is dropped from training if either of its sentences
-is one of the same side in a set that is stopped by or reported (compared as small-letter tokens).
-
-The data: https://github.com/acmi-lab/counterfactually-augmented-data (NLI/all_combined),
-https://nlp.stanford.edu/projects/snli and https://nlp.stanford.edu/projects/glove (6B, 50 numbers).
-`--data` names the folder that holds the folders snli_counterfactual, snli_devtest and glove_6b_50d.
+The data: https://github.com/acmi-lab/counterfactually-augmented-data (NLI/all_combined) and
+https://nlp.stanford.edu/projects/glove (6B, 50 numbers). `--data` names the folder that holds the
+folders snli_counterfactual and glove_6b_50d.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
 import re
-import tempfile
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
-from benchmarks.common import Recorder, curve, ending, parser, save, summary, table
-from object2vec import Object2Vec
+from benchmarks import splits
+from benchmarks.common import Recorder, ending, parser, save, summary, table
 
-LABELS = {"entailment": 0, "neutral": 1, "contradiction": 2}
-COUNTERFACTUAL, SNLI = (
-    "snli_counterfactual/all_combined_{}.tsv.gz",
-    "snli_devtest/esnli_tok_dev.tsv.gz",
-)
 GLOVE = "glove_6b_50d/glove.6B.50d.top50k.txt.gz"
-TOKEN = re.compile(r"n't|'\w+|\w+?(?=n't)|\w+|[^\w\s]")  # as GloVe cuts words
-SETTINGS = {
-    "enc1_network": "enc0", "enc0_max_seq_len": 64, "enc0_token_embedding_dim": 50, "enc_dim": 256,
-    "mlp_layers": 1, "mlp_dim": 256, "mlp_activation": "relu", "dropout": 0.2, "num_classes": 3,
-    "learning_rate": 0.001, "mini_batch_size": 64, "bucket_width": 8, "epochs": 12,
-    "early_stopping_patience": 2, "tied_token_embedding_weight": "true",
-}  # fmt: skip
-ENCODERS = ("hcnn", "bilstm")
-_PRETRAINED = {"enc0_pretrained_embedding_file": Path(GLOVE).name, "enc0_vocab_file": "vocab.json"}
-VECTORS: dict[str, dict[str, Any]] = {
-    "random": {},
-    "GloVe frozen": _PRETRAINED | {"enc0_freeze_pretrained_embedding": "true"},
-    "GloVe trained": _PRETRAINED | {"enc0_freeze_pretrained_embedding": "false"},
-}
+COLUMNS = ("sentence1", "sentence2", "gold_label")
+NETWORKS = ("hcnn", "bilstm")
+WORD = re.compile(r"\w+")
+PEER = {"width": 256, "hidden": 256, "dropout": 0.3, "rate": 0.001, "batch": 64, "epochs": 10}
 
-
-class Pair(NamedTuple):
-    """Two sentences as tokens, and how the second follows from the first."""
-
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    label: int
+Rows = Sequence[Mapping[str, Any]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train every encoder with every kind of vectors and each seed."""
+    """Train each network with each seed, and report what the best epoch by dev does on test."""
     options = parser(__doc__, "../shared/data")
     options.set_defaults(seeds=3)
     given = options.parse_args(arguments)
-    sets, dropped = read_sets(given.data)
-    vocabulary = vocabulary_of(sets.values())
-    columns = {name: columns_of(pairs, vocabulary) for name, pairs in sets.items()}
-    counts = {name: len(pairs) for name, pairs in sets.items()}
-    majority = {name: majority_of(sets[name]) for name in ("counterfactual", "snli")}
-    print(f"{counts}, {dropped} dropped, {len(vocabulary)} words, majority {majority}", flush=True)
-    runs = []
-    with tempfile.TemporaryDirectory() as auxiliary:
-        _write_auxiliary(Path(auxiliary), given.data, vocabulary)
-        for encoder in ENCODERS:
-            for vectors, extra in VECTORS.items():
-                settings = SETTINGS | extra | {
-                    "enc0_network": encoder, "enc0_vocab_size": len(vocabulary) + 1,
-                    "threads": given.threads,
-                } | ({"epochs": 2, "enc_dim": 16} if given.quick else {})  # fmt: skip
-                for seed in range(given.seeds):
-                    run = _run(settings | {"seed": seed}, columns, auxiliary)
-                    runs.append({"encoder": encoder, "vectors": vectors} | run)
-                    print(encoder, vectors, {k: run[k] for k in ("seed", *majority)}, flush=True)
-    results = _results(runs)
-    rows = [[*r["of"], r["counterfactual"]["mean"], r["snli"]["mean"]] for r in results]
-    rows.append(["majority", "", majority["counterfactual"], majority["snli"]])
-    table(["encoder", "vectors", "accuracy counterfactual", "accuracy snli"], rows)
-    save("nli", {
-        "protocol": "early stopping and best epoch by counterfactual dev; pairs of training that "
-        f"share a sentence with dev or a reported set are dropped ({dropped})",
-        "pairs": counts, "majority_baseline": majority, "results": results,
-        "hyperparameters": SETTINGS, "runs": runs,
-    }, given)  # fmt: skip
-
-
-def _run(settings: Mapping[str, Any], columns: Mapping[str, Any], auxiliary: str) -> dict[str, Any]:
-    """Train once and return the accuracy on each reported set."""
-    recorder, model = Recorder(), Object2Vec(**settings)
-    model.fit(columns["train"], validation=columns["dev"],
-              auxiliary=auxiliary, reporters=[recorder])  # fmt: skip
-    reported = {name: model.evaluate(columns[name]) for name in ("counterfactual", "snli")}
-    return {
-        "seed": settings["seed"], **{name: m["accuracy"] for name, m in reported.items()},
-        "metrics": reported, **ending(recorder.history), "curve": curve(recorder.history),
-    }  # fmt: skip
-
-
-def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the accuracies of each encoder and kind of vectors over the seeds."""
-    results = []
-    for of in dict.fromkeys((run["encoder"], run["vectors"]) for run in runs):
-        same = [run for run in runs if (run["encoder"], run["vectors"]) == of]
-        measured = {
-            name: summary([run[name] for run in same]) for name in ("counterfactual", "snli")
-        }
-        results.append({"of": of, **measured})
-    return results
-
-
-def read_sets(folder: Path) -> tuple[dict[str, list[Pair]], int]:
-    """Return the pairs by set, and how many were dropped from training."""
-    train, dev, test = (
-        _read(folder / COUNTERFACTUAL.format(name)) for name in ("train", "dev", "test")
-    )
-    snli = _read(folder / SNLI)
-    firsts = sorted({pair.first for pair in snli})
-    chosen = np.random.default_rng(0).permutation(len(firsts))[: len(firsts) // 10]
-    held_out = {firsts[i] for i in chosen}
-    snli_test = [pair for pair in snli if pair.first in held_out]
-    seen = [*dev, *test, *snli_test]
-    first, second = {pair.first for pair in seen}, {pair.second for pair in seen}
-    every = [*train, *snli]
-    kept = [pair for pair in every if pair.first not in first and pair.second not in second]
-    sets = {"train": kept, "dev": dev, "counterfactual": test, "snli": snli_test}
-    return sets, len(every) - len(snli_test) - len(kept)
-
-
-def _read(path: Path) -> list[Pair]:
-    """Return the pairs of a file with a header that names sentence1, sentence2 and gold_label."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for line in file]
-    places = [rows[0].index(name) for name in ("sentence1", "sentence2", "gold_label")]
-    parts = ([row[place] for place in places] for row in rows[1:])
-    return [Pair(_tokens(first), _tokens(second), LABELS[gold]) for first, second, gold in parts]
-
-
-def _tokens(sentence: str) -> tuple[str, ...]:
-    return tuple(TOKEN.findall(sentence.lower()))
-
-
-def vocabulary_of(sets: Iterable[Iterable[Pair]]) -> dict[str, int]:
-    """Return the id of every word, those of dev and test included, as in the notebook; 0 pads."""
-    words = {word for pairs in sets for pair in pairs for word in (*pair.first, *pair.second)}
-    return {word: index for index, word in enumerate(sorted(words), 1)}
-
-
-def columns_of(pairs: Sequence[Pair], vocabulary: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "in0": [[vocabulary[word] for word in pair.first] for pair in pairs],
-        "in1": [[vocabulary[word] for word in pair.second] for pair in pairs],
-        "label": [pair.label for pair in pairs],
+    parts = splits.nli(given.data)
+    glove = given.data / GLOVE
+    runs: list[dict[str, Any]] = []
+    lanes: dict[str, Callable[[int], dict[str, Any]]] = {
+        f"object2vec {network}": lambda seed, network=network: ours(  # type: ignore[misc]
+            parts, glove, seed, given, network
+        )
+        for network in NETWORKS
     }
+    lanes["bilstm-max, PyTorch"] = lambda seed: peer(parts, read_glove(glove), seed, given)
+    for name, run in lanes.items():
+        for seed in range(given.seeds):
+            runs.append({"of": name, "seed": seed} | run(seed))
+            print(runs[-1], flush=True)
+    results = [
+        {"of": name} | {part: summary([run[part] for run in runs if run["of"] == name])
+                        for part in ("dev", "test", "total_s")}
+        for name in lanes
+    ]  # fmt: skip
+    rows = [[r["of"], r["dev"]["mean"], r["test"]["mean"], r["total_s"]["mean"]] for r in results]
+    table(["network", "accuracy dev", "test", "seconds"], rows)
+    pairs = {name: len(getattr(parts, name)) for name in ("train", "dev", "test")}
+    save("nli", {"protocol": splits.PROTOCOLS["nli"], "pairs": pairs, "results": results,
+                 "peer": PEER, "runs": runs}, given)  # fmt: skip
 
 
-def majority_of(pairs: Sequence[Pair]) -> float:
-    """Return the accuracy of always giving the most frequent label."""
-    return Counter(pair.label for pair in pairs).most_common(1)[0][1] / len(pairs)
+def ours(
+    parts: splits.Split[Any], glove: Path, seed: int, given: Any, network: str
+) -> dict[str, Any]:
+    """Train the preset with one of the networks."""
+    from object2vec import Object2Vec
+
+    tables = {name: {column: [row[column] for row in getattr(parts, name)] for column in COLUMNS}
+              for name in ("train", "dev", "test")}  # fmt: skip
+    quick = {"epochs": 1, "enc_dim": 16} if given.quick else {}
+    recorder = Recorder()
+    model = Object2Vec(
+        in0="sentence1:text", in1="sentence2:text", label="gold_label", preset="nli",
+        vectors=glove, enc0_network=network, seed=seed, threads=given.threads, **quick,
+    )  # fmt: skip
+    model.fit(tables["train"], validation=tables["dev"], reporters=[recorder])
+    accuracy = {name: model.evaluate(tables[name])["accuracy"] for name in ("dev", "test")}
+    return accuracy | ending(recorder.history)
 
 
-def _write_auxiliary(folder: Path, data: Path, vocabulary: Mapping[str, int]) -> None:
-    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
-    (folder / Path(GLOVE).name).symlink_to((data / GLOVE).resolve())
+class BiLSTMMax(nn.Module):
+    """InferSent's network."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        super().__init__()
+        width, hidden = PEER["width"], PEER["hidden"]
+        self.vectors = nn.Embedding.from_pretrained(vectors, freeze=True)
+        self.lstm = nn.LSTM(vectors.shape[1], int(width) // 2, bidirectional=True)
+        self.drop = nn.Dropout(PEER["dropout"])
+        self.head = nn.Sequential(
+            self.drop, nn.Linear(4 * int(width), int(hidden)), nn.ReLU(),
+            self.drop, nn.Linear(int(hidden), 3),
+        )  # fmt: skip
+
+    def forward(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """Return the logits (B, 3)."""
+        packed = pack_sequence([self.vectors(s) for s in first + second], enforce_sorted=False)
+        states, _ = pad_packed_sequence(
+            self.lstm(packed)[0], padding_value=-torch.inf
+        )  # (T, 2B, D)
+        u, v = states.amax(dim=0).chunk(2)  # (B, D), (B, D)
+        logits: Tensor = self.head(torch.cat([u, v, (u - v).abs(), u * v], dim=1))
+        return logits
+
+
+def peer(parts: splits.Split[Any], glove: dict[str, Any], seed: int, given: Any) -> dict[str, Any]:
+    """Train plain PyTorch; the best epoch by dev is reported."""
+    import time
+
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(seed)
+    started, labels = time.monotonic(), sorted({row["gold_label"] for row in parts.train})
+    read = {
+        name: _columns(getattr(parts, name), glove, labels) for name in ("train", "dev", "test")
+    }
+    network = BiLSTMMax(torch.from_numpy(np.stack([*glove.values()])))
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, float(PEER["rate"]))
+    best: dict[str, Any] = {"dev": 0.0}
+    for epoch in range(1 if given.quick else int(PEER["epochs"])):
+        network.train()
+        for rows in torch.randperm(len(read["train"])).split(int(PEER["batch"])):
+            first, second, label = _batch(read["train"], rows.tolist())
+            loss = nn.functional.cross_entropy(network(first, second), label)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(trained, 5.0)
+            optimizer.step()
+        dev = _accuracy(network, read["dev"])
+        if dev > best["dev"]:
+            best = {"dev": dev, "test": _accuracy(network, read["test"]), "best_epoch": epoch}
+    return best | {"total_s": time.monotonic() - started}
+
+
+Encoded = list[tuple[Tensor, Tensor, int]]
+
+
+def _columns(rows: Rows, glove: Mapping[str, Any], labels: list[str]) -> Encoded:
+    numbers = {word: number for number, word in enumerate(glove)}
+
+    def ids(text: str) -> Tensor:
+        words = WORD.findall(text.lower())
+        return torch.tensor([numbers[w] for w in words if w in numbers] or [0])
+
+    return [(ids(r[COLUMNS[0]]), ids(r[COLUMNS[1]]), labels.index(r[COLUMNS[2]])) for r in rows]
+
+
+def _batch(read: Encoded, rows: Sequence[int]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    first, second, label = zip(*(read[row] for row in rows), strict=True)
+    return list(first), list(second), torch.tensor(label)
+
+
+@torch.no_grad()
+def _accuracy(network: BiLSTMMax, read: Encoded) -> float:
+    network.eval()
+    right = 0
+    for start in range(0, len(read), 500):
+        first, second, label = _batch(read, range(start, min(start + 500, len(read))))
+        right += int((network(first, second).argmax(dim=1) == label).sum())
+    return right / len(read)
+
+
+def read_glove(path: Path) -> dict[str, Any]:
+    """Return the vectors of all words."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        split = (line.split(" ") for line in lines)
+        return {word: np.array(numbers, np.float32) for word, *numbers in split}
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ liked
     MovieLens, is the rating above 3: the settings of AWS's notebook (benchmarks/movielens.py),
     whose head is the widest here. Of its epochs three are run: the first two decide.
 inference
-    Natural language inference by hcnn with random vectors (benchmarks/nli.py), SNLI's pairs that
-    are kept apart.
+    Natural language inference by hcnn with random vectors (benchmarks/nli_vectors.py), SNLI's pairs
+    that are kept apart.
 
 Reported is the accuracy of the epoch that was the best by the loss that training watches. `--data`
-names the folder of movielens_100k and of nli.py's data.
+names the folder of movielens_100k and of nli_vectors.py's data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import movielens, nli
+from benchmarks import movielens, nli_vectors
 from benchmarks.common import Recorder, ending, parser, save, summary, table
 from object2vec import Object2Vec
 
@@ -67,10 +67,11 @@ def _liked(data: Path) -> tuple[dict[str, Any], dict[str, Any], Callable[[Object
 
 def _inference(data: Path) -> tuple[dict[str, Any], dict[str, Any], Callable[[Object2Vec], float]]:
     """Return settings, channels and what measures a model."""
-    sets, _ = nli.read_sets(data)
-    vocabulary = nli.vocabulary_of(sets.values())
-    columns = {name: nli.columns_of(pairs, vocabulary) for name, pairs in sets.items()}
-    settings = nli.SETTINGS | {"enc0_network": "hcnn", "enc0_vocab_size": len(vocabulary) + 1}
+    sets, _ = nli_vectors.read_sets(data)
+    vocabulary = nli_vectors.vocabulary_of(sets.values())
+    columns = {name: nli_vectors.columns_of(pairs, vocabulary) for name, pairs in sets.items()}
+    sizes = {"enc0_network": "hcnn", "enc0_vocab_size": len(vocabulary) + 1}
+    settings = nli_vectors.SETTINGS | sizes
     channels = {"train": columns["train"], "validation": columns["dev"]}
     return settings, channels, lambda model: model.evaluate(columns["snli"])["accuracy"]
 

@@ -306,6 +306,19 @@ def test_nli(run, nli_data):
     from benchmarks import nli
 
     found = run(nli, nli_data)["nli"]
+    assert found["pairs"] == {"train": 90, "dev": 20, "test": 20}
+    names = ["object2vec hcnn", "object2vec bilstm", "bilstm-max, PyTorch"]
+    assert [r["of"] for r in found["results"]] == names
+    for result in found["results"]:
+        runs = [run["test"] for run in found["runs"] if run["of"] == result["of"]]
+        assert result["test"]["values"] == runs
+        assert 0 < result["dev"]["mean"] <= 1
+
+
+def test_nli_vectors(run, nli_data):
+    from benchmarks import nli_vectors as nli
+
+    found = run(nli, nli_data)["nli_vectors"]
     assert found["pairs"] == {"train": 144, "dev": 20, "counterfactual": 20, "snli": 6}
     assert [r["of"] for r in found["results"]] == [
         [e, v] for e in nli.ENCODERS for v in nli.VECTORS
@@ -339,7 +352,7 @@ def test_precision(run, movielens_data, nli_data, tmp_path):
 
 
 def test_nli_drops_pairs_of_training_that_share_a_sentence_with_a_reported_set(nli_data):
-    from benchmarks import nli
+    from benchmarks import nli_vectors as nli
 
     path = nli_data / "snli_counterfactual/all_combined_train.tsv.gz"
     leak = "test scene 3\tsomething new\tneutral\nsomething new\tNO  it is dev 4\tneutral\n"
