@@ -10,12 +10,15 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results_page
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md")
+PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md", "docs/results.md")
 
 
 def main() -> int:
@@ -311,6 +314,8 @@ TABLES: dict[str, Callable[[], str]] = {
         memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
     )
 }  # fmt: skip
+TABLES |= {f"results_{task}": partial(results_page.task_table, task) for task in results_page.TASKS}
+TABLES["results"] = results_page.gist
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -486,3 +486,136 @@ def test_sts_of_a_model(sts_data, tmp_path):
     vectors = model.encode(in0=dataset.first), model.encode(in0=dataset.second)
     expected = sts.correlation_measure(sts.cosines(*vectors), dataset.score).values()
     assert found["datasets"][0]["pearson"] == expected["pearson"]
+
+
+def a_figure(*values):
+    return {"mean": sum(values) / len(values), "min": min(values), "max": max(values),
+            "values": list(values)}  # fmt: skip
+
+
+def a_result(**more):
+    machine = {"cpu": "a CPU", "cores": 2}
+    return {"command": "python -m benchmarks.x", "date": "2026-11-26T00:00:00", "threads": 1,
+            "machine": machine, "protocol": "as said", **more}  # fmt: skip
+
+
+def a_peer(name, **figures):
+    figures = {figure: a_figure(value) for figure, value in figures.items()}
+    return {"of": name, "figures": figures, "seeds": 1, "seconds": a_figure(3.0),
+            "peak_memory_mib": 200.0}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    from benchmarks import results_page
+
+    monkeypatch.setattr(results_page, "RESULTS", tmp_path)
+    return lambda name, **more: (tmp_path / f"{name}.json").write_text(json.dumps(a_result(**more)))
+
+
+def test_the_results_page_has_the_best_above_whoever_it_is(results):
+    from benchmarks.results_page import task_table
+
+    rows = {"user and film": {"mean_squared_error": a_figure(0.85, 0.87), "seconds": a_figure(60)}}
+    results("ratings", rows=rows)
+    peers = [a_peer("SVD", mean_squared_error=0.9), a_peer("MF", mean_squared_error=0.84)]
+    results("peers_ratings", peers=peers)
+    lines = task_table("ratings").splitlines()
+    assert lines[0] == "Protocol: as said."
+    assert [line.split(" | ")[:3] for line in lines[4:7]] == [
+        ["| MF", "**0.8400**", ""],
+        ["| object2vec, user and film", "0.8600 ± 0.0100", ""],
+        ["| SVD", "0.9000", ""],
+    ]
+    assert lines[5].endswith(" | 2 | 60 |  |")
+    assert "`benchmarks/results/peers_ratings.json`, by `python -m benchmarks.x`" in lines[-1]
+
+
+def test_the_gist_sets_the_best_row_beside_the_best_peer(results):
+    from benchmarks.results_page import gist
+
+    rows = {"long": {"hits@1": a_figure(0.43)}, "with BM25": {"hits@1": a_figure(0.5)},
+            "BM25": {"hits@1": a_figure(0.9)}}  # fmt: skip
+    results("retrieval", rows=rows)
+    results("peers_retrieval", peers=[a_peer("BM25", **{"hits@1": 0.47})])
+    (line,) = gist().splitlines()[2:]
+    assert line == "| find the article of a sentence, hits@1 | 50.0% | 47.0%, BM25 |"
+
+
+def test_a_task_without_results_is_said_to_be_so(results):
+    from benchmarks.results_page import task_table
+
+    assert task_table("topn") == "Not measured yet.\n"
+
+
+@pytest.mark.parametrize("task", ["retrieval", "ratings", "topn", "similarity", "multilabel"])
+def test_peers_have_settings_that_they_take(task):
+    """What is compared is what the function takes, as far as its signature says so."""
+    import importlib
+    import inspect
+
+    module = importlib.import_module(f"benchmarks.peers.{task}")
+    peers = module.PEERS if task != "multilabel" else module.peers("tmdb5000")
+    for peer in peers.values():
+        takes = inspect.signature(peer.run).parameters
+        if not any(each.kind == each.VAR_KEYWORD for each in takes.values()):
+            assert {*peer.settings, *peer.grid} <= takes.keys()
+            assert peer.settings.keys() >= peer.grid.keys()
+
+
+def test_peers_keep_what_was_measured_before(tmp_path, monkeypatch):
+    from benchmarks.peers import running
+
+    monkeypatch.setattr(running, "_alone", lambda run, *given: running._timed(run, *given))
+    asked = []
+
+    def run(data, seed, is_dev, *, rate):
+        asked.append((seed, is_dev, rate))
+        return {"error": rate + seed, "seconds": 2.0}
+
+    peers = {
+        "a": running.Peer(run, {"rate": 1}, {"rate": (1, 2)}),
+        "b": running.Peer(run, {"rate": 5}, seeds=1),
+    }
+    options = ["--results", str(tmp_path), "--data", str(tmp_path)]
+    running.main("ratings", peers, "", options)
+    running.main("ratings", peers, "", [*options, "--only", "b", "--set", "rate=7"])
+    found = json.loads((tmp_path / "peers_ratings.json").read_text())
+    assert [(row["of"], row["figures"]["error"]["values"]) for row in found["peers"]] == [
+        ("a", [1, 2, 3]), ("b", [7]),
+    ]  # fmt: skip
+    assert found["peers"][0]["seconds"]["mean"] == 2.0
+    assert all(not is_dev for _, is_dev, _ in asked)
+    running.main("ratings", peers, "", [*options, "--only", "a", "--choose"])
+    chosen = json.loads((tmp_path / "peers_ratings_choose.json").read_text())
+    assert [each["settings"] for each in chosen["trials"]] == [{"rate": 1}, {"rate": 2}]
+    assert asked[-2:] == [(0, True, 1), (0, True, 2)]
+
+
+def test_ease_is_the_inverse_of_all_items(tmp_path, monkeypatch):
+    """By way of the users' matrix it is what the items' one gives (Steck 2019)."""
+    from benchmarks.peers import topn
+
+    x = (np.random.default_rng(0).random((6, 9)) < 0.5).astype(float)
+    known = np.argwhere(x)
+    monkeypatch.setattr(topn, "_parts", lambda data, is_dev: (known, known[:2], x.shape))
+    monkeypatch.setattr(topn, "_figures", lambda scores, known, test: scores)
+    found = topn.ease(tmp_path, 0, False, regularization=3.0)
+    inverse = np.linalg.inv(x.T @ x + 3 * np.eye(9))
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    assert found == pytest.approx(x @ weights)
+
+
+def test_gibbs_finds_what_two_factors_have_made(tmp_path, monkeypatch):
+    from benchmarks.peers import ratings
+
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(40, 2)), generator.normal(size=(30, 2))
+    rows = np.array([(u, i) for u in range(40) for i in range(30)])
+    generator.shuffle(rows)
+    score = 3 + 0.7 * (a[rows[:, 0]] * b[rows[:, 1]]).sum(axis=1)
+    table = np.column_stack([rows, np.clip(score, 1, 5)])
+    monkeypatch.setattr(ratings, "_parts", lambda data, is_dev: (table[:900], table[900:]))
+    found = ratings.gibbs(tmp_path, 0, True, factors=2, sweeps=30, burn_in=10)
+    assert found["mean_squared_error"] < 0.1 < table[900:, 2].var()
