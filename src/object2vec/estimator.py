@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from object2vec.config.configuration import unknown
-from object2vec.config.presets import maker_named
+from object2vec.config.presets import names_columns
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, shown
 
@@ -49,14 +49,14 @@ class Estimator:
     def _declared_schema(self) -> TableSchema | None:
         """Return what the columns of a table mean; None if none is named: objects are ids."""
         given = {name: self._arguments[name] for name in COLUMNS if name in self._arguments}
-        pairs = maker_named(given.pop("pairs", None), self._arguments.get("preset"))
-        if not given and pairs is None:
+        preset = self._arguments.get("preset")
+        if not given and not names_columns(preset):
             return None
         from object2vec.pairs.makers import declared_schema
 
         sides = (_fields(given.pop("in0", ())), _fields(given.pop("in1", ())))
-        share = _shared(given.pop("share", ()))
-        return declared_schema(sides, pairs, **given, share=share)
+        pairs, share = given.pop("pairs", None), _shared(given.pop("share", ()))
+        return declared_schema(sides, pairs, preset, **given, share=share)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments as given; scikit-learn's protocol."""

@@ -49,10 +49,10 @@ SENTENCE_REST = ["sentence_rest", "sentence_rest(sentences=3, least=0.5)", "sent
 
 EVERY = [
     *("sentence_rest", "sentence_rest(sentences=0)", "neighbours", "neighbours(reach=3)"),
-    *("group", "group(pairs=2)", "history", "history(dropout=0.5)", "history(items=1)"),
-    *("history(user=false)", "labels", "labels(labels=0)", "first_two"),
+    *("group", "group(pairs=2)", "history", "history(dropout=0.5, user=own)", "history(items=1)"),
+    *("history(user=none)", "labels", "labels(labels=0)", "first_two"),
 ]
-FIXED = {"first_two", "history", "history(user=false)"}  # whatever the epoch
+FIXED = {"first_two", "history", "history(user=none)"}  # whatever the epoch
 
 
 def given(specification: str, **how) -> Pairs:
@@ -168,7 +168,7 @@ def test_the_first_two_are_a_pair():
 
 @pytest.mark.parametrize("of", [plays(), plays(shuffled=True)], ids=["in order", "shuffled"])
 def test_a_user_goes_with_an_item_and_all_the_others(of):
-    pairs = made("history", of=of)
+    pairs = made("history(user=own)", of=of)
     taken = pairs.take(np.arange(len(pairs)))
     assert len(pairs) == 13
     targets = set()
@@ -188,7 +188,11 @@ def test_an_item_that_a_user_had_twice_is_not_in_its_own_history():
         in0=[[9]] * 3, in1=[[1], [1], [2]], label=[1] * 3, group=[0] * 3,
         schema=records(has_group=True),
     )  # fmt: skip
-    assert every(made("history", of=of)) == [([9, 2], [1]), ([9, 2], [1]), ([9, 1, 1], [2])]
+    assert every(made("history(user=own)", of=of)) == [
+        ([9, 2], [1]),
+        ([9, 2], [1]),
+        ([9, 1, 1], [2]),
+    ]
 
 
 def test_histories_of_validation_are_of_the_rows_of_training():
@@ -196,7 +200,7 @@ def test_histories_of_validation_are_of_the_rows_of_training():
         in0=[[1002], [1005], [1000]], in1=[[77], [78], [500]], label=[1, 1, 1], group=[2, 5, 0],
         schema=records(has_group=True),
     )  # fmt: skip
-    maker = maker_of("history")
+    maker = maker_of("history(user=own)")
     context = MadePairs.of(train, maker, 1).collections
     pairs = MadePairs.of(held, maker, 1, context)
     assert every(pairs) == [
@@ -208,11 +212,11 @@ def test_histories_of_validation_are_of_the_rows_of_training():
 
 def test_some_of_a_history_can_be_left_out():
     of = plays((200,))
-    half = [len(in0) for in0, _ in every(made("history(dropout=0.5)", of=of))]
+    half = [len(in0) for in0, _ in every(made("history(dropout=0.5, user=own)", of=of))]
     assert 90 < np.mean(half) < 111
-    some = [len(in0) for in0, _ in every(made("history(items=20, user=false)", of=of))]
+    some = [len(in0) for in0, _ in every(made("history(items=20, user=none)", of=of))]
     assert 18 < np.mean(some) < 22
-    whole = every(made("history(user=false)", of=of))
+    whole = every(made("history(user=none)", of=of))
     assert {len(in0) for in0, _ in whole} == {199}
 
 
@@ -299,11 +303,11 @@ def test_a_history_has_the_same_positives_in_every_epoch():
         {"enc0_max_seq_len": 9, "enc0_vocab_size": 2000, "enc0_network": "pooled_embedding",
          "output_layer": "ranking", "mini_batch_size": 4, "shared_negatives": 3}, beyond_aws=True
     )  # fmt: skip
-    pairs = made("history(dropout=0.5)", of=plays(shuffled=True))
+    pairs = made("history(dropout=0.5, user=own)", of=plays(shuffled=True))
     known = TrainingBatches(pairs, config).known
     assert len(known.in0) == 4
     assert len(known.in1) == 10  # 500 is of all
-    held = MadePairs.of(plays((2,)), maker_of("history"), 1, pairs.collections)
+    held = MadePairs.of(plays((2,)), maker_of("history(user=own)"), 1, pairs.collections)
     assert known.in0.numbers(Positives.find(held, config).in0.keys).tolist() != [-1]
     for batch in TrainingBatches(pairs, config).epoch(1):
         rows, columns = batch.excluded
@@ -321,7 +325,7 @@ def test_a_report_of_many_made_pairs_is_of_all_of_them(monkeypatch):
         {"enc0_max_seq_len": 99, "enc0_vocab_size": 2000, "enc0_network": "pooled_embedding",
          "negative_sampling_rate": 1}, beyond_aws=True
     )  # fmt: skip
-    report = check_channel(made("history(user=false)", of=plays((8, 8))), config)
+    report = check_channel(made("history(user=none)", of=plays((8, 8))), config)
     assert report.rows == 16
     assert report.in0.tokens == 16 * 7
     assert report.label_counts[0] + report.label_counts[1] == 16

@@ -96,12 +96,30 @@ def test_a_saved_model_takes_objects_as_its_fields_say(pairs, tmp_path):
 
 
 def test_a_user_is_known_by_name_by_history_or_by_both():
-    model = fit("history(dropout=0.3)")
-    assert model.schema.columns(0) == ["user", "song_history"]
-    alone, nobody = model.encode(in0={"user": ["user 3", None]})
+    table, columns = TABLES["history(dropout=0.3)"]
+    own = Object2Vec(**columns, pairs="history(user=own)", preset="topn", **FAST).fit(table)
+    assert own.schema.columns(0) == ["user", "song_history"]
+    alone, nobody = own.encode(in0={"user": ["user 3", None]})
     played = {"song_history": [["song 1", "song 4"]]}
-    (unknown,), (both,) = model.encode(in0=played), model.encode(in0={"user": ["user 3"], **played})
+    (unknown,), (both,) = own.encode(in0=played), own.encode(in0={"user": ["user 3"], **played})
     assert np.allclose((both - unknown) * np.sqrt(3), alone - nobody, atol=1e-6)  # exponent 0.5
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0])
+def test_a_user_without_a_history_has_that_of_training(exponent):
+    table, columns = TABLES["history(dropout=0.3)"]
+    given = {**columns, "pairs": "history", "preset": "topn", "enc0_pool_exponent": exponent}
+    model = Object2Vec(**given, **FAST).fit(table)
+    users = [f"user {u}" for u in range(12)]
+    songs = [[song for name, song in PLAYS if name == user] for user in users]
+    by_name = model.encode(in0={"user": users})
+    both = model.encode(in0={"user": users, "song_history": songs})
+    cosines = (both * by_name).sum(axis=1)
+    cosines /= np.linalg.norm(both, axis=1) * np.linalg.norm(by_name, axis=1)
+    assert np.allclose(cosines, 1)
+    assert np.allclose(both, by_name, atol=1e-6) == (exponent == 1)
+    assert np.abs(by_name[1:] - by_name[0]).min(axis=1).max() > 1e-3
+    assert np.allclose(model.encode(in0={"user": ["somebody"]}), by_name.mean(axis=0), atol=1e-6)
 
 
 def test_training_goes_on_from_a_model_of_made_pairs(tmp_path):

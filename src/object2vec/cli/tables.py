@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from object2vec.config.presets import maker_named
+from object2vec.config.presets import names_columns
 from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems, problem
 from object2vec.files.remote import is_url
 
@@ -122,11 +122,7 @@ class TableChoice:
     @property
     def is_made(self) -> bool:
         """Whether the columns of a side are named, or made; else records are AWS's."""
-        return bool(self.in0 or self.in1 or self._maker)
-
-    @property
-    def _maker(self) -> str | None:
-        return maker_named(self.pairs, self.preset)
+        return bool(self.in0 or self.in1 or self.pairs or names_columns(self.preset))
 
     def check(self, reading: Reading, *, has_model: bool) -> None:
         """Report, before anything is read, what cannot be meant.
@@ -168,7 +164,7 @@ class TableChoice:
 
         sides = (tuple(map(parse_field, self.in0 or ())), tuple(map(parse_field, self.in1 or ())))
         columns = {name: getattr(self, name) for name in ("label", "weight", "group", "time")}
-        return declared_schema(sides, self._maker, **columns, share=self._shared())
+        return declared_schema(sides, self.pairs, self.preset, **columns, share=self._shared())
 
     def _shared(self) -> tuple[tuple[str, ...], ...]:
         return tuple(map(split_names, self.share or ()))

@@ -205,6 +205,18 @@ def maker_named(pairs: str | None, preset: str | None) -> str | None:
     return pairs or (preset_of(preset).pairs if preset else None)
 
 
+def names_columns(preset: str | None) -> bool:
+    """Return whether a named preset makes pairs of a table whose columns nobody names.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset.
+    """
+    found = None if preset is None else preset_of(preset)
+    return found is not None and found.pairs is not None and not found.suits
+
+
 def suitable_preset(objects: Objects, labels: Labels, pairs: str | None = None) -> Preset:
     """Return the preset for such objects and labels, or for what makes the pairs."""
     made = (preset for preset in _ROWS if pairs is not None and preset.pairs == pairs)

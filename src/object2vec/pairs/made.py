@@ -21,6 +21,7 @@ from object2vec.pairs.makers.draws import Draws
 if TYPE_CHECKING:
     from object2vec.config import Config
     from object2vec.pairs.makers import Maker
+    from object2vec.pairs.makers.base import Substitutes
     from object2vec.pairs.makers.collections import Collections
     from object2vec.pairs.makers.draws import Numbers
 
@@ -141,6 +142,16 @@ class MadePairs(Pairs):
     def are_made(self) -> bool:
         """Whether what an object goes with changes from epoch to epoch."""
         return not self.maker.is_fixed
+
+    @property
+    def longest(self) -> tuple[Numbers, Numbers]:
+        """Lengths that objects of in0 and of in1 may have."""
+        return self.maker.longest(self.collections)
+
+    @cached_property
+    def substitutes(self) -> Substitutes | None:
+        """Tokens of in0 that no record has, and what each stands for; None if there are none."""
+        return self.maker.substitutes(self.collections)
 
     @cached_property
     def sample(self) -> Pairs:

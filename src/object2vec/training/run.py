@@ -43,7 +43,12 @@ from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
 from object2vec.training.schedule import Horizon
-from object2vec.training.start import settle_untrained, settling_text, start_from
+from object2vec.training.start import (
+    settle_substitutes,
+    settle_untrained,
+    settling_text,
+    start_from,
+)
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
@@ -195,7 +200,8 @@ class Run:
                 self._tell(events.Noted(text))
 
     def _settle(self, network: Network) -> None:
-        """Let rows that no record of training reads say nothing."""
+        """Let rows that no record of training reads say what they stand for, or nothing."""
+        settle_substitutes(network, self._pairs["train"])
         if self.schema is not None:
             settle_untrained(network, self.schema)
 

@@ -19,6 +19,8 @@ from object2vec.fields.base import ValueMistakes
 from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.network.network import Network
 from object2vec.objects.ragged import Ragged
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.made import MadePairs
 from object2vec.reporting.table import counted
 
 _SHAPING = ("Sizes of the input", "Encoders", "Comparator and head", "Token tables")
@@ -172,6 +174,23 @@ def _unread(part: Part, schema: ObjectSchema, config: Config) -> NDArray[np.int6
     if not schema.is_tied or config.token_init != "unit":
         return own
     return own[(own < buckets.start) | (own >= buckets.stop)]
+
+
+@torch.no_grad()
+def settle_substitutes(network: Network, pairs: Pairs) -> None:
+    """Give tokens that stand for a sequence the vector that makes them its embedding."""
+    substitutes = pairs.substitutes if isinstance(pairs, MadePairs) else None
+    if substitutes is None:
+        return
+    was_training = network.training
+    network.eval()
+    table, limit = network.table(0), network.config.encoders[0].max_seq_len
+    for first in range(0, len(substitutes.tokens), _ROWS):
+        some = substitutes.sequences.slice(first, first + _ROWS)
+        rows = torch.from_numpy(substitutes.tokens[first : first + _ROWS])
+        table.changing(rows)
+        table.write(rows.long(), network.encode(0, some.truncated(limit)))
+    network.train(was_training)
 
 
 @torch.no_grad()

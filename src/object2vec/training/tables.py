@@ -10,7 +10,7 @@ from typing import Any
 from object2vec.artifact import Artifact
 from object2vec.config import Config, Note
 from object2vec.config.presets import preset_of
-from object2vec.errors import DataError
+from object2vec.errors import ConfigError, DataError
 from object2vec.fields.schema import Making, ObjectSchema, TableSchema
 from object2vec.fields.specification import kind_text
 from object2vec.files.remote import PathLike
@@ -134,11 +134,7 @@ def learn_from(
     words = None if vectors is None else pa.array(vectors.words(), pa.string())
     shared, split = declared.shared_schema(), declared.split
     learned = learn(tables, shared, split=split, seed=seed, start=begun, words=words)
-    pairs = {n: pairs_of(learned.schema, each, n) for n, each in learned.channels.items()}
-    lengths = learned.facts["train"].lengths
-    if declared.schema.making is not None:
-        pairs = made_of(pairs, declared.schema.making, seed)
-        lengths = made_lengths(pairs["train"])
+    pairs, lengths = _pairs_and_lengths(learned, seed)
     decided = decide(
         learned.schema,
         lengths,
@@ -150,24 +146,51 @@ def learn_from(
         vectors=None if vectors is None else vectors.width,
     )
     schema = replace(learned.schema, decisions=_remembered(declared, decided, begun))
+    config = Config.build(decided.hyperparameters, beyond_aws=True)
+    _check_substitutes(config, pairs["train"])
     return FromTables(
-        config=Config.build(decided.hyperparameters, beyond_aws=True),
+        config=config,
         schema=schema,
         pairs=pairs,
         facts=learned.facts,
-        event=_event(declared, learned, decided),
+        event=_event(declared, learned, decided, len(pairs["train"])),
     )
 
 
-def _event(declared: Declared, learned: Learned, decided: Decided) -> TableLearned:
+def _pairs_and_lengths(
+    learned: Learned, seed: int
+) -> tuple[dict[str, Pairs], tuple[dict[int, int], dict[int, int]]]:
+    """Return the pairs of each channel, and how many objects of training have each length."""
+    pairs = {n: pairs_of(learned.schema, each, n) for n, each in learned.channels.items()}
+    making = learned.schema.declared.making
+    if making is None:
+        return pairs, learned.facts["train"].lengths
+    made = made_of(pairs, making, seed)
+    first, second = map(counted_lengths, made["train"].longest)
+    return {**made}, (first, second)
+
+
+def _check_substitutes(config: Config, pairs: Pairs) -> None:
+    """Raise `ConfigError` if an encoder cannot give tokens the vectors that they stand for."""
+    network = config.encoders[0].network
+    if isinstance(pairs, MadePairs) and pairs.substitutes and network != "pooled_embedding":
+        must = "must be pooled_embedding where a user's name stands for its history"
+        raise ConfigError.at("enc0_network", must, network, "Write history(user=own) or user=none.")
+
+
+def _event(declared: Declared, learned: Learned, decided: Decided, records: int) -> TableLearned:
     """Return what is reported of the tables."""
+    notes = [Note("warning", text) for text in learned.warnings]
+    if (making := learned.schema.declared.making) is not None:
+        text = f"{records:,} pairs are made of the rows each epoch: --pairs {making.maker}"
+        notes.append(Note("info", text))
     return TableLearned(
         fields=tuple(_fields(learned)),
         rows={name: facts.records for name, facts in learned.facts.items()},
         split=_split_text(declared) if declared.split else "",
         preset=decided.preset,
         decisions=decided.decisions,
-        notes=tuple(Note("warning", text) for text in learned.warnings),
+        notes=tuple(notes),
     )
 
 
@@ -206,7 +229,7 @@ def _as_pairs(schema: ObjectSchema) -> ObjectSchema:
     return replace(schema, declared=replace(declared, making=None, group=None))
 
 
-def made_of(rows: Mapping[str, Pairs], making: Making, seed: int) -> dict[str, Pairs]:
+def made_of(rows: Mapping[str, Pairs], making: Making, seed: int) -> dict[str, MadePairs]:
     """Return the pairs that are made of the rows of each channel."""
     maker = maker_of(making.maker)
     train = MadePairs.of(rows["train"], maker, seed)
@@ -215,13 +238,6 @@ def made_of(rows: Mapping[str, Pairs], making: Making, seed: int) -> dict[str, P
         "train": train,
         **{n: MadePairs.of(each, maker, seed, train.collections) for n, each in others.items()},
     }
-
-
-def made_lengths(pairs: Pairs) -> tuple[dict[int, int], dict[int, int]]:
-    """Return how many objects of each length there may be, by side."""
-    assert isinstance(pairs, MadePairs)
-    first, second = map(counted_lengths, pairs.maker.longest(pairs.collections))
-    return first, second
 
 
 def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = None) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from object2vec.config.presets import maker_named
 from object2vec.errors import ConfigError, suggestion
 from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import with_options
@@ -33,6 +34,7 @@ _ALL: tuple[type[Maker], ...] = (
 MAKERS: dict[str, type[Maker]] = {maker.name: maker for maker in _ALL}
 """The makers of pairs by name."""
 
+NO_MAKER = "none"  # named in place of one: each row is a pair
 _SPECIFICATION = re.compile(r"\s*(?P<name>\w*)\s*(?:\((?P<options>.*)\))?\s*", re.DOTALL)
 
 
@@ -53,25 +55,40 @@ def maker_of(specification: str) -> Maker:
     return with_options("pairs", MAKERS[name], found["options"] or "")
 
 
-def declared_schema(sides: tuple[Fields, Fields], pairs: str | None, **roles: Any) -> TableSchema:
+def declared_schema(
+    sides: tuple[Fields, Fields], pairs: str | None, preset: str | None = None, **roles: Any
+) -> TableSchema | None:
     """Return what the columns of a table mean, with those that a maker of pairs makes.
 
     Parameters
     ----------
     sides : pair of tuples of Field
     pairs : str, optional
-        Specification of the maker; without it each row is a pair.
+        Specification of the maker. With "none" each row is a pair; so it is by default, unless a
+        preset names a maker that suits the columns.
+    preset : str, optional
+        The one that is named.
     **roles
         Other arguments of `TableSchema`.
+
+    Returns
+    -------
+    TableSchema or None
+        None where no column is named, and no maker names one.
 
     Raises
     ------
     ConfigError
         If they contradict each other.
     """
-    if not pairs:
-        return TableSchema(sides, **roles)
-    return maker_of(pairs).declared(sides, roles)
+    named = maker_named(pairs, preset)
+    if named not in (None, NO_MAKER):
+        maker = maker_of(named or "")
+        if pairs or maker.suits(sides, roles):
+            return maker.declared(sides, roles)
+    if not any(sides) and not any(roles.values()):
+        return None
+    return TableSchema(sides, **roles)
 
 
 __all__ = ["MAKERS", "Maker", "declared_schema", "maker_of"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from object2vec.errors import ConfigError
 from object2vec.fields.base import Optioned
@@ -65,6 +66,10 @@ class Maker(Optioned, ABC):
             If nothing can be made of them.
         """
 
+    def suits(self, sides: tuple[Fields, Fields], roles: Roles) -> bool:
+        """Return whether it can be meant where only a preset names it."""
+        return True
+
     def collections(self, rows: Pairs) -> Collections:
         """Return what pairs are made of."""
         return Collections.by(rows, rows.columns["group"])
@@ -80,6 +85,10 @@ class Maker(Optioned, ABC):
     @abstractmethod
     def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
         """Return lengths that objects of in0 and of in1 may have, to see how long they get."""
+
+    def substitutes(self, collections: Collections) -> Substitutes | None:
+        """Return tokens of in0 that training does not read, and what they stand for."""
+        return None
 
     def blocks(self, pairs: MadePairs, config: Config) -> PairBlocks | None:
         """Return the blocks that batches are made of; None where they hold single records."""
@@ -132,6 +141,21 @@ def by_rows(making: Making, members: Field) -> Making:
     kind = members.kind
     separator = kind.separator if isinstance(kind, TokensKind) else making.separator
     return replace(making, members=members.column, separator=separator)
+
+
+@dataclass(frozen=True, eq=False)
+class Substitutes:
+    """Tokens that stand for sequences: each gets the embedding of its one.
+
+    Parameters
+    ----------
+    tokens : int32 array (m,)
+        Different ones.
+    sequences : Ragged of length m
+    """
+
+    tokens: NDArray[np.int32]
+    sequences: Ragged
 
 
 @dataclass(frozen=True, eq=False)
