@@ -188,7 +188,7 @@ def test_every_choice_is_valid(row):
 
 NEAR_MISSES = {
     FILE_NAME: ("folder/vocab.json", "..\\vocab.json", "..", ".", "a b", "naïve.txt", "$HOME"),
-    DEVICE: ("", "gpu", "cuda:", "cuda:-1", "cuda 0", "CPU"),
+    DEVICE: ("gpu", "cuda:", "cuda:-1", "cuda 0", "CPU"),
 }
 
 
@@ -198,16 +198,16 @@ def invalid_values(kind):
         case Integer(low, high):
             above = () if high is None else (high + 1, str(high + 1))
             below = (low - 1, str(low - 1), low + 0.5)
-            return (*below, *above, "1.5", "many", "", "1 2", None, True, [1], math.nan, math.inf)
+            return (*below, *above, "1.5", "many", "1 2", None, True, [1], math.nan, math.inf)
         case Float(low, high):
             beyond = (math.nextafter(low, -math.inf), math.nextafter(high, math.inf))
-            return (*beyond, "nan", math.nan, "inf", "much", "0,5", "", None, True, [0.5])
+            return (*beyond, "nan", math.nan, "inf", "much", "0,5", None, True, [0.5])
         case Boolean():
-            return ("yes", "1", 1, 0, "", None, [True])
+            return ("yes", "1", 1, 0, None, [True])
         case Choice(values):
-            return (values[0] + "x", values[0].upper(), "", None, 3, [values[0]])
+            return (values[0] + "x", values[0].upper(), None, 3, [values[0]])
         case Comparators():
-            texts = ("", "hadamard,", "hadamard,hadamard", "cosine", "hadamard concat", "Hadamard")
+            texts = ("hadamard,", "hadamard,hadamard", "cosine", "hadamard concat", "Hadamard")
             return (*texts, [], [""], {"hadamard"}, None, 3)
         case Pattern():
             return (*NEAR_MISSES[kind], None, 3, ["a"])

@@ -60,6 +60,12 @@ def test_one_pair_in_every_form(body):
     assert read(body).positions is None
 
 
+@pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
+def test_ids_that_are_written_as_whole_numbers(form):
+    body = b'{"in0": [1.0, 2], "in1": [3e0]}'
+    assert rows(body, form) == [([[1, 2]], [[3]])]
+
+
 def test_lines_with_and_without_a_last_newline():
     pair, other = json.dumps(PAIR).encode(), b'{"in0": [4], "in1": []}'
     for body in (pair + b"\n" + other, pair + b"\r\n\n" + other + b"\n"):
@@ -110,7 +116,10 @@ OF_INSTANCE = 'must be an object with a list of ids "in0", "in1" or both; got '
         ([PAIR, {"in0": [1, 10]}], rf"^instances\[1\]\.in0\[1\]: {OF_IN0}10\. Use the ids of"),
         ({"instances": [{"in0": [-1]}]}, rf"^instances\[0\]\.in0\[0\]: {OF_IN0}-1\."),
         ({"in1": [20]}, r"^in1\[0\]: must be an integer in \[0, 20\); got 20\."),
-        ({"in0": [1.0]}, rf"^in0\[0\]: {OF_IN0}1\.0\."),
+        ({"in0": [1.5]}, rf"^in0\[0\]: {OF_IN0}1\.5\."),
+        ([PAIR, {"in0": [1, 1e-9]}], rf"^instances\[1\]\.in0\[1\]: {OF_IN0}1e-09\."),
+        ({"in0": [10.0]}, rf"^in0\[0\]: {OF_IN0}10\."),
+        ({"in0": [-1.0]}, rf"^in0\[0\]: {OF_IN0}-1\.0\."),
         ({"in0": [True]}, rf"^in0\[0\]: {OF_IN0}True\."),
         ({"in0": ["1"]}, rf"^in0\[0\]: {OF_IN0}'1'\."),
         ({"in0": [10**400]}, rf"^in0\[0\]: {OF_IN0}|^body: must be well-formed JSON"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from object2vec.config.kinds import COMPARATORS, Choice, ValueKind
+from object2vec.config.kinds import COMPARATORS, Anything, Choice, ValueKind
 from object2vec.config.rules import RULES, TIED, Draft, Note
 from object2vec.config.table import HYPERPARAMETERS, EncoderConfig, Hyperparameters
 from object2vec.errors import ConfigError, join_problems, problem, shown, suggestion
@@ -39,7 +39,7 @@ class Config(Hyperparameters):
         Parameters
         ----------
         hyperparameters : mapping of str to str, int, float, bool or list
-            Values by AWS's names; what is missing gets the default of the table.
+            Values by AWS's names; what is missing or "" gets the default of the table.
         beyond_aws : bool, default False
             Lift AWS's limits of what data decide: rows of a token table, lengths, classes. Those
             hold for its format; a model that learned a schema has none of them.
@@ -53,7 +53,8 @@ class Config(Hyperparameters):
         notes: list[Note] = []
         given, problems = _parse(hyperparameters, notes, beyond_aws)
         values = {row.name: given.get(row.name, row.default) for row in _HELD}
-        draft = Draft(values, given, hyperparameters.keys() - given.keys())
+        said = {name for name, value in hyperparameters.items() if value != ""}
+        draft = Draft(values, given, said - given.keys())
         for rule in RULES:
             for found in rule.apply(draft):
                 if isinstance(found, Note):
@@ -128,6 +129,8 @@ def _parse(
             problems.append(unknown(name))
             continue
         kind = _kind(name, hyperparameters, beyond_aws)
+        if value == "" and not isinstance(kind, Anything):
+            continue  # as SageMaker's console sends what was left empty
         try:
             given[name] = kind.parse(value)
         except ValueError:

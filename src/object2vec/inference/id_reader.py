@@ -52,7 +52,7 @@ class IdReader:
 
     def __init__(self, config: Config) -> None:
         self._intakes = intakes(config)
-        self._decoders = _decoders([MAX_ID, MAX_ID])
+        self._decoders = _decoders([MAX_ID, MAX_ID], float)
         self._known_decoders = _decoders([intake.vocab_size - 1 for intake in self._intakes])
 
     def read(self, body: bytes, form: Form) -> Request | None:
@@ -83,7 +83,9 @@ class IdReader:
             _check_keys(body, texts, kinds, is_json=is_json)
         limits = form.max_seq_lens or (None, None)
         if not are_known:
-            self._check_ids(instances, limits, "" if is_bare else "instances[{}].")
+            prefix = "" if is_bare else "instances[{}]."
+            self._settle_numbers(instances, prefix)
+            self._check_ids(instances, limits, prefix)
         return by_kind(
             kinds,
             _INSTANCE_RULE,
@@ -129,6 +131,22 @@ class IdReader:
             in1, omitted1 = self._intakes[1].accept_known([i.in1 for i in instances], limits[1])
         return Request([Group(in0, in1)], None, (omitted0, omitted1))
 
+    def _settle_numbers(self, instances: Sequence[Any], prefix: str) -> None:
+        """Make ids of numbers that are written like 1.0, as AWS does; reject others than integers.
+
+        Pandas writes a column of ids so as soon as one of them is missing.
+        """
+        for row, instance in enumerate(instances):
+            for side, name in enumerate(SIDES):
+                ids = getattr(instance, name)
+                if ids is UNSET or all(type(each) is int for each in ids):
+                    continue
+                for position, each in enumerate(ids):
+                    if not float(each).is_integer():
+                        where = f"{prefix.format(row)}{name}[{position}]"
+                        raise RequestError(self._unknown_id(where, side, each))
+                    ids[position] = int(each)
+
     def _check_ids(
         self, instances: Sequence[Any], limits: Sequence[int | None], prefix: str
     ) -> None:
@@ -172,12 +190,19 @@ class IdReader:
         return problem("body", BODY_RULE, got, INSTANCE_CURE)
 
 
-def _decoders(largest: Sequence[int]) -> dict[str, msgspec.json.Decoder[Any]]:
-    """Return parsers of a JSON body and of a line, for ids up to the largest of each side."""
-    fields: list[tuple[str, Any, Any]] = [
-        (side, list[Annotated[int, Meta(ge=0, le=most)]] | UnsetType, UNSET)
-        for side, most in zip(SIDES, largest, strict=True)
-    ]
+def _decoders(
+    largest: Sequence[int], *other_kinds: type[float]
+) -> dict[str, msgspec.json.Decoder[Any]]:
+    """Return parsers of a JSON body and of a line, for ids up to the largest of each side.
+
+    An id is an integer, or a number of the `other_kinds`.
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    for side, most in zip(SIDES, largest, strict=True):
+        number: Any = Annotated[int, Meta(ge=0, le=most)]
+        for kind in other_kinds:
+            number |= Annotated[kind, Meta(ge=0, le=most)]
+        fields.append((side, list[number] | UnsetType, UNSET))
     instance: Any = msgspec.defstruct("Instance", fields, gc=False)
     many = ("instances", list[instance] | UnsetType, UNSET)
     whole: Any = msgspec.defstruct("Whole", [many, *fields])

@@ -24,7 +24,7 @@ from object2vec.devices import (
     release_freed_memory,
     retain_freed_memory,
 )
-from object2vec.errors import ConfigError, DataError
+from object2vec.errors import ConfigError, DataError, shown
 from object2vec.fields.schema import ObjectSchema
 from object2vec.files.remote import PathLike, join
 from object2vec.kernels import kernel_for
@@ -397,14 +397,27 @@ def _load_auxiliary(
             cure = "Name the folder that holds the files (--auxiliary)."
             raise ConfigError.at("auxiliary", must, None, cure)
         file = join(folder, encoder.vocab_file)
-        vocabulary = read_vocabulary(
-            file, vocab_size=encoder.vocab_size, setting=config.setting(encoder.side, "vocab_size")
-        )
+        vocabulary = read_vocabulary(file)
+        if beyond := {t: i for t, i in vocabulary.items() if i >= encoder.vocab_size}:
+            notes.append(_beyond(beyond, config, encoder))  # AWS takes such a file, too
+            vocabulary = {t: i for t, i in vocabulary.items() if t not in beyond}
         vocabularies[encoder.side] = vocabulary
         is_second_of_tied = encoder.side and config.tied_token_embedding_weight
         if encoder.pretrained_embedding_file and not is_second_of_tied:
             notes.append(_load_vectors(network, config, encoder, vocabulary, folder))
     return (vocabularies[0], vocabularies[1]), notes
+
+
+def _beyond(tokens: Vocabulary, config: Config, encoder: EncoderConfig) -> Note:
+    """Return what is said of tokens whose ids have no row in the table."""
+    token, index = next(iter(tokens.items()))
+    setting = config.setting(encoder.side, "vocab_size")
+    text = (
+        f"{encoder.vocab_file}: {len(tokens)} of its tokens, such as {shown(token)} with {index}, "
+        f"have ids that are not below {setting} {encoder.vocab_size}. They have no row and are "
+        f"left out; raise {setting} if records hold them."
+    )
+    return Note("warning", text)
 
 
 def _load_vectors(
