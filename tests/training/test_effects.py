@@ -76,6 +76,7 @@ OTHER: dict[str, tuple[dict, object]] = {
     "tied_token_embedding_weight": ({}, True),
     "token_embedding_storage_type": ({}, "row_sparse"),
     "shared_encoder": (HCNN, True),
+    "candidates": ({"output_layer": "dot_product"}, "all"),
     "token_dropout": ({}, 0.5),
     "token_init": ({}, "unit"),
     "learning_rate_schedule": ({}, "linear"),

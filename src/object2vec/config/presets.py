@@ -167,6 +167,7 @@ _ROWS = (
             "negative_exponent": 0.75,
             "optimizer": "adagrad",
             "learning_rate": 1,
+            "learning_rate_schedule": "linear",
             "mini_batch_size": 6000,
             "mask_padding": False,
             "epochs": 5,

@@ -33,6 +33,7 @@ RANKING = (
     "negative_exponent",
     "label_smoothing",
 )
+_OF_ALL = ("normalize", "ranking_scale")  # what dot_product uses of them with candidates=all
 _USED = {"cosine": ("ranking_scale",), "dot_product": ("shared_negatives", "negative_exponent")}
 _PRETRAINED = ("pretrained_embedding_file", "vocab_file", "freeze_pretrained_embedding")
 
@@ -274,6 +275,23 @@ def _dot_product(draft: Draft) -> Findings:
 
 
 @_rule(
+    "`candidates=all` needs `dot_product` or `ranking`, and makes negatives of all candidates: "
+    "`negative_sampling_rate` and its like are ignored, which the log says."
+)
+def _all_candidates(draft: Draft) -> Findings:
+    if draft["candidates"] != "all":
+        return
+    if draft["output_layer"] not in ("dot_product", "ranking"):
+        names, cure = {"candidates", "output_layer"}, "Choose one of these, or candidates=batch."
+        must = "must be dot_product or ranking with candidates=all"
+        yield Contradiction(names, problem("output_layer", must, draft["output_layer"], cure))
+    for name in ("negative_sampling_rate", "random_negative_sampling_rate", "shared_negatives"):
+        if draft.values[name]:
+            yield Note("info", f"{name} is ignored: candidates=all has all others as negatives.")
+        draft.values[name] = 0
+
+
+@_rule(
     "`ranking` takes its negatives from the batch and `shared_negatives`: `negative_sampling_rate` "
     "and `random_negative_sampling_rate` are ignored, which the log says. It has no dropout after "
     "pooling. The other objectives ignore its settings, which the log says, too; `cosine` has its "
@@ -287,7 +305,7 @@ def _ranking(draft: Draft) -> Findings:
                 yield Note("info", text)
             draft.values[name] = 0
         return
-    used = _USED.get(draft["output_layer"], ())
+    used = _OF_ALL if draft["candidates"] == "all" else _USED.get(draft["output_layer"], ())
     for name in RANKING:
         if (
             name in draft.given

@@ -354,6 +354,13 @@ class Hyperparameters:
         "Correct the similarities of ranking's negatives for how often each in1 stands in a "
         "batch, so that frequent ones are not pushed away for their frequency.",
     )
+    candidates: str = _extension(
+        Choice(("batch", "all")),
+        "batch",
+        "What each record is set against: what is in its batch, or all: each token of in1 by "
+        "itself is encoded once a step. dot_product then learns the log odds of each, of which "
+        "several may be right, ranking a softmax over them.",
+    )
     shared_negatives: int = _extension(
         Integer(0, None),
         0,

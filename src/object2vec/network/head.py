@@ -42,6 +42,16 @@ class Similarity(Total):
         return (self.start * self.log_scale.exp()).clamp(max=MAX_SCALE)
 
 
+class Odds(Similarity):
+    """Log odds: the scaled similarity, and the last number of in1's vector as its bias."""
+
+    def query(self, a: Tensor) -> Tensor:
+        """Return what the dot product with in1's vectors is the log odds of, (P, D)."""
+        one = torch.zeros_like(a[:1])  # (1, D)
+        one[:, -1] = 1
+        return a * self.scale() + one
+
+
 class Head(nn.Module):
     """`mlp_layers` hidden layers of width H, then the output layer.
 

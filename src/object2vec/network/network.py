@@ -19,12 +19,13 @@ from object2vec.kernels.base import Kernel
 from object2vec.kernels.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
-from object2vec.network.head import Head, Similarity, Total
+from object2vec.network.head import Head, Odds, Similarity, Total
 from object2vec.network.tokens import TokenTable
-from object2vec.objectives import Encoded, Objective, Pairing, Rivals, objective_of
+from object2vec.objectives import Candidates, Encoded, Objective, Pairing, Rivals, objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
+from object2vec.pairs.candidates import Targets
 
 _TINY = 1e-12  # length below which an embedding has no direction
 
@@ -83,10 +84,11 @@ class Network(nn.Module):
 
         One of zeros stays so.
         """
-        if not self.objective.normalized[side]:
-            return embeddings
-        scaled: Tensor = embeddings / embeddings.norm(dim=1, keepdim=True).clamp(min=_TINY)
-        return scaled
+        if self.objective.normalized[side]:
+            embeddings = embeddings / embeddings.norm(dim=1, keepdim=True).clamp(min=_TINY)
+        if side == 0 and isinstance(self.head, Odds):
+            return self.head.query(embeddings)
+        return embeddings
 
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         """Return ``x @ weight.T`` of float32 tensors, the same for any number of threads."""
@@ -104,8 +106,21 @@ class Network(nn.Module):
         if isinstance(batch.pairing, BlockPairing):
             rate, offset = self.config.negative_sampling_rate, self.objective.offset
             contrast = partial(self.table(0).kernel.contrast, a, b, batch.pairing, rate, offset)
+        if isinstance(batch.pairing, Targets):
+            return self._against_all(a, b, batch, batch.pairing)
         given = batch.pairing, batch.label, self.score, batch.weight, self.training
         return Encoded(a, b, *given, rivals, contrast)
+
+    def _against_all(self, a: Tensor, b: Tensor, batch: Batch, targets: Targets) -> Encoded:
+        """Return a batch of records (B, D) that are set against all candidates (L, D)."""
+        assert isinstance(self.head, Similarity)
+        a, b = self.comparable(0, a), self.comparable(1, b)  # (B, D), (L, D)
+        records, right = (
+            torch.from_numpy(rows).to(a.device) for rows in (targets.records, targets.candidates)
+        )  # (m,), (m,)
+        candidates = Candidates(records, right, self.head.scale(), self.product)
+        given = batch.pairing, batch.label, self.score, batch.weight, self.training
+        return Encoded(a, b, *given, candidates=candidates)
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
         """Return the comparator's vectors (B, C) of embeddings (P, D), which get their dropout."""
@@ -196,7 +211,9 @@ def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
     """Return what makes the logits of a comparator's vectors."""
     if objective.head == "layers":
         return Head(config, objective.width, kernel)
-    return Similarity(config.ranking_scale) if objective.head == "similarity" else Total()
+    if objective.head == "sum":
+        return Total()
+    return (Odds if objective.head == "odds" else Similarity)(config.ranking_scale)
 
 
 def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from object2vec.config import Config
 from object2vec.objectives.base import (
+    Candidates,
     Contrast,
     Encoded,
     LabelRule,
@@ -17,6 +18,7 @@ from object2vec.objectives.base import (
     Retrieval,
     Rivals,
 )
+from object2vec.objectives.candidates import Classes, LabelOdds
 from object2vec.objectives.cosine import Cosine
 from object2vec.objectives.dot_product import DotProduct
 from object2vec.objectives.mean_squared_error import MeanSquaredError
@@ -32,19 +34,26 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
+AGAINST_ALL: dict[str, type[Objective]] = {"dot_product": LabelOdds, "ranking": Classes}
+"""Those that take their place where each record is set against every candidate."""
+
+
 def objective_of(config: Config) -> Objective:
     """Return the objective that a configuration names."""
-    return OBJECTIVES[config.output_layer](config)
+    against_all = AGAINST_ALL if config.candidates == "all" else {}
+    return (OBJECTIVES | against_all)[config.output_layer](config)
 
 
 def metrics_by_name() -> dict[str, Metric]:
     """Return the metrics of all objectives."""
-    every = ((*o.metrics, *o.overall, *o.retrieval) for o in OBJECTIVES.values())
+    objectives = (*OBJECTIVES.values(), *AGAINST_ALL.values())
+    every = ((*o.metrics, *o.overall, *o.retrieval) for o in objectives)
     return {metric.name: metric for metrics in every for metric in metrics}
 
 
 __all__ = [
     "OBJECTIVES",
+    "Candidates",
     "Contrast",
     "Encoded",
     "LabelRule",

@@ -145,6 +145,25 @@ class Contrast(NamedTuple):
     hits: float
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What an objective needs that sets each record against every candidate, the L rows of in1.
+
+    Parameters
+    ----------
+    records, right : Tensor of shape (m,), int64
+        Candidate ``right[i]`` is right for record ``records[i]``.
+    scale : Tensor of shape (1,)
+        The learned factor of the similarities.
+    product : Product
+    """
+
+    records: Tensor
+    right: Tensor
+    scale: Tensor
+    product: Product
+
+
 class Encoded:
     """A batch as an objective sees it: both sides encoded, and logits for who asks for them.
 
@@ -165,6 +184,8 @@ class Encoded:
         How the records are set against each other, if they are.
     contrast : callable, optional
         Returns what the pairs lose against noise, of a batch that has it.
+    candidates : Candidates, optional
+        Which rows of `b` are right for each row of `a`, where all are set against each.
 
     Attributes
     ----------
@@ -183,7 +204,9 @@ class Encoded:
         is_training: bool = False,
         rivals: Rivals | None = None,
         contrast: Callable[[], Contrast] | None = None,
+        candidates: Candidates | None = None,
     ) -> None:
+        self.candidates = candidates
         self.is_training, self.rivals = is_training, rivals
         self.found: tuple[Tensor, ...] = ()
         self.a, self.b, self.pairing, self.label, self.weight = a, b, pairing, label, weight
@@ -227,7 +250,7 @@ class Objective(ABC):
     measured_against : pair of int, optional
         Negatives that each record of validation and test gets where all are positives: with the in1
         of another record, and with one that is drawn; by default as in training.
-    head : {"layers", "sum", "similarity"}
+    head : {"layers", "sum", "similarity", "odds"}
         What makes the logits: layers, or the sum of the comparator's vector; for a similarity with
         a learned scale beside it.
     is_in_batch : bool
@@ -255,7 +278,7 @@ class Objective(ABC):
     watched: ClassVar[Metric]
     overall: ClassVar[tuple[Metric, ...]] = ()
     measured_against: ClassVar[tuple[int, int] | None] = None
-    head: ClassVar[Literal["layers", "sum", "similarity"]] = "layers"
+    head: ClassVar[Literal["layers", "sum", "similarity", "odds"]] = "layers"
     is_in_batch: ClassVar[bool] = False
     default_label: ClassVar[float | None] = None
     in_training: ClassVar[Metric | None] = None

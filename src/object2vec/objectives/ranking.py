@@ -14,6 +14,7 @@ https://arxiv.org/abs/2103.00020), which learns s, too, as exp(t), and lets it n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -108,8 +109,11 @@ class Ranking(Objective):
         return ranking_metrics(channel.right[0], ranks_of_right(channel))
 
 
+@dataclass(frozen=True)
 class PositiveLabels:
     """1 alone: what is no positive cannot be ranked."""
+
+    output_layer: str = "ranking"
 
     def rejected(self, label: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Return which labels (m,) are not 1."""
@@ -119,7 +123,7 @@ class PositiveLabels:
     def problem(self, label: float) -> str:
         """Return what a rejected label should have been, and what to do."""
         cure = "Leave out the records that are wrong: the others are the negatives."
-        return f"label must be 1 for output_layer=ranking; got {label:g}. {cure}"
+        return f"label must be 1 for output_layer={self.output_layer}; got {label:g}. {cure}"
 
     def counts(self, label: NDArray[np.float32]) -> None:
         """Return None: there are no classes."""

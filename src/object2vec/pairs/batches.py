@@ -21,6 +21,7 @@ from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import SIDES
 from object2vec.pairs.block_pairing import BlockPairing
+from object2vec.pairs.candidates import Targets, against_all
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.negatives import NO_NEGATIVES, Negatives, Pairing, draw_pairing
 from object2vec.pairs.order import RandomOrder
@@ -56,7 +57,7 @@ class Batch:
     """
 
     columns: Mapping[str, Any]
-    pairing: Pairing | BlockPairing | None
+    pairing: Pairing | BlockPairing | Targets | None
     excluded: PairList | None = None
     log_q: NDArray[np.float32] | None = None
 
@@ -88,7 +89,8 @@ class Batch:
 
         A sequence that would lose all of them keeps them.
         """
-        thin = {name: _thinned(self.columns[name], share, generator) for name in SIDES}
+        sides = SIDES[:1] if isinstance(self.pairing, Targets) else SIDES  # else candidates go
+        thin = {name: _thinned(self.columns[name], share, generator) for name in sides}
         return replace(self, columns={**self.columns, **thin})
 
 
@@ -194,6 +196,8 @@ class TrainingBatches:
         columns = _columns(pairs, rows, self.config)
         if "weight" in columns:
             columns["weight"] = (columns["weight"] / self._mean_weight).astype(np.float32)  # (P,)
+        if self.config.candidates == "all":
+            return Batch(*against_all(columns, self.config))
         if self.rivals is not None:
             generator = random_generator(self.config.seed, _SHARED, epoch, index)
             return _against(self.rivals, pairs, columns, rows, generator)
@@ -237,7 +241,9 @@ def evaluation_batches(
         if config.compat_metrics and len(rows) < size:
             rows = _filled(rows, range(len(pairs)), size, random_generator(config.seed, _FILL))
         columns = _columns(pairs, rows, config)
-        if negatives.rate:
+        if config.candidates == "all":
+            yield Batch(*against_all(columns, config))
+        elif negatives.rate:
             generator = random_generator(config.seed, _EVALUATION, start)
             yield _paired(pairs, columns, rows, config, negatives, generator)
         else:

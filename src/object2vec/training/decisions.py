@@ -220,8 +220,8 @@ def _of_positives(begun: Mapping[str, Any]) -> Iterator[Decision]:
     if "output_layer" not in begun:
         yield Decision("output_layer", "softmax", "no label: pairs are set against drawn ones")
         yield Decision("num_classes", 2, "a pair is a positive or a negative")
-    ranks = begun.get("output_layer") == "ranking"  # with the other records as negatives
-    if not ranks and not begun.get("negative_sampling_rate"):
+    has_others = begun.get("output_layer") == "ranking" or begun.get("candidates") == "all"
+    if not has_others and not begun.get("negative_sampling_rate"):
         yield Decision("negative_sampling_rate", 4, "no label: negatives are drawn")
 
 
