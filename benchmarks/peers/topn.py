@@ -97,7 +97,7 @@ PEERS = {
     "ALS": Peer(
         als,
         {"factors": 128, "regularization": 10.0, "alpha": 10.0, "iterations": 15},
-        {"factors": (64, 128, 256), "regularization": (1.0, 10.0, 50.0), "alpha": (1.0, 10.0)},
+        {"factors": (64, 128), "regularization": (50.0, 100.0, 200.0), "alpha": (10.0, 20.0)},
         package="implicit",
     ),
     "EASE": Peer(
