@@ -283,6 +283,13 @@ def opening() -> str:
     return _table(("names", "schema MiB", "schema opens, ms", "encode of one line, s"), rows)
 
 
+def evaluation() -> str:
+    """Return how long exact retrieval takes, and the memory beside the vectors."""
+    rows = [(r["of"], f"{r['seconds']:.1f}", f"{r['memory_mib']:,.0f}")
+            for r in _result("evaluation")["results"]]  # fmt: skip
+    return _table(("of", "seconds", "MiB"), rows)
+
+
 def ipinsights() -> str:
     """Return how well unusual logins are found, beside two tables of what was seen."""
     names = ("any", "near") if (RESULTS / "ipinsights_near.json").exists() else ("any",)
@@ -312,6 +319,7 @@ TABLES: dict[str, Callable[[], str]] = {
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
         encoding_files, encoding_text, reading, table_reading, words, documents_time, startup,
         memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
+        evaluation,
     )
 }  # fmt: skip
 TABLES |= {f"results_{task}": partial(results_page.task_table, task) for task in results_page.TASKS}
