@@ -12,7 +12,7 @@ TORCH ?= torch==2.13.0
 WORKERS ?= 2
 VENV ?= .venv
 OUT ?=
-BENCHMARKS ?= training table movielens_speed sequences encoding encoding_text words documents_time \
+BENCHMARKS ?= training whole epoch_end neighbours table movielens_speed sequences encoding encoding_text words documents_time \
 	reading table_reading startup memory serving tutorial precision movielens ipinsights cold_start \
 	one_command documents nli
 

@@ -38,7 +38,8 @@ def main() -> None:
     save("movielens_speed", {"results": results}, given)
 
 
-def _records(task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def records(task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return users, films and labels of a round, drawn at random."""
     settings, batches = TASKS[task]
     draw, n = np.random.default_rng(0), settings["mini_batch_size"] * batches
     users = draw.integers(1, USERS, (n, 1)).astype(np.int32)
@@ -48,7 +49,7 @@ def _records(task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ours(task: str, threads: int) -> Work:
     """Return a function that trains on a few batches and counts their pairs."""
-    return training_steps(TASKS[task][0], *_records(task), threads)
+    return training_steps(TASKS[task][0], *records(task), threads)
 
 
 def rival(task: str, threads: int) -> Work:
@@ -66,7 +67,7 @@ def rival(task: str, threads: int) -> Work:
     head = nn.Sequential(nn.Linear(4 * width, hidden), activation,
                          nn.Linear(hidden, 2 if is_classifier else 1))  # fmt: skip
     optimizer = torch.optim.Adam([*tables.parameters(), *head.parameters()], lr=1e-3, fused=True)
-    sides = [torch.from_numpy(column) for column in _records(task)]
+    sides = [torch.from_numpy(column) for column in records(task)]
     batches = list(zip(*(s.split(settings["mini_batch_size"]) for s in sides), strict=True))
 
     def epoch() -> float:

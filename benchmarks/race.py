@@ -9,11 +9,12 @@ the machine for a while disturbs all of them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,32 @@ def race(
         ``peak_memory_mib``; ``ours_is_times``, the median ratio within a round of the first rival's
         rate to this one's, and its extremes ``ratio_spread``.
     """
+    with _started(rivals, plain) as lanes:
+        rates: dict[str, list[float]] = {name: [] for name in lanes}
+        for _ in range(rounds):
+            for name, lane in lanes.items():
+                rates[name].append(_turn(lane))
+        return _figures(rates, {name: _stop(lane) for name, lane in lanes.items()})
+
+
+@contextlib.contextmanager
+def lanes(
+    rivals: Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]],
+) -> Iterator[dict[str, Callable[[], float]]]:
+    """Have rivals ready while the block runs; give what lets each do a round, for its rate."""
+    with _started(rivals, ()) as started:
+        yield {name: functools.partial(_turn, lane) for name, lane in started.items()}
+        for lane in started.values():
+            _stop(lane)
+
+
+@contextlib.contextmanager
+def _started(
+    rivals: Mapping[str, tuple[Callable[..., Work], tuple[Any, ...]]], plain: Collection[str]
+) -> Iterator[dict[str, Connection]]:
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
-        lanes: dict[str, Connection] = {}
+        found: dict[str, Connection] = {}
         for name, (function, arguments) in rivals.items():
             near, far = context.Pipe()
             process = context.Process(target=_run, args=(far, function, arguments, name in plain))
@@ -58,13 +82,15 @@ def race(
             stack.callback(_end, process)
             if near.recv() != "ready":
                 raise SystemExit(f"{name} could not begin; its message stands above")
-            lanes[name] = near
-        rates: dict[str, list[float]] = {name: [] for name in lanes}
-        for _ in range(rounds):
-            for name, lane in lanes.items():
-                lane.send("go")
-                rates[name].append(lane.recv())
-        return _figures(rates, {name: _stop(lane) for name, lane in lanes.items()})
+            found[name] = near
+        yield found
+
+
+def _turn(lane: Connection) -> float:
+    """Let a rival do a round; return its rate."""
+    lane.send("go")
+    rate: float = lane.recv()
+    return rate
 
 
 def race_one_by_one(

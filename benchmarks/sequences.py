@@ -47,7 +47,7 @@ def main() -> None:
     save(f"sequences{suffix}", {"precision": given.precision, "results": results}, given)
 
 
-def _records(rows: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+def records(rows: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Return sentences of both sides as id arrays, and labels."""
     draw = np.random.default_rng(0)
     sides = []
@@ -59,14 +59,19 @@ def _records(rows: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]
 
 def ours(encoder: str, size: str, precision: str, threads: int) -> Work:
     """Return a function that trains on a few batches and counts their pairs."""
-    batch_size, enc_dim, n_batches = SIZES[size]
-    settings = {
+    batch_size, _, n_batches = SIZES[size]
+    given = settings(encoder, size) | {"precision": precision}
+    return training_steps(given, *records(batch_size * n_batches), threads)
+
+
+def settings(encoder: str, size: str) -> dict[str, Any]:
+    """Return the hyperparameters of an encoder at a size."""
+    batch_size, enc_dim, _ = SIZES[size]
+    return {
         "enc0_network": encoder, "enc0_max_seq_len": LONGEST, "enc0_vocab_size": VOCABULARY,
         "enc0_token_embedding_dim": WIDTH, "enc0_layers": LAYERS[encoder], "enc_dim": enc_dim,
         "mini_batch_size": batch_size, "mlp_dim": HIDDEN, "num_classes": CLASSES,
-        "precision": precision,
     }  # fmt: skip
-    return training_steps(settings, *_records(batch_size * n_batches), threads)
 
 
 def rival(encoder: str, size: str, threads: int) -> Work:
@@ -81,7 +86,7 @@ def rival(encoder: str, size: str, threads: int) -> Work:
     head = nn.Sequential(nn.Linear(4 * enc_dim, HIDDEN), nn.Linear(HIDDEN, HIDDEN),
                          nn.Linear(HIDDEN, CLASSES))  # fmt: skip
     optimizer = torch.optim.Adam([*sides.parameters(), *head.parameters()], lr=4e-4, fused=True)
-    in0, in1, label = _records(batch_size * n_batches)
+    in0, in1, label = records(batch_size * n_batches)
     batches = [
         (_padded(in0[at : at + batch_size]), _padded(in1[at : at + batch_size]),
          torch.from_numpy(label[at : at + batch_size]).long())

@@ -19,6 +19,7 @@ def training_steps(
         Hyperparameters.
     in0, in1, label : columns as `Pairs.build` reads them
     threads : int
+        As the hyperparameter has it.
     """
     from object2vec.config import Config
     from object2vec.devices import set_threads

@@ -117,15 +117,19 @@ def columns(task: dict[str, Any], rows: int) -> tuple[np.ndarray, np.ndarray, np
 
 def ours(task: dict[str, Any], threads: int) -> Work:
     """Return a function that trains on a few batches and counts their records."""
-    rate = task["negatives"]
-    settings = {
+    rows = BATCH * BATCHES // (1 + task["negatives"])
+    return training_steps(settings(task), *columns(task, rows), threads)
+
+
+def settings(task: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters of a task."""
+    return {
         "enc0_network": "pooled_embedding", "enc0_max_seq_len": TOKENS,
         "enc0_vocab_size": task["vocabulary"], "enc_dim": WIDTH, "comparator_list": "hadamard",
         "mlp_activation": "relu", "mlp_dim": HIDDEN, "token_embedding_storage_type": "row_sparse",
-        "mini_batch_size": BATCH, "negative_sampling_rate": rate, "precision": task["precision"],
-        "tied_token_embedding_weight": task.get("tied", False), "mask_padding": False,
+        "mini_batch_size": BATCH, "negative_sampling_rate": task["negatives"],
+        "precision": task["precision"], "tied_token_embedding_weight": task.get("tied", False),
     }  # fmt: skip
-    return training_steps(settings, *columns(task, BATCH * BATCHES // (1 + rate)), threads)
 
 
 def rival(task: dict[str, Any], threads: int, is_sparse: bool) -> Work:

@@ -4,6 +4,7 @@ Rivals take turns in this process instead of each in its own; those whose librar
 are left out.
 """
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -280,3 +281,50 @@ def test_the_tables_of_the_pages_are_those_of_the_results(monkeypatch):
 
     monkeypatch.setattr(sys, "argv", ["tables", "--check"])
     assert tables.main() == 0
+
+
+def _of_a_few(rivals):
+    """Let the rivals be in this process: two rounds of each must do the same work."""
+    turns = {name: function(*arguments) for name, (function, arguments) in rivals.items()}
+    return contextlib.nullcontext(turns)
+
+
+def test_neighbours(run, monkeypatch):
+    from benchmarks import movielens_speed
+    from benchmarks import neighbours as module
+
+    small = movielens_speed.RATING | {"enc_dim": 8, "mlp_dim": 4, "mini_batch_size": 16}
+    tasks = {"small": (movielens_speed, "TASKS", {"rating": (small, 2)}, "rating")}
+    monkeypatch.setattr(movielens_speed, "TASKS", {})
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "0")  # the script forgets them, and they come back
+    found = run(module, "--rounds", "2", "--task", "small", _TASKS=tasks, lanes=_of_a_few)
+    results = found["neighbours"]["results"]
+    assert [r["neighbours"] for r in results] == [0, 1, 2, 4]
+    assert {len(rounds) for r in results for rounds in r["rounds"].values()} == {2}
+    assert all(set(r["per_s"].values()) == {32} and r["of_better"] == 1 for r in results)
+
+
+def test_epoch_end(run, monkeypatch):
+    from benchmarks import epoch_end as module
+
+    small = {"FEW": 50, "MANY": 200, "RECORDS": 64, "WIDTH": 8, "BATCH": 16, "EPOCHS": 2}
+    found = run(module, "--rounds", "1", **small, _in_process=module.train)["epoch_end"]
+    assert [(r["rows"], r["checkpoints"]) for r in found["results"]] == [
+        (50, False), (200, False), (50, True), (200, True)
+    ]  # fmt: skip
+    assert all(r["records_per_s"] > 0 and r["cpu_s"] > 0 for r in found["results"])
+
+
+def test_whole(run, monkeypatch):
+    from benchmarks import whole as module
+
+    small = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 9,
+             "enc_dim": 4, "mlp_dim": 4, "mini_batch_size": 4}  # fmt: skip
+    columns = np.ones((8, 2), np.int32), np.ones((8, 1), np.int32), np.arange(8.0) % 2
+    tasks = {"small": (lambda: (small, columns), 2)}
+    found = run(module, "--rounds", "1", TASKS=tasks, lanes=_of_a_few)["whole"]
+    (result,) = found["results"]
+    assert result["steps"] == 8
+    assert result["command"] == pytest.approx(16 / result["seconds"])
+    assert result["log"] > result["command"]

@@ -216,3 +216,30 @@ def test_a_run_ends_with_its_first_epoch_if_that_was_the_best(storage):
     )
     ours, theirs = (model.artifact.network.state_dict() for model in (five, one))
     assert_same(ours, theirs)
+
+
+def test_a_run_that_goes_on_with_other_cores_keeps_its_number_of_threads(tmp_path, monkeypatch):
+    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
+                "enc_dim": 4, "mlp_dim": 4, "epochs": 2}  # fmt: skip
+    found = []
+
+    class Listener:
+        def __call__(self, event):
+            if event.name == "run":
+                found.append(event.threads)
+
+        def close(self):
+            pass
+
+    def fit(cores, **given):
+        monkeypatch.setattr("object2vec.devices.available_cores", lambda: cores)
+        listeners = [Listener()]
+        Object2Vec(**settings | given).fit(
+            DATA, checkpoints=tmp_path, checkpoint_every=1, resume=True, reporters=listeners
+        )
+
+    fit(2)
+    fit(1, epochs=3)
+    fit(1, epochs=4, threads=1)
+    fit(2, epochs=5)
+    assert found == [2, 2, 1, 1]

@@ -436,7 +436,11 @@ class Hyperparameters:
         may_change=True,
     )
     threads: int = _extension(
-        Integer(0, 1024), 0, "CPU threads; 0 takes one per core.", may_change=True
+        Integer(0, 1024),
+        0,
+        "CPU threads; 0 takes one for each core that the process may use, by its affinity and a "
+        "container's quota, and on resume as many as before.",
+        may_change=True,
     )
     precision: str = _extension(
         Choice(("float32", "bfloat16")),

@@ -76,7 +76,8 @@ class Loop:
     clock : callable, default time.monotonic
         Returns the seconds that an epoch's time is measured in.
     settle : callable, optional
-        Called when an epoch is trained, before its weights are measured and kept.
+        Called before weights are measured on validation records, or at the end where there are
+        none.
     identity : str, optional
         What else tells the data of this run from others: the vocabularies that were learned.
     """
@@ -212,9 +213,9 @@ class Loop:
     def _measure_epoch(self, train: dict[str, float]) -> None:
         """Validate the weights that the epoch has led to, keep them if they are the best."""
         progress, started = self.progress, time.monotonic()
-        self._settle()
         watched, validation = self.metrics.watched, None
         if self.validation is not None:
+            self._settle()
             validation = measured(self.network, self.validation, self.config, self.train.known)
             watched = validation[self.stopping.metric.name]
         validation_s = time.monotonic() - started
@@ -254,6 +255,8 @@ class Loop:
         if best is None or value is None:
             return
         self._kept.restore_best()
+        if self.validation is None:
+            self._settle()
         self.emit(events.BestRestored(epoch=best, metric=self.stopping.metric.name, value=value))
 
     def _obey_stop(self) -> None:
@@ -332,6 +335,7 @@ class Loop:
             "initial": self._kept.fingerprint,
             "progress": asdict(self.progress),
             "steps": self.step.count,
+            "threads": torch.get_num_threads(),
             "optimizer": asdict(self.step.optimizer.position),
             "is_finished": self._is_finished,
             "metrics": self.metrics.state(),

@@ -64,6 +64,7 @@ _KEPT_EVENTS = (
     events.Tested,
     events.Finished,
 )
+_MOST_THREADS = 1024
 _COMPILING = "Compiling kernels for this machine, once: the first steps wait for it."
 _NOT_SAVED = (
     "The trained model is not saved, but kept in the checkpoint: resume saves it without training."
@@ -136,7 +137,7 @@ class Run:
                 stop = StopRequest()
                 stack.enter_context(stop.on_signals())
             workspace = self._open_workspace(stack)
-            threads = stack.enter_context(computing(self.config.threads))
+            threads = stack.enter_context(computing(self._threads()))
             clock = CompileClock(lambda: self._tell(events.Noted(_COMPILING)))
             stack.enter_context(clock.running())
             self._read_tables()
@@ -183,6 +184,18 @@ class Run:
         if not (self.habits.resume or self.habits.overwrite):
             folder.check_free()
         return folder.path
+
+    def _threads(self) -> int:
+        """Return the number of threads; without one given, that of the run that this one goes on.
+
+        The rounding of PyTorch's products depends on it, so a run that goes on elsewhere keeps it.
+        """
+        folder, given = self.habits.checkpoints, self.config.threads
+        path = folder.latest() if folder is not None and self.habits.resume else None
+        if given or folder is None or path is None:
+            return given
+        found = folder.state(path).get("threads")
+        return found if isinstance(found, int) and 0 < found <= _MOST_THREADS else given
 
     def _read_tables(self) -> None:
         """Learn what the tables hold, if they are tables, and with it the configuration."""
