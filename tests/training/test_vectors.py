@@ -151,6 +151,13 @@ def test_removed_components_are_those_of_the_vectors_found(glove):
         np.testing.assert_allclose(found[token], row, atol=1e-3)
 
 
+def test_vectors_have_length_1_where_random_ones_have(glove):
+    found = rows(fitted(glove, token_init="unit", enc_dim=8, enc0_identity_dims=0))
+    vectors = np.array([found[token][:4] for token in ("the", "cat", "dog", "sat", "zebra")])
+    assert np.square(vectors).mean() == pytest.approx(1 / 8, rel=1e-3)
+    assert vectors[1, 1] / vectors[1, 0] == pytest.approx(5 / 4, rel=1e-3)
+
+
 def test_without_components_nothing_of_them_is_left():
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(50, 4)).astype(np.float32) * [10, 5, 1, 1] + 3

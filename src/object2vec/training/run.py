@@ -52,7 +52,7 @@ from object2vec.training.start import (
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
-from object2vec.training.vectors import load_vectors, without_components
+from object2vec.training.vectors import load_vectors, prepared
 from object2vec.training.weights import learn_weights
 from object2vec.version import VERSION
 
@@ -449,9 +449,8 @@ def _load_vectors(
         vocab_size=encoder.vocab_size,
         setting=config.setting(encoder.side, "token_embedding_dim"),
     )
-    table, vectors = network.table(encoder.side), found.vectors
-    if config.remove_components and len(vectors):
-        vectors = without_components(vectors, config.remove_components)
+    table = network.table(encoder.side)
+    vectors = prepared(found.vectors, table.weight.shape[1], config)
     table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(vectors)
     state = "frozen" if encoder.is_frozen else "trained further"
     odd = (

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from object2vec.config import Note
+from object2vec.config import Config, Note
 from object2vec.errors import ConfigError
 from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.fields.vocabulary import VocabularyField
@@ -63,7 +63,7 @@ def load_vectors(network: Network, schema: ObjectSchema, location: PathLike) -> 
         rows = np.concatenate([each[0] for each in found] or [np.zeros(0, np.int64)])  # (m,)
         chosen = [words[i] for each in found for i in each[1].tolist()]
         if chosen:
-            _put(table, file, rows, chosen, config.remove_components)
+            _put(table, file, rows, chosen, config)
         table.is_frozen = config.encoders[side].freeze_pretrained_embedding
         fields, seen = [fitted for _, fitted in parts], sum(each[2] for each in found)
         notes.append(_note(side, fields, len(rows), seen, name, table.is_frozen))
@@ -96,15 +96,28 @@ def _put(
     file: VectorFile,
     rows: NDArray[np.int64],
     words: Sequence[str],
-    components: int,
+    config: Config,
 ) -> None:
     """Write the vectors of words into rows of a table."""
     distinct = list(dict.fromkeys(words))
     order = {word: number for number, word in enumerate(distinct)}
     vectors = file.vectors(distinct)[[order[word] for word in words]]  # (m, width)
-    if components:
-        vectors = without_components(vectors, components)
+    vectors = prepared(vectors, table.weight.shape[1], config)
     table.weight[torch.from_numpy(rows), : file.width] = torch.from_numpy(vectors)
+
+
+def prepared(vectors: Vectors, width: int, config: Config) -> Vectors:
+    """Return vectors (m, E) as training begins with them, in a table of a width.
+
+    They lose components where `remove_components` says so. With ``token_init=unit`` each of their
+    numbers is as large as a random one, so that whole rows have length 1 on average.
+    """
+    if config.remove_components and len(vectors):
+        vectors = without_components(vectors, config.remove_components)
+    if config.token_init == "unit":
+        size = float(np.sqrt(np.square(vectors, dtype=np.float64).mean()))
+        vectors = vectors / np.float32(max(size, 1e-12) * width**0.5)
+    return vectors
 
 
 def without_components(vectors: Vectors, count: int) -> Vectors:
