@@ -92,8 +92,26 @@ def test_the_kinds_and_the_label_decide_the_preset(in0, in1, label, preset):
 def test_a_preset_that_is_named_stands_over_the_one_that_suits():
     found = config(preset="similarity", label=NUMBERS)
     assert decided(preset="similarity", label=NUMBERS).preset == "similarity (named)"
-    assert found.mlp_layers == 2
+    assert found.output_layer == "cosine"
     assert decided(preset="aws").hyperparameters["negative_sampling_rate"] == 4
+
+
+def test_graded_similarity_takes_any_numbers_and_pairs_alone_are_ranked():
+    assert config(preset="similarity", label=integers(6)).output_layer == "cosine"
+    assert config({"output_layer": "mean_squared_error"}, label=integers(6)).output_layer == (
+        "mean_squared_error"
+    )
+    found = decided(preset="similarity")
+    assert found.hyperparameters["output_layer"] == "ranking"
+    assert any(each.name == "output_layer" and each.reason for each in found.decisions)
+    assert "negative_sampling_rate" not in found.hyperparameters
+
+
+def test_a_preset_that_is_named_has_batches_that_fit_where_training_goes_on_from_a_model():
+    start = config(preset="similarity")
+    few = config(preset="similarity", label=NUMBERS, start=start, lengths=({1: 6000}, {1: 6000}))
+    assert (start.mini_batch_size, few.mini_batch_size) == (32, 64)
+    assert config(label=NUMBERS, start=start).mini_batch_size == start.mini_batch_size
 
 
 def test_what_is_set_stands_over_everything_and_is_no_decision():

@@ -117,10 +117,24 @@ _ROWS = (
     ),
     Preset(
         "similarity",
-        "how alike two texts are, as a number",
-        _JUDGED
-        | {"enc_dim": 100, "dropout": 0.2, "comparator_list": "hadamard, concat, abs_diff"}
-        | {"mlp_layers": 2, "mini_batch_size": 64, "learning_rate": 0.001, "epochs": 15},
+        "how alike two texts are, by their cosine: from numbers for pairs, or from pairs alone",
+        {
+            **_POOLED,
+            "output_layer": "cosine",
+            "enc_dim": 300,
+            "shared_encoder": True,
+            "token_init": "unit",
+            "token_embedding_storage_type": "row_sparse",
+            "enc0_idf_exponent": 0.75,
+            "enc1_idf_exponent": 0.75,
+            "mini_batch_size": 1024,
+            "learning_rate": 0.003,
+            "learning_rate_schedule": "linear",
+            "warmup": 0.1,
+            "weight_averaging": 0.5,
+            "early_stopping_tolerance": 0.001,
+            "epochs": 10,
+        },
         (("texts", "numbers"),),
     ),
     Preset(

@@ -121,11 +121,12 @@ def decide(
     found = [*_sizes(schema, start, begun)]
     if start is None:
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
-        rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
-        found += [*_batches(records, begun, int(rate.get(_NEGATIVES, 0)))]
         found += [*_widths(begun | set_by_user, vectors)]
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
+    if start is None or preset:
+        rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
+        found += [*_batches(records, begun, int(rate.get(_NEGATIVES, 0)))]
     decisions = tuple(each for each in found if each.name not in set_by_user)
     _check_sizes(schema, set_by_user)
     values = begun | {each.name: each.value for each in decisions} | set_by_user
@@ -220,7 +221,11 @@ def _of_positives(begun: Mapping[str, Any]) -> Iterator[Decision]:
     if "output_layer" not in begun:
         yield Decision("output_layer", "softmax", "no label: pairs are set against drawn ones")
         yield Decision("num_classes", 2, "a pair is a positive or a negative")
-    has_others = begun.get("output_layer") == "ranking" or begun.get("candidates") == "all"
+    is_graded = begun.get("output_layer") == "cosine"
+    if is_graded:
+        yield Decision("output_layer", "ranking", "no label: pairs are set against one another")
+    ranks = is_graded or begun.get("output_layer") == "ranking"
+    has_others = ranks or begun.get("candidates") == "all"
     if not has_others and not begun.get("negative_sampling_rate"):
         yield Decision("negative_sampling_rate", 4, "no label: negatives are drawn")
 

@@ -114,7 +114,7 @@ def prepared(vectors: Vectors, width: int, config: Config) -> Vectors:
     """
     if config.remove_components and len(vectors):
         vectors = without_components(vectors, config.remove_components)
-    if config.token_init == "unit":
+    if config.token_init == "unit" and len(vectors):
         size = float(np.sqrt(np.square(vectors, dtype=np.float64).mean()))
         vectors = vectors / np.float32(max(size, 1e-12) * width**0.5)
     return vectors
