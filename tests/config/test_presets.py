@@ -9,6 +9,7 @@ import pytest
 
 from object2vec import Config, ConfigError
 from object2vec.config.presets import PRESETS, Labels, Objects, preset_of, suitable_preset
+from object2vec.objectives import objective_of
 
 SIZES = {f"enc{side}_{name}": 2 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
 CASES = list(itertools.product(get_args(Objects), get_args(Labels)))
@@ -26,8 +27,9 @@ def test_every_preset_is_a_valid_configuration_without_warnings(name):
 def test_one_preset_suits_any_table(objects, labels):
     suited = [p for p in PRESETS.values() if (objects, labels) in p.suits]
     assert suited == [suitable_preset(objects, labels)]
-    drawn = Config.build(SIZES | dict(suited[0].values)).negatives
-    assert bool(drawn) == (labels == "none")
+    config = Config.build(SIZES | dict(suited[0].values))
+    has_negatives = bool(config.negatives) or objective_of(config).is_in_batch
+    assert has_negatives == (labels == "none")
 
 
 def test_the_preset_of_aws_is_its_defaults():

@@ -10,6 +10,8 @@ from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import records
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.made import MadePairs
+from object2vec.pairs.makers import maker_of
 from object2vec.pairs.positives import excluded
 
 
@@ -142,3 +144,35 @@ def test_negatives_of_other_objectives_are_ignored_with_a_note(name):
     made = config(**{name: 3})
     assert made.negatives == 0
     assert any(name in note.text for note in made.notes)
+
+
+def test_items_that_a_user_has_in_other_batches_are_no_negatives():
+    """Of made pairs, too: histories change with the epoch, what a user had does not."""
+    users = np.repeat(np.arange(6), 4)
+    items = (users * 3 + np.tile(np.arange(4), 6)) % 9 + 20
+    rows = pairs_of(users[:, None] + 1, items[:, None], group=users)
+    made = MadePairs.of(rows, maker_of("history(user=own)"), 0)
+    had = {user: set(items[users == user].tolist()) for user in range(6)}
+    left_out = 0
+    for batch in TrainingBatches(made, config(mini_batch_size=6, enc0_max_seq_len=9)).epoch(3):
+        allowed = np.ones((6, 6), bool)
+        i, j = batch.excluded or ((), ())
+        allowed[i, j] = False
+        for i, user in enumerate(batch.in0.padded()[:, 0] - 1):
+            others = np.delete(batch.in1.values, i)
+            right = [item not in had[user] for item in others.tolist()]
+            assert np.delete(allowed[i], i).tolist() == right
+        left_out += 36 - allowed.sum()
+    assert left_out > 20
+
+
+def test_sentences_of_one_document_are_no_negatives_of_each_other():
+    rows = pairs_of([[i + 1] for i in range(12)], [[i + 1] for i in range(12)],
+                    group=np.repeat(np.arange(3), 4))  # fmt: skip
+    made = MadePairs.of(rows, maker_of("sentence_rest"), 0)
+    (batch,) = TrainingBatches(made, config(mini_batch_size=12)).epoch(0)
+    documents = (batch.in0.values - 1) // 4
+    allowed = np.ones((12, 12), bool)
+    allowed[batch.excluded] = False
+    same = documents[:, None] == documents
+    assert np.array_equal(allowed, ~same | np.eye(12, dtype=bool))

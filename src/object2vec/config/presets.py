@@ -54,6 +54,14 @@ _SEARCHED = {  # positives with negatives: the dot product alone decides, so vec
     "learning_rate": 0.005,
     "early_stopping_tolerance": 0.001,
 }
+_RANKED = {  # positives alone: each object finds its partner among those of its batch
+    **_POOLED,
+    "output_layer": "ranking",
+    "learning_rate_schedule": "linear",
+    "warmup": 0.1,
+    "weight_averaging": 0.2,
+    "early_stopping_tolerance": 0.001,
+}
 _JUDGED = {  # pairs with a label: a small head on several views of them
     **_POOLED,
     "mlp_layers": 1,
@@ -112,7 +120,17 @@ _ROWS = (
     Preset(
         "retrieval",
         "the text that belongs to a text, learned from pairs alone: questions and answers",
-        _SEARCHED | {"enc_dim": 128, "negative_sampling_rate": 9, "epochs": 15},
+        _RANKED
+        | {
+            "enc_dim": 300,
+            "enc0_idf_exponent": 1.5,
+            "enc1_idf_exponent": 1.5,
+            "token_init": "unit",
+            "token_dropout": 0.3,
+            "mini_batch_size": 2048,
+            "learning_rate": 0.02,
+            "epochs": 6,
+        },
         (("texts", "none"),),
     ),
     Preset(

@@ -31,7 +31,7 @@ class SentenceRest(Maker):
 
     name = "sentence_rest"
     sentences: int = option(
-        1, Integer(0, None), "records of each document in an epoch; 0 takes all its sentences"
+        0, Integer(0, None), "records of each document in an epoch; 0 takes all its sentences"
     )
     least: float = option(
         0.3, Float(0.0, 1.0), "the smallest share of the other sentences that is kept"
