@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-EXTRAS = ("serve", "sagemaker", "text", "test", "docs", "bench")
+EXTRAS = ("serve", "sagemaker", "local", "tune", "text", "test", "docs", "bench", "peers")
 OLD_PIP = "23.2.1"  # the one of a fresh environment of Python 3.11.7, which few people upgrade
 
 
