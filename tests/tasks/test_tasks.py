@@ -210,6 +210,23 @@ def test_labels_are_measured_as_by_scikit_learn(tagging, tagged):
     assert found.protocol["labels"] == len(GENRES)
 
 
+def test_odds_of_all_labels_are_those_of_predict(tagged):
+    model = Object2Vec(in0="text:text", in1='genres:tokens("|")', output_layer="dot_product",
+                       candidates="all", enc_dim=8, epochs=3).fit(tagged)  # fmt: skip
+    found = model.evaluate(tagged, task="multilabel")
+    names = [entry.token for _, entry in model.schema.entries(1) if entry.token]
+    pairs = model.predict(in0=np.repeat(tagged["text"], len(names)).tolist(), in1=names * 60)
+    said = pairs.reshape(60, -1) >= 0
+    truth = np.array([[name in each.split("|") for name in names] for each in tagged["genres"]])
+    assert found["micro_f1"] == pytest.approx(metrics.f1_score(truth, said, average="micro"))
+    assert found.protocol["threshold"] == 0
+    assert found["micro_f1"] == pytest.approx(model.evaluate(tagged)["micro_f1"])
+    ranked = model.evaluate(
+        {"text": ["a war"], "genres": ["war"]}, task="retrieval", candidates=names
+    )
+    assert ranked.protocol["ranked_by"] == "score"
+
+
 def test_labels_that_nobody_knew_are_named(tagging, tagged):
     more = {"text": ["a war"], "genres": ["war|space"]}
     protocol = tagging.evaluate(more, task="multilabel").protocol

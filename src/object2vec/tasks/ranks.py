@@ -155,9 +155,11 @@ class Pool:
         return ranks_by_score(scores, self.target, query=self.query, known=self.known, ties=ties)
 
 
-def similarity_of(engine: Engine) -> Literal["cosine", "dot"]:
+def similarity_of(engine: Engine) -> Literal["cosine", "dot", "score"]:
     """Return what the objective of a model compares, as far as an order of in1 can show it."""
     objective = engine.network.objective
+    if objective.head == "odds":
+        return "score"
     return "cosine" if objective.head == "layers" or objective.normalized[1] else "dot"
 
 
