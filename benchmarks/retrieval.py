@@ -14,6 +14,7 @@ multiple of the cosine, which is chosen on dev: what a user should take where bo
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
@@ -47,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--run", choices=RUNS, action="append", help="only this one")
     options.add_argument("--set", metavar="NAME=VALUE", action="append", default=[])
     given = options.parse_args(arguments)
-    articles = retrieval(given.data)
+    articles = retrieval(given.data, *((20, 60) if given.quick else ()))
     if given.quick:
-        articles = Articles(articles.train[:300], *map(_first, (articles.dev, articles.test)))
+        articles = Articles(articles.train[:300], articles.dev, articles.test)
     asked = articles.dev if given.dev else articles.test
     lexical = {name: Lexical(part) for name, part in (("dev", articles.dev), ("asked", asked))}
     rows = {"BM25": [_figures(ranks_by_score(lexical["asked"].blocks(), _own(asked)))]}
@@ -59,17 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for row, values in _run(
                 articles, asked, lexical, settings, seed, given.threads
             ).items():
-                rows.setdefault(f"{name}, {row}", []).append(values)
+                rows.setdefault(f"{row}, {name}", []).append(values)
             _tell(rows)
     if not given.dev:
         found = {name: _summary(values) for name, values in rows.items()}
         save("retrieval", {
             "protocol": PROTOCOLS["retrieval"], "goals": GOALS, "runs": RUNS, "rows": found,
         }, given)  # fmt: skip
-
-
-def _first(queries: Queries) -> Queries:
-    return Queries(queries.sentences[:100], queries.rests[:100])
 
 
 def _run(
@@ -89,7 +86,9 @@ def _run(
     alone = _figures(ranks(*vectors, _own(asked)))
     share = max(SHARES, key=lambda each: _both(lexical["dev"], dev, each, articles.dev)["hits@1"])
     both = _both(lexical["asked"], vectors, share, asked)
-    return {"object2vec": alone | {"seconds": seconds}, "with BM25": both | {"share": share}}
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    alone |= {"seconds": seconds, "memory_mib": memory}
+    return {"object2vec": alone, "BM25 + object2vec": both | {"share": share}}
 
 
 def train(articles: Sequence[list[Tokens]], folder: Path, settings: Sequence[str]) -> float:

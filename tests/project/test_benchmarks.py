@@ -246,6 +246,17 @@ def test_documents(run, documents_data):
         assert result["tf_idf"]["retrieval_whole"] == result["tf_idf"]["retrieval"]
 
 
+def test_retrieval(run, documents_data):
+    from benchmarks import retrieval
+
+    found = run(retrieval, documents_data, "--run", "short", "--set", "epochs=3")["retrieval"]
+    assert found["rows"].keys() == {"BM25", "object2vec, short", "BM25 + object2vec, short"}
+    for row in found["rows"].values():
+        assert 1 <= row["mean_rank"]["mean"] <= 6  # of 60; two articles share their words
+        assert row["hits@10"]["min"] > 0.8
+    assert found["rows"]["object2vec, short"]["seconds"]["mean"] > 0
+
+
 @pytest.mark.parametrize(("quirk", "sentence", "rest"), [
     (False, 0, [3, 4, 5, 6]), (True, 0, [3, 4, 5, 6]), (False, 2, [1, 2, 3, 4]),
     (True, 2, [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]),

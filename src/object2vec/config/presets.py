@@ -59,7 +59,6 @@ _RANKED = {  # positives alone: each object finds its partner among those of its
     "output_layer": "ranking",
     "learning_rate_schedule": "linear",
     "warmup": 0.1,
-    "weight_averaging": 0.2,
     "early_stopping_tolerance": 0.001,
 }
 _JUDGED = {  # pairs with a label: a small head on several views of them
@@ -123,8 +122,8 @@ _ROWS = (
         _RANKED
         | {
             "enc_dim": 300,
-            "enc0_idf_exponent": 1.5,
-            "enc1_idf_exponent": 1.5,
+            "enc0_idf_exponent": 1,
+            "enc1_idf_exponent": 1,
             "token_init": "unit",
             "token_dropout": 0.3,
             "mini_batch_size": 2048,
