@@ -97,7 +97,7 @@ class Network(nn.Module):
 
     def encoded(self, batch: Batch) -> Encoded:
         """Return a batch with the embeddings of both sides, as an objective sees it."""
-        a, b = self.encode(0, batch.in0), self.encode(1, batch.in1)  # (P, D), (P, D)
+        a, b = self._both_sides(batch)  # (P, D), (P, D)
         rivals = contrast = None
         if self.objective.is_in_batch:
             assert isinstance(self.head, Similarity)
@@ -121,6 +121,13 @@ class Network(nn.Module):
         candidates = Candidates(records, right, self.head.scale(), self.product)
         given = batch.pairing, batch.label, self.score, batch.weight, self.training
         return Encoded(a, b, *given, candidates=candidates)
+
+    def _both_sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the embeddings (P, D) of in0 and those of in1; one encoder makes them at once."""
+        if not self.config.shared_encoder:
+            return self.encode(0, batch.in0), self.encode(1, batch.in1)
+        both = self.encode(0, Ragged.concatenate([batch.in0, batch.in1]))  # (2 P, D)
+        return both[: len(batch.in0)], both[len(batch.in0) :]
 
     def _compare(self, a: Tensor, b: Tensor, pairing: Pairing | None) -> Tensor:
         """Return the comparator's vectors (B, C) of embeddings (P, D), which get their dropout."""
