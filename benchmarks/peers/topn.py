@@ -29,12 +29,14 @@ def als(
     from implicit.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
 
-    known, test, shape = _parts(data, is_dev)
+    known, test, shape = parts(data, is_dev)
     seen = csr_matrix((np.ones(len(known), np.float32), known.T), shape)
     model = AlternatingLeastSquares(factors=factors, regularization=regularization, alpha=alpha,
                                     iterations=iterations, random_state=seed)  # fmt: skip
     model.fit(seen, show_progress=False)
-    return _figures(np.asarray(model.user_factors) @ np.asarray(model.item_factors).T, known, test)
+    return figures_of(
+        np.asarray(model.user_factors) @ np.asarray(model.item_factors).T, known, test
+    )
 
 
 def ease(data: Path, seed: int, is_dev: bool, *, regularization: float) -> dict[str, float]:
@@ -43,17 +45,17 @@ def ease(data: Path, seed: int, is_dev: bool, *, regularization: float) -> dict[
     With P = (X'X + l I)^-1 = (I - X'K X) / l and K = (XX' + l I)^-1, a user's scores X B, with
     B = I - P / diag(P), are X - K X / diag(P).
     """
-    known, test, shape = _parts(data, is_dev)
+    known, test, shape = parts(data, is_dev)
     x = np.zeros(shape, np.float64)
     x[known[:, 0], known[:, 1]] = 1
     small = np.linalg.solve(x @ x.T + regularization * np.eye(len(x)), x)  # K X, (users, items)
     diagonal = (1 - np.einsum("ui,ui->i", x, small)) / regularization  # (items,)
-    return _figures(x - small / diagonal, known, test)
+    return figures_of(x - small / diagonal, known, test)
 
 
 def item_knn(data: Path, seed: int, is_dev: bool, *, k: int, shrink: float) -> dict[str, float]:
     """Return the figures of the cosine of items, of which the nearest are kept."""
-    known, test, shape = _parts(data, is_dev)
+    known, test, shape = parts(data, is_dev)
     x = np.zeros(shape, np.float32)
     x[known[:, 0], known[:, 1]] = 1
     sizes = np.linalg.norm(x, axis=0)
@@ -64,17 +66,17 @@ def item_knn(data: Path, seed: int, is_dev: bool, *, k: int, shrink: float) -> d
         near[np.arange(at, stop), np.arange(stop - at)] = 0
         least = np.partition(near, -k, axis=0)[-k]
         scores[:, at:stop] = x @ np.where(near >= least, near, 0)
-    return _figures(scores, known, test)
+    return figures_of(scores, known, test)
 
 
 def popularity(data: Path, seed: int, is_dev: bool) -> dict[str, float]:
     """Return the figures of ranking by how often an artist was played."""
-    known, test, shape = _parts(data, is_dev)
+    known, test, shape = parts(data, is_dev)
     counts = np.bincount(known[:, 1], minlength=shape[1]).astype(np.float32)
-    return _figures(np.broadcast_to(counts, shape), known, test)
+    return figures_of(np.broadcast_to(counts, shape), known, test)
 
 
-def _parts(data: Path, is_dev: bool) -> tuple[Ints, Ints, tuple[int, int]]:
+def parts(data: Path, is_dev: bool) -> tuple[Ints, Ints, tuple[int, int]]:
     """Return the pairs that are known, those to find, and how many users and artists there are."""
     split = splits.topn(data)
     users, items = np.concatenate([split.train, split.dev, split.test]).max(axis=0) + 1
@@ -83,7 +85,7 @@ def _parts(data: Path, is_dev: bool) -> tuple[Ints, Ints, tuple[int, int]]:
     return np.concatenate([split.train, split.dev]), split.test, (int(users), int(items))
 
 
-def _figures(scores: NDArray[np.floating], known: Ints, test: Ints) -> dict[str, float]:
+def figures_of(scores: NDArray[np.floating], known: Ints, test: Ints) -> dict[str, float]:
     """Return the figures of scores of all users and artists."""
     test = test[np.argsort(test[:, 0], kind="stable")]
     blocks = (scores[at : at + 256] for at in range(0, len(scores), 256))

@@ -609,8 +609,8 @@ def test_ease_is_the_inverse_of_all_items(tmp_path, monkeypatch):
 
     x = (np.random.default_rng(0).random((6, 9)) < 0.5).astype(float)
     known = np.argwhere(x)
-    monkeypatch.setattr(topn, "_parts", lambda data, is_dev: (known, known[:2], x.shape))
-    monkeypatch.setattr(topn, "_figures", lambda scores, known, test: scores)
+    monkeypatch.setattr(topn, "parts", lambda data, is_dev: (known, known[:2], x.shape))
+    monkeypatch.setattr(topn, "figures_of", lambda scores, known, test: scores)
     found = topn.ease(tmp_path, 0, False, regularization=3.0)
     inverse = np.linalg.inv(x.T @ x + 3 * np.eye(9))
     weights = inverse / -np.diag(inverse)

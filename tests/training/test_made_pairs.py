@@ -36,13 +36,17 @@ TABLES = {
     ),
     "first_two": ({"members": DOCUMENTS}, {"in0": "members"}),
 }
-FAST = {"enc_dim": 4, "mini_batch_size": 32, "epochs": 3, "threads": 1, "seed": 3}
+FAST = {
+    "enc_dim": 4, "mini_batch_size": 32, "epochs": 3, "threads": 1, "seed": 3,
+    "enc0_network": "pooled_embedding", "output_layer": "dot_product", "enc0_pool_exponent": 0.5,
+    "enc1_network": "pooled_embedding", "negative_sampling_rate": 2, "learning_rate": 0.01,
+}  # fmt: skip
 EVERY = pytest.mark.parametrize("pairs", TABLES)
 
 
 def fit(pairs: str, **how) -> Object2Vec:
     table, columns = TABLES[pairs]
-    return Object2Vec(**columns, pairs=pairs, preset="topn", **FAST).fit(table, split=0.2, **how)
+    return Object2Vec(**columns, pairs=pairs, **FAST).fit(table, split=0.2, **how)
 
 
 def weights(model: Object2Vec) -> dict[str, bytes]:
@@ -97,7 +101,7 @@ def test_a_saved_model_takes_objects_as_its_fields_say(pairs, tmp_path):
 
 def test_a_user_is_known_by_name_by_history_or_by_both():
     table, columns = TABLES["history(dropout=0.3)"]
-    own = Object2Vec(**columns, pairs="history(user=own)", preset="topn", **FAST).fit(table)
+    own = Object2Vec(**columns, pairs="history(user=own)", **FAST).fit(table)
     assert own.schema.columns(0) == ["user", "song_history"]
     alone, nobody = own.encode(in0={"user": ["user 3", None]})
     played = {"song_history": [["song 1", "song 4"]]}
@@ -108,8 +112,8 @@ def test_a_user_is_known_by_name_by_history_or_by_both():
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
 def test_a_user_without_a_history_has_that_of_training(exponent):
     table, columns = TABLES["history(dropout=0.3)"]
-    given = {**columns, "pairs": "history", "preset": "topn", "enc0_pool_exponent": exponent}
-    model = Object2Vec(**given, **FAST).fit(table)
+    given = {**columns, "pairs": "history"}
+    model = Object2Vec(**given, **{**FAST, "enc0_pool_exponent": exponent}).fit(table)
     users = [f"user {u}" for u in range(12)]
     songs = [[song for name, song in PLAYS if name == user] for user in users]
     by_name = model.encode(in0={"user": users})
@@ -120,6 +124,42 @@ def test_a_user_without_a_history_has_that_of_training(exponent):
     assert np.allclose(both, by_name, atol=1e-6) == (exponent == 1)
     assert np.abs(by_name[1:] - by_name[0]).min(axis=1).max() > 1e-3
     assert np.allclose(model.encode(in0={"user": ["somebody"]}), by_name.mean(axis=0), atol=1e-6)
+
+
+def test_the_preset_topn_makes_histories_of_users_and_items():
+    table, columns = TABLES["history(dropout=0.3)"]
+    few = {"epochs": 1, "threads": 1, "enc_dim": 4}
+    log = []
+    model = Object2Vec(**columns, preset="topn", **few)
+    model.fit(table, split=0.2, log_format="plain", reporters=[log_of(log)])
+    assert model.schema.declared.making.maker.startswith("history(")
+    (learned,) = (event for event in log if isinstance(event, events.TableLearned))
+    assert any("--pairs history(" in note.text for note in learned.notes)
+    assert "ndcg@10" in model.facts.history[-2]["validation"]
+    assert model.encode(in0={"user": ["user 3"]}).any()
+    rated = {**table, "stars": [1.0 + n % 5 for n in range(len(PLAYS))]}
+    for given, data in (
+        ({"pairs": "none"}, table),
+        ({"label": "stars"}, rated),
+        ({"group": "stars"}, rated),
+        ({"in0": "user:text"}, table),
+        ({"in0": ["user", "song:text"]}, table),
+    ):
+        plain = Object2Vec(**{**columns, "preset": "topn", **few, **given})
+        assert plain._declared_schema().making is None
+        if given == {"pairs": "none"}:
+            assert plain.fit(data).encode(in0=["user 3"]).any()
+
+
+def log_of(events_: list):
+    class Log:
+        def __call__(self, event):
+            events_.append(event)
+
+        def close(self):
+            pass
+
+    return Log()
 
 
 def test_training_goes_on_from_a_model_of_made_pairs(tmp_path):

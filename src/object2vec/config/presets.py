@@ -82,9 +82,23 @@ _ROWS = (
     Preset(
         "topn",
         "what goes with what, learned from pairs alone: plays, purchases, logins",
-        _SEARCHED
-        | {"enc_dim": 64, "negative_sampling_rate": 9, "weight_decay": 0.00003, "epochs": 20},
+        _POOLED
+        | {
+            "output_layer": "ranking",
+            "ranking_direction": "in0",
+            "ranking_scale": 10,
+            "shared_negatives": 1000,
+            "enc_dim": 64,
+            "token_init": "unit",
+            "mini_batch_size": 1024,
+            "learning_rate": 0.01,
+            "learning_rate_schedule": "linear",
+            "warmup": 0.1,
+            "weight_averaging": 0.3,
+            "epochs": 30,
+        },
         (("tokens", "none"),),
+        pairs="history(dropout=0.3)",
     ),
     Preset(
         "detection",
@@ -251,7 +265,8 @@ def names_columns(preset: str | None) -> bool:
 
 def suitable_preset(objects: Objects, labels: Labels, pairs: str | None = None) -> Preset:
     """Return the preset for such objects and labels, or for what makes the pairs."""
-    made = (preset for preset in _ROWS if pairs is not None and preset.pairs == pairs)
-    if (preset := next(made, None)) is not None:
-        return preset
+    named = ((preset, (preset.pairs or "").partition("(")[0]) for preset in _ROWS)
+    for preset, maker in named:
+        if maker and maker == pairs:
+            return preset
     return next(preset for preset in _ROWS if (objects, labels) in preset.suits)

@@ -163,7 +163,7 @@ def _chosen(schema: ObjectSchema, labels: Labels, name: str | None) -> tuple[Pre
         objects = "addresses"
     making = schema.declared.making
     maker = None if making is None else making.maker.partition("(")[0]
-    if (made := suitable_preset(objects, labels, maker)).pairs:
+    if maker and (made := suitable_preset(objects, labels, maker)).pairs:
         return made, f"for pairs made by {maker}"
     what = _OBJECTS[objects]
     of = {"none": "without a label", "numbers": "with numbers", "classes": "with classes"}[labels]
