@@ -56,6 +56,14 @@ def test_bare_instances_lists_and_lines_are_taken(pairs):
     assert (status, [json.loads(line) for line in body.splitlines()]) == (200, wanted)
 
 
+def test_texts_and_numbers_of_a_field_may_be_mixed(pairs):
+    mixed = [7, "ann", True, 2.0, 0.1, None, 10**30]
+    same = ["7", "ann", "true", "2", "0.1", None, str(10**30)]
+    bodies = ([{"in0": {"user": value}} for value in values] for values in (mixed, same))
+    found, wanted = (predictions(pairs, body) for body in bodies)
+    assert found == wanted
+
+
 def test_kinds_of_instances_may_be_mixed_and_keep_their_order(plays):
     body = [{"in1": {"film": "Up"}}, {"in0": {"user": "ann"}, "in1": {"film": "Up"}},
             {"in0": {"history": ["Heat"]}}, {"in1": {"genres": "drama|horror"}}]  # fmt: skip

@@ -190,7 +190,7 @@ _ROWS = (
             "mlp_layers": 1,
             "mlp_dim": 256,
             "mlp_activation": "relu",
-            "dropout": 0.2,
+            "dropout": 0.3,
             "mini_batch_size": 64,
             "bucket_width": 8,
             "learning_rate": 0.001,

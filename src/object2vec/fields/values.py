@@ -96,6 +96,15 @@ def texts(values: pa.Array) -> Texts:
     return _parts(_written(values), indices)
 
 
+def text_of(value: Any) -> str:
+    """Return one value as `texts` does; empty where it is missing."""
+    import pyarrow as pa
+
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # of any size
+    return texts(pa.array([value])).text(0)
+
+
 def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
     """Return values as text, those that are not missing as one token each, and which are missing.
 

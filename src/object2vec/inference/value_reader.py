@@ -21,6 +21,7 @@ import numpy as np
 
 from object2vec.config import Config
 from object2vec.errors import DataError, RequestError, suggestion
+from object2vec.fields.values import text_of
 from object2vec.files.json import JsonObject, load_json
 from object2vec.files.sources import Source
 from object2vec.inference.forms import WRITTEN, Form
@@ -305,6 +306,11 @@ def _array(values: Sequence[Any], where: Namer, column: str) -> pa.Array:
         must = "must be a text, a number or a list of them"
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         must = "must be of one type with the other instances"
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) > 1 and kinds <= {str, int, float, bool}:
+        # As columns of a table hold them: 7 is the token "7".
+        written = [v if v is None or isinstance(v, str) else text_of(v) for v in values]
+        return pa.array(written, pa.string())
     first = next(type(value) for value in values if value is not None)
     odd = (i for i, value in enumerate(values) if value is not None and type(value) is not first)
     row = next(odd, 0)
