@@ -7,10 +7,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from object2vec import ConfigError, DataError, Object2Vec
+from object2vec import Config, ConfigError, DataError, Object2Vec
 from object2vec.objectives import Retrieval, Rivals, in_batch
 from object2vec.objectives.in_batch import in_batch_losses
 from object2vec.objectives.ranks import ranking_metrics, ranks_of_right
+from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.positives import Positives
+from object2vec.reporting import events
+from object2vec.training.measuring import Search
 
 B, Q, D = 13, 17, 5
 
@@ -185,3 +189,49 @@ def test_metrics_of_lists():
     assert values["mean_reciprocal_rank"] == 0.75
     ideal = 1 + 1 / np.log2(3)
     assert values["ndcg@10"] == pytest.approx((1 / ideal + 1 / np.log2(3)) / 2)
+
+
+class Notes:
+    """Keeps what a run notes."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def __call__(self, event):
+        if isinstance(event, events.Noted):
+            self.texts.append(event.text)
+
+    def close(self):
+        pass
+
+
+def test_the_log_says_what_validation_looks_for(monkeypatch):
+    """More than a limit are sampled; what is right and what training knows is not lost."""
+    monkeypatch.setattr("object2vec.training.measuring.MAX_QUERIES", 12)
+    monkeypatch.setattr("object2vec.training.measuring.MAX_CANDIDATES", 15)
+    train = {"in0": [[i] for i in range(1, 20)], "in1": [[i + 19] for i in range(1, 20)]}
+    validation = {"in0": train["in0"][:14], "in1": [[i + 20] for i in range(1, 15)]}
+    notes = Notes()
+    Object2Vec(**settings()).fit(train, validation=validation, reporters=[notes])
+    (note,) = [text for text in notes.texts if "look for" in text]
+    assert note == (
+        "validation: 12 of 14 objects of in0 look for their partners among 15 of 19 of in1."
+    )
+
+
+@pytest.mark.parametrize("most", [50_000, 6])
+def test_validation_ranks_among_all_objects_without_those_that_training_knows(most, monkeypatch):
+    monkeypatch.setattr("object2vec.training.measuring.MAX_CANDIDATES", most)
+    config = Config.build(settings())
+    train = Pairs.build(in0=[[1], [1], [2], [3]], in1=[[11], [12], [13], [14]], label=np.ones(4))
+    asked = Pairs.build(in0=[[1], [1], [9]], in1=[[13], [15], [11]], label=np.ones(3))
+    search = Search.find(asked, config, Positives.find(train, config))
+    candidates = [row[0] for row in search.candidates.padded().tolist()]
+    assert sorted(candidates) == [11, 12, 13, 14, 15]
+    for i, (user,) in enumerate(search.queries.padded().tolist()):
+        right, known = (
+            {candidates[j] for j in entries[offsets[i] : offsets[i + 1]]}
+            for offsets, entries in (search.right, search.known)
+        )
+        assert right == ({13, 15} if user == 1 else {11})
+        assert known == ({11, 12} if user == 1 else set())

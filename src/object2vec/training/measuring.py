@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ def measured(
     config: Config,
     known: Positives | None = None,
     objective: Objective | None = None,
+    search: Search | None = None,
 ) -> dict[str, float]:
     """Return a network's metrics of a channel, dropout off, by name.
 
@@ -41,6 +43,8 @@ def measured(
         Of the training channel: its in1 are candidates, too, and its pairs are not to be found.
     objective : Objective, optional
         By default that of the network.
+    search : Search, optional
+        What is looked for in the channel, where that is known already.
 
     Notes
     -----
@@ -53,7 +57,8 @@ def measured(
     network.eval()
     with torch.no_grad():
         if objective.retrieval:
-            values = dict(objective.retrieved(_retrieval(network, pairs, config, known)))
+            search = search or Search.find(pairs, config, known)
+            values = dict(objective.retrieved(search.encoded(network, config)))
         else:
             values = _score(network, evaluation_batches(pairs, config), objective)
     network.train(was_training)
@@ -68,34 +73,64 @@ def _score(network: Network, batches: Iterable[Batch], objective: Objective) -> 
     return metrics.values()
 
 
-def _retrieval(
-    network: Network, pairs: Pairs, config: Config, known: Positives | None
-) -> Retrieval:
-    """Return the queries of a channel with their candidates, encoded."""
-    own = Positives.find(pairs, config)
-    generator = random_generator(config.seed, _SAMPLE)
-    queries = _sampled(np.arange(len(own.in0)), MAX_QUERIES, generator)  # objects of in0
-    owners, partners = own.of(queries)  # (m,), (m,) objects of in1
-    right_keys = own.in1.keys[partners]
-    others = own.in1.keys if known is None else np.union1d(own.in1.keys, known.in1.keys)
-    needed = np.unique(right_keys)
-    others = np.setdiff1d(others, needed, assume_unique=True)
-    keys = np.sort(
-        np.concatenate([needed, _sampled(others, MAX_CANDIDATES - len(needed), generator)])
-    )  # (N,)
-    right = _listed(owners, np.searchsorted(keys, right_keys), len(queries))
-    hidden = None
-    if known is not None:
-        i, theirs = known.of(known.in0.numbers(own.in0.keys[queries]))
-        hidden = _hidden(i, known.in1.keys[theirs], keys, right)
-    in0 = pairs.take(own.in0.first[queries]).columns["in0"]
-    return Retrieval(
-        queries=_encoded(network, 0, in0, config),
-        candidates=_encoded(network, 1, _sequences(keys, own, known), config),
-        right=right,
-        known=hidden,
-        product=network.product,
-    )
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What is looked for in a channel that is measured by retrieval, and among what.
+
+    Parameters
+    ----------
+    queries, candidates : Ragged of length n, N
+        Distinct objects of in0 and of in1.
+    right, known : pair of int arrays (n + 1,), (m,)
+        The candidates that are right for each query, and those that are none of it; see
+        `object2vec.objectives.Retrieval`.
+    sizes : pair of int
+        Of how many queries and candidates these are a sample.
+    """
+
+    queries: Ragged
+    candidates: Ragged
+    right: PairList
+    known: PairList | None
+    sizes: tuple[int, int]
+
+    def __str__(self) -> str:
+        found = (len(self.queries), len(self.candidates))
+        n, among = (
+            f"{count:,}" if count == size else f"{count:,} of {size:,}"
+            for count, size in zip(found, self.sizes, strict=True)
+        )
+        return f"{n} objects of in0 look for their partners among {among} of in1."
+
+    @classmethod
+    def find(cls, pairs: Pairs, config: Config, known: Positives | None) -> Search:
+        """Return what is looked for in a channel; see `measured`."""
+        own = Positives.find(pairs, config)
+        generator = random_generator(config.seed, _SAMPLE)
+        queries = _sampled(np.arange(len(own.in0)), MAX_QUERIES, generator)  # objects of in0
+        owners, partners = own.of(queries)  # (m,), (m,) objects of in1
+        right_keys = own.in1.keys[partners]
+        every = own.in1.keys if known is None else np.union1d(own.in1.keys, known.in1.keys)
+        needed = np.unique(right_keys)
+        rest = np.setdiff1d(every, needed, assume_unique=True)
+        others = _sampled(rest, MAX_CANDIDATES - len(needed), generator)
+        keys = np.sort(np.concatenate([needed, others]))  # (N,)
+        right = _listed(owners, np.searchsorted(keys, right_keys), len(queries))
+        hidden = None
+        if known is not None:
+            i, theirs = known.of(known.in0.numbers(own.in0.keys[queries]))
+            hidden = _hidden(i, known.in1.keys[theirs], keys, right)
+        in0 = pairs.take(own.in0.first[queries]).columns["in0"]
+        sizes = len(own.in0), len(every)
+        return cls(in0, _sequences(keys, own, known), right, hidden, sizes)
+
+    def encoded(self, network: Network, config: Config) -> Retrieval:
+        """Return it with the embeddings that a network has now."""
+        queries, candidates = (
+            _encoded(network, side, each, config)
+            for side, each in enumerate((self.queries, self.candidates))
+        )
+        return Retrieval(queries, candidates, self.right, self.known, network.product)
 
 
 def _sampled(rows: Rows, most: int, generator: np.random.Generator) -> Rows:
