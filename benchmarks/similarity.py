@@ -16,6 +16,7 @@ choose settings; then `--set` changes some of the first command, and `--graded` 
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
 import tempfile
@@ -101,7 +102,10 @@ def _train(folder: Path, name: str, words: Sequence[str]) -> float:
                "--separator", "\t", "--log-format", "plain"]  # fmt: skip
     started = time.perf_counter()
     subprocess.run(
-        [*command, *words], check=True, cwd=folder, env={"PYTHONPATH": str(ROOT / "src")}
+        [*command, *words],
+        check=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
     )
     return time.perf_counter() - started
 

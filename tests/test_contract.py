@@ -34,7 +34,17 @@ IN1 = [[2], [5], [], [3, 1], [0, 0], [6], [4, 4], [2]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
-def settings(network, comparators, output, storage, tied=False, shared=False, **given) -> dict:
+# What tokens count and who they are is learned and folded into their vectors, of which averages are
+# kept.
+WEIGHED = {
+    "enc0_idf_exponent": 1.0, "enc0_identity_dims": 2, "weight_averaging": 0.2,
+    "gradient_clip_norm": 5.0,
+}  # fmt: skip
+
+
+def settings(
+    network, comparators, output, storage, tied=False, shared=False, weighed=False, **given
+) -> dict:
     values = {
         "enc0_network": network, "comparator_list": comparators, "output_layer": output,
         "token_embedding_storage_type": storage, "tied_token_embedding_weight": tied,
@@ -45,7 +55,8 @@ def settings(network, comparators, output, storage, tied=False, shared=False, **
         "early_stopping_patience": 5, "early_stopping_tolerance": 1e-6, "threads": 1, "seed": 3,
         "device": "cpu",
     }  # fmt: skip
-    return values | given
+    values |= {"learning_rate": 0.1} if output == "cosine" else {}
+    return values | (WEIGHED if weighed else {}) | given
 
 
 COMBINATIONS = [
@@ -53,6 +64,10 @@ COMBINATIONS = [
     *itertools.product(NETWORKS, COMPARATORS[-1:], OUTPUTS, STORAGES, [True]),
     *itertools.product(NETWORKS, COMPARATORS[:1], ["ranking"], STORAGES, [False, True]),
     *itertools.product(NETWORKS, COMPARATORS[-1:], OUTPUTS[:1], STORAGES, [False], [True]),
+    *itertools.product(NETWORKS, COMPARATORS[:1], ["cosine"], STORAGES),
+    *itertools.product(
+        NETWORKS, COMPARATORS[-1:], OUTPUTS[:1], STORAGES, [False, True], [False], [True]
+    ),
 ]
 each = pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: "-".join(map(str, c)))
 
@@ -75,6 +90,10 @@ def test_it_learns_what_is_right(combination):
     if combination[2] == "ranking":
         assert scores.shape == (len(KINDS), 1)
         assert scores[KINDS].min() > scores[~np.array(KINDS)].max()
+        return
+    if combination[2] == "cosine":
+        by_label = [scores[np.array(TRAIN["label"]) == label] for label in (0, 1, 2)]
+        assert by_label[0].max() < by_label[1].min() <= by_label[1].max() < by_label[2].min()
         return
     answers = scores.argmax(1) if is_classifier else scores[:, 0].round()
     assert answers.tolist() == TRAIN["label"]
