@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from object2vec import Config, Pairs
@@ -100,6 +102,18 @@ def test_a_text_without_quotes_is_read_as_the_same_table_in_memory(
     for channel in ("train", "validation"):
         assert objects(found, 0, channel) == objects(same, 0, channel)
         assert objects(found, 1, channel) == objects(same, 1, channel)
+
+
+def test_columns_of_a_csv_beside_parquet_are_learned_alike(tmp_path, read):
+    names = [f"ann{i % 3}" for i in range(50)]
+    parquet = pa.table({"name": names, "film": names[::-1]})
+    (tmp_path / "t").mkdir()
+    pq.write_table(parquet, tmp_path / "t" / "a.parquet")
+    rows = "".join(f"{a},{b}\n" for a, b in zip(names, names[::-1], strict=True))
+    (tmp_path / "t" / "b.csv").write_text(f"name,film\n{rows}")
+    learned = read(tmp_path / "t", declared("name:token", "film:token"))
+    assert objects(learned, 0) == [[name] for name in names] * 2
+    assert objects(learned, 1) == [[name] for name in names[::-1]] * 2
 
 
 def test_an_unseen_token_of_a_text_is_named_with_its_line(tmp_path, read):

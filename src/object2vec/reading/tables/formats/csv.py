@@ -257,10 +257,10 @@ class CsvTable(LinesTable):
         found: dict[str, Any] = {}
         for name, *bounds in zip(ordered, starts[:, :rows], ends[:, :rows], strict=True):
             found[name] = TextSpans(text.raw, *bounds)
-            if name not in spans:
-                found[name] = found[name].array()
             if name in dictionary:
-                found[name] = found[name].dictionary_encode()
+                found[name] = found[name].array().dictionary_encode()
+            elif name not in spans:
+                found[name] = found[name].array()
         if not text.data.isascii():
             arrays = [each for each in found.values() if not isinstance(each, TextSpans)]
             if len(arrays) < len(found):  # what is in them nobody will look at again
