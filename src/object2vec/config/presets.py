@@ -138,6 +138,7 @@ _ROWS = (
             "enc_dim": 300,
             "enc0_idf_exponent": 1,
             "enc1_idf_exponent": 1,
+            "shared_encoder": True,
             "token_init": "unit",
             "token_dropout": 0.3,
             "mini_batch_size": 2048,
