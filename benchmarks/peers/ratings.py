@@ -193,8 +193,8 @@ PEERS = {
     ),
     "cornac MF": Peer(
         cornac_mf,
-        {"k": 32, "max_iter": 60, "learning_rate": 0.01, "lambda_reg": 0.05},
-        {"k": (16, 64), "max_iter": (30, 60), "lambda_reg": (0.05, 0.1)},
+        {"k": 16, "max_iter": 60, "learning_rate": 0.01, "lambda_reg": 0.08},
+        {"k": (16, 64), "max_iter": (40, 60, 120), "lambda_reg": (0.05, 0.08, 0.12)},
         package="cornac",
     ),
     "Surprise SVD": Peer(

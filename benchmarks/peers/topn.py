@@ -98,7 +98,7 @@ def figures_of(scores: NDArray[np.floating], known: Ints, test: Ints) -> dict[st
 PEERS = {
     "ALS": Peer(
         als,
-        {"factors": 128, "regularization": 10.0, "alpha": 10.0, "iterations": 15},
+        {"factors": 128, "regularization": 100.0, "alpha": 20.0, "iterations": 15},
         {"factors": (64, 128), "regularization": (50.0, 100.0, 200.0), "alpha": (10.0, 20.0)},
         package="implicit",
     ),
