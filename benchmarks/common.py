@@ -114,17 +114,15 @@ def save(
     result: Mapping[str, Any],
     options: argparse.Namespace,
     *,
-    script: str = "",
     versions: Sequence[str] = _PACKAGES,
 ) -> None:
     """Write a result with what is needed to run it again, and say where it lies.
 
-    `script` is its name behind ``benchmarks.`` if that is not its file's, `versions` are the
-    packages that it needs.
+    `versions` are the packages that it needs. What `result` has, such as a command, holds.
     """
     options.results.mkdir(parents=True, exist_ok=True)
     path = options.results / f"{name}.json"
-    script = script or Path(sys.argv[0]).stem
+    script = Path(sys.argv[0]).stem
     facts = {
         "command": f"python -m benchmarks.{script} {_arguments()}".strip(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

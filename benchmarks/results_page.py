@@ -118,8 +118,11 @@ def task_table(task: str) -> str:
 
 
 def gist() -> str:
-    """Return the README's table: object2vec's best row of each task, and the best peer's."""
-    lines = ["| task | object2vec | best of the peers |", "| --- | --- | --- |"]
+    """Return the README's table: object2vec's best row of each task, and the best peer's.
+
+    Tasks that one of both has no figures of are left out.
+    """
+    lines = []
     for task in TASKS.values():
         figure = task.figures[0]
         sides = [[result] if (result := _result(name)) else [] for name in task.files]
@@ -130,7 +133,14 @@ def gist() -> str:
             of = peers[0]["of"]
             cells = _cell(ours[0], figure), f"{_cell(peers[0], figure)}, {of}"
             lines.append(f"| {task.title} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    header = [
+        "What vectors are worth, beside the tools that one would take instead, run by us on the",
+        "same splits ([all of them](docs/results.md)):",
+        "",
+        "| task | object2vec | best of the peers |",
+        "| --- | --- | --- |",
+    ]
+    return "\n".join([*header, *lines]) + "\n\n" if lines else ""
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -143,4 +143,6 @@ def _merge(
     kept = [row for row in old if row["of"] not in ran]
     every = [*kept, *rows]
     packages = sorted({"numpy", *(row.get("package", "numpy") for row in every)})
-    save(name, {**facts, key: every}, given, script=given.script, versions=packages)
+    command = f"python -m benchmarks.{given.script} --data PATH/data"
+    command += " --choose" if given.choose else ""
+    save(name, {"command": command, **facts, key: every}, given, versions=packages)
