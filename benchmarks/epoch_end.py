@@ -108,7 +108,7 @@ def train(rows: int, has_checkpoints: bool, threads: int) -> dict[str, float]:
         enc0_network="pooled_embedding", enc0_max_seq_len=TOKENS, enc0_vocab_size=rows,
         enc_dim=WIDTH, comparator_list="hadamard", mlp_layers=1, mlp_dim=64, epochs=EPOCHS,
         tied_token_embedding_weight=True, token_embedding_storage_type="row_sparse",
-        mini_batch_size=BATCH, learning_rate=0.001, seed=0, threads=threads,
+        mini_batch_size=BATCH, learning_rate=0.0001, seed=0, threads=threads,
     )  # fmt: skip
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:

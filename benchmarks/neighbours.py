@@ -50,6 +50,7 @@ def main() -> None:
         with _as_users_have_it(), lanes(rivals) as turns:
             for count in NEIGHBOURS:
                 results.append(_measure(task, count, turns, given.rounds))
+                print(task, count, f"{results[-1]['of_better']:.2f}", flush=True)
     table(("task", "neighbours", *THREADS, "of the better", "from", "to"),
           [(r["task"], r["neighbours"], *(round(r["per_s"][name]) for name in THREADS),
             r["of_better"], *r["spread"]) for r in results])  # fmt: skip

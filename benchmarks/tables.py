@@ -6,6 +6,7 @@ With ``--check`` nothing is written and the exit code says whether every table i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -38,9 +39,15 @@ def main() -> int:
 
 
 def filled(text: str) -> str:
-    """Return a page with every table made anew."""
+    """Return a page with every table made anew; one that was never measured stays empty."""
+
+    def made(found: re.Match[str]) -> str:
+        with contextlib.suppress(FileNotFoundError):
+            return found[1] + TABLES[found[2]]() + found[3]
+        return found[1] + found[3]
+
     pattern = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-    return pattern.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+    return pattern.sub(made, text)
 
 
 def _result(name: str) -> dict[str, Any]:
@@ -92,6 +99,40 @@ def training_vocabulary() -> str:
 def training_threads() -> str:
     """Return the same with one thread and two."""
     return _race("training_threads", "records/s")
+
+
+def whole() -> str:
+    """Return records per second of whole trainings beside their steps."""
+    rows = [
+        (r["task"], round(r["epochs"]), *(f"{r[key]:,.0f}" for key in ("steps", "log", "command")),
+         f"{r['seconds']:.1f}")
+        for r in _result("whole")["results"]
+    ]  # fmt: skip
+    header = ("task", "epochs", "steps alone", "by the log", "whole command", "seconds")
+    return _table(header, rows)
+
+
+def epoch_end() -> str:
+    """Return records per second of trainings with few and many rows."""
+    rows = [
+        (f"{r['rows']:,}", "each epoch" if r["checkpoints"] else "none",
+         f"{r['records_per_s']:,.0f}", f"{r['of_few_rows']:.2f}", f"{r['cpu_s']:.1f}",
+         f"{r['start_s']:.1f}", f"{r['save_s']:.1f}")
+        for r in _result("epoch_end")["results"]
+    ]  # fmt: skip
+    return _table(("rows", "checkpoints", "records/s", "of few rows'", "seconds of CPUs",
+                   "start, s", "saving, s"), rows)  # fmt: skip
+
+
+def neighbours() -> str:
+    """Return records per second beside busy processes, by the number of threads."""
+    rows = [
+        (r["task"], r["neighbours"], *(f"{rate:,.0f}" for rate in r["per_s"].values()),
+         f"{r['of_better']:.2f}")
+        for r in _result("neighbours")["results"]
+    ]  # fmt: skip
+    return _table(("task", "busy neighbours", "as it comes", "1 thread", "2 threads",
+                   "of the better"), rows)  # fmt: skip
 
 
 def table_fbgemm() -> str:
@@ -315,7 +356,8 @@ def _spread(values: dict[str, Any]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
-        movielens, training, training_peers, training_vocabulary, training_threads, table_fbgemm,
+        movielens, training, whole, epoch_end, neighbours, training_peers, training_vocabulary,
+        training_threads, table_fbgemm,
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
         encoding_files, encoding_text, reading, table_reading, words, documents_time, startup,
         memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
