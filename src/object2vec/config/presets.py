@@ -127,7 +127,23 @@ _ROWS = (
     Preset(
         "multilabel",
         "labels, tags or products for a text, learned from pairs alone",
-        _SEARCHED | {"enc_dim": 64, "negative_sampling_rate": 4, "epochs": 15},
+        {
+            **_POOLED,
+            "output_layer": "dot_product",
+            "candidates": "all",  # a logistic regression of each label, in as many dimensions
+            "normalize": "none",
+            "ranking_scale": 1,
+            "enc_dim": 64,
+            "enc0_pool_exponent": 0.5,  # the length of a text's counts, about
+            "enc0_idf_exponent": 1,
+            "token_dropout": 0.2,
+            "token_embedding_storage_type": "dense",  # rare words decay in each update, too
+            "weight_decay": 0.00003,
+            "mini_batch_size": 256,
+            "learning_rate": 0.01,
+            "learning_rate_schedule": "linear",
+            "epochs": 10,
+        },
         (("both", "none"),),
     ),
     Preset(

@@ -25,6 +25,8 @@ _NEGATIVES = "negative_sampling_rate"
 _TIED = "tied_token_embedding_weight"
 _SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads them
 _OF_NUMBERS = ("mean_squared_error", "cosine")  # output layers that labels of any numbers suit
+_DENSE_ROWS = 100_000  # the same where a preset wants every row to decay in each update
+_MOST_CANDIDATES = 20_000
 _TEXTS = ("text", "characters")
 _NAMED_IN_FILES = ("vocab_file", "pretrained_embedding_file")
 _COUNTED = ("vocab_size", "max_seq_len")
@@ -120,13 +122,19 @@ def decide(
     set_by_user = _both_encoders(given)
     found = [*_sizes(schema, start, begun)]
     if start is None:
-        found += [*objective.decisions(begun | set_by_user), *_lengths(lengths), *_tables(schema)]
+        found += _candidates(schema, begun | set_by_user)
+        begun |= {each.name: each.value for each in found}
+        found += [*objective.decisions(begun | set_by_user), *_lengths(lengths)]
+        found += _tables(schema, begun)
         found += [*_widths(begun | set_by_user, vectors)]
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
     if start is None or preset:
         rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
-        found += [*_batches(records, begun, int(rate.get(_NEGATIVES, 0)))]
+        negatives = int(rate.get(_NEGATIVES, 0))
+        if rate.get("candidates") == "all":
+            negatives = schema.table_size(1) - 1
+        found += [*_batches(records, begun, negatives)]
     decisions = tuple(each for each in found if each.name not in set_by_user)
     _check_sizes(schema, set_by_user)
     values = begun | {each.name: each.value for each in decisions} | set_by_user
@@ -334,8 +342,16 @@ def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[De
         yield Decision("mini_batch_size", size, why)
 
 
-def _tables(schema: ObjectSchema) -> Iterator[Decision]:
+def _candidates(schema: ObjectSchema, begun: Mapping[str, Any]) -> Iterator[Decision]:
+    """Yield that each record is set against its batch alone, where all would be too many."""
+    if begun.get("candidates") == "all" and (count := schema.table_size(1)) > _MOST_CANDIDATES:
+        why = f"in1 has {counted(count, 'token')}, too many to set each record against"
+        yield Decision("candidates", "batch", why)
+
+
+def _tables(schema: ObjectSchema, begun: Mapping[str, Any]) -> Iterator[Decision]:
     rows = sum(schema.table_size(side) for side in ((0,) if schema.is_tied else (0, 1)))
-    if rows > _SPARSE_ROWS:
+    is_meant = begun.get("token_embedding_storage_type") == "dense"
+    if rows > (_DENSE_ROWS if is_meant else _SPARSE_ROWS):
         why = f"of {rows:,} rows an update touches those of its batch"
         yield Decision("token_embedding_storage_type", "row_sparse", why)

@@ -1,0 +1,96 @@
+"""Labels of a text, several at once: emotions of comments and genres of films.
+
+One command trains on the texts and their labels, as a user would:
+
+    object2vec train --train films.csv --in0 overview:text --in1 'genres:tokens("|")' --preset multilabel --out model
+
+and `object2vec evaluate model test.csv --task multilabel --validation dev.csv` measures micro and macro
+F1 on test, with thresholds that are chosen on dev: one for all labels, and one for each (`_per_label`).
+The peers are in benchmarks/peers/multilabel.py, with the same parts and thresholds.
+
+`--dev` measures on dev instead, to choose settings; then `--set` changes some of them.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import splits
+from benchmarks.common import ROOT, parser, save, summary, table
+
+GOALS = {"goemotions": "56.3 (58)", "tmdb5000": "57 (59)"}
+FIGURES = ("micro_f1", "micro_f1_per_label", "macro_f1_per_label")
+_QUICK = 300  # texts of a part
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train, measure and save."""
+    options = parser(__doc__ or "", "../shared/data")
+    options.set_defaults(seeds=3, threads=2)
+    options.add_argument("--dev", action="store_true", help="measure on dev, and save nothing")
+    options.add_argument("--corpus", choices=GOALS, action="append", help="only this one")
+    options.add_argument("--set", metavar="NAME=VALUE", action="append", default=[])
+    given = options.parse_args(arguments)
+    for corpus in given.corpus or GOALS:
+        split = getattr(splits, corpus)(given.data)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for part in ("train", "dev", "test"):
+                _write(folder / f"{part}.csv", getattr(split, part), given.quick)
+            runs = []
+            for seed in range(given.seeds):
+                settings = [*given.set, f"seed={seed}", f"threads={given.threads}"]
+                runs.append(_run(folder, settings, "dev" if given.dev else "test"))
+        row = {name: summary([run[name] for run in runs]) for name in runs[0]}
+        table((corpus, *FIGURES), [("object2vec", *(row[name]["mean"] for name in FIGURES))])
+        if not given.dev:
+            save(corpus, {"protocol": splits.PROTOCOLS[corpus], "goal": GOALS[corpus],
+                          "rows": {"object2vec": row}}, given)  # fmt: skip
+
+
+def _write(path: Path, part: splits.Labelled, is_quick: bool) -> None:
+    """Write texts and labels as a CSV."""
+    rows = list(zip(part.texts, map("|".join, part.labels), strict=True))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("overview", "genres"), *rows[: _QUICK if is_quick else None]])
+
+
+def _run(folder: Path, settings: Sequence[str], part: str) -> dict[str, float]:
+    """Train and measure once, by the commands; return the figures."""
+    model = folder / "model"
+    fields = ["--in0", "overview:text", "--in1", 'genres:tokens("|")', "--preset", "multilabel"]
+    changed = [word for each in settings for word in ("--set", each)]
+    started = time.perf_counter()
+    _command(["train", "--train", folder / "train.csv", *fields, *changed, "--out", model,
+              "--overwrite"])  # fmt: skip
+    seconds = time.perf_counter() - started
+    asked = ["--task", "multilabel", "--validation", folder / "dev.csv", "--resamples", 0, "--json"]
+    said = json.loads(_command(["evaluate", model, folder / f"{part}.csv", *asked]))
+    figures = said["metrics"]
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    found = {name: float(figures[name]) for name in ("macro_f1", *FIGURES)}
+    return found | {"seconds": seconds, "memory_mib": memory}
+
+
+def _command(words: Sequence[Any]) -> str:
+    """Run object2vec; return what it printed."""
+    with tempfile.TemporaryDirectory() as cache:
+        done = subprocess.run(
+            [sys.executable, "-m", "object2vec", *map(str, words)], check=True, cwd=ROOT,
+            stdout=subprocess.PIPE, text=True, env=os.environ | {"OBJECT2VEC_CACHE": cache},
+        )  # fmt: skip
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
