@@ -231,6 +231,7 @@ _ROWS = (
             "learning_rate": 1,
             "learning_rate_schedule": "linear",
             "mini_batch_size": 6000,
+            "early_stopping_tolerance": 0.000001,
             "mask_padding": False,
             "epochs": 5,
         },

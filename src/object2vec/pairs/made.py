@@ -205,6 +205,9 @@ class _Columns(Mapping[str, Any]):
             raise KeyError(name)
         return self._made[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._pairs.schema.names  # without making them
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._pairs.schema.names)
 
