@@ -141,6 +141,17 @@ def test_frozen_vectors_stay(glove):
     assert not np.array_equal(moved["cat"], found["cat"])
 
 
+def test_tokens_of_frozen_vectors_count_as_often_as_they_are_seen_and_no_weight_is_learned(glove):
+    frozen = {"enc0_freeze_pretrained_embedding": True, "learning_rate": 0.5}
+    found = rows(fitted(glove, enc0_idf_exponent=1.0, **frozen))
+    sizes = {token: found[token] / np.float32(WORDS[token]) for token in ("cat", "dog", "zebra")}
+    for size in sizes.values():
+        np.testing.assert_allclose(size, size[0], rtol=1e-5)
+    assert sizes["cat"][0] < sizes["zebra"][0]
+    still = rows(fitted(glove, enc0_idf_exponent=1.0, **frozen | {"learning_rate": 1e-6}))
+    assert np.array_equal(still["cat"], found["cat"])
+
+
 def test_removed_components_are_those_of_the_vectors_found(glove):
     found = rows(fitted(glove, remove_components=1))
     vectors = np.array([WORDS[word] for word in ("The", "cat", "dog", "sat", "zebra")])

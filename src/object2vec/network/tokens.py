@@ -83,7 +83,7 @@ class TokenTable(nn.Module):
 
     @torch.no_grad()
     def weigh(self, log_weights: Tensor, *, has_weights: bool = False) -> None:
-        """Let each token count e^w from now on; w is learned with the vectors.
+        """Let each token count e^w from now on; w is learned with the vectors, or frozen like them.
 
         Parameters
         ----------
@@ -96,6 +96,9 @@ class TokenTable(nn.Module):
         self.log_weights = log_weights[:, None].clone()  # (V, 1)
         if has_weights:
             self.weight.div_(self.log_weights.exp())
+        if self.is_frozen:
+            self.fold()
+            self.log_weights = None
 
     @property
     def identity_scale(self) -> nn.Parameter | None:

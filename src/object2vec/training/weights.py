@@ -26,7 +26,8 @@ def learn_weights(
     A token begins with its inverse document frequency ``ln((N + 1) / (n + 1)) + 1`` to the power
     ``idf_exponent``, n of the N training objects of its table having it, over the mean of all
     tokens that they have. A row that many rare tokens share, or that training never reads, counts
-    as much as that of a token of one object: the rarest there are.
+    as much as that of a token of one object: the rarest there are. The weights of a frozen table
+    stay as they begin.
 
     Parameters
     ----------
@@ -55,8 +56,9 @@ def learn_weights(
         log_weights = torch.from_numpy(np.log(weights).astype(np.float32))
         table.weigh(log_weights.to(table.weight.device), has_weights=goes_on)
         texts.append(
-            f"Tokens of in{side} begin with weights from {weights.min():.3g} to "
-            f"{weights.max():.3g}, by the objects that have them to the power {exponent:g}."
+            f"Tokens of in{side} {'have' if table.is_frozen else 'begin with'} weights from "
+            f"{weights.min():.3g} to {weights.max():.3g}, by the objects that have them to the "
+            f"power {exponent:g}."
         )
     return texts
 
