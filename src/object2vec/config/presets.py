@@ -152,14 +152,14 @@ _ROWS = (
         _RANKED
         | {
             "enc_dim": 300,
-            "enc0_idf_exponent": 1,
-            "enc1_idf_exponent": 1,
+            "enc0_idf_exponent": 0.75,
+            "enc1_idf_exponent": 0.75,
             "shared_encoder": True,
             "token_init": "unit",
-            "token_dropout": 0.3,
+            "token_dropout": 0.4,
             "mini_batch_size": 2048,
             "learning_rate": 0.02,
-            "epochs": 6,
+            "epochs": 5,
         },
         (("texts", "none"),),
     ),
