@@ -14,7 +14,7 @@ from object2vec.objectives.ranks import ranking_metrics, ranks_of_right
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.positives import Positives
 from object2vec.reporting import events
-from object2vec.training.measuring import Search
+from object2vec.training.measuring import AskedChannel
 
 B, Q, D = 13, 17, 5
 
@@ -225,7 +225,7 @@ def test_validation_ranks_among_all_objects_without_those_that_training_knows(mo
     config = Config.build(settings())
     train = Pairs.build(in0=[[1], [1], [2], [3]], in1=[[11], [12], [13], [14]], label=np.ones(4))
     asked = Pairs.build(in0=[[1], [1], [9]], in1=[[13], [15], [11]], label=np.ones(3))
-    search = Search.find(asked, config, Positives.find(train, config))
+    search = AskedChannel.find(asked, config, Positives.find(train, config))
     candidates = [row[0] for row in search.candidates.padded().tolist()]
     assert sorted(candidates) == [11, 12, 13, 14, 15]
     for i, (user,) in enumerate(search.queries.padded().tolist()):

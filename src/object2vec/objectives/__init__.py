@@ -35,7 +35,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 AGAINST_ALL: dict[str, type[Objective]] = {"dot_product": LabelOdds, "ranking": Classes}
-"""Those that take their place where each record is set against every candidate."""
+"""Those that are learned instead where each record is set against every candidate."""
 
 
 def objective_of(config: Config) -> Objective:

@@ -29,7 +29,7 @@ from object2vec.reporting import events
 from object2vec.training.checkpoint import BEST, TENSORS
 from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.kept import KeptTensors
-from object2vec.training.measuring import Search, measured
+from object2vec.training.measuring import AskedChannel, measured
 from object2vec.training.optimizer import Position
 from object2vec.training.options import Habits
 from object2vec.training.schedule import runs_to_its_end
@@ -102,7 +102,7 @@ class Loop:
         self.checkpoints, self.interval, self.stop = habits.checkpoints, habits.interval, stop
         self.emit, self.history, self._clock = emit, history, clock
         self._settle, self._identity = settle, identity
-        self._search: Search | None = None
+        self._search: AskedChannel | None = None
         objective = self.network.objective
         in_training = None if validation is not None else objective.in_training
         self.stopping = EarlyStopping(
@@ -211,10 +211,10 @@ class Loop:
         progress.batches, progress.epoch_records, progress.epoch_s = 0, 0, 0.0
         self.metrics = Metrics(self.network.objective)
 
-    def _search_of(self, validation: Pairs) -> Search | None:
+    def _search_of(self, validation: Pairs) -> AskedChannel | None:
         """Return what validation looks for, found once, where it is measured by retrieval."""
         if self._search is None and self.network.objective.retrieval:
-            self._search = Search.find(validation, self.config, self.train.known)
+            self._search = AskedChannel.find(validation, self.config, self.train.known)
             self.emit(events.Noted(f"validation: {self._search}"))
         return self._search
 

@@ -30,7 +30,7 @@ def measured(
     config: Config,
     known: Positives | None = None,
     objective: Objective | None = None,
-    search: Search | None = None,
+    search: AskedChannel | None = None,
 ) -> dict[str, float]:
     """Return a network's metrics of a channel, dropout off, by name.
 
@@ -43,7 +43,7 @@ def measured(
         Of the training channel: its in1 are candidates, too, and its pairs are not to be found.
     objective : Objective, optional
         By default that of the network.
-    search : Search, optional
+    search : AskedChannel, optional
         What is looked for in the channel, where that is known already.
 
     Notes
@@ -57,7 +57,7 @@ def measured(
     network.eval()
     with torch.no_grad():
         if objective.retrieval:
-            search = search or Search.find(pairs, config, known)
+            search = search or AskedChannel.find(pairs, config, known)
             values = dict(objective.retrieved(search.encoded(network, config)))
         else:
             values = _score(network, evaluation_batches(pairs, config), objective)
@@ -74,7 +74,7 @@ def _score(network: Network, batches: Iterable[Batch], objective: Objective) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
+class AskedChannel:
     """What is looked for in a channel that is measured by retrieval, and among what.
 
     Parameters
@@ -103,7 +103,7 @@ class Search:
         return f"{n} objects of in0 look for their partners among {among} of in1."
 
     @classmethod
-    def find(cls, pairs: Pairs, config: Config, known: Positives | None) -> Search:
+    def find(cls, pairs: Pairs, config: Config, known: Positives | None) -> AskedChannel:
         """Return what is looked for in a channel; see `measured`."""
         own = Positives.find(pairs, config)
         generator = random_generator(config.seed, _SAMPLE)
