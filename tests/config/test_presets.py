@@ -28,8 +28,8 @@ def test_one_preset_suits_any_table(objects, labels):
     suited = [p for p in PRESETS.values() if (objects, labels) in p.suits]
     assert suited == [suitable_preset(objects, labels)]
     config = Config.build(SIZES | dict(suited[0].values))
-    has_negatives = bool(config.negatives) or objective_of(config).is_in_batch
-    assert has_negatives == (labels == "none")
+    is_against_all = objective_of(config).is_in_batch or config.candidates == "all"
+    assert (bool(config.negatives) or is_against_all) == (labels == "none")
 
 
 def test_the_preset_of_aws_is_its_defaults():

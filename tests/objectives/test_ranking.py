@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from object2vec import Config, ConfigError, DataError, Object2Vec
-from object2vec.objectives import Retrieval, Rivals, in_batch
+from object2vec.objectives import RankedChannel, Rivals, in_batch
 from object2vec.objectives.in_batch import in_batch_losses
 from object2vec.objectives.ranks import ranking_metrics, ranks_of_right
 from object2vec.pairs.dataset import Pairs
@@ -162,17 +162,17 @@ def test_ranks_are_pessimistic_and_do_not_see_what_is_known():
     queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     candidates = torch.tensor([[1.0, 0.0], [1.0, 0.5], [0.5, 1.0], [1.0, 2.0]])
     right = np.array([0, 1, 3]), np.array([1, 2, 0])
-    channel = Retrieval(queries, candidates, right, None, functional.linear)
+    channel = RankedChannel(queries, candidates, right, None, functional.linear)
     assert ranks_of_right(channel).tolist() == [3, 2, 4]
     known = np.array([0, 2, 3]), np.array([0, 3, 3])
-    channel = Retrieval(queries, candidates, right, known, functional.linear)
+    channel = RankedChannel(queries, candidates, right, known, functional.linear)
     assert ranks_of_right(channel).tolist() == [1, 1, 3]
 
 
 def test_ranks_of_many_in_blocks_are_those_of_all_at_once(monkeypatch):
     offsets = np.concatenate([[0], np.cumsum(np.arange(B) % 3 + 1)])
     entries = np.concatenate([np.arange(n) * 5 % Q for n in np.diff(offsets)])
-    channel = Retrieval(drawn(B, 1), drawn(Q, 2), (offsets, entries), None, functional.linear)
+    channel = RankedChannel(drawn(B, 1), drawn(Q, 2), (offsets, entries), None, functional.linear)
     whole = ranks_of_right(channel)
     scores = (channel.queries @ channel.candidates.T).numpy()
     owners = np.repeat(np.arange(B), np.diff(offsets))

@@ -15,21 +15,21 @@ from object2vec.objectives.base import (
     Metric,
     Objective,
     Pairing,
-    Retrieval,
+    RankedChannel,
     Rivals,
 )
 from object2vec.objectives.candidates import Classes, LabelOdds
 from object2vec.objectives.cosine import Cosine
 from object2vec.objectives.dot_product import DotProduct
 from object2vec.objectives.mean_squared_error import MeanSquaredError
-from object2vec.objectives.ranking import Ranking
+from object2vec.objectives.ranking import InBatchRanking
 from object2vec.objectives.softmax import Softmax
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "softmax": Softmax,
     "mean_squared_error": MeanSquaredError,
     "dot_product": DotProduct,
-    "ranking": Ranking,
+    "ranking": InBatchRanking,
     "cosine": Cosine,
 }
 
@@ -60,7 +60,7 @@ __all__ = [
     "Metric",
     "Objective",
     "Pairing",
-    "Retrieval",
+    "RankedChannel",
     "Rivals",
     "metrics_by_name",
     "objective_of",

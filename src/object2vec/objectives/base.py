@@ -104,7 +104,7 @@ class Rivals:
 
 
 @dataclass(frozen=True, eq=False)
-class Retrieval:
+class RankedChannel:
     """A channel as a whole: each query with the candidates that are right for it.
 
     Parameters
@@ -352,7 +352,7 @@ class Objective(ABC):
         """Return the metrics of `overall`, in their order, of all scores (n, K) and labels (n,)."""
         return ()
 
-    def retrieved(self, channel: Retrieval) -> Mapping[str, float]:
+    def retrieved(self, channel: RankedChannel) -> Mapping[str, float]:
         """Return the metrics of `retrieval`, by name, of a channel as a whole."""
         raise NotImplementedError
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from object2vec.objectives.base import Candidates, Encoded, LabelRule, Metric, Objective
-from object2vec.objectives.ranking import PositiveLabels, Ranking
+from object2vec.objectives.ranking import InBatchRanking, PositiveLabels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ class Classes(_AgainstAll):
     @property
     def output(self) -> str:
         """What a user gets for a pair, in words."""
-        return Ranking(self.config).output
+        return InBatchRanking(self.config).output
 
     def losses(self, batch: Encoded) -> Tensor:
         """Return what each record loses, (B,): the mean over the candidates right for it."""

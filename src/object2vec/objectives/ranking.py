@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective, Retrieval
+from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective, RankedChannel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ _RECIPROCAL = _score("mean_reciprocal_rank", short="MRR")
 _NDCG = Metric("ndcg@10", "score", short="NDCG@10")
 
 
-class Ranking(Objective):
+class InBatchRanking(Objective):
     """A softmax over the similarities of a batch; a user sees the similarity itself."""
 
     metrics = (_LOSS, _IN_BATCH)
@@ -102,7 +102,7 @@ class Ranking(Objective):
         losses, hits = (each.cpu().numpy() for each in batch.found)  # (B,), (B,)
         return float(losses.sum(dtype=np.float64)), float(np.count_nonzero(hits))
 
-    def retrieved(self, channel: Retrieval) -> Mapping[str, float]:
+    def retrieved(self, channel: RankedChannel) -> Mapping[str, float]:
         """Return the metrics of retrieval over a whole channel."""
         from object2vec.objectives.ranks import ranking_metrics, ranks_of_right
 

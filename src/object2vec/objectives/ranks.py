@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from object2vec.objectives.base import Retrieval
+from object2vec.objectives.base import RankedChannel
 
 Rows = NDArray[np.integer[Any]]
 
@@ -17,7 +17,7 @@ _BLOCK = 1 << 22  # similarities at once
 _AT_RECALL, _AT_NDCG = 20, 10
 
 
-def ranks_of_right(channel: Retrieval) -> NDArray[np.int64]:
+def ranks_of_right(channel: RankedChannel) -> NDArray[np.int64]:
     """Return the rank of each right candidate among all that are not known, (m,).
 
     It is 1 plus the number of others that are as similar or more: of equals it is the last.

@@ -23,7 +23,7 @@ def keys_of(sequences: Ragged, side: int, config: Config) -> Keys:
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class DistinctObjects:
     """The distinct objects of one side of a channel.
 
     Parameters
@@ -47,7 +47,7 @@ class Objects:
         return len(self.keys)
 
     @classmethod
-    def find(cls, identity: Ragged | Keys, side: int, config: Config) -> Objects:
+    def find(cls, identity: Ragged | Keys, side: int, config: Config) -> DistinctObjects:
         """Return the objects of a column, by their sequences or by a number for each, (n,)."""
         hashed = identity if isinstance(identity, np.ndarray) else keys_of(identity, side, config)
         keys, first, of, counts = np.unique(
@@ -68,17 +68,17 @@ class Positives:
     Parameters
     ----------
     pairs : Pairs
-    in0, in1 : Objects
+    in0, in1 : DistinctObjects
     """
 
     pairs: Pairs
-    in0: Objects
-    in1: Objects
+    in0: DistinctObjects
+    in1: DistinctObjects
 
     @classmethod
     def find(cls, pairs: Pairs, config: Config) -> Positives:
         """Return those of a channel."""
-        sides = (Objects.find(pairs.identity(side), side, config) for side in (0, 1))
+        sides = (DistinctObjects.find(pairs.identity(side), side, config) for side in (0, 1))
         return cls(pairs, *sides)
 
     @cached_property

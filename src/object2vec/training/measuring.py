@@ -12,7 +12,7 @@ from torch import Tensor
 
 from object2vec.config import Config
 from object2vec.network.network import Network
-from object2vec.objectives import Objective, Retrieval
+from object2vec.objectives import Objective, RankedChannel
 from object2vec.objectives.metrics import Metrics
 from object2vec.objects.ragged import Ragged, Rows, offsets_of
 from object2vec.pairs.batches import Batch, evaluation_batches, random_generator
@@ -83,7 +83,7 @@ class AskedChannel:
         Distinct objects of in0 and of in1.
     right, known : pair of int arrays (n + 1,), (m,)
         The candidates that are right for each query, and those that are none of it; see
-        `object2vec.objectives.Retrieval`.
+        `object2vec.objectives.RankedChannel`.
     sizes : pair of int
         Of how many queries and candidates these are a sample.
     """
@@ -124,13 +124,13 @@ class AskedChannel:
         sizes = len(own.in0), len(every)
         return cls(in0, _sequences(keys, own, known), right, hidden, sizes)
 
-    def encoded(self, network: Network, config: Config) -> Retrieval:
+    def encoded(self, network: Network, config: Config) -> RankedChannel:
         """Return it with the embeddings that a network has now."""
         queries, candidates = (
             _encoded(network, side, each, config)
             for side, each in enumerate((self.queries, self.candidates))
         )
-        return Retrieval(queries, candidates, self.right, self.known, network.product)
+        return RankedChannel(queries, candidates, self.right, self.known, network.product)
 
 
 def _sampled(rows: Rows, most: int, generator: np.random.Generator) -> Rows:

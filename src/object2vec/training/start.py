@@ -18,6 +18,7 @@ from object2vec.errors import ConfigError
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.network.network import Network
+from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
@@ -99,7 +100,8 @@ def _check_shapes(network: Network, start: Artifact) -> None:
 
 def _goes_on(name: str, config: Config, start: Artifact) -> bool:
     """Return whether a weight is taken from a model: another output layer has a head of its own."""
-    return config.output_layer == start.config.output_layer or not name.startswith("head.")
+    same = type(objective_of(config)) is type(start.network.objective)
+    return same or not name.startswith("head.")
 
 
 def _other_settings(config: Config, start: Artifact) -> Iterator[tuple[str, Any]]:
