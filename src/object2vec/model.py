@@ -145,6 +145,7 @@ class Object2Vec(Estimator):
         test: Any = None,
         split: float | None = None,
         start_from: str | os.PathLike[str] | Object2Vec | None = None,
+        start_state: str | os.PathLike[str] | None = None,
         format: str | None = None,
         columns: Sequence[str] | None = None,
         separator: str | None = None,
@@ -176,6 +177,9 @@ class Object2Vec(Estimator):
         start_from : path, URL or Object2Vec, optional
             A model to go on from: its weights, and its vocabularies, in which known tokens keep
             their rows and new ones get rows behind them. What is not set is as it was there.
+        start_state : path, optional
+            Checkpoints of the run that made the model, finished or not: its known rows and layers
+            go on with the optimizer state of the newest one, new rows begin without.
         format, columns, separator, quote, encoding : optional
             How tables are read, see `TableOptions`.
         auxiliary : path or URL, optional
@@ -224,9 +228,9 @@ class Object2Vec(Estimator):
         config, declared = self._begin(start, options, split, y)
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
-        labelled = _with_labels(train, y, declared)
+        channels = Channels(_with_labels(train, y, declared), validation, test, auxiliary)
         habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop)
-        run = Run(config, Channels(labelled, validation, test, auxiliary), habits, declared, start)
+        run = Run(config, channels, habits, declared, start, start_state)
         try:
             run()
         finally:

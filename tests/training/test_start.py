@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from object2vec import ConfigError, Object2Vec
 from object2vec.fields.base import Entry
+from object2vec.training.carried import carry_state
 
 USERS, FILMS = [f"user {i}" for i in range(7)], [f"film {i}" for i in range(9)]
 
@@ -108,6 +113,55 @@ def test_another_architecture_is_an_error(given, old):
     name = next(iter(given))
     with pytest.raises(ConfigError, match=f"start_from: must have the architecture.*{name}="):
         Object2Vec(**given).fit(NEW, start_from=old)
+
+
+@pytest.mark.parametrize("storage", ["dense", "row_sparse"])
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+def test_known_rows_go_on_with_their_optimizer_state_and_new_ones_without(
+    storage, optimizer, tmp_path, monkeypatch
+):
+    given = {"token_embedding_storage_type": storage, "optimizer": optimizer}
+    first = model(**given).fit(OLD, checkpoints=tmp_path / "state", checkpoint_every=1)
+    seen = {}
+
+    def carried(step, *rest):
+        note = carry_state(step, *rest)
+        seen.update({n: tensor.clone() for n, tensor in step.tensors().items()}, rule=step.rule)
+        return note
+
+    monkeypatch.setattr("object2vec.training.run.carry_state", carried)
+    plain = Object2Vec(epochs=1).fit(NEW, start_from=first)
+    second = Object2Vec(epochs=1).fit(NEW, start_from=first, start_state=tmp_path / "state")
+    (file,) = (tmp_path / "state").glob("step-*/tensors.safetensors")
+    old = load_file(file)
+    assert seen.pop("rule").steps_before == 2 * -(-len(OLD["user"]) // 16)
+    for name, found in seen.items():
+        expected = torch.zeros_like(found)
+        rows = old.get(f"tokens.{name[17]}.rows") if name.startswith("optimizer.tokens.") else None
+        at = slice(len(old[name])) if rows is None else rows.long()
+        expected[at] = old[name]
+        assert torch.equal(found, expected), name
+        assert found.any(), name
+    assert not seen[next(n for n in seen if n.startswith("optimizer.tokens.0"))][-2:].any()
+    assert table_of(second, 0).tobytes() != table_of(plain, 0).tobytes()
+
+
+def test_a_state_is_of_the_run_of_the_model(old, tmp_path):
+    fit = functools.partial(Object2Vec(epochs=1).fit, NEW, start_from=old)
+    with pytest.raises(
+        ConfigError, match=r"start_state: must hold a checkpoint of the model's run"
+    ):
+        fit(start_state=tmp_path)
+    model().fit(NEW, checkpoints=tmp_path / "other", checkpoint_every=1)
+    with pytest.raises(ConfigError, match=r"must hold a checkpoint of the model's .*another one's"):
+        fit(start_state=tmp_path / "other")
+    model().fit(OLD, checkpoints=tmp_path / "own", checkpoint_every=1)
+    with pytest.raises(ConfigError, match=r"start_state: must be of the optimizer sgd"):
+        Object2Vec(optimizer="sgd").fit(NEW, start_from=old, start_state=tmp_path / "own")
+    with pytest.raises(ConfigError, match=r"start_state: must come with a model"):
+        model().fit(NEW, start_state=tmp_path / "own")
+    with pytest.raises(ConfigError, match=r"start_state: must not be the folder of this run's"):
+        fit(start_state=tmp_path / "own", checkpoints=tmp_path / "own", overwrite=True)
 
 
 RECORDS = [{"in0": [i % 4 + 1], "in1": [i % 3 + 1], "label": i % 2} for i in range(24)]

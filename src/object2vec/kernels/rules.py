@@ -59,11 +59,14 @@ class Rule(ABC):
         Whether weight decay shrinks the weight by itself, in proportion to the learning rate, and
         stays out of gradients and moments (AdamW: Loshchilov & Hutter 2019). It does so anyway
         where `decays_apart`.
+    steps_before : int
+        Updates that the state has had in the run that it comes from.
     """
 
     learning_rate: float
     weight_decay: float = 0.0
     is_decoupled: bool = False
+    steps_before: int = 0
 
     name: ClassVar[str]
     decays_apart: ClassVar[bool] = False
@@ -116,6 +119,7 @@ class Adam(Rule):
     def rate(self, step: int) -> float:
         """Return the learning rate with both bias corrections."""
         beta1, beta2 = self.keep
+        step += self.steps_before
         correction = math.sqrt(1.0 - beta2**step) / (1.0 - beta1**step)
         return self.learning_rate * correction
 

@@ -38,6 +38,7 @@ from object2vec.pairs.report import Report, check_channel
 from object2vec.reading.tables import Table
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
+from object2vec.training.carried import carry_state
 from object2vec.training.loop import Loop
 from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
@@ -86,6 +87,8 @@ class Run:
         until they are read.
     start : Artifact, optional
         The model that training goes on from.
+    start_state : path, optional
+        The checkpoints that its optimizer state is taken from.
 
     Attributes
     ----------
@@ -101,10 +104,11 @@ class Run:
         habits: Habits,
         declared: Declared | None = None,
         start: Artifact | None = None,
+        start_state: PathLike | None = None,
     ) -> None:
         self.config, self.channels, self.habits = config, channels, habits
         self.schema: ObjectSchema | None = None
-        self._declared, self._start = declared, start
+        self._declared, self._start, self._start_state = declared, start, start_state
         self._facts: dict[str, dict[str, Any]] = {}
         self.artifact: Artifact | None = None
         self._started = time.monotonic()
@@ -144,9 +148,8 @@ class Run:
             network, vocabularies = self._build(threads)
             self._open_channels()
             train = TrainingBatches(self._pairs["train"], self.config)
-            horizon = Horizon(len(train) * self.config.epochs, train.records)
             loop = Loop(
-                Step(self._weighed(network), horizon),
+                self._first_step(network, train),
                 train,
                 self._pairs.get("validation"),
                 habits,
@@ -212,6 +215,28 @@ class Run:
             if text:
                 self._tell(events.Noted(text))
 
+    def _first_step(self, network: Network, train: TrainingBatches) -> Step:
+        """Return what trains the network, with the optimizer state that it begins with."""
+        horizon = Horizon(len(train) * self.config.epochs, train.records)
+        step = Step(self._weighed(network), horizon)
+        self._carry_state(step)
+        return step
+
+    def _carry_state(self, step: Step) -> None:
+        """Give the optimizer the state of the model that the run goes on from, if asked to."""
+        if self._start_state is None:
+            return
+        if self._start is None:
+            cure = "Name the model, too, as start_from."
+            raise ConfigError.at("start_state", "must come with a model", "none", cure)
+        if self.habits.checkpoints is not None and os.path.realpath(
+            self.habits.checkpoints.path
+        ) == os.path.realpath(self._start_state):
+            must, cure = "must not be the folder of this run's checkpoints", "Choose another one."
+            raise ConfigError.at("start_state", must, str(self._start_state), cure)
+        note = carry_state(step.optimizer, self._start_state, self._start)
+        self._tell(events.Noted(note.text))
+
     def _settle(self, network: Network) -> None:
         """Let rows that no record of training reads say what they stand for, or nothing."""
         settle_substitutes(network, self._pairs["train"])
@@ -226,7 +251,11 @@ class Run:
         network = new_network(config, kernel)
         vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
         if self._start is not None:
-            notes.append(start_from(network, self.schema, self._start))
+            notes.append(
+                start_from(
+                    network, self.schema, self._start, has_state=self._start_state is not None
+                )
+            )
         elif self._declared is not None and self._declared.vectors is not None:
             assert self.schema is not None, "our bug: tables without a schema"
             notes += load_vectors(network, self.schema, self._declared.vectors)

@@ -30,7 +30,9 @@ _OPTIMIZER = "A saved model holds no optimizer state, so that begins anew."
 
 
 @torch.no_grad()
-def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -> Note:
+def start_from(
+    network: Network, schema: ObjectSchema | None, start: Artifact, *, has_state: bool = False
+) -> Note:
     """Give a new network the weights of a model, and first vectors to the rows of new tokens.
 
     A token that the model did not know starts as what the model would have read for it: the mean of
@@ -44,6 +46,8 @@ def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -
     schema : ObjectSchema or None
         What it reads, grown from that of the model.
     start : Artifact
+    has_state : bool, default False
+        Whether its optimizer state is known, too.
 
     Returns
     -------
@@ -57,6 +61,7 @@ def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -
         for another output layer.
     """
     _check_shapes(network, start)
+    optimizer = "" if has_state else _OPTIMIZER
     theirs = start.network.state_dict()
     for name, tensor in network.state_dict().items():
         if not _goes_on(name, network.config, start):
@@ -67,14 +72,14 @@ def start_from(network: Network, schema: ObjectSchema | None, start: Artifact) -
         else:
             tensor.copy_(known)
     if schema is None or start.schema is None:
-        return Note("info", f"Training goes on from a model. {_OPTIMIZER}")
+        return Note("info", f"Training goes on from a model. {optimizer}".strip())
     texts = []
     for side in range(len(network.tables())):
         new = _start_new_rows(network.table(side).weight, side, schema, start.schema)
         texts.append(
             f"{schema.table_size(side) - 1 - new:,} rows of in{side} are known, {new:,} new"
         )
-    return Note("info", f"Training goes on from a model: {'; '.join(texts)}. {_OPTIMIZER}")
+    return Note("info", f"Training goes on from a model: {'; '.join(texts)}. {optimizer}".strip())
 
 
 def _check_shapes(network: Network, start: Artifact) -> None:
