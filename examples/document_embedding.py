@@ -20,13 +20,13 @@ import random
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tutorials import fetch, find, parse_arguments, read_lines, report, train, write_records
 
+from object2vec import Object2Vec
 from object2vec.evaluation.retrieval import ranks, retrieval_metrics
 
 URLS = [
@@ -36,7 +36,6 @@ URLS = [
 RESERVED = ["<pad>", "<unk>", "<s>", "</s>"]  # ids 0 to 3; 0 also stands for unknown words
 WORDS, MIN_COUNT = 500_000, 5
 NEGATIVES = 5  # of each query in dev and test
-REQUEST = 100  # documents, as in the notebook
 SIGNS = frozenset(string.punctuation)
 
 SETTINGS = {
@@ -100,18 +99,16 @@ def run(
     for channel in ("validation", "test"):
         records = with_negatives(corpus[channel], vocabulary, draw, leaks=leaks)
         inputs[channel] = write_records(work / f"{channel}.jsonl", records)
-    estimator = train("documents", settings, inputs, work)
-    final = estimator.describe()["FinalMetricDataList"]
-    figures: dict[str, Any] = report(f"Test, {name}", {
-        metric["MetricName"]: metric["Value"] for metric in final
-        if metric["MetricName"].startswith("test:")
-    })  # fmt: skip
-    with estimator.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
-        candidates = embed(predictor, (ids(a, vocabulary) for a in corpus["candidates"]))
-        for measure, has_leaks in (("notebook's queries", True), ("queries without leaks", False)):
-            pairs = list(make_pairs(corpus["test"], vocabulary, random.Random(1), leaks=has_leaks))
-            figures[measure] = retrieve(predictor, pairs, candidates)
-            report(f"Retrieval, {name}, {measure}", figures[measure])
+    model = train("documents", settings, inputs, work)
+    final = model.facts.metrics["test"]
+    figures: dict[str, Any] = report(
+        f"Test, {name}", {f"test:{metric}": value for metric, value in final.items()}
+    )
+    candidates = embed(model, (ids(a, vocabulary) for a in corpus["candidates"]))
+    for measure, has_leaks in (("notebook's queries", True), ("queries without leaks", False)):
+        pairs = list(make_pairs(corpus["test"], vocabulary, random.Random(1), leaks=has_leaks))
+        figures[measure] = retrieve(model, pairs, candidates)
+        report(f"Retrieval, {name}, {measure}", figures[measure])
     return figures
 
 
@@ -211,22 +208,17 @@ def with_negatives(
             yield {"in0": query, "in1": whole[other], "label": 0}
 
 
-def embed(predictor: Any, documents: Iterable[list[int]]) -> np.ndarray:
+def embed(model: Object2Vec, documents: Iterable[list[int]]) -> np.ndarray:
     """Return the vectors of documents, all by encoder 0 as in the notebook, (n, D)."""
-    remaining, rows = iter(documents), []
     limit = SETTINGS["enc0_max_seq_len"]  # the encoder reads no more
-    while some := list(islice(remaining, REQUEST)):
-        instances = [{"in0": document[:limit]} for document in some]
-        predictions = predictor.predict({"instances": instances})["predictions"]
-        rows += [row["embeddings"] for row in predictions]
-    return np.array(rows, np.float32)
+    return model.encode(in0=[document[:limit] for document in documents])
 
 
 def retrieve(
-    predictor: Any, pairs: Sequence[tuple[list[int], list[int]]], candidates: np.ndarray
+    model: Object2Vec, pairs: Sequence[tuple[list[int], list[int]]], candidates: np.ndarray
 ) -> dict[str, Any]:
     """Return where each query's own context ranks among it and all candidates."""
-    queries, contexts = (embed(predictor, column) for column in zip(*pairs, strict=True))
+    queries, contexts = (embed(model, column) for column in zip(*pairs, strict=True))
     return retrieval_metrics(ranks(queries, candidates, own=contexts, similarity="cosine"))
 
 

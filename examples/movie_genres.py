@@ -27,7 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tutorials import CONTENT_TYPE, parse_arguments, read_lines, report, train, write_records
+from tutorials import parse_arguments, read_lines, report, train, write_records
+
+from object2vec import Object2Vec
+from object2vec.inference.transform import transform
 
 THRESHOLD = 0.6
 NEGATIVES = 0.4  # of a plot's other genres that become negative pairs in training
@@ -84,15 +87,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     if options.glove:
         inputs["auxiliary"] = write_vectors(options.glove, words, work / "auxiliary")
         settings |= {"enc0_vocab_file": "vocab.json", "enc0_pretrained_embedding_file": "glove.txt"}
-    estimator = train("genres", settings, inputs, work)
-    probabilities = {
-        name: transform(estimator, files[name], work) for name in ("validation", "test")
-    }
+    model = train("genres", settings, inputs, work)
+    probabilities = {name: transformed(files[name], work) for name in ("validation", "test")}
     figures = evaluate(probabilities, files, genres)
-    with estimator.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
-        for title, plot, known in channels["test"][:3]:
-            shown = ask(predictor, plot, words, genres)
-            report(title, {"is": ", ".join(sorted(known)), "said": ", ".join(shown)})
+    for title, plot, known in channels["test"][:3]:
+        shown = ask(model, plot, words, genres)
+        report(title, {"is": ", ".join(sorted(known)), "said": ", ".join(shown)})
     return figures
 
 
@@ -179,14 +179,9 @@ def write_vectors(vectors: Path, words: dict[str, int], folder: Path) -> Path:
     return folder
 
 
-def transform(estimator: Any, records: Path, work: Path) -> np.ndarray:
+def transformed(records: Path, work: Path) -> np.ndarray:
     """Return the probability of each record by batch transform; labels are left in, and ignored."""
-    transformer = estimator.transformer(
-        instance_count=1, instance_type="ml.p3.8xlarge", strategy="MultiRecord",
-        assemble_with="Line", output_path=work / "predictions", max_payload=1,
-    )  # fmt: skip
-    transformer.transform(records, content_type=CONTENT_TYPE, split_type="Line")
-    transformer.wait()
+    transform(work / "models" / "genres", [records], work / "predictions")
     lines = read_lines(work / "predictions" / f"{records.name}.out")
     return np.array([json.loads(line)["scores"][1] for line in lines])
 
@@ -229,12 +224,11 @@ def f1(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
     return {"precision": float(precision), "recall": float(recall), "F1": float(score)}
 
 
-def ask(predictor: Any, plot: str, words: dict[str, int], genres: dict[str, int]) -> list[str]:
-    """Return the genres of a plot by a request with all of them."""
-    ids = to_ids(plot, words)
-    instances = [{"in0": ids, "in1": [index]} for index in genres.values()]
-    predictions = predictor.predict({"instances": instances})["predictions"]
-    return [name for name, row in zip(genres, predictions, strict=True) if row["scores"][1] > 0.5]
+def ask(model: Object2Vec, plot: str, words: dict[str, int], genres: dict[str, int]) -> list[str]:
+    """Return the genres of a plot, which is asked about with all of them."""
+    plots = [to_ids(plot, words)] * len(genres)
+    scores = model.predict(in0=plots, in1=[[index] for index in genres.values()])  # (n, 2)
+    return [name for name, row in zip(genres, scores, strict=True) if row[1] > 0.5]
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from tutorials import digest, fetch, find, parse_arguments, read_lines, report, train, write_records
 
+from object2vec import Object2Vec
 from object2vec.evaluation.retrieval import nearest
 
 URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -70,14 +71,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     own = QUICK if arguments.quick else {}
     work = arguments.work
     regressor = learn("regression", REGRESSION | own, base, test, work, liked=False)
-    with regressor.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
-        figures["regression"] = measure_ratings(predictor, test)
+    figures["regression"] = measure_ratings(regressor, test)
     if not arguments.quick:
         figures["held out"] = measure_held_out(base, test, work)
     classifier = learn("classification", CLASSIFICATION | own, base, test, work, liked=True)
-    with classifier.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
-        figures["classification"] = measure_recommendations(predictor, test)
-        figures["neighbours"] = find_neighbours(predictor, base, titles)
+    figures["classification"] = measure_recommendations(classifier, test)
+    figures["neighbours"] = find_neighbours(classifier, base, titles)
     return figures
 
 
@@ -157,7 +156,7 @@ def baselines(base: Sequence[Rating], test: Sequence[Rating]) -> dict[str, Any]:
 def learn(
     name: str, hyperparameters: dict[str, Any], base: Iterable[Rating], test: Iterable[Rating],
     work: Path, *, liked: bool,
-) -> Any:  # fmt: skip
+) -> Object2Vec:  # fmt: skip
     """Train on ratings, or on whether they are above `LIKED`."""
     channels = {}
     for channel, ratings in (("train", base), ("validation", test)):
@@ -169,17 +168,16 @@ def learn(
     return train(f"movies-{name}", hyperparameters, channels, work)
 
 
-def ask(predictor: Any, ratings: Iterable[Rating]) -> np.ndarray:
-    """Return the scores of pairs, (n, 1) or (n, 2), by one request."""
-    instances = [{"in0": [user], "in1": [movie]} for user, movie, _ in ratings]
-    response = predictor.predict({"instances": instances})
-    return np.array([row["scores"] for row in response["predictions"]])
+def ask(model: Object2Vec, ratings: Sequence[Rating]) -> np.ndarray:
+    """Return the scores of pairs, (n, 1) or (n, 2)."""
+    users, movies = ([[rating[side]] for rating in ratings] for side in (0, 1))
+    return model.predict(in0=users, in1=movies)
 
 
-def measure_ratings(predictor: Any, test: Sequence[Rating]) -> dict[str, Any]:
+def measure_ratings(model: Object2Vec, test: Sequence[Rating]) -> dict[str, Any]:
     """Return the error of predicted ratings."""
     truth = np.array([rating for _, _, rating in test])
-    error = float(np.mean((ask(predictor, test)[:, 0] - truth) ** 2))
+    error = float(np.mean((ask(model, test)[:, 0] - truth) ** 2))
     return report("Regression", {"mean squared error": error, "its root": error**0.5})
 
 
@@ -187,25 +185,23 @@ def measure_held_out(base: Sequence[Rating], test: Sequence[Rating], work: Path)
     """Return the error on ratings that neither training nor its end has seen."""
     held_out = len(base) // 10
     regressor = learn("held-out", REGRESSION, base[held_out:], base[:held_out], work, liked=False)
-    with regressor.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
-        return measure_ratings(predictor, test)
+    return measure_ratings(regressor, test)
 
 
-def measure_recommendations(predictor: Any, test: Sequence[Rating]) -> dict[str, Any]:
+def measure_recommendations(model: Object2Vec, test: Sequence[Rating]) -> dict[str, Any]:
     """Return how often a recommendation is right."""
     truth = np.array([rating > LIKED for _, _, rating in test])
-    accuracy = float(np.mean((ask(predictor, test)[:, 1] > 0.5) == truth))
+    accuracy = float(np.mean((ask(model, test)[:, 1] > 0.5) == truth))
     share = float(max(truth.mean(), 1 - truth.mean()))
     return report("Recommendation", {"accuracy": accuracy, "of always saying the same": share})
 
 
 def find_neighbours(
-    predictor: Any, base: Iterable[Rating], titles: dict[int, str]
+    model: Object2Vec, base: Iterable[Rating], titles: dict[int, str]
 ) -> dict[str, Any]:
     """Return the movies whose embeddings are nearest to Terminator's."""
     movies = sorted({movie for _, movie, _ in base})
-    response = predictor.predict({"instances": [{"in1": [movie]} for movie in movies]})
-    vectors = np.array([row["embeddings"] for row in response["predictions"]])
+    vectors = model.encode(in1=[[movie] for movie in movies])  # (m, D)
     query = vectors[[movies.index(TERMINATOR)]]
     found, _ = nearest(query, vectors, 6, similarity="euclidean")
     names = [titles[movies[row]] for row in found[0] if movies[row] != TERMINATOR]

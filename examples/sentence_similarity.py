@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from tutorials import fetch, parse_arguments, read_lines, report, train, write_records
 
-from object2vec.sagemaker import TrainingJobAnalytics
+from object2vec import Object2Vec
 
 URL = "https://nlp.stanford.edu/projects/snli/snli_1.0.zip"
 SHA256 = "afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e"  # as ParlAI has it
@@ -207,35 +207,30 @@ def learn_and_measure(
 ) -> dict[str, Any]:  # fmt: skip
     """Train, and return the losses of validation, the accuracy and the correlations."""
     channels = {channel: path for channel, path in files.items() if channel != "test"}
-    estimator = train(name, settings, channels, work)
-    job = estimator.latest_training_job
-    losses = [row["value"] for row in
-              TrainingJobAnalytics(job.name, ["validation:cross_entropy"]).rows()]  # fmt: skip
+    model = train(name, settings, channels, work)
+    epochs = [event for event in model.facts.history if event["event"] == "epoch"]
+    losses = [event["validation"]["cross_entropy"] for event in epochs]
     report("Validation cross-entropy by epoch", dict(enumerate(losses)))
-    with estimator.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge") as predictor:
-        figures = measure_accuracy(predictor, files["test"])
-        if scored:
-            figures |= measure_correlation(predictor, scored, vocabulary)
+    figures = measure_accuracy(model, files["test"])
+    if scored:
+        figures |= measure_correlation(model, scored, vocabulary)
     return report(f"Test, {name}", figures)
 
 
-def measure_accuracy(predictor: Any, test: Path) -> dict[str, Any]:
+def measure_accuracy(model: Object2Vec, test: Path) -> dict[str, Any]:
     """Return the accuracy, also with the notebook's weights."""
     records = [json.loads(line) for line in read_lines(test)]
-    right = weighted = 0.0
+    sides = {side: [record[side] for record in records] for side in ("in0", "in1")}
+    is_right = model.predict(**sides).argmax(axis=1) == [r["label"] for r in records]  # (n,)
+    right, weighted = int(is_right.sum()), 0.0
     for start in range(0, len(records), REQUEST):
-        some = records[start : start + REQUEST]
-        instances = [{"in0": record["in0"], "in1": record["in1"]} for record in some]
-        predictions = predictor.predict({"instances": instances})["predictions"]
-        hits = sum(int(np.argmax(row["scores"])) == record["label"]
-                   for row, record in zip(predictions, some, strict=True))  # fmt: skip
-        right += hits
-        weighted += hits / len(some) * (len(some) + 1)
+        some = is_right[start : start + REQUEST]
+        weighted += some.mean() * (len(some) + 1)
     return {"accuracy": right / len(records), "the notebook's accuracy": weighted / len(records)}
 
 
 def measure_correlation(
-    predictor: Any, scored: Sequence[tuple[str, str, float]], vocabulary: dict[str, int]
+    model: Object2Vec, scored: Sequence[tuple[str, str, float]], vocabulary: dict[str, int]
 ) -> dict[str, Any]:
     """Return how well the cosine of sentence vectors follows people's scores.
 
@@ -243,9 +238,7 @@ def measure_correlation(
     """
     sides = []
     for side in (0, 1):
-        instances = [{"in1": to_ids(pair[side], vocabulary)} for pair in scored]
-        predictions = predictor.predict({"instances": instances})["predictions"]
-        vectors = np.array([row["embeddings"] for row in predictions])
+        vectors = model.encode(in1=[to_ids(pair[side], vocabulary) for pair in scored])  # (n, D)
         sides.append(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
     cosine, truth = (sides[0] * sides[1]).sum(axis=1), np.array([pair[2] for pair in scored])
     return {

@@ -1,4 +1,4 @@
-"""What the four tutorials share: public data, files of records, a training job, a report."""
+"""What the four tutorials share: public data, files of records, a training, a report."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from object2vec.sagemaker import Estimator, TrainingInput, get_execution_role, image_uris
-
-CONTENT_TYPE = "application/jsonlines"
+from object2vec import Object2Vec
 
 
 def parse_arguments(description: str, data_help: str, argv: Any = None) -> argparse.Namespace:
@@ -115,19 +113,12 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 def train(
     name: str, hyperparameters: Mapping[str, Any], channels: Mapping[str, Path], work: Path
-) -> Estimator:
-    """Run a training job as the notebooks do and return its estimator."""
-    container = image_uris.retrieve("object2vec", "local")
-    estimator = Estimator(
-        container, get_execution_role(), instance_count=1, instance_type="ml.p2.xlarge",
-        output_path=work / "models", base_job_name=name,
-    )  # fmt: skip
-    estimator.set_hyperparameters(**hyperparameters)
-    estimator.fit({
-        channel: TrainingInput(path, distribution="ShardedByS3Key", content_type=CONTENT_TYPE)
-        for channel, path in channels.items()
-    })  # fmt: skip
-    return estimator
+) -> Object2Vec:
+    """Train on the files of the channels, save the model and return it."""
+    model = Object2Vec(**hyperparameters)
+    files = dict(channels)
+    model.fit(files.pop("train"), **files, save_to=work / "models" / name, overwrite=True)
+    return model
 
 
 def report(title: str, figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,76 +1,24 @@
 """The four tutorials in their quick mode: they run, they learn, and both ways to measure differ."""
 
-import contextlib
 import gzip
-import io
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from object2vec.artifact import open_model
 from object2vec.cli import main as command_line
 from object2vec.devices import set_threads
-from object2vec.inference.engine import Engine
-from object2vec.inference.forms import negotiate
-from object2vec.inference.id_reader import IdReader
-from object2vec.inference.responses import render
 from object2vec.model import Object2Vec
-from object2vec.sagemaker import endpoints, jobs
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-class Ended:
-    """A process that has ended with this exit code."""
-
-    pid = os.getpid()
-
-    def __init__(self, code):
-        self.code = code
-
-    def poll(self):
-        return self.code
-
-
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Run jobs and endpoints in this process; test_local_client.py has them as processes."""
-    monkeypatch.setenv("OBJECT2VEC_JOBS", str(tmp_path / "jobs"))
+def here(monkeypatch):
+    """Find the scripts, and compute on one thread."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    served = {}
-
-    def start_process(folder, arguments, environment, facts):
-        log = io.StringIO()
-        with monkeypatch.context() as patch, contextlib.redirect_stdout(log):
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            with contextlib.redirect_stderr(log):
-                code = command_line(arguments)
-        with (folder / "log.txt").open("a") as file:
-            file.write(log.getvalue())
-        jobs._processes[folder] = Ended(code)
-        document = {**facts, "pid": Ended.pid, "started": os.stat(folder).st_ctime}
-        jobs._write_json(folder / "job.json", document)
-
-    def start_endpoint(name, model, environment):
-        with open_model(Path(model)) as folder:
-            engine = Engine(Object2Vec.load(folder).artifact)
-        served[name] = engine, IdReader(engine.config)
-
-    def invoke(name, body, content_type, accept):
-        engine, reader = served[name]
-        form = negotiate(content_type, accept)
-        request = reader.read(body, form)
-        return b"".join(render(request, engine.predict(request.groups), form.writes)), form.writes
-
     monkeypatch.setattr("object2vec.devices.set_threads", lambda count: set_threads(1))
-    monkeypatch.setattr(jobs, "start_process", start_process)
-    monkeypatch.setattr(endpoints, "start_endpoint", start_endpoint)
-    monkeypatch.setattr(endpoints, "invoke", invoke)
-    monkeypatch.setattr(endpoints, "delete_endpoint", lambda name: served.pop(name))
 
 
 def run(name, tmp_path, *arguments):
@@ -182,19 +130,17 @@ def python_blocks(page):
 
 
 def test_the_pages_python_runs(tmp_path, monkeypatch):
-    pytest.importorskip("pandas")
     monkeypatch.chdir(tmp_path)
     records = "".join(f'{{"in0": [{i}], "in1": [{i}], "label": {i % 2}}}\n' for i in (1, 2, 3, 4))
-    for name in ("train.jsonl", "validation.jsonl"):
-        Path(name).write_text(records)
+    Path("train.jsonl").write_text(records)
     names = {}
-    exec(compile(python_blocks("sagemaker.md")[0], "docs/sagemaker.md", "exec"), names)
-    assert Path("predictions/validation.jsonl.out").read_text().count("scores") == 4
-    Path("model").symlink_to(names["estimator"].latest_training_job.layout.model)
+    Object2Vec(
+        enc0_network="pooled_embedding", enc0_max_seq_len=1, enc0_vocab_size=5, enc_dim=4, epochs=1
+    ).fit("train.jsonl", save_to="model")
     Path("test.jsonl").write_text(records)
     exec(compile(python_blocks("batch.md")[0], "docs/batch.md", "exec"), names)
     assert (names["report"].done, names["report"].failed) == ({"test.jsonl": 4}, {})
-    assert "METRIC_DEFINITIONS" in python_blocks("sagemaker.md")[1]
+    assert "METRIC_DEFINITIONS" in python_blocks("sagemaker.md")[0]
 
 
 def test_the_pages_name_options_that_exist(capsys):

@@ -25,7 +25,6 @@ from object2vec.files.remote import (
 from object2vec.files.sources import list_sources
 from object2vec.inference.transform import transform
 from object2vec.model import Object2Vec
-from object2vec.sagemaker import jobs
 
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(16)]
 SETTINGS = {
@@ -107,7 +106,7 @@ def test_a_model_goes_through_s3_from_its_records_to_its_answers(s3, tmp_path):
     assert [list(json.loads(line)) for line in body.splitlines()] == [["scores"]] * 16
 
 
-def test_a_channel_and_an_archive_in_s3(s3, tmp_path):
+def test_a_channel_in_s3(s3, tmp_path):
     for key in ("channel/a/1", "channel/2"):
         s3.put_object(Bucket="bucket", Key=key, Body=key.encode())
     s3.put_object(Bucket="bucket", Key="channel/marker/", Body=b"")
@@ -116,8 +115,6 @@ def test_a_channel_and_an_archive_in_s3(s3, tmp_path):
         str(p.relative_to(tmp_path)): p.read_text() for p in tmp_path.rglob("*") if p.is_file()
     }
     assert found == {"a/1": "channel/a/1", "2": "channel/2"}
-    jobs._pack(tmp_path / "a", "s3://bucket/job/output/model.tar.gz")
-    assert keys(s3, "job") == ["job/output/model.tar.gz"]
 
 
 def test_what_others_wrote_into_s3_since_the_last_look_is_seen(s3):

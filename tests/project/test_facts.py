@@ -55,8 +55,7 @@ def files_with(wanted: set[str]) -> set[str]:
     ids=["files of a model", "objectives", "media types", "comparators", "log formats"],
 )
 def test_names_stand_where_they_belong(names, files):
-    found = {f for f in files_with(names) if not f.startswith(tuple(files))}
-    assert found - {f for f in found if f.startswith("sagemaker/")} == set()
+    assert {f for f in files_with(names) if not f.startswith(tuple(files))} == set()
 
 
 def definitions(tree: ast.Module) -> Iterator[str]:
@@ -74,10 +73,9 @@ def definitions(tree: ast.Module) -> Iterator[str]:
 def test_no_class_and_no_constant_has_the_name_of_another():
     owners = defaultdict(list)
     for file, tree in TREES.items():
-        if not file.startswith("sagemaker/"):
-            for name in set(definitions(tree)):
-                if not name.startswith("_"):
-                    owners[name].append(file)
+        for name in set(definitions(tree)):
+            if not name.startswith("_"):
+                owners[name].append(file)
     doubled = {name: files for name, files in owners.items() if len(files) > 1}
     assert doubled.keys() <= {"SCHEMA_VERSION"}, doubled  # of a model and of a checkpoint
 
@@ -141,7 +139,7 @@ def test_a_value_is_frozen_unless_it_is_there_to_be_filled_in():
         node.name
         for file, tree in TREES.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and not file.startswith("sagemaker/")
+        if isinstance(node, ast.ClassDef)
         for decorator in map(ast.unparse, node.decorator_list)
         if decorator.startswith("dataclass") and "frozen=True" not in decorator
     }
@@ -151,7 +149,7 @@ def test_a_value_is_frozen_unless_it_is_there_to_be_filled_in():
 
 
 def test_no_module_imports_one_that_imports_it():
-    edges = {f: imports(f) for f in TREES if f != "__init__.py" and not f.startswith("sagemaker/")}
+    edges = {f: imports(f) for f in TREES if f != "__init__.py"}
     assert sum(map(len, edges.values())) > 300
     assert circles(edges) == []
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 FILES = [
-    *(path for path in sorted((ROOT / "src").rglob("*.py")) if path.parent.name != "sagemaker"),
+    *sorted((ROOT / "src").rglob("*.py")),
     *sorted((ROOT / "examples").glob("*.py")),
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "README.md",

@@ -31,7 +31,7 @@ from object2vec.sagemaker.container import (
     serve_container,
     train_container,
 )
-from object2vec.sagemaker.paths import Layout
+from object2vec.sagemaker.paths import JobTree
 from object2vec.serving import server
 from object2vec.training.stop import StopRequest
 
@@ -53,7 +53,7 @@ CHANNEL = {
 def layout(tmp_path, monkeypatch):
     """A tree as SageMaker mounts it: config and channels there, the other folders empty."""
     monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
-    layout = Layout(tmp_path / "ml")
+    layout = JobTree(tmp_path / "ml")
     layout.model.mkdir(parents=True)
     layout.output_data.mkdir(parents=True)
     write(layout.hyperparameters, HYPERPARAMETERS)
@@ -89,9 +89,9 @@ def events(layout):
 
 
 def test_the_tree_is_under_opt_ml_unless_told():
-    assert Layout.of({}).base.as_posix() == "/opt/ml"
-    assert Layout.of({"SAGEMAKER_BASE_DIR": ""}).base.as_posix() == "/opt/ml"
-    assert Layout.of({"SAGEMAKER_BASE_DIR": "/x"}).failure.as_posix() == "/x/output/failure"
+    assert JobTree.of({}).base.as_posix() == "/opt/ml"
+    assert JobTree.of({"SAGEMAKER_BASE_DIR": ""}).base.as_posix() == "/opt/ml"
+    assert JobTree.of({"SAGEMAKER_BASE_DIR": "/x"}).failure.as_posix() == "/x/output/failure"
 
 
 def test_a_job_writes_model_metrics_and_awss_log(layout, capsys):
@@ -219,7 +219,7 @@ def test_without_hyperparameters_the_required_ones_are_named(layout):
 
 
 def test_a_failure_is_written_where_there_is_no_folder_for_it_yet(tmp_path):
-    layout = Layout(tmp_path / "not" / "there")
+    layout = JobTree(tmp_path / "not" / "there")
     assert run(layout) == 2
     assert failure(layout).startswith("ClientError: ")
 

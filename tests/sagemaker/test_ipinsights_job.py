@@ -11,7 +11,7 @@ from object2vec.examples.logins import generate_logins
 from object2vec.model import Object2Vec
 from object2vec.reporting.aws_log import IP_INSIGHTS_METRIC_DEFINITIONS
 from object2vec.sagemaker.container import train_container
-from object2vec.sagemaker.paths import Layout
+from object2vec.sagemaker.paths import JobTree
 
 HYPERPARAMETERS = {
     "num_entity_vectors": "200", "vector_dim": "16", "epochs": "3", "mini_batch_size": "200",
@@ -27,7 +27,7 @@ CHANNEL = {
 @pytest.fixture
 def layout(tmp_path, monkeypatch):
     monkeypatch.setenv("OBJECT2VEC_CACHE", str(tmp_path / "cache"))
-    layout = Layout(tmp_path / "ml")
+    layout = JobTree(tmp_path / "ml")
     layout.model.mkdir(parents=True)
     layout.config.mkdir(parents=True)
     layout.hyperparameters.write_text(json.dumps(HYPERPARAMETERS))

@@ -11,7 +11,7 @@ from object2vec.config import Config
 from object2vec.errors import ConfigError
 from object2vec.sagemaker.algorithms import IP_INSIGHTS, OBJECT2VEC, algorithm_of
 from object2vec.sagemaker.ipinsights import HYPERPARAMETERS_OF_IP_INSIGHTS as ROWS
-from object2vec.sagemaker.ipinsights import Settings, dialect
+from object2vec.sagemaker.ipinsights import JobSettings, dialect
 
 # AWS's documented ranges and defaults, copied by hand.
 DOCUMENTED = {
@@ -32,7 +32,7 @@ RATES = ("random_negative_sampling_rate", "shuffled_negative_sampling_rate")
 
 def problems(**given):
     with pytest.raises(ConfigError) as caught:
-        Settings.read(REQUIRED | {name: str(value) for name, value in given.items()})
+        JobSettings.read(REQUIRED | {name: str(value) for name, value in given.items()})
     return str(caught.value)
 
 
@@ -46,7 +46,7 @@ def test_a_range_holds_at_its_ends_and_not_beyond(name):
     other = {rate: "0" for rate in RATES if name in RATES and rate != name}
     for value in (low, high):
         if value is not None and not (name in RATES and value == 0):
-            assert Settings.read(REQUIRED | other | {name: str(value)}).values[name] == value
+            assert JobSettings.read(REQUIRED | other | {name: str(value)}).values[name] == value
     step = 1 if isinstance(low, int) else low or 0.1
     beyond = [low - step] if high is None else [low - step, high + step]
     for value in (*beyond, "many"):
@@ -55,7 +55,7 @@ def test_a_range_holds_at_its_ends_and_not_beyond(name):
 
 def test_all_mistakes_are_named_together():
     with pytest.raises(ConfigError) as caught:
-        Settings.read({"vector_dim": "2", "num_entity_vector": "5", "epochs": "0"})
+        JobSettings.read({"vector_dim": "2", "num_entity_vector": "5", "epochs": "0"})
     text = str(caught.value)
     assert text.startswith("4 problems:")
     assert "num_entity_vectors: is required and must be an integer in [1, 250000000]" in text

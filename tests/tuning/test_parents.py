@@ -5,16 +5,16 @@ import statistics
 import pytest
 
 from object2vec.errors import ConfigError
-from object2vec.tuning.objective import Objective
-from object2vec.tuning.parents import Facts, check, knowledge
+from object2vec.tuning.objective import Goal
+from object2vec.tuning.parents import Setting, check, knowledge
 from object2vec.tuning.search import Search
 from object2vec.tuning.space import Space
 from object2vec.tuning.trials import Study, Trial
-from object2vec.tuning.tuner import Outcome, Tuner
+from object2vec.tuning.tuner import Trained, Tuner
 
 DOCUMENT = {"dropout": {"min": 0.0, "max": 1.0}, "weight_decay": {"min": 0.0, "max": 1.0}}
 SPACE = Space.parse(DOCUMENT)
-OBJECTIVE = Objective.parse("validation:mean_squared_error")
+OBJECTIVE = Goal.parse("validation:mean_squared_error")
 IDENTICAL, TRANSFER = "IDENTICAL_DATA_AND_ALGORITHM", "TRANSFER_LEARNING"
 
 
@@ -27,14 +27,14 @@ def settings(space=SPACE, fixed=None, data="d", objective=OBJECTIVE.name):
 
 def facts(**changes):
     said = settings(**changes)
-    return Facts(said["objective"], said["space"], said["fixed"], said["data"])
+    return Setting(said["objective"], said["space"], said["fixed"], said["data"])
 
 
 def bowl(shift=0.0):
     def train(trial, watch):
         value = (trial.values["dropout"] - 0.7) ** 2 + (trial.values["weight_decay"] - 0.2) ** 2
         watch.epoch(value + shift)
-        return Outcome(value=value + shift)
+        return Trained(value=value + shift)
 
     return train
 

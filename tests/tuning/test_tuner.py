@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from object2vec.errors import ArtifactError, ConfigError, TrainingError
-from object2vec.tuning.objective import Objective
+from object2vec.tuning.objective import Goal
 from object2vec.tuning.search import Search
 from object2vec.tuning.space import Space
 from object2vec.tuning.trials import Study, Trial
-from object2vec.tuning.tuner import Outcome, Tuner
+from object2vec.tuning.tuner import Trained, Tuner
 
 SPACE = Space.parse({"dropout": {"min": 0.0, "max": 1.0}, "optimizer": ["adam", "sgd"]})
-OBJECTIVE = Objective.parse("validation:mean_squared_error")
+OBJECTIVE = Goal.parse("validation:mean_squared_error")
 SETTINGS = {
     "objective": OBJECTIVE.name, "space": SPACE.state(), "fixed": {}, "data": "d", "seed": 0,
     "strategy": "bayesian",
@@ -31,8 +31,8 @@ def train(trial, watch):
     course = [loss(trial.values) + 1 / (epoch + 1) for epoch in range(4)]
     for done, value in enumerate(course, 1):
         if not watch.epoch(value):
-            return Outcome(value=min(course[:done]))
-    return Outcome(value=min(course))
+            return Trained(value=min(course[:done]))
+    return Trained(value=min(course))
 
 
 def tuned(path, training=train, trials=30, search=None, **rest):
@@ -88,7 +88,7 @@ def test_stopping_leaves_what_runs_for_later(tmp_path):
     def interrupted(trial, watch):
         if trial.number == 3:
             holder[0].stop()
-            return Outcome(is_interrupted=watch.is_stopping)
+            return Trained(is_interrupted=watch.is_stopping)
         return train(trial, watch)
 
     tuner, study = tuned(tmp_path / "s", interrupted, trials=5)
@@ -103,7 +103,7 @@ def test_a_trial_that_fails_is_noted_and_the_others_go_on(tmp_path):
     def failing(trial, watch):
         if trial.number == 2:
             raise ValueError("boom")
-        return Outcome(error="too wide") if trial.number == 4 else train(trial, watch)
+        return Trained(error="too wide") if trial.number == 4 else train(trial, watch)
 
     tuner, study = tuned(tmp_path / "s", failing, trials=6)
     tuner.run()
@@ -114,7 +114,7 @@ def test_a_trial_that_fails_is_noted_and_the_others_go_on(tmp_path):
 
 
 def test_where_every_trial_fails_alike_the_study_ends(tmp_path):
-    tuner, study = tuned(tmp_path / "s", lambda trial, watch: Outcome(error="no file"), trials=50)
+    tuner, study = tuned(tmp_path / "s", lambda trial, watch: Trained(error="no file"), trials=50)
     with pytest.raises(TrainingError, match="no file"):
         tuner.run()
     assert len(study.trials()) == 3
@@ -149,7 +149,7 @@ def test_the_rule_of_the_median():
 
 
 def test_scores_are_better_where_they_are_higher():
-    search = Search(SPACE, Objective.parse("validation:accuracy"), early_stopping=True)
+    search = Search(SPACE, Goal.parse("validation:accuracy"), early_stopping=True)
     others = [Trial(n, {}, "completed", (value,)) for n, value in enumerate((0.3, 0.4, 0.5))]
     assert search.has_prospects(Trial(9, {}, "running", (0.41,)), others)
     assert not search.has_prospects(Trial(9, {}, "running", (0.39,)), others)
@@ -164,7 +164,7 @@ def test_hyperband_stops_most_trials_early(tmp_path):
             done.append(loss(trial.values) + 1 / (epoch + 1))
             if not watch.epoch(done[-1]):
                 break
-        return Outcome(value=min(done))
+        return Trained(value=min(done))
 
     tuner, study = tuned(tmp_path / "s", long, trials=40, search=search)
     tuner.run()
@@ -224,4 +224,4 @@ def test_importance_names_what_decides(tmp_path):
 @pytest.mark.parametrize("text", ["accuracy", "validation:", "dev:accuracy", "validation:acuracy"])
 def test_what_is_no_objective(text):
     with pytest.raises(ConfigError, match="objective"):
-        Objective.parse(text)
+        Goal.parse(text)

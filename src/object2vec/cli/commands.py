@@ -153,14 +153,14 @@ def train(
     Ctrl-C, SIGTERM and SIGHUP leave a checkpoint; the same command with --resume goes on from it to
     the very same model.
     """
-    from object2vec.cli import tables, training
+    from object2vec.cli.training import Reading, Start, TableChoice, run_job
 
-    channels = {"train": train, "validation": validation or None, "test": test or None}
-    table = tables.TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
-    reading = tables.Reading(table_format, columns, separator, quote, encoding)
-    locations = training.Locations.of(out, checkpoints, auxiliary)
-    start = training.Start(start_from, split, resume, overwrite, checkpoint_every)
-    training.train(config, settings, channels, table, reading, locations, start, log_format, host)
+    files = {"train": train, "validation": validation or None, "test": test or None}
+    table = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
+    how = Reading(table_format, columns, separator, quote, encoding)
+    start = Start(start_from, split, resume, overwrite, checkpoint_every)
+    folders = out, checkpoints, auxiliary
+    run_job(config, settings, files, table, how, folders, start, log_format, host)
 
 
 @app.command(cls=Command)

@@ -102,9 +102,9 @@ def train() -> None:
     SAGEMAKER_BASE_DIR names another folder.
     """
     from object2vec.sagemaker.container import train_container
-    from object2vec.sagemaker.paths import Layout
+    from object2vec.sagemaker.paths import JobTree
 
-    raise typer.Exit(train_container(Layout.of(os.environ).base, os.environ))
+    raise typer.Exit(train_container(JobTree.of(os.environ).base, os.environ))
 
 
 @sagemaker.command("serve", cls=Command)
@@ -114,9 +114,9 @@ def serve_model() -> None:
     SAGEMAKER_BASE_DIR names another folder than /opt/ml, SAGEMAKER_BIND_TO_PORT another port.
     """
     from object2vec.sagemaker.container import serve_container
-    from object2vec.sagemaker.paths import Layout
+    from object2vec.sagemaker.paths import JobTree
 
-    raise typer.Exit(serve_container(Layout.of(os.environ).base, os.environ))
+    raise typer.Exit(serve_container(JobTree.of(os.environ).base, os.environ))
 
 
 Folder = Annotated[str, option("DIR", "Where buckets, jobs and endpoints lie.", "--dir")]

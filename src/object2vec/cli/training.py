@@ -22,6 +22,8 @@ from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.training.checkpoint import CheckpointFolder, Interval
 
+__all__ = ["Job", "Locations", "Reading", "Start", "TableChoice", "checkpoint_folder", "run_job"]
+
 _log = logging.getLogger("object2vec.cli")
 
 
@@ -122,7 +124,7 @@ class Job:
             raise ConfigError.at("--split", "excludes --validation", split, cure)
 
 
-def train(config: str | None, settings: Sequence[str] | None, *said: Any) -> None:
+def run_job(config: str | None, settings: Sequence[str] | None, *said: Any) -> None:
     """Run a job with the hyperparameters of a file and of the command line.
 
     Parameters
@@ -130,15 +132,17 @@ def train(config: str | None, settings: Sequence[str] | None, *said: Any) -> Non
     config, settings
         Where those are.
     *said
-        What else a `Job` has, then the format of the log and the name of the host.
+        The channels, table and reading of a `Job`, what its `Locations` are of, its start, then the
+        format of the log and the name of the host.
 
     Raises
     ------
     ConfigError, DataError, Interrupted, StorageError
         As `run` does.
     """
-    *rest, log_format, host = said
-    run(Job(read_hyperparameters(config, settings), *rest), log_format=log_format, host=host)
+    channels, table, reading, folders, start, log_format, host = said
+    read = read_hyperparameters(config, settings), channels, table, reading
+    run(Job(*read, Locations.of(*folders), start), log_format=log_format, host=host)
 
 
 def run(job: Job, *, log_format: LogFormat | None, host: str) -> None:

@@ -68,7 +68,7 @@ def tune(
     except ImportError as err:
         cure = "Run: pip install 'object2vec[tune]'"
         raise MissingExtraError.at("tune", "needs a package", "optuna", cure) from err
-    choice = Choice(
+    choice = Wish(
         out=Path(out),
         objective=objective,
         space=space,
@@ -86,7 +86,7 @@ def tune(
 
 
 @dataclass(frozen=True)
-class Choice:
+class Wish:
     """What the command line asks for."""
 
     out: Path
@@ -103,7 +103,7 @@ class Choice:
     arguments: tuple[str, ...]
 
 
-def run(choice: Choice) -> None:
+def run(choice: Wish) -> None:
     """Make or open the study, try, and say what was found."""
     from object2vec.compiled.cores import available_cores
     from object2vec.tuning import report
@@ -141,9 +141,9 @@ def run(choice: Choice) -> None:
     typer.echo(f"Trial {best.number} is the best: {study.path / 'best'}. All: {page}", err=True)
 
 
-def _planned(choice: Choice) -> tuple[Any, dict[str, Any]]:
+def _planned(choice: Wish) -> tuple[Any, dict[str, Any]]:
     """Return how to search, and what the study remembers of it."""
-    from object2vec.tuning.objective import Objective
+    from object2vec.tuning.objective import Goal
     from object2vec.tuning.search import Search, strategy_of
     from object2vec.tuning.space import Space
 
@@ -158,7 +158,7 @@ def _planned(choice: Choice) -> tuple[Any, dict[str, Any]]:
     fixed = {name: value for name, value in fixed.items() if name not in space.ranges}
     search = Search(
         space,
-        Objective.parse(choice.objective),
+        Goal.parse(choice.objective),
         strategy_of(choice.strategy),
         seed=choice.seed,
         early_stopping=choice.early_stopping,
@@ -176,9 +176,9 @@ def _planned(choice: Choice) -> tuple[Any, dict[str, Any]]:
     return search, settings
 
 
-def _opened(choice: Choice, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:
+def _opened(choice: Wish, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:
     """Return the study: a new one, or the one that is gone on with."""
-    from object2vec.tuning.parents import WARM_STARTS, Facts, check
+    from object2vec.tuning.parents import WARM_STARTS, Setting, check
     from object2vec.tuning.trials import Study
 
     if choice.resume and choice.out.exists():
@@ -196,7 +196,9 @@ def _opened(choice: Choice, settings: Mapping[str, Any], parents: Sequence[Any])
         if choice.warm_start not in WARM_STARTS:
             must = f"must be one of {', '.join(WARM_STARTS)}"
             raise ConfigError.at("--warm-start", must, choice.warm_start, "Choose one.")
-        facts = Facts(settings["objective"], settings["space"], settings["fixed"], settings["data"])
+        facts = Setting(
+            settings["objective"], settings["space"], settings["fixed"], settings["data"]
+        )
         check(facts, parents, choice.warm_start)  # type: ignore[arg-type]
     return Study.create(choice.out, settings)
 

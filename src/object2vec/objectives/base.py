@@ -63,8 +63,8 @@ class Metric:
         Whether that table shows it.
     is_quality : bool, default True
         Whether AWS's log has ``#quality_metric`` lines of it, for SageMaker to read.
-    algorithm : {"object2vec", "ipinsights"}
-        AWS's algorithm that has it.
+    algorithm : {"object2vec", "ipinsights", "beyond"}
+        AWS's algorithm that has it; "beyond" if none has.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Metric:
     short: str = ""
     is_tabled: bool = True
     is_quality: bool = True
-    algorithm: Literal["object2vec", "ipinsights"] = "object2vec"
+    algorithm: Literal["object2vec", "ipinsights", "beyond"] = "object2vec"
 
 
 class Product(Protocol):

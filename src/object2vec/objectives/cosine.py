@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LOSS = Metric("cosine_loss", "loss", short="loss", is_quality=False)
 _PEARSON = Metric("pearson", "score", short="Pearson", is_quality=False)
-_SPEARMAN = Metric("spearman", "score", short="Spearman")
+_SPEARMAN = Metric("spearman", "score", short="Spearman", algorithm="beyond")
 
 
 class Cosine(Objective):

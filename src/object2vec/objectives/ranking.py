@@ -31,7 +31,7 @@ _LOSS = Metric("ranking_loss", "loss", short="loss", is_quality=False)
 _IN_BATCH = _score("in_batch_hits@1", short="in batch")
 _HITS, _RECALL = _score("hits@1"), _score("recall@20")
 _RECIPROCAL = _score("mean_reciprocal_rank", short="MRR")
-_NDCG = Metric("ndcg@10", "score", short="NDCG@10")
+_NDCG = Metric("ndcg@10", "score", short="NDCG@10", algorithm="beyond")
 
 
 class InBatchRanking(Objective):

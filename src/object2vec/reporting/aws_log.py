@@ -23,27 +23,33 @@ from object2vec.reporting.table import table_lines
 _QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric.is_quality}
 _RULE = "_" * 120
 
+
+def _definitions(algorithm: str) -> tuple[dict[str, str], ...]:
+    """Return the definitions of the metrics of quality of one algorithm, in every channel."""
+    epoch = r"epoch=\S+, "
+    return tuple(
+        {
+            "Name": f"{channel}:{name}",
+            "Regex": rf"#quality_metric: host=\S+, {prefix}{channel} {name} <{metric.kind}>=(\S+)",
+        }
+        for channel, prefix in (("train", epoch), ("validation", epoch), ("test", ""))
+        for name, metric in _QUALITY.items()
+        if metric.algorithm == algorithm
+    )
+
+
 METRIC_DEFINITIONS: tuple[dict[str, str], ...] = (
     {"Name": "train:progress", "Regex": r"#progress_metric: host=\S+, completed (\S+) %"},
     {
         "Name": "train:throughput",
         "Regex": r"#throughput_metric: host=\S+, train throughput=(\S+) records/second",
     },
-    *(
-        {
-            "Name": f"{channel}:{name}",
-            "Regex": rf"#quality_metric: host=\S+, {epoch}{channel} {name} <{metric.kind}>=(\S+)",
-        }
-        for channel, epoch in (
-            ("train", r"epoch=\S+, "),
-            ("validation", r"epoch=\S+, "),
-            ("test", ""),
-        )
-        for name, metric in _QUALITY.items()
-        if metric.algorithm == "object2vec"
-    ),
+    *_definitions("object2vec"),
 )
 """What SageMaker reads from the log: pass it as `metric_definitions` with a custom image."""
+
+FURTHER_METRIC_DEFINITIONS = _definitions("beyond")
+"""The same for metrics that AWS's algorithm does not have."""
 
 _OF_BATCHES = r"#quality_metric: host=\S+, epoch=\S+, batch=\S+ train "
 _OF_EPOCHS = r"#quality_metric: host=\S+, epoch=\S+, train "
@@ -88,7 +94,7 @@ class Dialect:
     batch_metrics_every: int | None = None
 
 
-OBJECT2VEC = Dialect(
+OBJECT2VEC_DIALECT = Dialect(
     "ObjectToVec",
     {
         name: row.default
@@ -123,7 +129,7 @@ class SageMakerReporter:
         *,
         entrypoint: str | None = None,
         provided: Mapping[str, Any] | None = None,
-        dialect: Dialect = OBJECT2VEC,
+        dialect: Dialect = OBJECT2VEC_DIALECT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._stream = stream

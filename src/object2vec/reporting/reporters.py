@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from object2vec.errors import ConfigError
 from object2vec.reporting import LOG_FORMATS, LogFormat
-from object2vec.reporting.aws_log import OBJECT2VEC, Dialect, SageMakerReporter
+from object2vec.reporting.aws_log import OBJECT2VEC_DIALECT, Dialect, SageMakerReporter
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.json import JsonReporter
 from object2vec.reporting.plain import PlainReporter
@@ -31,7 +31,7 @@ def reporter(
     *,
     entrypoint: str | None = None,
     provided: Mapping[str, Any] | None = None,
-    dialect: Dialect = OBJECT2VEC,
+    dialect: Dialect = OBJECT2VEC_DIALECT,
 ) -> Reporter:
     """Return the reporter of a log format.
 

@@ -63,7 +63,7 @@ OBJECT2VEC = Algorithm(
     (JSON_LINES, "application/x-jsonlines", JSON),
     "Write one JSON object per line.",
     _object2vec,
-    lambda hyperparameters: aws_log.OBJECT2VEC,
+    lambda hyperparameters: aws_log.OBJECT2VEC_DIALECT,
 )
 IP_INSIGHTS = Algorithm(
     "ipinsights",
@@ -72,7 +72,7 @@ IP_INSIGHTS = Algorithm(
     "Write one line per access, entity and address, without a header.",
     ipinsights.arguments,
     ipinsights.dialect,
-    {"format": "csv", "columns": ipinsights.COLUMNS, "separator": ","},
+    {"format": "csv", "columns": ipinsights.ACCESS_COLUMNS, "separator": ","},
 )
 ALGORITHMS = {each.name: each for each in (OBJECT2VEC, IP_INSIGHTS)}
 

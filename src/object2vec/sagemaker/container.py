@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.artifact import MARK, MODEL_FILES
+from object2vec.artifact.location import METRICS
 from object2vec.errors import (
     ArtifactError,
     ConfigError,
@@ -34,7 +35,7 @@ from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing
 from object2vec.reporting.events import ModelSaved, Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.sagemaker.algorithms import OBJECT2VEC, Algorithm, algorithm_of
-from object2vec.sagemaker.paths import Layout
+from object2vec.sagemaker.paths import JobTree
 from object2vec.training.stop import StopRequest
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def train_container(base: Path, environ: Mapping[str, str]) -> int:
     last thing that a successful one writes: SageMaker and Docker mount ``model`` itself, so the
     folder cannot appear by one rename, but without that file it is no model for anyone.
     """
-    layout, stop = Layout(base), StopRequest()
+    layout, stop = JobTree(base), StopRequest()
     try:
         layout.failure.unlink(missing_ok=True)
         with stop.on_signals():  # before anything slow: a container's first process ignores SIGTERM
@@ -110,7 +111,7 @@ def serve_container(base: Path, environ: Mapping[str, str]) -> int:
     from object2vec.serving.server import run
     from object2vec.serving.settings import Settings
 
-    model = Layout(base).model
+    model = JobTree(base).model
     archive = model / "model.tar.gz"
     if archive.is_file() and not (model / MARK).exists():
         model = archive
@@ -126,7 +127,7 @@ def _read_port(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> None:
+def _train(layout: JobTree, environ: Mapping[str, str], stop: StopRequest) -> None:
     """Train as the tree says and write the model into it."""
     host = _read_host(layout)
     hyperparameters = _read_object(layout.hyperparameters) or {}
@@ -166,7 +167,7 @@ def _train(layout: Layout, environ: Mapping[str, str], stop: StopRequest) -> Non
 
 
 def _save_after_stop(
-    model: Object2Vec, layout: Layout, log: Reporter, stopped: Interrupted
+    model: Object2Vec, layout: JobTree, log: Reporter, stopped: Interrupted
 ) -> None:
     """Write the best weights so far: for SageMaker, a stopped job with a model is a success."""
     try:
@@ -175,12 +176,12 @@ def _save_after_stop(
         raise stopped from None
 
 
-def _save(model: Object2Vec, layout: Layout, log: Reporter) -> None:
+def _save(model: Object2Vec, layout: JobTree, log: Reporter) -> None:
     """Write the metrics and then the model, whose last file ends the job."""
     started = time.monotonic()
     facts = model.facts
     lines = "".join(json.dumps(event) + "\n" for event in facts.history)
-    _write(layout.output_data / "metrics.jsonl", lines)
+    _write(layout.output_data / METRICS, lines)
     summary = {"metrics": facts.metrics, "data": facts.data}
     _write(layout.output_data / "summary.json", json.dumps(summary, indent=2) + "\n")
     publish(model, layout.model)
@@ -237,7 +238,7 @@ def _read_object(path: Path) -> dict[str, Any] | None:
     return document
 
 
-def _read_host(layout: Layout) -> str:
+def _read_host(layout: JobTree) -> str:
     """Return this machine's name; reject a job for several."""
     resources = _read_object(layout.resource_config) or {}
     hosts = resources.get("hosts", [])
@@ -248,7 +249,7 @@ def _read_host(layout: Layout) -> str:
     return str(resources.get("current_host", _DEFAULT_HOST))
 
 
-def _read_channels(layout: Layout, algorithm: Algorithm = OBJECT2VEC) -> dict[str, Path]:
+def _read_channels(layout: JobTree, algorithm: Algorithm = OBJECT2VEC) -> dict[str, Path]:
     """Return the folder of each channel that the job has."""
     described = _read_object(layout.input_data_config)
     if described is None:
@@ -292,7 +293,7 @@ def _channel_problems(name: str, facts: Any, algorithm: Algorithm) -> Iterator[s
         yield problem(where, must, content_type, algorithm.cure)
 
 
-def _fail(layout: Layout, err: Exception) -> int:
+def _fail(layout: JobTree, err: Exception) -> int:
     """Say why the job failed, in the log and then in the failure file; return the exit code."""
     text, code = explain(err)
     sys.stderr.write(f"{text}\n")

@@ -16,7 +16,7 @@ from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, join_problems, problem, suggestion
 from object2vec.reporting.aws_log import Dialect
 
-COLUMNS = ("entity", "address")
+ACCESS_COLUMNS = ("entity", "address")
 """The columns of the headerless CSV, in their order."""
 
 MARKS = ("num_entity_vectors", "vector_dim")
@@ -76,7 +76,7 @@ _ACCEPTED = {
 
 
 @dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """Hyperparameters of a training job of IP Insights, typed.
 
     Parameters
@@ -91,7 +91,7 @@ class Settings:
     others: dict[str, Any]
 
     @classmethod
-    def read(cls, hyperparameters: Mapping[str, Any]) -> Settings:
+    def read(cls, hyperparameters: Mapping[str, Any]) -> JobSettings:
         """Return the settings that hyperparameters, all strings, describe.
 
         Raises
@@ -131,12 +131,12 @@ class Settings:
     @property
     def in0(self) -> str:
         """What an entity is: hashed, whether training has seen it or not."""
-        return f"{COLUMNS[0]}:token(max_size=0, buckets={self.values['num_entity_vectors']})"
+        return f"{ACCESS_COLUMNS[0]}:token(max_size=0, buckets={self.values['num_entity_vectors']})"
 
     @property
     def in1(self) -> str:
         """What an address is."""
-        return f"{COLUMNS[1]}:ipv4"
+        return f"{ACCESS_COLUMNS[1]}:ipv4"
 
     @property
     def negatives(self) -> int:
@@ -172,9 +172,9 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        As of `Settings.read`.
+        As of `JobSettings.read`.
     """
-    settings = Settings.read(hyperparameters)
+    settings = JobSettings.read(hyperparameters)
     columns = {"in0": settings.in0, "in1": settings.in1, "preset": "aws"}
     return columns | settings.hyperparameters()
 

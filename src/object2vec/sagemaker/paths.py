@@ -23,7 +23,7 @@ _DEFAULT_BASE = "/opt/ml"
 
 
 @dataclass(frozen=True)
-class Layout:
+class JobTree:
     """The files and folders under one base folder.
 
     Parameters
@@ -33,14 +33,14 @@ class Layout:
 
     Examples
     --------
-    >>> Layout(Path("/opt/ml")).channel("train").as_posix()
+    >>> JobTree(Path("/opt/ml")).channel("train").as_posix()
     '/opt/ml/input/data/train'
     """
 
     base: Path
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Layout:
+    def of(cls, environ: Mapping[str, str]) -> JobTree:
         """Return the layout under ``SAGEMAKER_BASE_DIR``, ``/opt/ml`` by default."""
         return cls(Path(environ.get(BASE_DIR_VARIABLE) or _DEFAULT_BASE))
 

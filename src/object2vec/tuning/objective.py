@@ -9,12 +9,12 @@ from typing import Any, Literal
 from object2vec.errors import ConfigError, suggestion
 from object2vec.objectives import metrics_by_name
 
-CHANNELS = ("train", "validation", "test")
+OBJECTIVE_CHANNELS = ("train", "validation", "test")
 Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True)
-class Objective:
+class Goal:
     """The metric that tuning makes better.
 
     Parameters
@@ -29,7 +29,7 @@ class Objective:
     direction: Direction
 
     @classmethod
-    def parse(cls, text: str) -> Objective:
+    def parse(cls, text: str) -> Goal:
         """Return the objective that a text like ``validation:accuracy`` names.
 
         Raises
@@ -39,9 +39,9 @@ class Objective:
         """
         channel, _, metric = text.partition(":")
         known = metrics_by_name()
-        if channel not in CHANNELS or not metric:
+        if channel not in OBJECTIVE_CHANNELS or not metric:
             cure = "Write a channel and a metric, such as validation:accuracy."
-            must = f"must begin with one of {', '.join(f'{each}:' for each in CHANNELS)}"
+            must = f"must begin with one of {', '.join(f'{each}:' for each in OBJECTIVE_CHANNELS)}"
             raise ConfigError.at("objective", must, text, cure)
         if metric not in known:
             names = ", ".join(sorted(known))

@@ -26,7 +26,7 @@ _ENOUGH = 3  # trials of its own that tell a study what is usual on its data
 
 
 @dataclass(frozen=True)
-class Facts:
+class Setting:
     """What a study and its parents are compared by.
 
     Parameters
@@ -46,13 +46,13 @@ class Facts:
     data: str
 
     @classmethod
-    def of(cls, study: Study) -> Facts:
+    def of(cls, study: Study) -> Setting:
         """Return the facts of a study."""
         said = study.settings
         return cls(said["objective"], said["space"], said["fixed"], said["data"])
 
 
-def check(facts: Facts, parents: Sequence[Study], kind: WarmStart) -> None:
+def check(facts: Setting, parents: Sequence[Study], kind: WarmStart) -> None:
     """Raise `ConfigError` where AWS would not let a study begin with these parents."""
     problems = []
     if not 1 <= len(parents) <= MAX_PARENTS:
@@ -60,7 +60,7 @@ def check(facts: Facts, parents: Sequence[Study], kind: WarmStart) -> None:
         problems.append(problem("parents", must, len(parents), cure))
     for parent in parents:
         where = f"parent {parent.path}"
-        problems += _contradictions(where, facts, Facts.of(parent), kind)
+        problems += _contradictions(where, facts, Setting.of(parent), kind)
         if not all(trial.is_over for trial in parent.trials()):
             cure = "Finish it first: object2vec tune --resume."
             problems.append(problem(where, "must be finished", "trials that are not", cure))
@@ -68,7 +68,7 @@ def check(facts: Facts, parents: Sequence[Study], kind: WarmStart) -> None:
         raise ConfigError(join_problems(problems))
 
 
-def _contradictions(where: str, facts: Facts, old: Facts, kind: WarmStart) -> list[str]:
+def _contradictions(where: str, facts: Setting, old: Setting, kind: WarmStart) -> list[str]:
     """Return what of a parent does not fit."""
     found = []
     if old.objective != facts.objective:
@@ -94,7 +94,7 @@ def _contradictions(where: str, facts: Facts, old: Facts, kind: WarmStart) -> li
     return found
 
 
-def _type(facts: Facts, name: str) -> str:
+def _type(facts: Setting, name: str) -> str:
     return str(facts.space[name]["type"])
 
 

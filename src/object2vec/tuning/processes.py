@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from object2vec.tuning.objective import Objective
+from object2vec.tuning.objective import Goal
 from object2vec.tuning.trials import Study, Trial
-from object2vec.tuning.tuner import Outcome, Watch
+from object2vec.tuning.tuner import Trained, Watch
 
 _LINES = 5  # of a failed process that are remembered
 _GRACE_S = 60.0
@@ -36,7 +36,7 @@ class ProcessTrainer:
     def __init__(self, study: Study, arguments: Sequence[str], threads: int) -> None:
         self._study, self._arguments, self._threads = study, list(arguments), threads
 
-    def __call__(self, trial: Trial, watch: Watch) -> Outcome:
+    def __call__(self, trial: Trial, watch: Watch) -> Trained:
         """Train with the values of a trial, and return how that ended."""
         folder = self._study.folder(trial.number)
         process = subprocess.Popen(
@@ -62,10 +62,10 @@ class ProcessTrainer:
             code = process.wait()
         shutil.rmtree(folder / "checkpoints", ignore_errors=not watch.is_stopping)
         if code == 0:
-            return Outcome(value=course.final)
+            return Trained(value=course.final)
         if ending.has_ended:
-            return Outcome(value=course.final, is_interrupted=watch.is_stopping)
-        return Outcome(error=course.error or f"exit code {code}")
+            return Trained(value=course.final, is_interrupted=watch.is_stopping)
+        return Trained(error=course.error or f"exit code {code}")
 
     def _command(self, trial: Trial, folder: Path) -> list[str]:
         settings = [f"--set={name}={_text(value)}" for name, value in trial.values.items()]
@@ -87,7 +87,7 @@ class ProcessTrainer:
 class _Course:
     """What the log of a training says of the objective."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Goal) -> None:
         self._objective = objective
         self._values: list[float] = []
         self._tested: float | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from object2vec.files.whole import whole_file
-from object2vec.tuning.objective import Objective
+from object2vec.tuning.objective import Goal
 from object2vec.tuning.search import Search
 from object2vec.tuning.space import Numbers, Range
 from object2vec.tuning.trials import Study, Trial
@@ -35,7 +35,7 @@ def table(study: Study, search: Search, *, most: int = _TABLED) -> list[str]:
     return lines
 
 
-def ranked(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
+def ranked(trials: Sequence[Trial], objective: Goal) -> list[Trial]:
     """Return trials, the best first; those without a value last."""
 
     def key(trial: Trial) -> tuple[bool, float, int]:
@@ -81,7 +81,7 @@ def _summary(trials: Sequence[Trial], best: Trial | None) -> str:
 _STATES = ("completed", "stopped", "failed", "running", "waiting")
 
 
-def _history(trials: Sequence[Trial], objective: Objective) -> Iterator[str]:
+def _history(trials: Sequence[Trial], objective: Goal) -> Iterator[str]:
     """Yield the picture of each trial's value, and of the best one so far."""
     if not trials:
         yield "<p>No trial has a value yet.</p>"
@@ -116,7 +116,7 @@ def _history(trials: Sequence[Trial], objective: Objective) -> Iterator[str]:
     yield "</svg>"
 
 
-def _coordinates(trials: Sequence[Trial], search: Search, objective: Objective) -> Iterator[str]:
+def _coordinates(trials: Sequence[Trial], search: Search, objective: Goal) -> Iterator[str]:
     """Yield the picture with an axis for each hyperparameter, and a line for each trial."""
     if not trials:
         return
@@ -182,7 +182,7 @@ def _importance(weights: dict[str, float]) -> Iterator[str]:
     yield "</table>"
 
 
-def _rows(trials: Sequence[Trial], search: Search, objective: Objective) -> Iterator[str]:
+def _rows(trials: Sequence[Trial], search: Search, objective: Goal) -> Iterator[str]:
     names = list(search.space.ranges)
     heads = ["trial", objective.name, "epochs", "seconds", "state", *names]
     yield f"<table><tr>{''.join(f'<th>{html.escape(head)}</th>' for head in heads)}</tr>"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from object2vec.errors import ConfigError
-from object2vec.tuning.objective import Objective
+from object2vec.tuning.objective import Goal
 from object2vec.tuning.space import Space
 from object2vec.tuning.trials import Trial
 
@@ -37,7 +37,7 @@ class Search:
     Parameters
     ----------
     space : Space
-    objective : Objective
+    objective : Goal
     strategy : {"bayesian", "random", "grid", "hyperband"}
         Bayesian is the tree-structured Parzen estimator (Bergstra et al. 2011) over all
         hyperparameters together; hyperband (Li et al. 2018) is the same with many short trials.
@@ -51,7 +51,7 @@ class Search:
     """
 
     space: Space
-    objective: Objective
+    objective: Goal
     strategy: Strategy = "bayesian"
     seed: int = 0
     early_stopping: bool = False

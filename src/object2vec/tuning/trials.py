@@ -22,7 +22,7 @@ import msgspec
 
 from object2vec.errors import ArtifactError, ConfigError
 from object2vec.files.whole import make_folder, storing, whole_file
-from object2vec.tuning.objective import Objective
+from object2vec.tuning.objective import Goal
 
 SCHEMA_VERSION = 1
 State = Literal["waiting", "running", "completed", "stopped", "failed"]
@@ -120,9 +120,9 @@ class Study:
         return cls(path, settings)
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> Goal:
         """What its trials are judged by."""
-        return Objective.parse(self.settings["objective"])
+        return Goal.parse(self.settings["objective"])
 
     def folder(self, number: int) -> Path:
         """Return the folder of a trial."""

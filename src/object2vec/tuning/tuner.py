@@ -29,7 +29,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """How a training ended.
 
     Parameters
@@ -47,7 +47,7 @@ class Outcome:
     is_interrupted: bool = False
 
 
-Train = Callable[[Trial, Watch], Outcome]
+Train = Callable[[Trial, Watch], Trained]
 
 
 class Tuner:
@@ -151,7 +151,7 @@ class Tuner:
         try:
             outcome = self._train(trial, watch)
         except Exception as err:  # a trial that fails does not end the study
-            outcome = Outcome(error=f"{type(err).__name__}: {err}")
+            outcome = Trained(error=f"{type(err).__name__}: {err}")
         with self._lock:
             trial = self._trials[trial.number]
             seconds = trial.seconds + time.monotonic() - started

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import re
 import socket
 import threading
@@ -15,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from object2vec.sagemaker.local.jobs import Job, end_noted
+from object2vec.inference.payload import JSON
+from object2vec.sagemaker.local.jobs import Work, end_noted
 from object2vec.sagemaker.local.logs import ENDPOINTS, Logs
 from object2vec.sagemaker.local.protocol import Response, ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
@@ -33,7 +35,7 @@ _RETURNED = ("content-type", "x-amzn-sagemaker-custom-attributes")
 class _Server:
     """The server of one endpoint."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Work) -> None:
         self.job = job
         self.port: int | None = None
         self.last_lines: list[str] = []
@@ -237,7 +239,7 @@ class Endpoints:
 
     def _start(self, name: str, config_name: str) -> None:
         """Start an endpoint's server; it is in service when it answers."""
-        server = _Server(Job(name, self.endpoints.folder(name)))
+        server = _Server(Work(name, self.endpoints.folder(name)))
         with self._lock:
             self._started.append((name, server))
         arguments = (name, config_name, server)
@@ -348,16 +350,12 @@ def _summary(*names: str) -> Any:
 
 
 def _error(code: str, message: str, status: int) -> Response:
-    import json
-
-    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": code}
+    headers = {"Content-Type": JSON, "x-amzn-ErrorType": code}
     return Response(status, headers, json.dumps({"message": message, "Message": message}).encode())
 
 
 def _model_error(name: str, status: int, content: bytes) -> Response:
     """Return what SageMaker makes of an error that a model's container responds with."""
-    import json
-
     said = content.decode("utf-8", "replace")
     text = (
         f'Received client error ({status}) from primary with message "{said}". See the log of the '
@@ -370,5 +368,5 @@ def _model_error(name: str, status: int, content: bytes) -> Response:
         "OriginalMessage": said,
         "OriginalStatusCode": status,
     }
-    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": "ModelError"}
+    headers = {"Content-Type": JSON, "x-amzn-ErrorType": "ModelError"}
     return Response(424, headers, json.dumps(document).encode())

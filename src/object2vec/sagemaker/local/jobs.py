@@ -16,11 +16,11 @@ from pathlib import Path
 from object2vec.errors import StorageError
 from object2vec.files.whole import whole_file
 
-GRACE_S = 120.0  # between SIGTERM and SIGKILL, as on AWS
+_STOP_S = 120.0  # between SIGTERM and SIGKILL, as on AWS
 _PID = "process.pid"
 
 
-class Job:
+class Work:
     """One job at work.
 
     Parameters
@@ -76,7 +76,7 @@ class Job:
         (self._folder / _PID).unlink(missing_ok=True)
         return code
 
-    def stop(self, grace_s: float = GRACE_S) -> None:
+    def stop(self, grace_s: float = _STOP_S) -> None:
         """Ask the process to end, and end it if it does not."""
         with self._lock:
             self.stopping.set()
@@ -100,18 +100,18 @@ class Queue:
 
     def __init__(self, slots: int) -> None:
         self._pool = ThreadPoolExecutor(slots, "object2vec-job")
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, Work] = {}
         self._lock = threading.Lock()
 
-    def submit(self, name: str, folder: Path, work: Callable[[Job], object]) -> Job:
+    def submit(self, name: str, folder: Path, work: Callable[[Work], object]) -> Work:
         """Let `work` run the job when its turn comes."""
-        job = Job(name, folder)
+        job = Work(name, folder)
         with self._lock:
             self._jobs[name] = job
         self._pool.submit(self._run, job, work)
         return job
 
-    def _run(self, job: Job, work: Callable[[Job], object]) -> None:
+    def _run(self, job: Work, work: Callable[[Work], object]) -> None:
         try:
             work(job)
         except Exception:  # `work` notes what fails; this is what fails in noting it

@@ -17,16 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from object2vec.files.whole import make_folder
-from object2vec.reporting.aws_log import IP_INSIGHTS_METRIC_DEFINITIONS, METRIC_DEFINITIONS
+from object2vec.reporting.aws_log import (
+    FURTHER_METRIC_DEFINITIONS,
+    IP_INSIGHTS_METRIC_DEFINITIONS,
+    METRIC_DEFINITIONS,
+)
 from object2vec.sagemaker.algorithms import ALGORITHM_VARIABLE, ALGORITHMS
 from object2vec.sagemaker.local.aws import Aws
-from object2vec.sagemaker.local.jobs import Job, Queue, end_noted
+from object2vec.sagemaker.local.jobs import Queue, Work, end_noted
 from object2vec.sagemaker.local.logs import TRAINING, Logs, Stream
 from object2vec.sagemaker.local.metrics import NAMESPACE, JobMetrics
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.storage import MissingData, Storage, split_uri
-from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, Layout
+from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, JobTree
 
 HOST = "algo-1"
 _FAILURE_CHARACTERS = 1024
@@ -34,7 +38,7 @@ _SYNC_S = 5.0  # between copies of new checkpoints to S3
 _ENDED = ("Completed", "Failed", "Stopped")
 _IMAGE = re.compile(r"(?:.*/)?(object2vec|ipinsights)(?:[:@].*)?")
 _DEFINITIONS = {
-    "object2vec": METRIC_DEFINITIONS,
+    "object2vec": (*METRIC_DEFINITIONS, *FURTHER_METRIC_DEFINITIONS),
     "ipinsights": IP_INSIGHTS_METRIC_DEFINITIONS,
 }
 _SUMMARY = (
@@ -187,12 +191,12 @@ class Training:
                 )
                 self._end(name, "Failed", text)
 
-    def _work(self, job: Job, on_metric: Callable[[str, float], object] | None) -> None:
+    def _work(self, job: Work, on_metric: Callable[[str, float], object] | None) -> None:
         """Run one job from its data to its model in S3, and note how it ended."""
         name = job.name
         document = self.jobs.get(name)
         stream = self._stream(document)
-        layout = Layout(self.jobs.folder(name) / "ml")
+        layout = JobTree(self.jobs.folder(name) / "ml")
         metrics = self._metrics(document, on_metric)
         self.jobs.change(name, TrainingStartTime=time.time())
         try:
@@ -220,7 +224,7 @@ class Training:
         finally:
             shutil.rmtree(layout.base, ignore_errors=True)
 
-    def _prepare(self, document: Document, layout: Layout) -> None:
+    def _prepare(self, document: Document, layout: JobTree) -> None:
         """Lay out the tree that the container expects."""
         self._enter(document["TrainingJobName"], "Downloading", "Downloading input data")
         shutil.rmtree(layout.base, ignore_errors=True)
@@ -256,7 +260,7 @@ class Training:
             except MissingData:
                 self.storage.check_bucket(checkpoint["S3Uri"])
 
-    def _copying(self, document: Document, layout: Layout) -> _Copying:
+    def _copying(self, document: Document, layout: JobTree) -> _Copying:
         """Return what keeps the checkpoints in S3 in step while the job runs."""
         checkpoint = document.get("CheckpointConfig")
         if checkpoint is None:
@@ -280,7 +284,7 @@ class Training:
 
         return _Copying(copy)
 
-    def _upload(self, document: Document, layout: Layout) -> None:
+    def _upload(self, document: Document, layout: JobTree) -> None:
         """Pack the model and the other output, and put both into S3."""
         uri = document["ModelArtifacts"]["S3ModelArtifacts"]
         packed = layout.base / "model.tar.gz"
@@ -377,7 +381,7 @@ class _Copying:
 class _limited:
     """Stops a job when its time is over."""
 
-    def __init__(self, document: Document, job: Job) -> None:
+    def __init__(self, document: Document, job: Work) -> None:
         self.is_over, self._job = False, job
         seconds = document["StoppingCondition"].get("MaxRuntimeInSeconds", 86_400)
         self._timer = threading.Timer(seconds, self._end)
@@ -428,7 +432,7 @@ def _transition(status: str, message: str) -> Document:
     return {"Status": status, "StartTime": time.time(), "StatusMessage": message}
 
 
-def _environment(document: Document, layout: Layout) -> dict[str, str]:
+def _environment(document: Document, layout: JobTree) -> dict[str, str]:
     """Return the variables of a job's process."""
     own = {
         BASE_DIR_VARIABLE: str(layout.base),
@@ -447,7 +451,7 @@ def _lines(stream: Stream, metrics: JobMetrics) -> Callable[[str], None]:
     return take
 
 
-def _reason(layout: Layout, code: int, *, is_stopped: bool) -> str:
+def _reason(layout: JobTree, code: int, *, is_stopped: bool) -> str:
     """Return why a job's process failed."""
     try:
         return layout.failure.read_text("utf-8", "replace")

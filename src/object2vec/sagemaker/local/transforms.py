@@ -20,7 +20,7 @@ from object2vec.files.sources import list_sources, read_blocks
 from object2vec.files.whole import make_folder, whole_file
 from object2vec.inference.payload import CSV, JSON
 from object2vec.sagemaker.local.endpoints import Endpoints
-from object2vec.sagemaker.local.jobs import Job, Queue, end_noted
+from object2vec.sagemaker.local.jobs import Queue, Work, end_noted
 from object2vec.sagemaker.local.logs import TRANSFORM, Logs
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
@@ -121,7 +121,7 @@ class Transforms:
             else:
                 self.queue.submit(name, self.jobs.folder(name), self._work)
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Work) -> None:
         """Run one job from its data to its predictions in S3, and note how it ended."""
         name = job.name
         document = self.jobs.change(name, TransformStartTime=time.time())

@@ -17,12 +17,12 @@ from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.training import Training
 from object2vec.tuning import report
-from object2vec.tuning.objective import CHANNELS, Direction, Objective
-from object2vec.tuning.parents import Facts, WarmStart, check
+from object2vec.tuning.objective import OBJECTIVE_CHANNELS, Direction, Goal
+from object2vec.tuning.parents import Setting, WarmStart, check
 from object2vec.tuning.search import Search, Strategy
 from object2vec.tuning.space import Space
 from object2vec.tuning.trials import Study, Trial
-from object2vec.tuning.tuner import Outcome, Tuner, Watch
+from object2vec.tuning.tuner import Trained, Tuner, Watch
 
 _ENDED = ("Completed", "Failed", "Stopped")
 _KIND = "HyperParameterTuningJob"
@@ -159,7 +159,7 @@ class TuningJobs:
         parents, kind = self._parents(request)
         if kind is not None:
             said = _settings(request, search)
-            facts = Facts(said["objective"], said["space"], said["fixed"], said["data"])
+            facts = Setting(said["objective"], said["space"], said["fixed"], said["data"])
             check(facts, parents, kind)
 
     def _start(self, name: str) -> None:
@@ -201,7 +201,7 @@ class TuningJobs:
         elif not tuner.is_stopping:  # else the service ends, and the next one goes on
             self._end(name, "Completed")
 
-    def _train(self, document: Document, trial: Trial, watch: Watch) -> Outcome:
+    def _train(self, document: Document, trial: Trial, watch: Watch) -> Trained:
         """Run one trial as a training job."""
         objective = _objective(document)
         request = _training_request(document, trial)
@@ -223,8 +223,8 @@ class TuningJobs:
             time.sleep(_POLL_S)
         values = self._training.course(job, objective.name)
         if job["TrainingJobStatus"] == "Failed" or not values:
-            return Outcome(error=job.get("FailureReason", "no value of the objective"))
-        return Outcome(value=objective.best(values))
+            return Trained(error=job.get("FailureReason", "no value of the objective"))
+        return Trained(value=objective.best(values))
 
     def _end(self, name: str, status: str, reason: str = "") -> None:
         failure = {"FailureReason": reason[:1024]} if reason else {}
@@ -245,7 +245,7 @@ class TuningJobs:
                 said["OverallBestTrainingJob"] = self._overall_best(document, objective, best)
         return said
 
-    def _overall_best(self, document: Document, objective: Objective, own: Document) -> Document:
+    def _overall_best(self, document: Document, objective: Goal, own: Document) -> Document:
         """Return the best training job of a tuning job and all its parents."""
         found = [own]
         for parent in document["WarmStartConfig"][f"Parent{_KIND}s"]:
@@ -294,16 +294,16 @@ class TuningJobs:
         return {"TrainingJobSummaries": found[first:last], **more}
 
 
-def _objective(request: Mapping[str, Any]) -> Objective:
+def _objective(request: Mapping[str, Any]) -> Goal:
     """Return the objective of a request, in the direction that it says."""
     said = request[f"{_KIND}Config"].get(f"{_KIND}Objective")
     if said is None:
         raise ServiceError.validation(f"A tuning job must have a {_KIND}Objective here.")
     channel, _, metric = said["MetricName"].partition(":")
-    if channel not in CHANNELS:
-        Objective.parse(said["MetricName"])  # says what is wrong
+    if channel not in OBJECTIVE_CHANNELS:
+        Goal.parse(said["MetricName"])  # says what is wrong
     direction: Direction = "minimize" if said["Type"] == "Minimize" else "maximize"
-    return Objective(channel, metric, direction)
+    return Goal(channel, metric, direction)
 
 
 def _search(request: Mapping[str, Any]) -> Search:
@@ -367,7 +367,7 @@ def _training_request(document: Mapping[str, Any], trial: Trial) -> Document:
     return request
 
 
-def _trial_summary(job: Mapping[str, Any], trial: Trial, objective: Objective) -> Document:
+def _trial_summary(job: Mapping[str, Any], trial: Trial, objective: Goal) -> Document:
     said = {name: job[name] for name in _TRIAL_MEMBERS if name in job}
     said["TunedHyperParameters"] = {name: _text(value) for name, value in trial.values.items()}
     said["ObjectiveStatus"] = "Pending"
