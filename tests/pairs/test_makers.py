@@ -44,9 +44,6 @@ def every(pairs: Pairs) -> list[tuple[list[int], list[int]]]:
     return [(taken.in0.row(i).tolist(), taken.in1.row(i).tolist()) for i in range(len(pairs))]
 
 
-SENTENCE_REST = ["sentence_rest", "sentence_rest(sentences=3, least=0.5)", "sentence_rest(0)"]
-
-
 EVERY = [
     *("sentence_rest", "sentence_rest(sentences=0)", "neighbours", "neighbours(reach=3)"),
     *("group", "group(pairs=2)", "history", "history(dropout=0.5, user=own)", "history(items=1)"),

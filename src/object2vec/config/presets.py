@@ -87,6 +87,8 @@ _ROWS = (
             "output_layer": "ranking",
             "ranking_direction": "in0",
             "ranking_scale": 10,
+            "learn_ranking_scale": False,
+            "log_q_correction": True,
             "shared_negatives": 1000,
             "enc_dim": 64,
             "token_init": "unit",
@@ -95,6 +97,7 @@ _ROWS = (
             "learning_rate_schedule": "linear",
             "warmup": 0.1,
             "weight_averaging": 0.3,
+            "early_stopping_patience": 30,  # the schedule ends it
             "epochs": 30,
         },
         (("tokens", "none"),),

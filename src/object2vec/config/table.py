@@ -348,6 +348,12 @@ class Hyperparameters:
         "Start of the factor of the similarities in the softmax of ranking, which is learned, up "
         "to 100; the factor of the cosines in the loss of cosine.",
     )
+    learn_ranking_scale: bool = _extension(
+        Boolean(),
+        True,
+        "Learn that factor with ranking; few pairs learn a large one, by which they are learned by "
+        "heart.",
+    )
     log_q_correction: bool = _extension(
         Boolean(),
         False,

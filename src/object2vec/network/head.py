@@ -29,17 +29,20 @@ class Similarity(Total):
     ----------
     start : float
         The scale before training.
+    is_learned : bool
+        Whether it changes in training; else its gradient is 0.
     """
 
-    def __init__(self, start: float) -> None:
+    def __init__(self, start: float, is_learned: bool = True) -> None:
         super().__init__()
-        self.start = start
+        self.start, self.is_learned = start, is_learned
         # Its logarithm, as a difference from that of the start: 0 in the beginning, as a bias is.
         self.log_scale = nn.Parameter(torch.zeros(1))
 
     def scale(self) -> Tensor:
         """Return the scale, at most `MAX_SCALE`, (1,)."""
-        return (self.start * self.log_scale.exp()).clamp(max=MAX_SCALE)
+        log_scale = self.log_scale if self.is_learned else self.log_scale * 0
+        return (self.start * log_scale.exp()).clamp(max=MAX_SCALE)
 
 
 class Odds(Similarity):

@@ -220,7 +220,8 @@ def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
         return Head(config, objective.width, kernel)
     if objective.head == "sum":
         return Total()
-    return (Odds if objective.head == "odds" else Similarity)(config.ranking_scale)
+    head = Odds if objective.head == "odds" else Similarity
+    return head(config.ranking_scale, config.learn_ranking_scale)
 
 
 def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
