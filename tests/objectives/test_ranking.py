@@ -136,6 +136,13 @@ def test_the_scale_is_learned_and_saved(tmp_path):
     assert Object2Vec.load(tmp_path / "model").artifact.network.head.scale() == scale
 
 
+def test_a_scale_that_is_not_learned_stays_what_it_is():
+    pairs = {"in0": [[i] for i in range(1, 20)], "in1": [[i + 20] for i in range(1, 20)]}
+    given = settings(ranking_scale=5, epochs=9, learn_ranking_scale=False, weight_decay=0.1)
+    model = Object2Vec(**given).fit(pairs)
+    assert model.artifact.network.head.scale() == 5
+
+
 def test_the_best_epoch_is_the_one_that_retrieves_best():
     pairs = {"in0": [[i] for i in range(1, 20)], "in1": [[i + 20] for i in range(1, 20)]}
     model = Object2Vec(**settings(epochs=8)).fit(pairs, validation=pairs)

@@ -34,7 +34,11 @@ RANKING = (
     "negative_exponent",
     "label_smoothing",
 )
-_OF_ALL = ("normalize", "ranking_scale", "learn_ranking_scale")  # what dot_product uses of them with candidates=all
+_OF_ALL = (
+    "normalize",
+    "ranking_scale",
+    "learn_ranking_scale",
+)  # what dot_product uses of them with candidates=all
 _USED = {"cosine": ("ranking_scale",), "dot_product": ("shared_negatives", "negative_exponent")}
 _PRETRAINED = ("pretrained_embedding_file", "vocab_file", "freeze_pretrained_embedding")
 
