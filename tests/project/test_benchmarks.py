@@ -634,3 +634,29 @@ def test_gibbs_finds_what_two_factors_have_made(tmp_path, monkeypatch):
     monkeypatch.setattr(ratings, "_parts", lambda data, is_dev: (table[:900], table[900:]))
     found = ratings.gibbs(tmp_path, 0, True, factors=2, sweeps=30, burn_in=10)
     assert found["mean_squared_error"] < 0.1 < table[900:, 2].var()
+
+
+@pytest.mark.parametrize("words", [[], ["--dev"]], ids=["test", "dev"])
+def test_ratings(run, movielens_data, words):
+    from benchmarks import ratings
+
+    (found,) = run(ratings, movielens_data, *words, "--set", "enc_dim=4").values()
+    figures = found["rows"]["user and film"]
+    values = [each["mean_squared_error"] for each in found["runs"]]
+    assert figures["mean_squared_error"]["values"] == values
+    assert len(values) == 2
+    assert all(value > 0 for value in values)
+
+
+def test_mechanisms(tmp_path, monkeypatch):
+    from benchmarks import mechanisms
+
+    monkeypatch.setattr(mechanisms, "OPTIMIZERS", ("adam",))
+    monkeypatch.setattr(mechanisms, "STEPS", 1)
+    sizes = {"mini_batch_size": 16, "enc_dim": 8, "enc0_token_embedding_dim": 8}
+    monkeypatch.setattr(mechanisms, "RECORDS", 16)
+    monkeypatch.setattr(mechanisms, "SETTINGS", mechanisms.SETTINGS | sizes)
+    mechanisms.main(["--rounds", "1", "--threads", "1", "--results", str(tmp_path)])
+    found = json.loads((tmp_path / "mechanisms.json").read_text())["results"]
+    assert [each["of"] for each in found] == list(mechanisms.MECHANISMS)
+    assert all(each["ratio"] > 0 for each in found)
