@@ -183,7 +183,7 @@ def test_a_length_loses_at_most_a_thousandth_of_the_tokens(counts, limit, lost):
     [
         (9, NUMBERS, 32),
         (5000, NUMBERS, 64),
-        (10**6, NUMBERS, 512),
+        (10**6, NUMBERS, 1000),
         (9, None, 32),
         (10**5, None, 1024),
     ],
@@ -210,3 +210,12 @@ def test_mistakes_in_what_is_set_are_found_before_data_are_read():
         provisional({"enc1_vocab_file": "vocab.json"}, "topn")
     with pytest.raises(ConfigError, match="preset: must be one of"):
         provisional({}, "none")
+
+
+@pytest.mark.parametrize(("rows", "decay"), [(90_570, 0.00018), (10**6, 0.000016), (100, 0.0005)])
+def test_a_prior_weighs_as_some_rows_whatever_their_number(rows, decay):
+    lengths = ({1: rows}, {1: rows})
+    assert config(label=NUMBERS, lengths=lengths).weight_decay == decay
+    assert config({"weight_decay": 0.5}, label=NUMBERS, lengths=lengths).weight_decay == 0.5
+    other = decided(None, "aws", label=NUMBERS, lengths=lengths)
+    assert "weight_decay" not in other.hyperparameters

@@ -35,6 +35,9 @@ class Preset:
         Objects and labels for which it is chosen; of a preset with none only who names it has it.
     pairs : str, optional
         What makes the pairs where nothing else is said; a schema with it has this preset.
+    prior_rows : float, optional
+        How many rows of training hold a vector back as much as its prior: weight_decay is that over
+        the number of rows.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Preset:
     values: Mapping[str, Any]
     suits: tuple[tuple[Objects, Labels], ...] = ()
     pairs: str | None = None
+    prior_rows: float | None = None
 
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
@@ -75,9 +79,21 @@ _ROWS = (
     Preset(
         "ratings",
         "numbers for pairs, such as the stars that a user gives a film",
-        _JUDGED
-        | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 20},
+        {  # factors and a bias of each token, whose average over the run is kept
+            **_POOLED,
+            "enc_dim": 64,
+            "comparator_list": "hadamard, concat",
+            "mlp_layers": 0,
+            "mini_batch_size": 1000,
+            "learning_rate": 0.02,
+            "noise_temperature": 0.3,
+            "weight_averaging": 0.75,
+            "epochs": 70,
+            "early_stopping_patience": 10,
+            "early_stopping_tolerance": 0.0001,
+        },
         (("tokens", "numbers"), ("both", "numbers"), ("addresses", "numbers")),
+        prior_rows=16,
     ),
     Preset(
         "topn",

@@ -21,6 +21,7 @@ MAX_CLASSES = 30  # integers 0 to k - 1 are classes up to here: scores and count
 LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
 _FEW_UPDATES = 64  # in an epoch; with fewer, batches are made smaller
 _SMALLEST_BATCH, _FEWEST_POSITIVES = 32, 16  # a positive needs others to borrow negatives from
+_LARGEST_DECAY = 0.0005  # of a preset: few rows are no reason to learn nothing
 _NEGATIVES = "negative_sampling_rate"
 _TIED = "tied_token_embedding_weight"
 _SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads them
@@ -117,8 +118,9 @@ def decide(
     if start is None:
         chosen, why = _chosen(schema, objective.labels, preset)
         begun, said = dict(chosen.values), f"{chosen.name} ({why})"
+        prior = chosen.prior_rows
     else:
-        begun, said = start.to_dict() | dict(named), ""
+        begun, said, prior = start.to_dict() | dict(named), "", None
     set_by_user = _both_encoders(given)
     found = [*_sizes(schema, start, begun)]
     if start is None:
@@ -126,7 +128,7 @@ def decide(
         begun |= {each.name: each.value for each in found}
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths)]
         found += _tables(schema, begun)
-        found += [*_widths(begun | set_by_user, vectors)]
+        found += [*_widths(begun | set_by_user, vectors), *_prior(records, prior)]
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
     if start is None or preset:
@@ -340,6 +342,13 @@ def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[De
     if size < usual:
         why = f"so that an epoch of {counted(rows, 'row')} has enough updates"
         yield Decision("mini_batch_size", size, why)
+
+
+def _prior(rows: int, prior: float | None) -> Iterator[Decision]:
+    """Yield the weight decay of a preset whose vectors have a prior."""
+    if prior is not None:
+        decay = float(f"{min(prior / rows, _LARGEST_DECAY):.2g}")
+        yield Decision("weight_decay", decay, f"a vector's prior weighs as {prior:g} of the rows")
 
 
 def _candidates(schema: ObjectSchema, begun: Mapping[str, Any]) -> Iterator[Decision]:
