@@ -81,6 +81,7 @@ _ROWS = (
         "numbers for pairs, such as the stars that a user gives a film",
         {  # factors and a bias of each token, whose average over the run is kept
             **_POOLED,
+            "token_embedding_storage_type": "dense",  # a prior holds every row in each update
             "enc_dim": 64,
             "comparator_list": "hadamard, concat",
             "mlp_layers": 0,
@@ -140,7 +141,7 @@ _ROWS = (
         "classes",
         "classes of pairs of tokens",
         _JUDGED
-        | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 20},
+        | {"enc_dim": 32, "dropout": 0.3, "comparator_list": "hadamard, concat", "epochs": 10},
         (("tokens", "classes"), ("both", "classes"), ("addresses", "classes")),
     ),
     Preset(
