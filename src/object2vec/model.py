@@ -33,7 +33,7 @@ from object2vec.reading.tables import TableOptions
 from object2vec.reporting import LogFormat
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
-from object2vec.tasks import Evaluation, Question, Source, TaskName, evaluate, suiting
+from object2vec.tasks import Evaluation, Question, TaskName, TaskSource, evaluate, suiting
 from object2vec.training.measuring import measured
 from object2vec.training.options import Channels, Habits, checkpoint_habits
 from object2vec.training.run import Run
@@ -480,7 +480,7 @@ class Object2Vec(Estimator):
         """Return the figures of a task; by default that which suits the objective."""
         question = Question.build(asked)
         engine = Engine(self.artifact)
-        given = Source(self.config, self.schema, source, question.label)
+        given = TaskSource(self.config, self.schema, source, question.label)
         return evaluate(engine, given, task or suiting(engine, question), question)
 
     def score(self, source: Any, y: Any = None) -> float:

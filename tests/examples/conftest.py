@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from object2vec.examples import wordnet as wordnet_module
-from object2vec.examples.wordnet import Task, WordNet, read_wordnet
+from object2vec.examples.wordnet import DefinitionTask, WordNet, read_wordnet
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +26,4 @@ def small(monkeypatch):
 
 @pytest.fixture
 def task(some, small):
-    return Task.draw(some, np.random.default_rng(0))
+    return DefinitionTask.draw(some, np.random.default_rng(0))

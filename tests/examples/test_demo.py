@@ -8,7 +8,7 @@ import pytest
 from object2vec.errors import StorageError
 from object2vec.examples import demo
 from object2vec.examples.tfidf import tfidf_ranks
-from object2vec.examples.wordnet import Task
+from object2vec.examples.wordnet import DefinitionTask
 from object2vec.model import Object2Vec
 
 
@@ -69,7 +69,7 @@ def test_what_stands_in_the_folder_is_replaced_only_if_told_to(tmp_path, capsys)
 
 @pytest.mark.slow
 def test_the_demo_finds_words_better_than_tfidf(wordnet):
-    task = Task.draw(wordnet, np.random.default_rng(0))
+    task = DefinitionTask.draw(wordnet, np.random.default_rng(0))
     model = demo.learn(task, "plain")
     query, target = model.encode(in1=task.queries(task.test)), task.targets(task.test)
     ours = demo.ranks(query, demo.known_vectors(model, task), target)

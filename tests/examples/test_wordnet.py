@@ -6,7 +6,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from object2vec.examples.wordnet import Task, _own_words, words
+from object2vec.examples.wordnet import DefinitionTask, _own_words, words
 from object2vec.objects.ragged import Ragged
 
 
@@ -73,7 +73,7 @@ def test_the_vocabulary_holds_what_train_holds_twice_but_not_what_is_everywhere(
 
 
 def test_a_task_is_a_function_of_its_generator(some, task):
-    again, other = (Task.draw(some, np.random.default_rng(seed)) for seed in (0, 1))
+    again, other = (DefinitionTask.draw(some, np.random.default_rng(seed)) for seed in (0, 1))
     assert (again.test, again.vocabulary) == (task.test, task.vocabulary)
     assert other.test != task.test
 

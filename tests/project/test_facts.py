@@ -77,7 +77,7 @@ def test_no_class_and_no_constant_has_the_name_of_another():
             if not name.startswith("_"):
                 owners[name].append(file)
     doubled = {name: files for name, files in owners.items() if len(files) > 1}
-    assert doubled.keys() <= {"SCHEMA_VERSION"}, doubled  # of a model and of a checkpoint
+    assert doubled.keys() <= {"SCHEMA_VERSION"}, doubled  # of a model, a checkpoint, a study
 
 
 def test_no_file_of_tests_has_the_name_of_another():

@@ -261,12 +261,12 @@ def evaluate(
     several are right. similarity: the cosine of both sides follows the labels. classification,
     regression: what predict gives is the label. multilabel: in1 is the set of right labels.
     """
-    from object2vec.cli.evaluation import Task, evaluate
+    from object2vec.cli.evaluation import TaskOptions, evaluate
     from object2vec.cli.tables import Reading
 
     reading = Reading(input_format, columns, separator, quote, encoding)
     how = by, ties, at, relevant, clip, resamples, seed
-    asked = Task(task, label, validation, known or (), candidates, *how)
+    asked = TaskOptions(task, label, validation, known or (), candidates, *how)
     compat = compat_metrics or None
     say(evaluate(model, files, asked, compat, device, reading, as_json=as_json))
 

@@ -15,7 +15,7 @@ from object2vec.objectives.base import TaskName
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskOptions:
     """What was asked, as it was given.
 
     Parameters
@@ -56,7 +56,7 @@ class Task:
         ConfigError
             If numbers are none.
         """
-        nothing = Task()
+        nothing = TaskOptions()
         given = {n: v for n, v in vars(self).items() if n != "name" and v != getattr(nothing, n)}
         for name in ("validation", "candidates"):
             if name in given:
@@ -88,7 +88,7 @@ def _numbers(name: str, text: str, between: str, kind: Any, count: int | None = 
 def evaluate(
     model: str,
     files: Sequence[str],
-    task: Task,
+    task: TaskOptions,
     compat: bool | None,
     device: str | None,
     reading: Reading,

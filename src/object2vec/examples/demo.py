@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from object2vec.artifact import check_target
 from object2vec.evaluation.retrieval import nearest, ranks, retrieval_metrics
 from object2vec.examples.tfidf import tfidf_ranks
-from object2vec.examples.wordnet import NEGATIVES, Task, read_wordnet, words
+from object2vec.examples.wordnet import NEGATIVES, DefinitionTask, read_wordnet, words
 
 if TYPE_CHECKING:
     from object2vec.model import Object2Vec
@@ -83,7 +83,7 @@ def run(
         check_target(out, replace=overwrite)
     else:
         out = Path(tempfile.mkdtemp(prefix="object2vec-demo-")) / "model"
-    task = Task.draw(read_wordnet(), np.random.default_rng(0))
+    task = DefinitionTask.draw(read_wordnet(), np.random.default_rng(0))
     _print(introduction(task))
     model = learn(task, log_format)
     model.save(out, overwrite=overwrite)
@@ -98,7 +98,7 @@ def _print(*sections: Sequence[str]) -> None:
         typer.echo("\n".join([*section, ""]))
 
 
-def learn(task: Task, log_format: LogFormat | None) -> Object2Vec:
+def learn(task: DefinitionTask, log_format: LogFormat | None) -> Object2Vec:
     """Return a model trained on the task, with the vocabulary inside."""
     from object2vec.model import Object2Vec
     from object2vec.reporting.reporters import reporter
@@ -118,7 +118,7 @@ def learn(task: Task, log_format: LogFormat | None) -> Object2Vec:
         )
 
 
-def known_vectors(model: Object2Vec, task: Task) -> Floats:
+def known_vectors(model: Object2Vec, task: DefinitionTask) -> Floats:
     """Return a vector for each candidate: of the word, plus of the text of its definitions.
 
     Returns
@@ -136,7 +136,7 @@ def _unit(vectors: Floats) -> Floats:
     return unit
 
 
-def introduction(task: Task) -> list[str]:
+def introduction(task: DefinitionTask) -> list[str]:
     """Return what is about to happen."""
     texts, chosen, asked = len(task.wordnet.texts), len(task.validation), len(task.test)
     return [
@@ -147,7 +147,7 @@ def introduction(task: Task) -> list[str]:
     ]
 
 
-def judgement(model: Object2Vec, task: Task) -> list[str]:
+def judgement(model: Object2Vec, task: DefinitionTask) -> list[str]:
     """Return how well the model tells right pairs of held-out definitions from wrong ones."""
     share = 1 / (1 + NEGATIVES)
     guess = {
@@ -164,7 +164,7 @@ def judgement(model: Object2Vec, task: Task) -> list[str]:
     ]
 
 
-def retrieval(model: Object2Vec, task: Task) -> list[str]:
+def retrieval(model: Object2Vec, task: DefinitionTask) -> list[str]:
     """Return at which rank the words of test definitions are found, beside baselines."""
     query, target = model.encode(in1=task.queries(task.test)), task.targets(task.test)
     alone = ranks(query, model.encode(in0=task.words), target)  # (n,)
@@ -194,7 +194,7 @@ def _metrics(found: NDArray[np.int64]) -> dict[str, float]:
     return retrieval_metrics(found, at=_AT)
 
 
-def discoveries(model: Object2Vec, task: Task) -> list[str]:
+def discoveries(model: Object2Vec, task: DefinitionTask) -> list[str]:
     """Return the nearest words of some words and of some definitions."""
     vectors = known_vectors(model, task)  # (N, D)
     known = [word for word in WORDS if word in task.candidates]

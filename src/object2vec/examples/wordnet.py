@@ -63,7 +63,7 @@ def words(text: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Task:
+class DefinitionTask:
     """What is learned and what is asked.
 
     Parameters
@@ -87,7 +87,7 @@ class Task:
     candidates: list[str]
 
     @classmethod
-    def draw(cls, wordnet: WordNet, generator: np.random.Generator) -> Task:
+    def draw(cls, wordnet: WordNet, generator: np.random.Generator) -> DefinitionTask:
         """Return a task whose held-out definitions are drawn at random."""
         terms, texts = wordnet.terms, wordnet.texts
         definitions = Counter(term for row in terms for term in set(row))

@@ -22,7 +22,7 @@ class Total(nn.Module):
         return z.sum(dim=1, keepdim=True)
 
 
-class Similarity(Total):
+class ScaledTotal(Total):
     """The sum of the comparator's vector, and beside it the scale that a softmax over it learns.
 
     Parameters
@@ -45,7 +45,7 @@ class Similarity(Total):
         return (self.start * log_scale.exp()).clamp(max=MAX_SCALE)
 
 
-class Odds(Similarity):
+class Odds(ScaledTotal):
     """Log odds: the scaled similarity, and the last number of in1's vector as its bias."""
 
     def query(self, a: Tensor) -> Tensor:

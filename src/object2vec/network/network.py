@@ -19,9 +19,9 @@ from object2vec.kernels.base import Kernel
 from object2vec.kernels.comparator import compare
 from object2vec.network.dropout import Dropout
 from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
-from object2vec.network.head import Head, Odds, Similarity, Total
+from object2vec.network.head import Head, Odds, ScaledTotal, Total
 from object2vec.network.tokens import TokenTable
-from object2vec.objectives import Candidates, Encoded, Objective, Pairing, Rivals, objective_of
+from object2vec.objectives import Encoded, Objective, Pairing, RightCandidates, Rivals, objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
@@ -100,7 +100,7 @@ class Network(nn.Module):
         a, b = self._both_sides(batch)  # (P, D), (P, D)
         rivals = contrast = None
         if self.objective.is_in_batch:
-            assert isinstance(self.head, Similarity)
+            assert isinstance(self.head, ScaledTotal)
             a, b = self.comparable(0, a), self.comparable(1, b)  # (P, D), (Q, D)
             rivals = Rivals(batch.excluded, batch.log_q, self.head.scale(), self.product)
         if isinstance(batch.pairing, BlockPairing):
@@ -113,12 +113,12 @@ class Network(nn.Module):
 
     def _against_all(self, a: Tensor, b: Tensor, batch: Batch, targets: Targets) -> Encoded:
         """Return a batch of records (B, D) that are set against all candidates (L, D)."""
-        assert isinstance(self.head, Similarity)
+        assert isinstance(self.head, ScaledTotal)
         a, b = self.comparable(0, a), self.comparable(1, b)  # (B, D), (L, D)
         records, right = (
             torch.from_numpy(rows).to(a.device) for rows in (targets.records, targets.candidates)
         )  # (m,), (m,)
-        candidates = Candidates(records, right, self.head.scale(), self.product)
+        candidates = RightCandidates(records, right, self.head.scale(), self.product)
         given = batch.pairing, batch.label, self.score, batch.weight, self.training
         return Encoded(a, b, *given, candidates=candidates)
 
@@ -220,7 +220,7 @@ def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
         return Head(config, objective.width, kernel)
     if objective.head == "sum":
         return Total()
-    head = Odds if objective.head == "odds" else Similarity
+    head = Odds if objective.head == "odds" else ScaledTotal
     return head(config.ranking_scale, config.learn_ranking_scale)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from object2vec.config import Config
 from object2vec.objectives.base import (
-    Candidates,
     Contrast,
     Encoded,
     LabelRule,
@@ -16,6 +15,7 @@ from object2vec.objectives.base import (
     Objective,
     Pairing,
     RankedChannel,
+    RightCandidates,
     Rivals,
 )
 from object2vec.objectives.candidates import Classes, LabelOdds
@@ -53,7 +53,6 @@ def metrics_by_name() -> dict[str, Metric]:
 
 __all__ = [
     "OBJECTIVES",
-    "Candidates",
     "Contrast",
     "Encoded",
     "LabelRule",
@@ -61,6 +60,7 @@ __all__ = [
     "Objective",
     "Pairing",
     "RankedChannel",
+    "RightCandidates",
     "Rivals",
     "metrics_by_name",
     "objective_of",

@@ -146,7 +146,7 @@ class Contrast(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class RightCandidates:
     """What an objective needs that sets each record against every candidate, the L rows of in1.
 
     Parameters
@@ -184,7 +184,7 @@ class Encoded:
         How the records are set against each other, if they are.
     contrast : callable, optional
         Returns what the pairs lose against noise, of a batch that has it.
-    candidates : Candidates, optional
+    candidates : RightCandidates, optional
         Which rows of `b` are right for each row of `a`, where all are set against each.
 
     Attributes
@@ -204,7 +204,7 @@ class Encoded:
         is_training: bool = False,
         rivals: Rivals | None = None,
         contrast: Callable[[], Contrast] | None = None,
-        candidates: Candidates | None = None,
+        candidates: RightCandidates | None = None,
     ) -> None:
         self.candidates = candidates
         self.is_training, self.rivals = is_training, rivals

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from object2vec.objectives.base import Candidates, Encoded, LabelRule, Metric, Objective
+from object2vec.objectives.base import Encoded, LabelRule, Metric, Objective, RightCandidates
 from object2vec.objectives.ranking import InBatchRanking, PositiveLabels
 
 if TYPE_CHECKING:
@@ -137,12 +137,12 @@ class Classes(_AgainstAll):
         return logits.logsumexp(1) * has_any - target, logits
 
 
-def _all_of(batch: Encoded) -> Candidates:
+def _all_of(batch: Encoded) -> RightCandidates:
     assert batch.candidates is not None, "our bug: the batch does not hold all candidates"
     return batch.candidates
 
 
-def _odds_losses(a: Tensor, b: Tensor, candidates: Candidates) -> tuple[Tensor, Tensor]:
+def _odds_losses(a: Tensor, b: Tensor, candidates: RightCandidates) -> tuple[Tensor, Tensor]:
     """Return the mean cross-entropy of each record, (B,), and all odds, (B, L)."""
     from torch.nn import functional
 

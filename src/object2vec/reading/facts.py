@@ -39,7 +39,7 @@ class Facts:
     lengths: tuple[dict[int, int], dict[int, int]]
 
 
-class Records(NamedTuple):
+class CountedRecords(NamedTuple):
     """Records of a channel with what is counted of them: a thread's work before they are written.
 
     Attributes
@@ -61,7 +61,7 @@ class Records(NamedTuple):
     @classmethod
     def counted(
         cls, columns: Mapping[str, Any], coverage: Mapping[str, Coverage], schema: Schema
-    ) -> Records:
+    ) -> CountedRecords:
         """Return records with what is counted of them."""
         statistics = {each.name: each.layout.statistics.of(columns[each.name]) for each in schema}
         first, second = (counted_lengths(columns[name].lengths) for name in ("in0", "in1"))
@@ -86,7 +86,7 @@ class Channel:
         self._coverage: dict[str, Coverage] = {}
         self._lengths: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
 
-    def append(self, found: Records) -> None:
+    def append(self, found: CountedRecords) -> None:
         """Write records."""
         first_line = 0 if self._coverage else 1
         chunk = Chunk(found.columns, len(found), self._name, first_line, np.zeros(0, np.int64))

@@ -41,7 +41,7 @@ from object2vec.reading.cache import (
     temporary_folder,
     writing,
 )
-from object2vec.reading.facts import Channel, Facts, Records, read_facts, write_facts
+from object2vec.reading.facts import Channel, CountedRecords, Facts, read_facts, write_facts
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
 from object2vec.reading.steps import ColumnStep, Problems, do_steps, weights_of
 from object2vec.reading.tables import Table, TableBlock
@@ -446,7 +446,7 @@ class _Part(NamedTuple):
     rows: list[Rows]
 
 
-def _composed(schema: ObjectSchema, table: Table, part: _Part) -> list[Records]:
+def _composed(schema: ObjectSchema, table: Table, part: _Part) -> list[CountedRecords]:
     """Return the records of a block for each channel."""
     made = []
     for rows in part.rows:
@@ -486,7 +486,7 @@ def _numbers(schema: ObjectSchema, kept: Mapping[str, pa.Array]) -> dict[str, An
     }
 
 
-def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> Records:
+def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> CountedRecords:
     """Return so many records of what was found by step."""
     sides = schema.declared.sides
     made = Ragged(np.zeros(0, np.int32), np.zeros(count + 1, np.int64)), Coverage(values=count)
@@ -500,7 +500,7 @@ def _joined(schema: ObjectSchema, found: dict[str, Any], count: int) -> Records:
     }
     names = [f"in{side} {each.specification()}" for side, each in schema.declared.fields]
     by_name = dict(zip(names, coverage, strict=True))
-    return Records.counted(columns, by_name, _columns_of(schema.declared))
+    return CountedRecords.counted(columns, by_name, _columns_of(schema.declared))
 
 
 def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:

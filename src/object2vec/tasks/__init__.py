@@ -2,7 +2,7 @@
 
 from object2vec.objectives.base import TaskName
 from object2vec.tasks.base import Evaluation, Question
-from object2vec.tasks.records import Source
+from object2vec.tasks.records import TaskSource
 from object2vec.tasks.registry import TASKS, evaluate, suiting
 
-__all__ = ["TASKS", "Evaluation", "Question", "Source", "TaskName", "evaluate", "suiting"]
+__all__ = ["TASKS", "Evaluation", "Question", "TaskName", "TaskSource", "evaluate", "suiting"]

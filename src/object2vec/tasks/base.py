@@ -16,7 +16,7 @@ from object2vec.evaluation.retrieval import Ties
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
-    from object2vec.tasks.records import Records, Source
+    from object2vec.tasks.records import Records, TaskSource
 
 By = Literal["cosine", "dot", "euclidean", "score"]
 Floats = NDArray[np.float32]
@@ -139,7 +139,7 @@ class Task(ABC):
     uses: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    def measure(self, engine: Engine, source: Source, question: Question) -> Evaluation:
+    def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return the figures of a model on the records of a source.
 
         Raises

@@ -28,7 +28,7 @@ from object2vec.tasks.base import (
     scores_of,
     scores_of_all,
 )
-from object2vec.tasks.records import Records, Source
+from object2vec.tasks.records import Records, TaskSource
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
@@ -47,7 +47,7 @@ class Similarity(Task):
     needs = "labels"
     uses = frozenset({"by"})
 
-    def measure(self, engine: Engine, source: Source, question: Question) -> Evaluation:
+    def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return the correlations of the cosines and the labels."""
         records, by = source.records(need_labels=True), question.by or "cosine"
         label = labels_of(records, self.name)
@@ -69,7 +69,7 @@ class Classification(Task):
     needs = "labels"
     uses = frozenset({"validation"})
 
-    def measure(self, engine: Engine, source: Source, question: Question) -> Evaluation:
+    def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return accuracy, area and F1; of one score after a threshold."""
         records = source.records(need_labels=True)
         label, scores = labels_of(records, self.name), scores_of(engine, records)
@@ -96,7 +96,7 @@ class Regression(Task):
     needs = "labels"
     uses = frozenset({"clip"})
 
-    def measure(self, engine: Engine, source: Source, question: Question) -> Evaluation:
+    def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return the errors."""
         records = source.records(need_labels=True)
         label = labels_of(records, self.name)
@@ -115,7 +115,7 @@ class MultiLabel(Task):
     needs = "positives"
     uses = frozenset({"validation"})
 
-    def measure(self, engine: Engine, source: Source, question: Question) -> Evaluation:
+    def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return precision, recall and F1, with a threshold for all labels and one for each."""
         labels = _known_labels(engine)
         scores, truth, unknown = _all_labels(engine, source.records(), labels)

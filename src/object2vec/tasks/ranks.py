@@ -12,7 +12,7 @@ from object2vec.errors import DataError
 from object2vec.evaluation.retrieval import rank_measure, ranks, ranks_by_score
 from object2vec.objects.ragged import Ragged
 from object2vec.tasks.base import By, Evaluation, Question, Task, score_rows, scores_of_all
-from object2vec.tasks.records import Distinct, Records, Source
+from object2vec.tasks.records import Distinct, Records, TaskSource
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
@@ -27,7 +27,7 @@ class FindTask(Task):
     uses = frozenset({"known", "candidates", "by", "ties", "at", "relevant"})
     unit: ClassVar[str]
 
-    def measure(self, engine: Engine, source: Source, question: Question) -> Evaluation:
+    def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return the figures of the ranks of right candidates."""
         pool = Pool.of(source, question)
         by = question.by or similarity_of(engine)
@@ -114,7 +114,7 @@ class Pool:
     origin: str
 
     @classmethod
-    def of(cls, source: Source, question: Question) -> Pool:
+    def of(cls, source: TaskSource, question: Question) -> Pool:
         """Return the pool of a file, without pairs that are known."""
         right = relevant(source.records(), question.relevant)
         known, parts, origin = None, [right.in1], "in1 of the file"

@@ -58,7 +58,7 @@ class Records:
 
 
 @dataclass(frozen=True)
-class Source:
+class TaskSource:
     """What a user gave, read for one model.
 
     Parameters
@@ -79,9 +79,9 @@ class Source:
     label: str | None = None
     options: TableOptions = field(default_factory=TableOptions)
 
-    def of(self, given: Any) -> Source:
+    def of(self, given: Any) -> TaskSource:
         """Return something else that was given, read in the same way."""
-        return Source(self.config, self.schema, given, self.label, self.options)
+        return TaskSource(self.config, self.schema, given, self.label, self.options)
 
     def records(self, *, need_labels: bool = False) -> Records:
         """Return pairs, with labels if they are there; a record of ids without one has label 1.

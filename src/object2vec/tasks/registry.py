@@ -13,7 +13,7 @@ from object2vec.tasks.ranks import Ranking, Retrieval
 
 if TYPE_CHECKING:
     from object2vec.inference.engine import Engine
-    from object2vec.tasks.records import Source
+    from object2vec.tasks.records import TaskSource
 
 TASKS: Mapping[str, Task] = {
     task.name: task
@@ -24,7 +24,7 @@ TASKS: Mapping[str, Task] = {
 assert tuple(TASKS) == get_args(TaskName)
 
 
-def evaluate(engine: Engine, source: Source, name: str, question: Question) -> Evaluation:
+def evaluate(engine: Engine, source: TaskSource, name: str, question: Question) -> Evaluation:
     """Return the figures of a task.
 
     Raises
