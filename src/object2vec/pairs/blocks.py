@@ -21,9 +21,9 @@ from object2vec.pairs.block_pairing import BlockPairing
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers.draws import Draws
-from object2vec.pairs.makers.windows import KEPT, NOISE, Windows, singles
 from object2vec.reading.splits import mixed
 
+KEPT, REACH, NOISE, CONTEXT, OTHER = range(5)  # what is drawn, here and by `windows`
 _WORDS = 256  # of a block, about
 _MEASURED = 64  # blocks that tell how many pairs one has
 
@@ -37,18 +37,27 @@ class TextBlocks:
     ----------
     pairs : MadePairs
         Made by `windows`.
+    keep : float32 array (V,)
+        The chance of each word to be kept.
+    window : int
+        Words before and behind a word that may be its context, at the most.
     noise : int
         Words drawn for each block.
     exponent : float
         They are drawn by their frequency to this power.
     """
 
-    def __init__(self, pairs: MadePairs, noise: int, exponent: float) -> None:
+    def __init__(
+        self,
+        pairs: MadePairs,
+        keep: NDArray[np.float32],
+        window: int,
+        noise: int,
+        exponent: float,
+    ) -> None:
         self._column: Ragged = pairs.collections.rows.columns["in0"]
-        assert isinstance(pairs.maker, Windows), "our bug: only windows are of text"
-        self._maker, self._noise = pairs.maker, noise
+        self._keep, self._window, self._noise = keep, window, noise
         self._cuts = text_cuts(self._column.offsets, _WORDS)  # (G + 1,)
-        self._keep = self._maker.kept(self._column)  # (V,)
         counts = np.bincount(self._column.values).astype(np.float64)  # (V,)
         self._drawn_below = np.cumsum(np.where(counts > 0, counts**exponent, 0.0))  # (V,)
         sample = np.unique(np.linspace(0, len(self) - 1, _MEASURED, dtype=np.int64))
@@ -73,8 +82,13 @@ class TextBlocks:
         """Return the pairs of some blocks, and their words, (T,)."""
         text = self._column.offsets, self._column.values, self._keep
         lay = plain_windows if compiled_programs() is None else _compiled_windows
-        words, rows = lay(blocks, self._cuts, *text, draws.bits(KEPT)[0], self._maker.window)
+        words, rows = lay(blocks, self._cuts, *text, draws.bits(KEPT)[0], self._window)
         return BlockPairing(*rows, self._noise), words
+
+
+def singles(tokens: NDArray[np.int32]) -> Ragged:
+    """Return sequences of one token each."""
+    return Ragged(tokens, np.arange(len(tokens) + 1))
 
 
 def text_cuts(offsets: NDArray[np.int64], words: int) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from object2vec.fields.schema import Making, TableSchema
 from object2vec.fields.specification import Field
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
+from object2vec.pairs.blocks import CONTEXT, KEPT, OTHER, REACH, TextBlocks, singles
 from object2vec.pairs.dataset import PairBlocks, Pairs
 from object2vec.pairs.makers.base import Asked, Fields, Made, Maker
 from object2vec.pairs.makers.collections import Collections
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from object2vec.config import Config
     from object2vec.pairs.made import MadePairs
 
-KEPT, REACH, NOISE, _CONTEXT, _OTHER = range(5)  # what is drawn
 _TRIES = 8  # to find a word of a document that is kept
 
 
@@ -80,11 +80,11 @@ class Windows(Maker):
         for attempt in range(_TRIES):
             tries = np.full(len(words), attempt)
             gone = draws.uniform(KEPT, words, tries) >= keep[column.values[words]]  # (m,)
-            other = first + draws.below(sizes, _OTHER, records.numbers, tries)
+            other = first + draws.below(sizes, OTHER, records.numbers, tries)
             words = np.where(gone, other, words)
         index, reach = words - first, 1 + draws.below(np.array(self.window), REACH, words)
         before, behind = np.minimum(index, reach), np.minimum(sizes - 1 - index, reach)
-        at = draws.below(before + behind, _CONTEXT, records.numbers)  # (m,)
+        at = draws.below(before + behind, CONTEXT, records.numbers)  # (m,)
         contexts = words - before + at + (at >= before)
         in0, in1 = singles(column.values[words]), singles(column.values[contexts])
         return Made(in0, in1, records.collections)
@@ -93,9 +93,9 @@ class Windows(Maker):
         """Return blocks of text where what is learned has shared negatives."""
         if not config.shared_negatives or not objective_of(config).has_noise:
             return None
-        from object2vec.pairs.blocks import TextBlocks
-
-        return TextBlocks(pairs, config.shared_negatives, config.negative_exponent)
+        keep = self.kept(pairs.collections.rows.columns["in0"])  # (V,)
+        drawn = config.shared_negatives, config.negative_exponent
+        return TextBlocks(pairs, keep, self.window, *drawn)
 
     def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
         """Return the words of each document: as texts they are what a model encodes."""
@@ -111,8 +111,3 @@ class Windows(Maker):
         ratio = np.divide(self.sample, share, out=np.ones(len(counts)), where=counts > 0)
         chances: NDArray[np.float32] = np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
         return chances
-
-
-def singles(tokens: NDArray[np.int32]) -> Ragged:
-    """Return sequences of one token each."""
-    return Ragged(tokens, np.arange(len(tokens) + 1))

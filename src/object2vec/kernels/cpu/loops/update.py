@@ -15,14 +15,14 @@ import functools
 import numpy as np
 
 from object2vec.compiled.functions import compiled, inner, parallel, summing
-from object2vec.kernels import noise
 from object2vec.kernels.cpu.loops.prefetch import prefetch_number, prefetch_row
+from object2vec.kernels.noise import CENTRE, MULTIPLIERS, SCALE, STRIDE
 from object2vec.kernels.rules import EXTRAS, TINY
 
 _TINY = np.float32(TINY)
-_FIRST, _SECOND = map(np.uint32, noise.MULTIPLIERS)
+_FIRST, _SECOND = map(np.uint32, MULTIPLIERS)
 _BYTES = np.uint32(0x00FF00FF)
-_STRIDE, _CENTRE, _SCALE = np.uint32(noise.STRIDE), noise.CENTRE, np.float32(noise.SCALE)
+_STRIDE, _SCALE = np.uint32(STRIDE), np.float32(SCALE)
 _GRADIENTS_AHEAD = 4  # gradients that a sum fetches before their turn
 _RANKS_AHEAD = 32  # tokens whose ranks are fetched before their turn
 
@@ -282,7 +282,7 @@ def _noise(c, n, key, row, first, w, s, u):
         pairs = np.uint32((x & _BYTES) + ((x >> np.uint32(8)) & _BYTES))
         total = np.int32((pairs & np.uint32(0xFFFF)) + (pairs >> np.uint32(16)))
         spread = np.sqrt(c[8] * _rate(c, s, u, i))
-        w[i] += spread * (np.float32(np.int32(total - _CENTRE)) * _SCALE)
+        w[i] += spread * (np.float32(np.int32(total - CENTRE)) * _SCALE)
 
 
 def _update_rows(
