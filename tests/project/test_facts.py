@@ -40,19 +40,40 @@ def files_with(wanted: set[str]) -> set[str]:
     return {file for file, tree in TREES.items() if not wanted.isdisjoint(texts(tree))}
 
 
+OF_OBJECTIVES = {"objectives/", "config/", "training/decisions.py"}
+OTHER_MEANINGS = {  # of names of objectives, and the files where those stand
+    "dot_product": {
+        "inference/ipinsights.py",  # the key under which AWS's answers have the score
+        "sagemaker/ipinsights.py",  # the objective: AWS's hyperparameters as ours
+    },
+    "ranking": {"tasks/ranks.py", "tasks/registry.py"},  # the task
+    "mean_squared_error": {"evaluation/regression.py"},  # the figure of predicted numbers
+    "cosine": {
+        *("evaluation/retrieval.py", "inference/neighbours.py"),  # the measure of nearness
+        *("tasks/base.py", "tasks/labels.py", "tasks/ranks.py", "cli/options.py"),  # the same
+        "training/schedule.py",  # the course of the learning rate
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("names", "files"),
     [
         ({file.name for file in MODEL_FILES}, {"artifact/location.py", "fields/saved.py"}),
-        (
-            set(OBJECTIVES) - {"dot_product"},  # which is also what an endpoint calls its answers
-            {"objectives/", "config/", "training/decisions.py"},
-        ),
+        (set(OBJECTIVES) - OTHER_MEANINGS.keys(), OF_OBJECTIVES),
+        *(({name}, OF_OBJECTIVES | files) for name, files in OTHER_MEANINGS.items()),
         ({JSON, JSON_LINES}, {"inference/payload.py"}),
         (set(COMPARATORS), {"config/", "kernels/", "examples/"}),
         (set(LOG_FORMATS) - {"json", "plain"}, {"reporting/", "cli/", "sagemaker/"}),
     ],
-    ids=["files of a model", "objectives", "media types", "comparators", "log formats"],
+    ids=[
+        "files of a model",
+        "objectives",
+        *OTHER_MEANINGS,
+        "media types",
+        "comparators",
+        "log formats",
+    ],
 )
 def test_names_stand_where_they_belong(names, files):
     assert {f for f in files_with(names) if not f.startswith(tuple(files))} == set()

@@ -193,6 +193,11 @@ class Ragged:
         ids = chain.from_iterable(rows)
         return Ragged(np.fromiter(ids, np.int32, int(offsets[-1])), offsets)
 
+    @staticmethod
+    def singles(tokens: NDArray[np.int32]) -> Ragged:
+        """Return sequences of one token each."""
+        return Ragged(tokens, np.arange(len(tokens) + 1))
+
     @classmethod
     def build(cls, rows: Any, where: str = "in0") -> Ragged:
         """Return the column that `rows` describe.

@@ -20,10 +20,9 @@ from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
-from object2vec.pairs.makers.draws import Draws
+from object2vec.pairs.makers.draws import KEPT, NOISE, Draws
 from object2vec.reading.splits import mixed
 
-KEPT, REACH, NOISE, CONTEXT, OTHER = range(5)  # what is drawn, here and by `windows`
 _WORDS = 256  # of a block, about
 _MEASURED = 64  # blocks that tell how many pairs one has
 
@@ -75,7 +74,10 @@ class TextBlocks:
         chances = draws.uniform(NOISE, each.ravel()) * self._drawn_below[-1]  # (G * K,)
         noise = np.searchsorted(self._drawn_below, chances, side="right").astype(np.int32)
         label = np.broadcast_to(np.float32(1), len(pairing.partners))  # (P,)
-        columns = {"in0": singles(words), "in1": singles(np.concatenate([words, noise]))}
+        columns = {
+            "in0": Ragged.singles(words),
+            "in1": Ragged.singles(np.concatenate([words, noise])),
+        }
         return Batch({**columns, "label": label}, pairing)
 
     def _windows(self, draws: Draws, blocks: Rows) -> tuple[BlockPairing, NDArray[np.int32]]:
@@ -84,11 +86,6 @@ class TextBlocks:
         lay = plain_windows if compiled_programs() is None else _compiled_windows
         words, rows = lay(blocks, self._cuts, *text, draws.bits(KEPT)[0], self._window)
         return BlockPairing(*rows, self._noise), words
-
-
-def singles(tokens: NDArray[np.int32]) -> Ragged:
-    """Return sequences of one token each."""
-    return Ragged(tokens, np.arange(len(tokens) + 1))
 
 
 def text_cuts(offsets: NDArray[np.int64], words: int) -> NDArray[np.int64]:

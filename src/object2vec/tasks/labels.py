@@ -156,7 +156,7 @@ def _all_labels(
         must, cure = f"must have at most {_MOST:,} scores", "Use the task ranking."
         raise DataError.at("multilabel", must, got, cure)
     a = engine.encode(0, records.in0)  # (n, D)
-    b = engine.encode(1, Ragged(labels, np.arange(len(labels) + 1)))  # (L, D)
+    b = engine.encode(1, Ragged.singles(labels))  # (L, D)
     scores = [score_rows(engine, a[rows], b) for rows in scores_of_all(engine, a, b)]
     truth = np.zeros((len(records), len(labels)), np.bool_)
     rows = np.repeat(np.arange(len(records)), records.in1.lengths)

@@ -17,6 +17,8 @@ from object2vec.reading.splits import mixed
 
 Numbers = NDArray[np.int64]
 
+KEPT, REACH, NOISE, CONTEXT, OTHER = range(5)  # what is drawn of texts, in windows and in blocks
+
 _DOUBLE = 2.0**-53  # of the upper 53 bits of a number a double in [0, 1) is made
 
 

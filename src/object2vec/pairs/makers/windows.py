@@ -16,11 +16,10 @@ from object2vec.fields.schema import Making, TableSchema
 from object2vec.fields.specification import Field
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
-from object2vec.pairs.blocks import CONTEXT, KEPT, OTHER, REACH, TextBlocks, singles
 from object2vec.pairs.dataset import PairBlocks, Pairs
 from object2vec.pairs.makers.base import Asked, Fields, Made, Maker
 from object2vec.pairs.makers.collections import Collections
-from object2vec.pairs.makers.draws import Draws, Numbers
+from object2vec.pairs.makers.draws import CONTEXT, KEPT, OTHER, REACH, Draws, Numbers
 
 if TYPE_CHECKING:
     from object2vec.config import Config
@@ -86,13 +85,15 @@ class Windows(Maker):
         before, behind = np.minimum(index, reach), np.minimum(sizes - 1 - index, reach)
         at = draws.below(before + behind, CONTEXT, records.numbers)  # (m,)
         contexts = words - before + at + (at >= before)
-        in0, in1 = singles(column.values[words]), singles(column.values[contexts])
+        in0, in1 = Ragged.singles(column.values[words]), Ragged.singles(column.values[contexts])
         return Made(in0, in1, records.collections)
 
     def blocks(self, pairs: MadePairs, config: Config) -> PairBlocks | None:
         """Return blocks of text where what is learned has shared negatives."""
         if not config.shared_negatives or not objective_of(config).has_noise:
             return None
+        from object2vec.pairs.blocks import TextBlocks
+
         keep = self.kept(pairs.collections.rows.columns["in0"])  # (V,)
         drawn = config.shared_negatives, config.negative_exponent
         return TextBlocks(pairs, keep, self.window, *drawn)
