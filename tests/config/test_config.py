@@ -741,6 +741,8 @@ def valid_hyperparameters(draw) -> dict:
     for side in (0, 1):  # narrower than any token table
         if values.get(f"enc{side}_identity_dims"):
             values[f"enc{side}_identity_dims"] = 1
+    if values.get("candidates") == "all":
+        values["output_layer"] = draw(st.sampled_from(["dot_product", "ranking"]))
     if values.get("shared_encoder"):
         values.pop("enc1_network", None)
     networks = (values.get("enc0_network"), values.get("enc1_network"))

@@ -8,26 +8,30 @@ from typing import get_args
 import pytest
 
 from object2vec import Config, ConfigError
-from object2vec.config.presets import PRESETS, Labels, Objects, preset_of, suitable_preset
+from object2vec.config.presets import PRESETS, Labels, Objects, Preset, preset_of, suitable_preset
 from object2vec.objectives import objective_of
 
 SIZES = {f"enc{side}_{name}": 2 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
 CASES = list(itertools.product(get_args(Objects), get_args(Labels)))
 
 
+def built(preset: Preset) -> Config:
+    """The configuration of a table, which is what presets are for."""
+    return Config.build(SIZES | dict(preset.values), beyond_aws=True)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_a_valid_configuration_without_warnings(name):
     preset = PRESETS[name]
     assert preset.name == name
-    config = Config.build(SIZES | dict(preset.values))
-    assert not [note for note in config.notes if note.level == "warning"]
+    assert not [note for note in built(preset).notes if note.level == "warning"]
 
 
 @pytest.mark.parametrize(("objects", "labels"), CASES)
 def test_one_preset_suits_any_table(objects, labels):
     suited = [p for p in PRESETS.values() if (objects, labels) in p.suits]
     assert suited == [suitable_preset(objects, labels)]
-    config = Config.build(SIZES | dict(suited[0].values))
+    config = built(suited[0])
     is_against_all = objective_of(config).is_in_batch or config.candidates == "all"
     assert (bool(config.negatives) or is_against_all) == (labels == "none")
 

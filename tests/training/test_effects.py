@@ -25,6 +25,8 @@ OWN = {
 HCNN = {"enc0_network": "hcnn", "enc0_layers": 1}
 VECTORS = {"enc0_vocab_file": "v.json", "enc0_pretrained_embedding_file": "a.txt"}
 LONG = {"epochs": 30, "learning_rate": 0.5, "early_stopping_patience": 1}
+RANKING = {"output_layer": "ranking"}
+DRAWN = RANKING | {"shared_negatives": 3}
 SLOW = {"epochs": 8, "early_stopping_patience": 2, "early_stopping_tolerance": 1e-6}
 
 
@@ -90,6 +92,15 @@ OTHER: dict[str, tuple[dict, object]] = {
     "enc1_idf_exponent": (OWN, 1.0),
     "enc0_identity_dims": ({}, 2),
     "enc1_identity_dims": (OWN, 2),
+    "normalize": (RANKING, "none"),
+    "ranking_direction": (RANKING, "in0"),
+    "ranking_scale": (RANKING, 10.0),
+    "learn_ranking_scale": (RANKING, False),
+    "log_q_correction": (RANKING, True),
+    "candidates": (RANKING, "all"),
+    "shared_negatives": (RANKING, 3),
+    "negative_exponent": (DRAWN, 1.0),
+    "label_smoothing": (RANKING, 0.1),
     "seed": ({}, 1),
     "precision": (HCNN, "bfloat16"),
     "mask_padding": ({}, False),
@@ -100,16 +111,16 @@ OTHER: dict[str, tuple[dict, object]] = {
 ELSEWHERE = {
     "device", "threads", "kernel", "feature_dim", "_kvstore", "_num_gpus", "_num_kv_servers",
     "_tuning_objective_metric",
-    "candidates",  # of records that are all right: tests/objectives/test_candidates.py
 }  # fmt: skip
 
 
-def data(n: int, seed: int) -> dict:
+def data(n: int, seed: int, lowest_label: int) -> dict:
+    """Records with labels up to 1."""
     generator = np.random.default_rng(seed)
     return {
         "in0": [generator.integers(0, 12, 1 + i % 4).tolist() for i in range(n)],
         "in1": [generator.integers(0, 12, 1 + i % 3).tolist() for i in range(n)],
-        "label": generator.integers(0, 2, n),
+        "label": generator.integers(lowest_label, 2, n),
     }
 
 
@@ -129,7 +140,8 @@ def auxiliary(tmp_path_factory) -> Path:
 def outcome(auxiliary: Path, settings: dict) -> tuple[dict, list]:
     """The trained weights, and what the run says of its epochs."""
     model = Object2Vec(**BASE | settings)
-    model.fit(data(10, 0), validation=data(5, 1), auxiliary=auxiliary)
+    lowest = int(settings.get("output_layer") == "ranking")  # it learns from what is right alone
+    model.fit(data(10, 0, lowest), validation=data(5, 1, lowest), auxiliary=auxiliary)
     epochs = [event for event in model.facts.history if event["event"] == "epoch"]
     told = [(e["batches"], e["train"], e["validation"], e["verdict"]["bad"]) for e in epochs]
     return model.artifact.network.state_dict(), told

@@ -69,7 +69,8 @@ def test_strings_and_numbers_by_hand_give_the_same_bytes(tmp_path):
     """With missing values and a rare film, so that training reads every row there is."""
     table = {**RATINGS, "user": [None, *RATINGS["user"][1:]], "film": [*RATINGS["film"]]}
     table["film"][5:7] = ["seen once", None]
-    model = rated(in0="user:token(unseen=skip)", in1="film:token(min_count=2)")
+    columns = {"in0": "user:token(unseen=skip)", "in1": "film:token(min_count=2)"}
+    model = rated(**columns, early_stopping_patience=5)  # the preset's is more than AWS allows
     model.fit(table, validation=table, save_to=tmp_path / "strings")
     ids = [{e.token: e.row for _, e in model.schema.entries(side)} for side in (0, 1)]
     missing, unknown = 1, 2
@@ -100,12 +101,12 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert said["decisions"]["decisions"]["tied_token_embedding_weight"]["reason"]
 
 
-@pytest.mark.parametrize("label", ["rating", None])
-def test_positives_are_validated_with_the_same_negatives_each_time(label):
-    model = rated(label=label).fit(RATINGS, validation=RATINGS)
+@pytest.mark.parametrize(("label", "preset"), [("rating", None), (None, None), (None, "detection")])
+def test_positives_are_validated_with_the_same_negatives_each_time(label, preset):
+    model = rated(label=label, preset=preset).fit(RATINGS, validation=RATINGS)
     first, again = model.evaluate(RATINGS), model.evaluate(RATINGS)
     assert first == again
-    if label is None:
+    if preset == "detection":  # the others are measured without drawn negatives
         assert first["binary_classification_accuracy"] < 1
         epochs = [e for e in model.facts.history if e["event"] == "epoch"]
         assert epochs[-1]["validation"]["binary_classification_cross_entropy"] > 0.1
