@@ -425,7 +425,8 @@ class Script:
     def __init__(self, losses: list[float]) -> None:
         self.losses, self.weights = list(losses), []
 
-    def __call__(self, network, *_):
+    def __call__(self, network, pairs, config, *, search):
+        assert search is None  # no retrieval is measured
         self.weights.append({k: v.clone() for k, v in network.state_dict().items()})
         metrics = Metrics(network.objective)
         metrics.add((self.losses[len(self.weights) - 1], 0.0), records=1)
