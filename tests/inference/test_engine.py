@@ -122,9 +122,14 @@ def test_each_thread_computes_on_the_threads_that_were_chosen(monkeypatch):
     said = []
 
     def say(library):
-        return lambda count: said.append((library, count))
+        def hear(count):
+            said.append((library, count))
+            return count
 
-    monkeypatch.setattr("object2vec.inference.engine.set_threads", say("ours"))
+        return hear
+
+    monkeypatch.setattr("object2vec.devices.use_threads", say("ours"))
+    monkeypatch.setattr("object2vec.devices._shorten_waiting", lambda: None)
     monkeypatch.setattr(torch, "set_num_threads", say("torch"))
     engine, group = Engine(fitted(MIXED).artifact), Group([[1]], [[2]])
 

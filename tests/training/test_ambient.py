@@ -36,7 +36,10 @@ def set_to(setter, getter, value):
 AMBIENT = {
     "float64": lambda: set_to(torch.set_default_dtype, torch.get_default_dtype, torch.float64),
     "default device": lambda: set_to(
-        torch.set_default_device, torch.get_default_device, torch.device("meta")
+        # Only None takes away what a default device leaves in every call.
+        lambda device: torch.set_default_device(None if device.type == "cpu" else device),
+        torch.get_default_device,
+        torch.device("meta"),
     ),
     "device": lambda: torch.device("meta"),
     "no_grad": torch.no_grad,
