@@ -16,6 +16,7 @@ from object2vec.fields.spans import TextSpans
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
+from object2vec.pairs.block_pairing import BlockPairing
 
 
 def warm() -> None:
@@ -28,6 +29,9 @@ def warm() -> None:
     sums = kernel.sum_taps(products, bias, torch.ones(3, 1))  # (3, 2)
     maxima = kernel.segment_max(sums, torch.tensor([0, 3]))  # (1, 2)
     (z.sum() + maxima.sum()).backward()  # type: ignore[no-untyped-call]
+    one = np.array([0, 1])
+    pairing = BlockPairing(one, one, np.zeros(1, np.int32), noise=1)
+    kernel.contrast(torch.ones(1, 2), torch.ones(2, 2), pairing, 1.0, 0.0)
     ids, offsets = torch.zeros(1, dtype=torch.int32), torch.tensor([0, 1])
     for coefficients in (None, torch.ones(1)):
         kernel.pool(torch.ones(1, 2), Lookup(ids, offsets, coefficients=coefficients))
