@@ -51,6 +51,9 @@ GOOD = [
     b'{"x": "\\"in0\\": [1]", "in0": [5]}',
     b'{"in\\u0030": [6]}',
     b'{"in0": [-0, 1]}',
+    b'{"in0": [1.0]}',
+    b'{"in0": [1e0, 2]}',
+    b'{"in0": [-0.0, 2, 3.0, 2147483647.0]}',
     b'{"in0": [4], "x": 1e999}',
     b'{"in0": [4], "x": "\xc3\xa9"}',
 ]
@@ -63,8 +66,12 @@ BAD = [
     b'{"in0": [-1]}',
     b'{"in0": [1, 2, 3, -1]}',
     b'{"in0": [1, 2, 3, 2147483648]}',
-    b'{"in0": [1.0]}',
-    b'{"in0": [1e0]}',
+    b'{"in0": [1.5]}',
+    b'{"in0": [1, 2, 3, 1.5]}',
+    b'{"in0": [9.0]}',
+    b'{"in0": [-1.0]}',
+    b'{"in0": [1, 2, 3, 2147483648.0]}',
+    b'{"in0": [1e999]}',
     b'{"in0": [true]}',
     b'{"in0": ["1"]}',
     b'{"in0": [null]}',
@@ -105,6 +112,8 @@ def test_what_one_surface_takes_all_take_and_give_the_same(line, saved, model, t
     assert codes == [0, 0, 0]
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 4
+    ids = [int(each) for each in json.loads(line.decode("utf-8", "replace"))["in0"]]
+    assert found[0] == pytest.approx(model.encode(in0=[ids])[0].tolist())
 
 
 @pytest.mark.parametrize("line", BAD)

@@ -334,7 +334,10 @@ LIST = r'"in1" must be a list of integers in \[0, 2147483647\]; got '
         ('{"in0":[1],"in1":{"a":1},"label":1}', LIST + r"{'a': 1}. Write a list.$"),
         ('{"in0":[1],"in1":null,"label":1}', LIST + r"None. Write a list.$"),
         ('{"in0":[1],"in1":[3,-1],"label":1}', LIST + r"-1. Fix the id at position 1.$"),
-        ('{"in0":[1],"in1":[1.0],"label":1}', LIST + r"1.0. Fix the id at position 0.$"),
+        ('{"in0":[1],"in1":[1.5],"label":1}', LIST + r"1.5. Fix the id at position 0.$"),
+        ('{"in0":[1],"in1":[3,-1.0],"label":1}', LIST + r"-1.0. Fix the id at position 1.$"),
+        ('{"in0":[1],"in1":[2147483648.0],"label":1}', LIST + r"2147483648.0. Fix the id at"),
+        ('{"in0":[1],"in1":[NaN],"label":1}', LIST + r"nan. Fix the id at position 0.$"),
         ('{"in0":[1],"in1":["1"],"label":1}', LIST + r"'1'. Fix the id at position 0.$"),
         ('{"in0":[1],"in1":[true],"label":1}', LIST + r"True. Fix the id at position 0.$"),
         ('{"in0":[1],"in1":[null],"label":1}', LIST + r"None. Fix the id at position 0.$"),
@@ -352,6 +355,13 @@ def test_a_mistake_is_named_with_its_line(tmp_path, line, message):
     with pytest.raises(DataError, match="^.*/train.jsonl:3: " + message) as caught:
         read(tmp_path, text)
     assert len(str(caught.value)) < len(str(tmp_path)) + 300
+
+
+def test_ids_may_be_written_as_pandas_does_in_a_column_with_gaps(tmp_path):
+    lines = ('{"in0":[1],"in1":[2],"label":1}', '{"in0":[3.0,4],"in1":[2147483647.0],"label":0}')
+    rows = [to_rows(chunk.columns) for chunk in read(tmp_path, "\n".join(lines))]
+    assert [ids for each in rows for ids in each["in0"]] == [[1], [3, 4]]
+    assert [ids for each in rows for ids in each["in1"]] == [[2], [2147483647]]
 
 
 PRETTY = json.dumps({"in0": [1], "in1": [2], "label": 1}, indent=1)

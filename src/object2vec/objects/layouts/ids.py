@@ -16,7 +16,10 @@ from object2vec.objects.statistics import IdStatistics
 
 
 class Ids(Layout[Ragged]):
-    """A list of integers in each row, or an integer as a list of one."""
+    """A list of integers in each row, or an integer as a list of one.
+
+    JSON may write an integer like 1.0, as Pandas does in a column with a gap.
+    """
 
     name = "ids"
     dtypes = {"values": np.dtype(np.int32), "offsets": np.dtype(np.int64)}  # noqa: RUF012
@@ -35,7 +38,8 @@ class Ids(Layout[Ragged]):
                 ID_LIST_RULE, value, f"Write [{value}]." if is_token else "Write a list."
             )
         for position, token in enumerate(value):
-            if type(token) is not int or not 0 <= token <= MAX_ID:
+            is_integer = type(token) is int or (type(token) is float and token.is_integer())
+            if not is_integer or not 0 <= token <= MAX_ID:
                 return Mistake(ID_LIST_RULE, token, f"Fix the id at position {position}.")
         return None
 
