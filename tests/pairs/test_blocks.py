@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from object2vec import Config
+from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import records
 from object2vec.pairs import blocks as room
 from object2vec.pairs.batches import TrainingBatches
@@ -15,6 +17,7 @@ from object2vec.pairs.blocks import plain_windows, text_cuts
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import maker_of
+from object2vec.reading.splits import mixed
 
 WORDS = 40
 
@@ -79,6 +82,28 @@ def test_without_thinning_each_word_meets_those_within_its_reach():
         assert own == [j for j in range(i - size, i + size + 1) if j != i]
     counts = np.bincount(reach)[1:]
     assert counts.min() > len(middle) / 5, "each reach is as likely"
+
+
+@pytest.mark.parametrize("lay", [plain_windows, room._compiled_windows])
+def test_the_windows_of_words_are_those_of_a_loop(lay):
+    sentences, rare = [[1, 2, 3, 1], [2], [3, 4, 1], [4, 4, 2, 1, 3]], 4
+    texts = Ragged.build(sentences)
+    keep = np.array([0, 1, 1, 1, 0], np.float32)  # each rare word is left out, no other one
+    key, window = np.uint64(7), 3
+    drawn = mixed(key ^ np.arange(len(texts.values), dtype=np.uint64)) & np.uint64(2**32 - 1)
+    reaches = [1 + (int(each) * window >> 32) for each in drawn]
+    expected = Counter()
+    for start, sentence in zip(texts.offsets.tolist(), sentences, strict=False):
+        kept = [(word, reaches[start + i]) for i, word in enumerate(sentence) if word != rare]
+        for index, (center, size) in enumerate(kept):
+            near = [i for i in range(len(kept)) if i != index and abs(i - index) <= size]
+            expected.update((center, kept[i][0]) for i in near)
+    cuts = np.array([0, len(texts.values)])
+    text = texts.offsets, texts.values, keep
+    words, (_, starts, partners) = lay(np.array([0]), cuts, *text, key, window)
+    centers = np.repeat(words, np.diff(starts))
+    assert Counter(zip(centers.tolist(), words[partners].tolist(), strict=True)) == expected
+    assert len(partners) > 10
 
 
 def test_frequent_words_are_thinned_out_by_their_share():

@@ -382,7 +382,7 @@ def test_nli_drops_pairs_of_training_that_share_a_sentence_with_a_reported_set(n
     ("The dog's bowl , here", "the dog 's bowl , here"),
 ])  # fmt: skip
 def test_nli_cuts_words_as_glove_does(sentence, tokens):
-    from benchmarks import nli
+    from benchmarks import nli_vectors as nli
 
     assert nli._tokens(sentence) == tuple(tokens.split())
 
