@@ -193,7 +193,8 @@ def tagged():
 @pytest.fixture(scope="module")
 def tagging(tagged):
     model = Object2Vec(in0="text:text", in1='genres:tokens("|")', output_layer="dot_product",
-                       comparator_list="hadamard", enc_dim=8, epochs=3)  # fmt: skip
+                       comparator_list="hadamard", candidates="batch", enc_dim=8,
+                       epochs=3)  # fmt: skip
     return model.fit(tagged)
 
 
