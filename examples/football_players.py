@@ -28,8 +28,8 @@ def walk(zone):
 
 
 rows = [{"player": name, "zones": walk(HOME[role[name]])} for name in role for _ in range(20)]
-# A hundred players share five roles: with the preset's scale of 10 players of one role are told
-# apart by how their walks happened to go.
+# A hundred players share five roles: the preset's scale of 10 would set players of one role apart
+# by how their walks happened to go.
 columns = {"in0": "player", "in1": Tokens("zones", " ")}
 model = Object2Vec(**columns, ranking_scale=2, seed=0).fit(rows)
 

@@ -92,7 +92,9 @@ print(1000 * max(used))
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
 def test_threads_without_work_leave_their_core_to_others():
-    done = subprocess.run(
-        [sys.executable, "-c", WAITING], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout) < 1.0  # 3 to 16 as OpenMP has it
+    command = [sys.executable, "-c", WAITING]
+    for _ in range(3):  # other processes can only add to what waiting costs
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        if (cost := float(done.stdout)) < 1.0:
+            break
+    assert cost < 1.0  # 3 to 16 as OpenMP has it

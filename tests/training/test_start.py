@@ -35,6 +35,9 @@ FAST = {
     "threads": 1,
     "learning_rate": 0.05,
     "mini_batch_size": 16,
+    "weight_decay": 0.0,
+    "noise_temperature": 0.0,  # of the preset for ratings, which moves a row by far more than STILL
+    "weight_averaging": 0.0,
 }
 STILL = {"learning_rate": 1e-6, "optimizer": "sgd", "epochs": 1}
 
