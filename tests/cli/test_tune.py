@@ -10,6 +10,7 @@ import time
 import pytest
 
 from object2vec.cli import main
+from object2vec.cli.tuning import _fingerprint
 from object2vec.model import Object2Vec
 from object2vec.tuning.trials import Study
 
@@ -79,6 +80,22 @@ def test_other_settings_are_another_study(command, capsys):
     assert "must be the same study; got ['seed']" in capsys.readouterr().err
     assert main(command(trials=2)) == 2
     assert "Go on with the study there by --resume" in capsys.readouterr().err
+
+
+def test_other_content_of_any_file_is_other_data(tmp_path):
+    """Of several files, in the middle, with its size kept; the same content elsewhere is not."""
+    middle = 100_000
+    for name in ("a", "b", "copy"):
+        (tmp_path / name).write_bytes(b"x" * 2 * middle)
+
+    def fingerprint(*names):
+        return _fingerprint(["--train", *(str(tmp_path / name) for name in names), "--in0", "a"])
+
+    before = fingerprint("a", "b")
+    assert fingerprint("a", "copy") == before
+    assert fingerprint("a") != before
+    (tmp_path / "b").write_bytes(b"x" * middle + b"y" + b"x" * (middle - 1))
+    assert fingerprint("a", "b") != before
 
 
 def test_what_fails_alike_in_every_trial_ends_the_study(command, capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -238,37 +237,29 @@ def _fixed(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _options(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the options among arguments that have a value."""
-    found = []
-    for number, each in enumerate(arguments):
-        name, is_joined, value = each.partition("=")
-        if each.startswith("--") and is_joined:
-            found.append((name, value))
-        elif each.startswith("--") and number + 1 < len(arguments):
-            found.append((each, arguments[number + 1]))
+    """Return the options among arguments with each of their values."""
+    found, name = [], ""
+    for each in arguments:
+        if each.startswith("--"):
+            name, is_joined, value = each.partition("=")
+            if is_joined:
+                found.append((name, value))
+        else:
+            found.append((name, each))
     return found
 
 
 def _fingerprint(arguments: Sequence[str]) -> str:
-    """Return what tells the files of a study from others: their sizes and their ends."""
+    """Return what tells the content of a study's files from other data; of a URL its name."""
+    from object2vec.files.sources import list_sources, read_raw
+
     digest = hashlib.blake2b(digest_size=16)
     for name, value in _options(arguments):
-        if name not in _FILES:
-            continue
-        digest.update(name.encode())
-        if not os.path.exists(value):
-            digest.update(value.encode())
-            continue
-        for folder, _, files in sorted(os.walk(value)) or [(os.path.dirname(value), [], [value])]:
-            for file in sorted(files):
-                _add_file(digest, Path(folder, file) if os.path.isdir(value) else Path(value))
+        for source in list_sources(value) if name in _FILES else ():
+            digest.update(name.encode())
+            if source.path is None:
+                digest.update(source.name.encode())
+                continue
+            for part in read_raw(source):
+                digest.update(part)
     return digest.hexdigest()
-
-
-def _add_file(digest: Any, path: Path) -> None:
-    size = path.stat().st_size
-    digest.update(size.to_bytes(8, "little"))
-    with path.open("rb") as file:
-        digest.update(file.read(1 << 16))
-        file.seek(max(0, size - (1 << 16)))
-        digest.update(file.read())
