@@ -18,6 +18,12 @@ from object2vec.files.whole import whole_file
 
 _STOP_S = 120.0  # between SIGTERM and SIGKILL, as on AWS
 _PID = "process.pid"
+ENDED = ("Completed", "Failed", "Stopped")
+"""States of a job of which nothing more becomes."""
+
+
+class JobFailed(Exception):
+    """Why a job failed, as its description says it."""
 
 
 class Work:

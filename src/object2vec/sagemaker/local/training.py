@@ -24,7 +24,7 @@ from object2vec.reporting.aws_log import (
 )
 from object2vec.sagemaker.algorithms import ALGORITHM_VARIABLE, ALGORITHMS
 from object2vec.sagemaker.local.aws import Aws
-from object2vec.sagemaker.local.jobs import Queue, Work, end_noted
+from object2vec.sagemaker.local.jobs import ENDED, JobFailed, Queue, Work, end_noted
 from object2vec.sagemaker.local.logs import TRAINING, Logs, Stream
 from object2vec.sagemaker.local.metrics import NAMESPACE, JobMetrics
 from object2vec.sagemaker.local.protocol import ServiceError
@@ -35,7 +35,6 @@ from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, JobTree
 HOST = "algo-1"
 _FAILURE_CHARACTERS = 1024
 _SYNC_S = 5.0  # between copies of new checkpoints to S3
-_ENDED = ("Completed", "Failed", "Stopped")
 _IMAGE = re.compile(r"(?:.*/)?(object2vec|ipinsights)(?:[:@].*)?")
 _DEFINITIONS = {
     "object2vec": (*METRIC_DEFINITIONS, *FURTHER_METRIC_DEFINITIONS),
@@ -50,10 +49,6 @@ _SUMMARY = (
     "TrainingJobStatus",
     "SecondaryStatus",
 )
-
-
-class JobFailed(Exception):
-    """Why a job failed, as its description says it."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +161,7 @@ class Training:
     def delete(self, request: Document) -> None:
         """Forget a job that has ended."""
         name = request["TrainingJobName"]
-        if self.jobs.get(name)["TrainingJobStatus"] not in _ENDED:
+        if self.jobs.get(name)["TrainingJobStatus"] not in ENDED:
             raise ServiceError("ResourceInUse", f"The training job {name} has not ended.")
         self.jobs.delete(name)
 
@@ -174,7 +169,7 @@ class Training:
         """Go on with what an earlier service left: from a checkpoint, or as failed."""
         for document in self.jobs.all():
             name = document["TrainingJobName"]
-            if document["TrainingJobStatus"] in _ENDED:
+            if document["TrainingJobStatus"] in ENDED:
                 self._republish(document)
                 continue
             was_running = end_noted(self.jobs.folder(name))

@@ -20,14 +20,13 @@ from object2vec.files.sources import list_sources, read_blocks
 from object2vec.files.whole import make_folder, whole_file
 from object2vec.inference.payload import CSV, JSON
 from object2vec.sagemaker.local.endpoints import Endpoints
-from object2vec.sagemaker.local.jobs import Queue, Work, end_noted
+from object2vec.sagemaker.local.jobs import ENDED, JobFailed, Queue, Work, end_noted
 from object2vec.sagemaker.local.logs import TRANSFORM, Logs
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.selections import Selection, WrongSelection, selection
 from object2vec.sagemaker.local.storage import MissingData, Storage
 
-_ENDED = ("Completed", "Failed", "Stopped")
 _OUTPUT, _INPUT = "SageMakerOutput", "SageMakerInput"
 _SUMMARY = (
     "TransformJobName",
@@ -38,10 +37,6 @@ _SUMMARY = (
     "TransformJobStatus",
     "FailureReason",
 )
-
-
-class _Failed(Exception):
-    """Why a job failed."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,7 @@ class Transforms:
         """Start the jobs again that an earlier service left; what they wrote is written again."""
         for document in self.jobs.all():
             name = document["TransformJobName"]
-            if document["TransformJobStatus"] in _ENDED:
+            if document["TransformJobStatus"] in ENDED:
                 continue
             end_noted(self.jobs.folder(name))
             if document["TransformJobStatus"] == "Stopping":
@@ -139,10 +134,10 @@ class Transforms:
                 return
             if code != 0:
                 text = f"AlgorithmError: exit code {code}. See the log of the job."
-                raise _Failed(text)
+                raise JobFailed(text)
             self._upload(document, work)
-        except (_Failed, MissingData, WrongSelection, OSError, ValueError) as err:
-            text = str(err) if isinstance(err, _Failed) else f"ClientError: {err}"
+        except (JobFailed, MissingData, WrongSelection, OSError, ValueError) as err:
+            text = str(err) if isinstance(err, JobFailed) else f"ClientError: {err}"
             stream.append(text)
             self._end(name, "Failed", text)
         else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from object2vec.errors import ConfigError, Object2VecError
+from object2vec.sagemaker.local.jobs import ENDED
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.training import Training
@@ -24,7 +25,6 @@ from object2vec.tuning.space import Space
 from object2vec.tuning.trials import Study, Trial
 from object2vec.tuning.tuner import Trained, Tuner, Watch
 
-_ENDED = ("Completed", "Failed", "Stopped")
 _KIND = "HyperParameterTuningJob"
 _POLL_S = 0.1
 _DEFAULT_PARALLEL, _DEFAULT_JOBS = 1, 10
@@ -98,7 +98,7 @@ class TuningJobs:
             name = document[f"{_KIND}Name"]
             if document[f"{_KIND}Status"] == "Stopping":
                 self._end(name, "Stopped")
-            elif document[f"{_KIND}Status"] not in _ENDED:
+            elif document[f"{_KIND}Status"] not in ENDED:
                 self._start(name)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class TuningJobs:
             return [], None
         names = [each[f"{_KIND}Name"] for each in warm[f"Parent{_KIND}s"]]
         for name in names:
-            if self._jobs.get(name)[f"{_KIND}Status"] not in _ENDED:
+            if self._jobs.get(name)[f"{_KIND}Status"] not in ENDED:
                 raise ServiceError.validation(f"The parent tuning job {name} has not ended.")
         studies = [Study.open(self._study_path(name)) for name in names]
         return studies, _WARM_STARTS[warm["WarmStartType"]]
@@ -217,7 +217,7 @@ class TuningJobs:
                         self._training.queue.stop(name)
 
             self._training.create(request, take)
-        while (job := jobs.get(name))["TrainingJobStatus"] not in _ENDED:
+        while (job := jobs.get(name))["TrainingJobStatus"] not in ENDED:
             if watch.is_stopping:
                 self._training.queue.stop(name)
             time.sleep(_POLL_S)
