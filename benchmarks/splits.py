@@ -68,6 +68,18 @@ class Articles:
     dev: Queries
     test: Queries
 
+    def to_choose_by(self) -> Articles:
+        """Return parts with as many dev queries as test has: articles of training become dev.
+
+        None of these is learned from, and they alone are ranked, so that what is measured on dev is
+        what test would show, but for the articles that training lacks. Among articles that were
+        learned from, those of dev would be easier to find.
+        """
+        more = max(0, len(self.test.rests) - len(self.dev.rests))
+        added = _queries(self.train[:more], np.random.default_rng(2))
+        dev = Queries(self.dev.sentences + added.sentences, self.dev.rests + added.rests)
+        return Articles(self.train[more:], dev, self.test)
+
 
 def retrieval(data: Path, dev: int = DEV_ARTICLES, test: int = TEST_ARTICLES) -> Articles:
     """Return articles and queries, of the same articles and sentences as benchmarks/documents.py.

@@ -28,10 +28,10 @@ def bm25(data: Path, seed: int, is_dev: bool, **settings: Any) -> dict[str, floa
     """Return the figures of BM25 by bm25s."""
     import bm25s
 
-    queries, pool = _queries(data, is_dev)
+    _, queries = _articles(data, is_dev)
     started = time.perf_counter()
     index = bm25s.BM25(**settings)
-    index.index(pool, show_progress=False)
+    index.index(queries.rests, show_progress=False)
     scores = (
         np.stack([index.get_scores(sentence) for sentence in queries.sentences[at : at + _BLOCK]])
         for at in range(0, len(queries.sentences), _BLOCK)
@@ -43,10 +43,10 @@ def tf_idf(data: Path, seed: int, is_dev: bool, **settings: Any) -> dict[str, fl
     """Return the figures of the cosine of TF-IDF by scikit-learn."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    queries, pool = _queries(data, is_dev)
+    _, queries = _articles(data, is_dev)
     started = time.perf_counter()
     vectorizer = TfidfVectorizer(analyzer=_itself, **settings)
-    candidates = vectorizer.fit_transform(pool)
+    candidates = vectorizer.fit_transform(queries.rests)
     asked = vectorizer.transform(queries.sentences)
     scores = (
         (asked[at : at + _BLOCK] @ candidates.T).toarray()
@@ -74,14 +74,13 @@ def static_embedding(
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
     torch.manual_seed(seed)
-    articles = splits.retrieval(data)
-    queries = articles.dev if is_dev else articles.test
+    articles, queries = _articles(data, is_dev)
     started = time.perf_counter()
-    counts = Counter(t for article in articles.train for sentence in article for t in sentence)
+    counts = Counter(t for article in articles for sentence in article for t in sentence)
     model = SentenceTransformer(modules=[_layer(counts, min_count, width)], device="cpu")
     loss = MultipleNegativesRankingLoss(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    for step, pairs in enumerate(_batches(articles.train, batch, seed)):
+    for step, pairs in enumerate(_batches(articles, batch, seed)):
         done = step / steps if seconds is None else (time.perf_counter() - started) / seconds
         if done >= 1:
             break
@@ -128,14 +127,12 @@ def _pair(sentences: list[str], generator: random.Random) -> tuple[str, str]:
     return sentences[chosen], " ".join(sentences[:chosen] + sentences[chosen + 1 :])
 
 
-def _queries(data: Path, is_dev: bool) -> tuple[splits.Queries, list[list[str]]]:
-    """Return queries and what is ranked; with dev as many articles as with test, of training."""
+def _articles(data: Path, is_dev: bool) -> tuple[list[list[splits.Tokens]], splits.Queries]:
+    """Return the articles to learn from, and the queries of dev or of test."""
     articles = splits.retrieval(data)
-    if not is_dev:
-        return articles.test, articles.test.rests
-    missing = len(articles.test.rests) - len(articles.dev.rests)
-    others = ([t for sentence in article for t in sentence] for article in articles.train[:missing])
-    return articles.dev, [*articles.dev.rests, *others]
+    if is_dev:
+        articles = articles.to_choose_by()
+    return articles.train, articles.dev if is_dev else articles.test
 
 
 def _itself(tokens: list[str]) -> list[str]:

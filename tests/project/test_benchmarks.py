@@ -257,6 +257,23 @@ def test_retrieval(run, documents_data):
     assert found["rows"]["object2vec, short"]["seconds"]["mean"] > 0
 
 
+def test_settings_of_retrieval_are_chosen_by_articles_that_nothing_learns_from(documents_data):
+    from benchmarks.splits import retrieval
+
+    given = retrieval(documents_data, dev=20, test=60)
+    chosen = given.to_choose_by()
+    assert len(chosen.dev.rests) == len(chosen.dev.sentences) == len(chosen.test.rests) == 60
+    assert chosen.dev.rests[:20] == given.dev.rests
+    assert chosen.train == given.train[40:]
+    assert chosen.test is given.test
+    for article, sentence, rest in zip(
+        given.train, chosen.dev.sentences[20:], chosen.dev.rests[20:], strict=False
+    ):
+        words = sorted(word for each in article for word in each)
+        assert sorted([*sentence, *rest]) == words
+        assert sentence in article
+
+
 @pytest.mark.parametrize(("quirk", "sentence", "rest"), [
     (False, 0, [3, 4, 5, 6]), (True, 0, [3, 4, 5, 6]), (False, 2, [1, 2, 3, 4]),
     (True, 2, [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]),
