@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -217,30 +216,6 @@ def _short(value: Any) -> str:
 def _number(trial: Trial) -> float:
     assert trial.value is not None
     return trial.value
-
-
-def facts(study: Study, search: Search) -> str:
-    """Return all of a study as JSON."""
-    trials = study.trials()
-    best = study.best()
-    document = {
-        "objective": study.objective.name,
-        "best": None if best is None else best.number,
-        "importance": search.importance(trials),
-        "trials": [
-            {
-                "number": trial.number,
-                "state": trial.state,
-                "value": trial.value,
-                "epochs": len(trial.course),
-                "seconds": trial.seconds,
-                "values": trial.values,
-                "error": trial.error,
-            }
-            for trial in trials
-        ],
-    }
-    return json.dumps(document, indent=1)
 
 
 _HEAD = """<!doctype html>

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from object2vec.errors import TrainingError
 from object2vec.tuning.parents import WarmStart, knowledge
@@ -210,9 +210,3 @@ class _Watch:
         """Take the objective after one more epoch; return whether to go on."""
         self.is_hopeless = not self._tuner.epoch(self._number, value)
         return not self.is_hopeless
-
-
-def summary(trial: Trial) -> dict[str, Any]:
-    """Return what is said of a trial in one line."""
-    value = "" if trial.value is None else f"{trial.value:.6g}"
-    return {"trial": trial.number, "state": trial.state, "value": value, **trial.values}
