@@ -1,0 +1,392 @@
+"""Parts of the local service by themselves: records of a transform, storage, tuning's requests."""
+
+import ssl
+import types
+
+import pytest
+
+from object2vec.sagemaker.local import transforms, tuning_jobs
+from object2vec.sagemaker.local.buckets import Folders
+from object2vec.sagemaker.local.certificates import Authority
+from object2vec.sagemaker.local.protocol import ServiceError
+from object2vec.sagemaker.local.selections import WrongSelection, selection
+from object2vec.sagemaker.local.storage import MissingData, Storage, split_uri
+from object2vec.sagemaker.local.training import algorithm_name, algorithm_of_image
+from object2vec.tuning.trials import Trial
+
+LINES, CSV, JSON = "application/jsonlines", "text/csv", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("media", "text", "records"),
+    [
+        (LINES, '{"a": 1}\n\n[2]\n', [{"a": 1}, [2]]),
+        (CSV, '1,"a, b"\n2,c\n', [["1", "a, b"], ["2", "c"]]),
+        (JSON, '[{"a": 1},\n {"a": 2}]', [[{"a": 1}, {"a": 2}]]),
+    ],
+)
+def test_records_are_read_and_written_in_their_form(tmp_path, media, text, records):
+    file = tmp_path / "given"
+    file.write_text(text)
+    assert list(transforms._records(file, media)) == records
+    transforms._write_records(tmp_path / "again", iter(records), media)
+    assert list(transforms._records(tmp_path / "again", media)) == records
+    ends = (tmp_path / "again").read_bytes().endswith(b"\n")
+    assert ends == (media != JSON)
+
+
+def test_a_csv_has_a_row_for_each_record(tmp_path):
+    transforms._write_records(tmp_path / "x", iter([["a", 1], 2.5]), CSV)
+    assert (tmp_path / "x").read_bytes() == b"a,1\n2.5\n"
+    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfa,b\n")
+    assert list(transforms._records(tmp_path / "bom", CSV)) == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("media", "given", "predicted", "joined"),
+    [
+        (LINES, '{"id": 1}\n[7]\n', '{"s": 1}\n{"s": 2}\n',
+         [{"id": 1, "SageMakerOutput": {"s": 1}},
+          {"SageMakerInput": [7], "SageMakerOutput": {"s": 2}}]),
+        (CSV, "1,2\n3,4\n", "0.5\n0.25,9\n", [["1", "2", "0.5"], ["3", "4", "0.25", "9"]]),
+    ],
+)  # fmt: skip
+def test_predictions_follow_their_records(tmp_path, media, given, predicted, joined):
+    (tmp_path / "given").write_text(given)
+    (tmp_path / "predicted").write_text(predicted)
+    files = tmp_path / "given", media, tmp_path / "predicted", media
+    assert list(transforms._joined(*files, selection("$"))) == joined
+    alone = list(transforms._joined(None, *files[1:], selection("$")))
+    assert alone == list(transforms._records(tmp_path / "predicted", media))
+    (tmp_path / "predicted").write_text(predicted + predicted)
+    with pytest.raises(ValueError, match="longer"):
+        list(transforms._joined(*files, selection("$")))
+
+
+def test_a_number_beside_a_record_of_csv_is_one_more_field(tmp_path):
+    (tmp_path / "given").write_text("1\n")
+    (tmp_path / "predicted").write_text("[0.5, 2]\n")
+    files = tmp_path / "given", CSV, tmp_path / "predicted", LINES
+    assert list(transforms._joined(*files, selection("$"))) == [["1", 0.5, 2]]
+    (tmp_path / "predicted").write_text("0.5\n")
+    assert list(transforms._joined(*files, selection("$"))) == [["1", 0.5]]
+
+
+def test_a_transform_s_options_are_those_of_the_request(tmp_path):
+    document = {
+        "TransformInput": {"ContentType": CSV, "SplitType": "Line"},
+        "TransformOutput": {"Accept": LINES},
+        "BatchStrategy": "MultiRecord",
+        "MaxPayloadInMB": 0,
+    }
+    assert transforms._arguments(document, tmp_path) == [
+        str(tmp_path / "model.tar.gz"),
+        str(tmp_path / "in"),
+        f"--out={tmp_path / 'out'}",
+        f"--content-type={CSV}",
+        f"--accept={LINES}",
+        "--split-type=Line",
+        "--strategy=MultiRecord",
+        "--max-payload=0",
+    ]
+    bare = transforms._arguments({"TransformInput": {}, "TransformOutput": {}}, tmp_path)
+    assert len(bare) == 3
+    assert transforms._media("Text/CSV; charset=utf-8") == CSV
+    assert not transforms._is_joined({"DataProcessing": {"JoinSource": "None"}})
+    assert not transforms._is_joined({})
+    assert transforms._is_joined({"DataProcessing": {"JoinSource": "Input"}})
+
+
+def test_selections_of_several_parts():
+    assert selection("$[ 0 , 2: ]")([1, 2, 3, 4]) == [1, 3, 4]
+    assert selection("$[*,0]")([1, 2]) == [1, 2, 1]
+    assert selection('$["a b"]')({"a b": 1}) == 1
+    assert selection("$.a[1].b-c")({"a": [0, {"b-c": 2}]}) == 2
+    assert selection("$[-2]")([1, 2]) == 1
+    assert selection("$[:]")([1, 2]) == [1, 2]
+    for path, record in (("$[-3]", [1, 2]), ("$[2]", [1, 2]), ("$[*]", 3), ("$.a", [1])):
+        with pytest.raises(WrongSelection, match=r"has no|wanted"):
+            selection(path)(record)
+
+
+@pytest.fixture
+def storage(tmp_path):
+    folders = Folders(tmp_path / "s3")
+    for key in ("a/train-0", "a/train-1", "a/train/x", "a/test", "b/", "top"):
+        source = tmp_path / "source"
+        source.write_text(key)
+        (folders.buckets / "bucket").mkdir(exist_ok=True)
+        folders.put_file("bucket", key, source)
+    return Storage(folders)
+
+
+def under(folder):
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_prefix_need_not_be_a_folder(storage, tmp_path):
+    assert storage.get_prefix("s3://bucket/a/train", tmp_path / "x") == 3
+    assert under(tmp_path / "x") == {
+        "train-0": "a/train-0",
+        "train-1": "a/train-1",
+        "train/x": "a/train/x",
+    }
+    assert storage.get_prefix("s3://bucket/a/train/", tmp_path / "y") == 1
+    assert under(tmp_path / "y") == {"x": "a/train/x"}
+    assert storage.get_prefix("s3://bucket", tmp_path / "z") == 5
+    assert "top" in under(tmp_path / "z")
+    assert storage.get_prefix("s3://bucket/to", tmp_path / "t") == 1
+    for uri in ("s3://bucket/none", "s3://bucket/b", "s3://nowhere/a"):
+        with pytest.raises(MissingData, match=r"No S3 objects|does not exist"):
+            storage.get_prefix(uri, tmp_path / "w")
+
+
+def test_files_come_and_go_one_by_one_too(storage, tmp_path):
+    storage.get("s3://bucket/a/test", tmp_path / "deep" / "file")
+    assert (tmp_path / "deep" / "file").read_text() == "a/test"
+    with pytest.raises(MissingData, match="Could not find model data"):
+        storage.get("s3://bucket/a", tmp_path / "n")
+    (tmp_path / "tree" / "in").mkdir(parents=True)
+    (tmp_path / "tree" / "in" / "f").write_text("1")
+    (tmp_path / "tree" / "g").write_text("2")
+    assert storage.put_folder(tmp_path / "tree", "s3://bucket/new/") == 2
+    assert storage.get_prefix("s3://bucket/new/", tmp_path / "back") == 2
+    assert under(tmp_path / "back") == {"in/f": "1", "g": "2"}
+    with pytest.raises(MissingData, match="does not exist"):
+        storage.put(tmp_path / "tree" / "g", "s3://nowhere/g")
+    storage.check_bucket("s3://bucket/anything")
+    with pytest.raises(MissingData, match="does not exist"):
+        storage.check_bucket("s3://nowhere/x")
+
+
+def test_what_is_an_s3_uri():
+    assert split_uri("s3://b") == ("b", "")
+    assert split_uri("s3://b/k/l") == ("b", "k/l")
+    for uri in ("s3:///k", "http://b/k", "b/k", ""):
+        with pytest.raises(MissingData, match="must be an S3 URI"):
+            split_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("object2vec", "object2vec"),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/object2vec:1", "object2vec"),
+        ("x/y/ipinsights@sha256:0", "ipinsights"),
+        ("my-object2vec", None),
+        ("object2vec-gpu:1", None),
+        ("", None),
+    ],
+)
+def test_the_algorithm_is_the_image_s(image, name):
+    if name is None:
+        with pytest.raises(ServiceError, match="object2vec or ipinsights"):
+            algorithm_of_image(image)
+        return
+    assert algorithm_of_image(image) == name
+    for member in ("TrainingImage", "AlgorithmName"):
+        assert algorithm_name({"AlgorithmSpecification": {member: image}}) == name
+
+
+def test_an_authority_stays_until_it_expires(tmp_path, monkeypatch):
+    import datetime
+
+    from object2vec.sagemaker.local import certificates
+
+    first = Authority(tmp_path)
+    bundle = first.bundle.read_bytes()
+    assert bundle.endswith((tmp_path / "ca.pem").read_bytes())
+    assert (tmp_path / "ca-key.pem").stat().st_mode & 0o777 == 0o600
+    assert Authority(tmp_path).bundle.read_bytes() == bundle
+    context = first.context("api.sagemaker.us-east-1.amazonaws.com")
+    assert context is first.context("api.sagemaker.us-east-1.amazonaws.com")
+    assert context is not first.context("other")
+    assert isinstance(context, ssl.SSLContext)
+    assert not (tmp_path / "host.pem").exists()
+    day, now = datetime.timedelta(days=1), datetime.datetime.now(datetime.timezone.utc)
+    for days, stays in ((823, True), (825, False)):
+        monkeypatch.setattr(certificates, "_now", lambda days=days: now + days * day)
+        assert (Authority(tmp_path)._certificate == first._certificate) is stays
+    (tmp_path / "ca.pem").write_text("damaged")
+    assert Authority(tmp_path)._certificate != first._certificate
+
+
+def document(**definition):
+    return {
+        "HyperParameterTuningJobName": "t" * 60,
+        "HyperParameterTuningJobArn": "arn:tuning",
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "RandomSeed": 7,
+            "HyperParameterTuningJobObjective": {
+                "Type": "Maximize",
+                "MetricName": "validation:accuracy",
+            },
+            "ParameterRanges": {
+                "IntegerParameterRanges": [{"Name": "enc_dim", "MinValue": "4", "MaxValue": "9"}]
+            },
+        },
+        "TrainingJobDefinition": {
+            "StaticHyperParameters": {"epochs": "12"},
+            "AlgorithmSpecification": {"TrainingImage": "1.x/object2vec:1"},
+            "RoleArn": "r",
+            "DefinitionName": "d",
+            **definition,
+        },
+    }
+
+
+TRIAL = Trial(3, {"enc_dim": 5, "learning_rate": 0.1}, "completed", (0.5,), 0.5)
+
+
+def test_a_trial_s_training_job_is_that_of_the_definition():
+    request = tuning_jobs._training_request(document(), TRIAL)
+    assert request.pop("HyperParameters") == {
+        "epochs": "12",
+        "enc_dim": "5",
+        "learning_rate": "0.1",
+        "_tuning_objective_metric": "validation:accuracy",
+    }
+    name = request.pop("TrainingJobName")
+    assert name.startswith("t" * 49 + "-003-")
+    assert len(name) <= 63
+    assert request == {
+        "AlgorithmSpecification": {"TrainingImage": "1.x/object2vec:1"},
+        "RoleArn": "r",
+        "TuningJobArn": "arn:tuning",
+        "ResourceConfig": {"InstanceCount": 1, "VolumeSizeInGB": 1},
+    }
+    other = Trial(4, TRIAL.values)
+    assert tuning_jobs._training_request(document(), other)["TrainingJobName"][-8:] != name[-8:]
+
+
+def test_a_trial_s_machine_and_checkpoints_are_its_own():
+    machine = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 30}
+    tuned = document(
+        HyperParameterTuningResourceConfig=machine,
+        CheckpointConfig={"S3Uri": "s3://b/c/", "LocalPath": "/opt/ml/checkpoints"},
+    )
+    request = tuning_jobs._training_request(tuned, TRIAL)
+    assert request["ResourceConfig"] == machine | {"VolumeSizeInGB": 1}
+    assert request["CheckpointConfig"] == {
+        "S3Uri": f"s3://b/c/{request['TrainingJobName']}",
+        "LocalPath": "/opt/ml/checkpoints",
+    }
+    given = tuning_jobs._training_request(document(ResourceConfig={"InstanceCount": 1}), TRIAL)
+    assert given["ResourceConfig"] == {"InstanceCount": 1}
+
+
+def test_a_tuning_job_searches_as_its_request_says():
+    search = tuning_jobs._search(document())
+    assert (search.strategy, search.seed, search.epochs) == ("random", 7, 12)
+    assert search.objective.direction == "maximize"
+    assert not search.early_stopping
+    asked = document()
+    config = asked["HyperParameterTuningJobConfig"]
+    config |= {
+        "Strategy": "Hyperband",
+        "TrainingJobEarlyStoppingType": "Auto",
+        "StrategyConfig": {"HyperbandStrategyConfig": {"MinResource": 1, "MaxResource": 9}},
+    }
+    config["HyperParameterTuningJobObjective"]["Type"] = "Minimize"
+    del config["RandomSeed"]
+    search = tuning_jobs._search(asked)
+    assert (search.strategy, search.seed, search.epochs) == ("hyperband", 0, 9)
+    assert (search.early_stopping, search.objective.direction) == (True, "minimize")
+    del asked["TrainingJobDefinition"]["StaticHyperParameters"]
+    del config["StrategyConfig"]
+    assert tuning_jobs._search(asked).epochs == 30
+    del config["HyperParameterTuningJobObjective"]
+    with pytest.raises(ServiceError, match="must have a HyperParameterTuningJobObjective"):
+        tuning_jobs._search(asked)
+
+
+def test_what_a_study_remembers_of_a_request():
+    def channel(name, uri):
+        return {"ChannelName": name, "DataSource": {"S3DataSource": {"S3Uri": uri}}}
+
+    asked = document(
+        InputDataConfig=[channel("validation", "s3://b/v"), channel("train", "s3://t")]
+    )
+    search = tuning_jobs._search(asked)
+    said = tuning_jobs._settings(asked, search)
+    assert said == {
+        "objective": "validation:accuracy",
+        "space": search.space.state(),
+        "fixed": {"epochs": "12"},
+        "strategy": "random",
+        "seed": 7,
+        "data": "[('train', 's3://t'), ('validation', 's3://b/v')] object2vec",
+    }
+
+
+def test_a_tuning_job_counts_its_training_jobs():
+    goal = tuning_jobs._objective(document())
+    states = ("Completed", "InProgress", "Stopping", "Failed", "Stopped", "Completed")
+    trials = [TRIAL, *(Trial(n, {}, "running") for n in (4, 5)), Trial(6, {}, "failed"),
+              Trial(7, {}, "stopped", value=0.25), Trial(8, {}, "stopped")]  # fmt: skip
+    summaries = [
+        tuning_jobs._trial_summary({"TrainingJobStatus": state, "Other": 1}, trial, goal)
+        for state, trial in zip(states, trials, strict=True)
+    ]
+    assert summaries[0] == {
+        "TrainingJobStatus": "Completed",
+        "TunedHyperParameters": {"enc_dim": "5", "learning_rate": "0.1"},
+        "ObjectiveStatus": "Succeeded",
+        "FinalHyperParameterTuningJobObjectiveMetric": {
+            "Type": "Maximize",
+            "MetricName": "validation:accuracy",
+            "Value": 0.5,
+        },
+    }
+    assert summaries[1]["ObjectiveStatus"] == "Pending"
+    assert tuning_jobs._counts(summaries) == {
+        "TrainingJobStatusCounters": {
+            "Completed": 2, "InProgress": 2, "RetryableError": 0, "NonRetryableError": 1,
+            "Stopped": 1,
+        },
+        "ObjectiveStatusCounters": {"Succeeded": 2, "Pending": 2, "Failed": 2},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """Returns what lists four training jobs of a tuning job as asked."""
+    jobs = [
+        {"TrainingJobName": name, "CreationTime": time, "TrainingJobStatus": state,
+         "ObjectiveStatus": "Failed" if value is None else "Succeeded",
+         **({} if value is None else
+            {"FinalHyperParameterTuningJobObjectiveMetric": {"Value": value}})}
+        for name, time, state, value in (
+            ("a", 3, "Completed", 0.5), ("b", 1, "Failed", None), ("c", 2, "Completed", 0.25),
+            ("d", 4, "Stopped", 0.75))
+    ]  # fmt: skip
+    service = tuning_jobs.TuningJobs(types.SimpleNamespace(get=lambda name: {}), None)
+    monkeypatch.setattr(service, "_summaries", lambda document: list(jobs))
+
+    def ask(**request):
+        said = service._list_jobs({"HyperParameterTuningJobName": "t", **request})
+        names = "".join(each["TrainingJobName"] for each in said["TrainingJobSummaries"])
+        return names, said.get("NextToken")
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("request_", "names", "token"),
+    [
+        ({}, "abcd", None),
+        ({"SortOrder": "Descending"}, "dcba", None),
+        ({"SortBy": "CreationTime"}, "bcad", None),
+        ({"SortBy": "Status"}, "acbd", None),
+        ({"SortBy": "FinalObjectiveMetricValue"}, "cad", None),
+        ({"SortBy": "FinalObjectiveMetricValue", "SortOrder": "Descending"}, "dac", None),
+        ({"StatusEquals": "Completed"}, "ac", None),
+        ({"MaxResults": 3}, "abc", "3"),
+        ({"MaxResults": 3, "NextToken": "3"}, "d", None),
+        ({"MaxResults": 4}, "abcd", None),
+        ({"NextToken": "x"}, "abcd", None),
+    ],
+)
+def test_training_jobs_of_a_tuning_job_are_listed_as_asked(listed, request_, names, token):
+    assert listed(**request_) == (names, token)
