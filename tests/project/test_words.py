@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+CODE = sorted((ROOT / "src").rglob("*.py"))
 FILES = [
-    *sorted((ROOT / "src").rglob("*.py")),
+    *CODE,
     *sorted((ROOT / "examples").glob("*.py")),
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "README.md",
@@ -32,9 +33,20 @@ def found(text):
     return [f"{number}: {word}" for number, line in lines for word in pattern.findall(line)]
 
 
+def answers(text):
+    """Lines of code in which something that is no text of a pair is called an answer."""
+    pattern = r"(?<![a-z])(?<!questions and )(?<!always the same )answer(s|ed|ing)?(?![a-z])"
+    return [line for line in text.split("\n") if re.search(pattern, line, re.IGNORECASE)]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_words_with_several_meanings_are_not_used(path):
     assert found(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_answers_are_data_alone(path):
+    assert answers(path.read_text(encoding="utf-8")) == []
 
 
 def test_such_words_would_be_seen():
@@ -44,3 +56,7 @@ def test_such_words_would_be_seen():
         "2: told",
     ]
     assert found("Refused, TURNED") == ["1: Refused", "1: TURNED"]
+    assert answers("x\n_answered = 1\nquestions and answers\nIt answers.") == [
+        "_answered = 1",
+        "It answers.",
+    ]

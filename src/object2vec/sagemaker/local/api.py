@@ -36,7 +36,7 @@ class SageMaker:
     Attributes
     ----------
     control, logs : JsonService
-        What answers for SageMaker and for CloudWatch Logs.
+        What handles the requests for SageMaker and for CloudWatch Logs.
     endpoints : Endpoints
     """
 

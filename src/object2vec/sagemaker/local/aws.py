@@ -1,4 +1,4 @@
-"""The services that moto answers: S3 over folders, STS and IAM with a role, CloudWatch's metrics.
+"""The services that moto offers: S3 over folders, STS and IAM with a role, CloudWatch's metrics.
 
 The seam with moto is here and in `buckets`: its handlers are found as its own proxy finds them, by
 the URL that the request would have had at AWS. Nothing of moto's SageMaker is used.
@@ -103,11 +103,11 @@ class Aws:
         try:
             with self._lock:
                 request = Request.from_primitives(method, url + path, headers, body)
-                answer = handler(request, request.raw_url, request.headers)
+                made = handler(request, request.raw_url, request.headers)
         except HTTPException as err:
-            return _answered(err.code or 500, dict(err.get_headers()), err.get_body())
-        status, said, content = answer if isinstance(answer, tuple) else (200, {}, answer)
-        return _answered(status, said, content)
+            return _response(err.code or 500, dict(err.get_headers()), err.get_body())
+        status, said, content = made if isinstance(made, tuple) else (200, {}, made)
+        return _response(status, said, content)
 
     def put_metric(
         self, region: str, namespace: str, name: str, value: float, at: float, job: str
@@ -126,7 +126,7 @@ class Aws:
 
 
 def _handler(url: str, path: str) -> Any:
-    """Return what moto answers a URL with; None if with nothing."""
+    """Return moto's handler of a URL; None if it has none."""
     plain = path.split("?")[0]
     name = next((name for name, pattern in backend_url_patterns if pattern.match(url)), None)
     if name is None:
@@ -136,7 +136,7 @@ def _handler(url: str, path: str) -> Any:
     return next((h for each, h in backend.url_paths.items() if re.match(each, plain)), None)
 
 
-def _answered(status: int, headers: Mapping[str, Any], body: Any) -> Response:
+def _response(status: int, headers: Mapping[str, Any], body: Any) -> Response:
     content = body.encode() if isinstance(body, str) else bytes(body or b"")
     texts = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items()}
     return Response(status, texts, content)

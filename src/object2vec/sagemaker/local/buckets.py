@@ -207,7 +207,7 @@ class FolderBackend(S3Backend):
 
     @classmethod
     def install(cls, root: Path) -> Folders:
-        """Let moto answer for the buckets in a folder, and return them."""
+        """Let moto serve the buckets in a folder, and return them."""
         backend = cls("aws", ACCOUNT)
         backend.folders = Folders(root)
         s3_backends.bucket_accounts.clear()  # of an earlier service of this process

@@ -22,7 +22,7 @@ class Catalogue:
         self._kinds = kinds
 
     def operations(self) -> dict[str, Any]:
-        """Return what is answered, by AWS's name."""
+        """Return the operations that are offered, by AWS's name."""
         return {
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
@@ -63,7 +63,7 @@ class Catalogue:
         return {}
 
     def _search(self, request: Document) -> Document:
-        """Answer with the training jobs that fit every filter."""
+        """Return the training jobs that fit every filter."""
         if request["Resource"] != "TrainingJob":
             text = f"Search is offered for TrainingJob here; got {request['Resource']!r}."
             raise ServiceError.validation(text)

@@ -1,4 +1,4 @@
-"""Certificates: an authority of this service alone, and one for each host that it answers for."""
+"""Certificates: an authority of this service alone, and one for each host that it stands for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Authority:
         self._host_key = ec.generate_private_key(ec.SECP256R1())
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Return what a server needs to answer for `host`."""
+        """Return what a server needs to stand for `host`."""
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._context(host)

@@ -62,7 +62,7 @@ class Endpoints:
         )
         self.endpoints = Resources(folder / "endpoints", "Endpoint", f"{arn}:endpoint")
         self._storage, self._logs = storage, logs
-        self._servers: dict[str, _Server] = {}  # those that answer, by the endpoint's name
+        self._servers: dict[str, _Server] = {}  # those that are ready, by the endpoint's name
         self._started: list[tuple[str, _Server]] = []  # all, also those that load their model
         self._lock = threading.RLock()
         self._connections = threading.local()
@@ -73,7 +73,7 @@ class Endpoints:
         return [self.models, self.configs, self.endpoints]
 
     def operations(self) -> dict[str, Any]:
-        """Return what is answered, by AWS's name."""
+        """Return the operations that are offered, by AWS's name."""
         return {
             "CreateModel": self._create_model,
             "DescribeModel": lambda request: self.models.get(request["ModelName"]),
@@ -144,7 +144,7 @@ class Endpoints:
         try:
             status, said, content = self._post(server.port, sent, body)
         except OSError as err:
-            return _error("ServiceUnavailable", f"The endpoint {name} does not answer: {err}", 503)
+            return _error("ServiceUnavailable", f"The endpoint {name} does not respond: {err}", 503)
         if status >= 400:
             return _model_error(name, status, content)
         returned = {k: v for k, v in said if k.lower() in _RETURNED}
@@ -238,7 +238,7 @@ class Endpoints:
             server.job.stop(grace_s=5)
 
     def _start(self, name: str, config_name: str) -> None:
-        """Start an endpoint's server; it is in service when it answers."""
+        """Start an endpoint's server; it is in service when it responds."""
         server = _Server(Work(name, self.endpoints.folder(name)))
         with self._lock:
             self._started.append((name, server))
@@ -290,14 +290,14 @@ class Endpoints:
             self._fail(name, f"The server ended with exit code {code}. {said}")
 
     def _watch(self, name: str, config_name: str, server: _Server) -> None:
-        """Wait until a server answers, and put its endpoint into service."""
+        """Wait until a server responds, and put its endpoint into service."""
         deadline = time.monotonic() + _START_S
         while not server.is_over.wait(_POLL_S):
             if time.monotonic() > deadline:
-                self._fail(name, f"The server did not answer within {_START_S:.0f} s.")
+                self._fail(name, f"The server did not respond within {_START_S:.0f} s.")
                 server.job.stop(grace_s=0)
                 return
-            if _answers(server.port):
+            if _is_ready(server.port):
                 break
         else:
             return
@@ -319,7 +319,7 @@ class Endpoints:
             self.endpoints.change(name, EndpointStatus="Failed", FailureReason=reason[:1024])
 
 
-def _answers(port: int | None) -> bool:
+def _is_ready(port: int | None) -> bool:
     """Say whether a server is ready."""
     if port is None:
         return False

@@ -63,7 +63,7 @@ class Logs:
         return Stream(self._path(group, name))
 
     def operations(self) -> dict[str, Any]:
-        """Return what is answered, by AWS's name."""
+        """Return the operations that are offered, by AWS's name."""
         return {
             "DescribeLogGroups": self._describe_groups,
             "DescribeLogStreams": self._describe_streams,
@@ -141,7 +141,7 @@ class Logs:
         }
 
     def _filtered(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Answer with the events of several streams that hold a text."""
+        """Return the events of several streams that hold a text."""
         text = request.get("filterPattern", "").strip('"')
         names = request.get("logStreamNames")
         low, high = request.get("startTime", 0), request.get("endTime", 1 << 62)

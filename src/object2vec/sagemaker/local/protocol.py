@@ -57,7 +57,7 @@ Operation = Callable[[dict[str, Any]], Mapping[str, Any] | None]
 
 
 class JsonService:
-    """Answers for one service by a table of its operations.
+    """Handles the requests of one service by a table of its operations.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ class JsonService:
         """Return the response to one request."""
         try:
             document = self._checked(operation, body)
-            answer = self._operations[operation](document)
+            members = self._operations[operation](document)
         except ServiceError as err:
             content = {"__type": err.code, "message": str(err), "Message": str(err)}
             return _response(content, err.status, {"x-amzn-ErrorType": err.code})
-        return _response(answer or {})
+        return _response(members or {})
 
     def _checked(self, operation: str, body: bytes) -> dict[str, Any]:
         """Return the members of a request; raise `ServiceError` if they are not as AWS wants them.

@@ -116,7 +116,7 @@ class Resources:
     def page(
         self, request: Mapping[str, Any], member: str, summary: Callable[[Document], Document]
     ) -> Document:
-        """Return what a List operation answers: the summaries that a request asks for.
+        """Return the response of a List operation: the summaries that a request asks for.
 
         Parameters
         ----------

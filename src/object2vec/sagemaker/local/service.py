@@ -1,7 +1,7 @@
 """The server: a proxy for clients that think that they talk to AWS, and an endpoint for others.
 
 A client that has it as HTTPS proxy asks it for a tunnel to a host. To a host of AWS there is none:
-the service answers itself, with a certificate of its own. All other hosts are passed through
+the service responds itself, with a certificate of its own. All other hosts are passed through
 untouched. A client that has it as endpoint URL names no host; then its signature says which
 service it wants.
 """
@@ -36,7 +36,7 @@ from object2vec.sagemaker.local.protocol import Response
 MAX_BODY_BYTES = 5 << 30  # of one upload, as S3 has it
 _MAX_REQUEST_BYTES = 64 << 20  # of anything else
 _AWS = re.compile(r"(?:.+\.)?amazonaws\.com(?:\.cn)?")
-_SERVICES = (  # that are answered here, by their host
+_SERVICES = (  # that are handled here, by their host
     (re.compile(r"api\.sagemaker\.([\w-]+)\."), "control"),
     (re.compile(r"runtime\.sagemaker\.([\w-]+)\."), "runtime"),
     (re.compile(r"logs\.([\w-]+)\."), "logs"),
@@ -151,7 +151,7 @@ class Service:
             self.sagemaker.close(grace_s)
             self._lock.release()
 
-    def answer(self, method: str, host: str, path: str, headers: Any, body: bytes) -> Response:
+    def respond(self, method: str, host: str, path: str, headers: Any, body: bytes) -> Response:
         """Return the response to a request for a host of AWS."""
         signed = _SIGNED.search(headers.get("Authorization", ""))
         if self.key is not None and (signed is None or signed[1] != self.key):
@@ -236,7 +236,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.server.service.sagemaker.endpoints.release()
 
     def do_CONNECT(self) -> None:
-        """Answer for a host of AWS, or pass the connection through to another."""
+        """Respond for a host of AWS, or pass the connection through to another."""
         host, _, port = self.path.rpartition(":")
         if not _AWS.fullmatch(host):
             self._pass_through(host, int(port) if port.isdecimal() else 443)
@@ -253,7 +253,7 @@ class _Connection(BaseHTTPRequestHandler):
         self._tunnel = host
         self.close_connection = False
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         service, path = self.server.service, self.path
         host = self._tunnel
         if not host and "://" in path:  # a plain proxy request
@@ -271,13 +271,13 @@ class _Connection(BaseHTTPRequestHandler):
             self._send(Response(413, {}, str(err).encode()))
             return
         try:
-            response = service.answer(self.command, host, path, self.headers, body)
+            response = service.respond(self.command, host, path, self.headers, body)
         except Exception:
             traceback.print_exc()
             response = Response(500, {"x-amzn-ErrorType": "InternalFailure"}, b"{}")
         self._send(response)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _respond
 
     def _body(self, limit: int) -> bytes:
         """Return the body of the request; raise `ValueError` if it is too large."""

@@ -78,7 +78,7 @@ class Training:
         return [self.jobs]
 
     def operations(self) -> dict[str, Any]:
-        """Return what is answered, by AWS's name."""
+        """Return the operations that are offered, by AWS's name."""
         return {
             "CreateTrainingJob": self.create,
             "DescribeTrainingJob": lambda request: self.jobs.get(request["TrainingJobName"]),

@@ -65,7 +65,7 @@ class Transforms:
         return [self.jobs]
 
     def operations(self) -> dict[str, Any]:
-        """Return what is answered, by AWS's name."""
+        """Return the operations that are offered, by AWS's name."""
         return {
             "CreateTransformJob": self.create,
             "DescribeTransformJob": lambda request: self.jobs.get(request["TransformJobName"]),

@@ -81,7 +81,7 @@ class TuningJobs:
         return [self._jobs]
 
     def operations(self) -> dict[str, Any]:
-        """Return what is answered, by AWS's name."""
+        """Return the operations that are offered, by AWS's name."""
         return {
             f"Create{_KIND}": self._create,
             f"Describe{_KIND}": self._describe,
