@@ -28,9 +28,10 @@ from object2vec.cli import main
 from object2vec.cli.inference import _has_bare_list
 from object2vec.cli.options import _repeat_options
 from object2vec.cli.output import json_lines
+from object2vec.cli.settings import read_hyperparameters
 from object2vec.config.page import markdown
 from object2vec.config.table import HYPERPARAMETERS
-from object2vec.errors import Interrupted
+from object2vec.errors import ConfigError, Interrupted
 from object2vec.files.whole import TEMPORARY_PREFIX
 from object2vec.inference.pooled import PooledReader
 from object2vec.training.checkpoint import CheckpointFolder
@@ -1102,3 +1103,12 @@ def test_the_examples_of_the_page_print_what_it_says(tmp_path, capsys, monkeypat
 )  # fmt: skip
 def test_records_are_not_searched_for_bare_lists(text, may):
     assert _has_bare_list(text) == may
+
+
+def test_a_file_of_hyperparameters_names_each_once(tmp_path):
+    (tmp_path / "hp.json").write_text('{"enc_dim": 8, "epochs": 3, "enc_dim": 16}')
+    with pytest.raises(ConfigError, match=r"hp\.json: must be a readable JSON file; .* 'enc_dim'"):
+        read_hyperparameters(str(tmp_path / "hp.json"), None)
+    (tmp_path / "hp.json").write_text('\ufeff{"enc_dim": 8, "epochs": 3}')
+    given = read_hyperparameters(str(tmp_path / "hp.json"), ["epochs=4", " seed = 1", "epochs=5"])
+    assert given == {"enc_dim": 8, "epochs": "5", "seed": " 1"}

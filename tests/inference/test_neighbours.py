@@ -148,6 +148,68 @@ def test_ids_have_neighbours_too(tmp_path, capsys):
         model.nearest("x")
 
 
+@pytest.fixture(scope="module")
+def of_ids():
+    records = [{"in0": [1 + i % 6], "in1": [1 + i % 5, 2], "label": i % 2} for i in range(30)]
+    settings = {"enc0_max_seq_len": 2, "enc0_vocab_size": 7, "enc_dim": 4, "mlp_layers": 0}
+    return Object2Vec(enc1_network="enc0", epochs=1, **settings).fit(records)
+
+
+LIST = r"query\[[01]\]: must be a list of integers in \[0, 2147483647\]; got"
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("[1.5]", f"{LIST} 1.5"),
+        ("[true]", f"{LIST} True"),
+        ("[-1]", f"{LIST} -1"),
+        ("[null]", f"{LIST} None"),
+        ('["x"]', f"{LIST} 'x'"),
+        ("[[1]]", f"{LIST} "),
+        ("[1, [2]]", f"{LIST} "),
+        ("[1e400]", r"query: must be JSON; got '\[1e400\]'\. Fix it: the number 1e400"),
+        ("[" * 100_000, r"query: must be JSON; got .* the nesting too deep"),
+        ("1" * 5000, r"query: must be an id or a list of ids; got '111"),
+        ("\u00b2", r"query: must be an id or a list of ids; got"),
+        ("0", r"query: must have an id other than 0, which is padding; got '0'"),
+        ("[]", r"query: must have an id other than 0, which is padding; got \[\]"),
+        ("3 - [0, 0]", r"query: must have an id other than 0, which is padding; got \[0, 0\]"),
+        ("[7]", r'query \[7\]: Inconsistent vocab for in0 found\. Vocab id "7"'),
+        (True, r"query: must be an id or a list of ids; got True"),
+        (1.5, r"query: must be an id or a list of ids; got 1.5"),
+        ({"a": 1}, r"query: must be an id or a list of ids; got"),
+    ],
+)
+def test_what_is_no_id_is_rejected(of_ids, query, message):
+    with pytest.raises(DataError, match=message):
+        of_ids.nearest([query])
+
+
+@pytest.mark.parametrize("query", ["3", 3, "[3]", [3], np.array([3]), np.int64(3), "[3.0]", (3, 0)])
+def test_an_id_may_be_written_in_many_ways(of_ids, query):
+    assert of_ids.nearest([query], k=2) == of_ids.nearest(["3"], k=2)
+
+
+def test_a_query_that_is_truncated_says_so(of_ids, caplog):
+    (found,) = of_ids.nearest([[3, 4, 5]], k=9)
+    assert caplog.messages == ["in0: sequences read in part: 1 truncated."]
+    assert found == of_ids.nearest([[3, 4]], k=9)[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ('{"film":' * 50_000, "the nesting too deep"),
+        ('{"film": "Up", "film": "Big"}', "a name that stands twice: 'film'"),
+        ('{"film": NaN}', "the number NaN"),
+    ],
+)
+def test_a_record_that_is_no_strict_json_is_rejected(films, query, message):
+    with pytest.raises(DataError, match=rf"query: must be JSON; got .*{message}"):
+        films.nearest(query, side="in1")
+
+
 def test_the_command_prints_what_python_finds(words, tmp_path, capsys):
     words.save(tmp_path / "model")
     command = ["nearest", str(tmp_path / "model"), "king", "king - man + woman", "-k", "2"]

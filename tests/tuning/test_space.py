@@ -66,6 +66,21 @@ def test_what_is_no_space(document, message):
         Space.parse(document)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000, "the nesting too deep"),
+        ('{"dropout": {"min": 0, "max": 1}, "dropout": [0.5]}', "a name that stands twice"),
+        ('{"dropout": {"min": 0, "max": NaN}}', "the number NaN"),
+    ],
+)
+def test_what_is_no_json_of_a_space(tmp_path, text, message):
+    path = tmp_path / "space.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"space\.json: must be a JSON object .*{message}"):
+        Space.read(str(path))
+
+
 def test_auto_is_logarithmic_for_wide_positive_ranges():
     assert Numbers(0.001, 0.1).resolved == "Logarithmic"
     assert Numbers(0.001, 0.09).resolved == "Linear"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from object2vec.config import Config
 from object2vec.devices import find_device
 from object2vec.errors import ArtifactError, ConfigError
 from object2vec.fields.saved import SCHEMA
+from object2vec.files.json import strict_json
 from object2vec.files.remote import PathLike
 from object2vec.files.tensors import read_tensors, write_tensors
 from object2vec.kernels import kernel_for
@@ -199,7 +199,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise ValueError(f"more than {_MAX_JSON_BYTES} bytes")
         return _parse(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as err:
+    except (OSError, ValueError) as err:
         got = "nothing" if isinstance(err, FileNotFoundError) else str(err) or type(err).__name__
         raise ArtifactError.at(
             str(path), "must be a JSON object", got, "Copy or train the model again."
@@ -207,27 +207,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """Return the JSON object of a text, of strict JSON where Python's own reader is lenient."""
-    document = json.loads(
-        text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite
-    )
+    document = strict_json(text)
     if not isinstance(document, dict):
         raise ValueError(type(document).__name__)
     return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        raise ValueError("an object with a name that stands twice")
-    return document
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"the number {text}")
-    return number
 
 
 def _read_config(path: Path, document: Mapping[str, Any]) -> Config:

@@ -38,6 +38,7 @@ _FIRST_OF_LIST = np.array([ord(character) for character in _LIST_BEGINS], np.uin
 _BARE_LIST = re.compile(rb"^[ \t]*(\[[^{\n]*\])[ \t]*\r?$", re.MULTILINE)
 
 
+@postponed()
 def encode(
     model: str,
     side: int,
@@ -54,19 +55,6 @@ def encode(
     ArtifactError, DataError, StorageError
         If the model or the records are wrong, or the vectors cannot be written.
     """
-    with postponed():
-        _encode(model, side, files, row_format, out, device, reading)
-
-
-def _encode(
-    model: str,
-    side: int,
-    files: Sequence[str],
-    row_format: RowFormat | None,
-    out: str | None,
-    device: str | None,
-    reading: Reading,
-) -> None:
     sources = list_sources(files)
     encoder, tally = open_encoder(model, side, device), Tally()
     if encoder.schema is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from object2vec.errors import ConfigError
+from object2vec.files.json import strict_json
 from object2vec.files.remote import read_bytes
 
 _EXAMPLE = 'Write for example {"enc_dim": 64}.'
@@ -40,12 +40,12 @@ def read_hyperparameters(config: str | None, settings: Sequence[str] | None) -> 
 
 def _read_object(path: str) -> dict[str, Any]:
     try:
-        values = json.loads(read_bytes(path).decode("utf-8-sig"))
+        values = strict_json(read_bytes(path).decode("utf-8-sig"))
     except OSError as err:
         cure = "Check the name and the folder you are in."
         got = err.strerror or str(err)
         raise ConfigError.at(path, "must be a readable file", got, cure) from err
-    except (ValueError, RecursionError) as err:
+    except ValueError as err:
         raise ConfigError.at(path, "must be a readable JSON file", str(err), _EXAMPLE) from err
     if not isinstance(values, dict):
         raise ConfigError.at(path, "must hold one JSON object", values, _EXAMPLE)

@@ -1,13 +1,19 @@
-"""JSON as it stands there: keys in order, also those given twice."""
+"""JSON as it stands there, with keys that are given twice; and strict JSON, without any."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from typing import Any
 
 
 class JsonObject(list[tuple[str, Any]]):
     """The entries of a JSON object, in order."""
+
+
+class _NotStrict(ValueError):
+    """Why a text is JSON, but no strict one."""
 
 
 def load_json(text: str | bytes) -> Any:
@@ -18,9 +24,41 @@ def load_json(text: str | bytes) -> Any:
     ValueError
         If it is no JSON, or one that Python cannot hold; its text says why.
     """
+    return _loaded(text, object_pairs_hook=JsonObject)
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Return the value that `text` is, without what readers of JSON take in different ways.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, has a name twice in one object or a number that is not finite, or is one
+        that Python cannot hold; its text says why.
+    """
+    return _loaded(text, object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise _NotStrict(f"an object with a name that stands twice: {twice!r}")
+    return document
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotStrict(f"the number {text}")
+    return number
+
+
+def _loaded(text: str | bytes, **hooks: Callable[..., Any]) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=JsonObject)
-    except json.JSONDecodeError:
+        return json.loads(text, **hooks)
+    except (json.JSONDecodeError, _NotStrict):
         raise
     except UnicodeDecodeError as err:
         raise ValueError(f"no {err.encoding} text at byte {err.start}") from err

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import DataError, suggestion
 from object2vec.evaluation.retrieval import nearest
+from object2vec.files.json import strict_json
 from object2vec.inference.inputs import Tally, intakes
 from object2vec.inference.values import read_values, value_intakes
 from object2vec.objectives import objective_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _PIECE = 1 << 16  # candidates that are encoded at once
+_ID = re.compile("[0-9]{1,10}")
 _SIGN = re.compile(r"\s([+-])\s")
 _NAMES = 100_000  # tokens among which a misspelt one is looked for
 
@@ -101,9 +103,7 @@ class Objects:
         """
         schema, config = self.encoder.schema, self.encoder.config
         if schema is None:
-            rows = [self._ids(value) for value in values]
-            name = f"in{self.side} {{}}".format
-            return intakes(config)[self.side].accept(Ragged.of_lists(rows), name)[0]
+            return self._take_ids(values)
         from object2vec.reading.tables import open_table
 
         columns = schema.columns(self.side)
@@ -114,13 +114,28 @@ class Objects:
             cure = f"Write it as JSON, such as {{{json.dumps(columns[0])}: ...}}."
             raise DataError.at("query", must, got, cure)
         each = value_intakes(schema, config)[self.side]
-        (taken,) = (part[self.side] for part in read_values(open_table(records), [each], Tally()))
+        tally = Tally()
+        (taken,) = (part[self.side] for part in read_values(open_table(records), [each], tally))
+        tally.say()
         for row in np.flatnonzero(~taken.is_known).tolist():
             must = f"must have a token of in{self.side} that training knew"
             near = suggestion(str(values[row]), self._some_names())
             cure = near.strip() or "Choose another one: `object2vec vocabulary` lists them."
             raise DataError.at("query", must, values[row], cure)
         return taken.sequences
+
+    def _take_ids(self, values: Sequence[Any]) -> Ragged:
+        sequences, tally = Ragged.build([self._ids(value) for value in values], "query"), Tally()
+        intake = intakes(self.encoder.config)[self.side]
+        sequences, omissions = intake.accept(sequences, lambda row: f"query {values[row]!r}")
+        has_token = np.any if intake.mask_padding else np.size
+        for row, value in enumerate(values):
+            if not has_token(sequences.row(row)):
+                must, cure = "must have an id other than 0, which is padding", "Write such an id."
+                raise DataError.at("query", must, value, cure)
+        tally.count(self.side, omissions)
+        tally.say()
+        return sequences
 
     def vocabulary(self) -> Candidates:
         """Return the known tokens as objects of their own."""
@@ -175,17 +190,17 @@ class Objects:
         schema = self.encoder.schema
         if (schema is not None and text.startswith("{")) or (schema is None and text[:1] == "["):
             try:
-                return json.loads(text)
+                return strict_json(text)
             except ValueError as err:
                 raise DataError.at("query", "must be JSON", text, f"Fix it: {err}.") from err
         return text
 
-    def _ids(self, value: Any) -> list[int]:
+    def _ids(self, value: Any) -> list[Any]:
         if isinstance(value, list | tuple | np.ndarray):
-            return [int(each) for each in value]
+            return list(value)
         if self.tokens is not None and str(value) in self.tokens:
             return [self.tokens[str(value)]]
-        if self.tokens is None and str(value).isdigit():
+        if self.tokens is None and _ID.fullmatch(str(value)):
             return [int(value)]
         must = "must be an id or a list of ids" if self.tokens is None else "must be a known token"
         raise DataError.at("query", must, value, suggestion(str(value), self._some_names()).strip()

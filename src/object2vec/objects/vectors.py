@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import DataError
+from object2vec.files.json import strict_json
 from object2vec.files.remote import PathLike, is_url
 from object2vec.files.sources import Block, list_sources, read_blocks
 from object2vec.files.tensors import map_arrays
@@ -157,7 +157,7 @@ def _rows_beside(path: Path, count: int) -> dict[str, int]:
     rows: Mapping[str, int] = {}
     if tokenizer.exists():
         try:
-            rows = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
+            rows = strict_json(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
         except (ValueError, KeyError, TypeError) as err:
             must, cure = 'must hold the words of "model" as {word: row}', f"Write {_LINES} instead."
             raise DataError.at(str(tokenizer), must, str(err), cure) from err

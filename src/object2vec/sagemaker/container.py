@@ -31,6 +31,7 @@ from object2vec.errors import (
     join_problems,
     problem,
 )
+from object2vec.files.json import strict_json
 from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing, whole_file
 from object2vec.reporting.events import ModelSaved, Reporter
 from object2vec.reporting.reporters import reporter
@@ -227,12 +228,12 @@ def _write(path: Path, text: str) -> None:
 def _read_object(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in a file that SageMaker wrote, None if it did not."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = strict_json(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict):
             raise ValueError(f"a JSON {type(document).__name__}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as err:
+    except (OSError, ValueError) as err:
         cure = "Write names and values, all strings."
         raise ConfigError.at(str(path), "must be a JSON object", str(err), cure) from err
     return document

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from object2vec.config.kinds import Integer
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, suggestion
+from object2vec.files.json import strict_json
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -207,7 +208,7 @@ class Space:
     def read(cls, path: str) -> Space:
         """Return the space in a JSON file; raise `ConfigError` if there is none."""
         try:
-            document = json.loads(Path(path).read_text("utf-8"))
+            document = strict_json(Path(path).read_text("utf-8-sig"))
         except (OSError, ValueError) as err:
             raise ConfigError.at(path, "must be a JSON object of ranges", str(err), _CURE) from err
         return cls.parse(document, path)

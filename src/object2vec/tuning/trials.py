@@ -21,6 +21,7 @@ from typing import Any, Literal
 import msgspec
 
 from object2vec.errors import ArtifactError, ConfigError
+from object2vec.files.json import strict_json
 from object2vec.files.whole import make_folder, storing, whole_file
 from object2vec.tuning.objective import Goal
 
@@ -109,7 +110,7 @@ class Study:
         """
         cure = "Name the folder that `object2vec tune --out` has made."
         try:
-            settings = json.loads((path / _STUDY).read_text("utf-8"))
+            settings = strict_json((path / _STUDY).read_text("utf-8"))
             version = settings["schema_version"]
         except (OSError, ValueError, KeyError, TypeError) as err:
             raise ArtifactError.at(str(path), "must hold a study", str(err), cure) from err
