@@ -274,11 +274,36 @@ def test_models_of_ids_are_measured_too(tmp_path):
             r"evaluate: must be asked what it knows; got 'k'",
         ),
         ({"task": "classification", "validation": {}}, ConfigError, r"needs no threshold"),
+        *(
+            ({"task": "ranking", "at": at}, ConfigError, r"^at: must be whole numbers above 0; got")
+            for at in ((0,), (1, -1), (1.5,), 5, ("5",), "5")
+        ),
+        *(
+            ({"task": "regression", "clip": clip}, ConfigError, r"^clip: must be two finite")
+            for clip in ((5, 1), (2, 2), (float("nan"), 5), (1, float("inf")), 5, (1, 2, 3), "15")
+        ),
+        *(
+            ({"task": "ranking", name: value}, ConfigError, rf"^{name}: must be a whole number, 0")
+            for name in ("seed", "resamples")
+            for value in (-1, 1.5, "3", None)
+        ),
+        *(
+            ({"task": "ranking", "relevant": value}, ConfigError, r"^relevant: must be a number")
+            for value in ("4", float("nan"))
+        ),
+        ({"task": ["ranking"]}, ConfigError, r"task: must be a task; got \['ranking'\]"),
     ],
 )
 def test_what_cannot_be_measured_is_rejected(mood, rows, asked, error, message):
     with pytest.raises(error, match=message):
         mood.evaluate(rows, **asked)
+
+
+def test_numbers_of_numpy_are_numbers(mood, rows):
+    asked = {"task": "ranking", "label": "rating"}
+    given = {"at": np.array([1, 3]), "seed": np.int64(2), "resamples": 0, "relevant": np.float32(3)}
+    plain = {"at": (1, 3), "seed": 2, "resamples": 0, "relevant": 3}
+    assert mood.evaluate(rows, **asked, **given) == mood.evaluate(rows, **asked, **plain)
 
 
 def test_a_task_that_needs_labels_says_so(meeting, rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
 
@@ -42,8 +42,8 @@ def strict_json(text: str | bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise _NotStrict(f"an object with a name that stands twice: {twice!r}")
     return document
 
@@ -55,7 +55,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _loaded(text: str | bytes, **hooks: Callable[..., Any]) -> Any:
+def _loaded(text: str | bytes, **hooks: Any) -> Any:
     try:
         return json.loads(text, **hooks)
     except (json.JSONDecodeError, _NotStrict):

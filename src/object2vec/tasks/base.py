@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -64,6 +66,12 @@ class Question:
     resamples: int = RESAMPLES
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, (is_right, must, cure) in _RULES.items():
+            if not is_right(value := getattr(self, name)):
+                raise ConfigError.at(name, must, value, cure)
+
     @classmethod
     def build(cls, given: Mapping[str, Any]) -> Question:
         """Return the question of these arguments; raise `ConfigError` if one is unknown."""
@@ -73,6 +81,37 @@ class Question:
                 cure = suggestion(name, names).strip() or f"There are {', '.join(names)}."
                 raise ConfigError.at("evaluate", "must be asked what it knows", name, cure)
         return cls(**given)
+
+
+def _is_whole(value: Any, least: int = 0) -> bool:
+    return isinstance(value, Integral) and int(value) >= least
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
+
+
+def _are_bounds(values: Any) -> bool:
+    are_two = isinstance(values, Collection) and len(values) == 2 and all(map(_is_finite, values))
+    return are_two and sorted(set(values)) == list(values)
+
+
+_WHOLE = _is_whole, "must be a whole number, 0 or more", "For example 1000."
+_RULES: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "at": (
+        lambda values: isinstance(values, Iterable) and all(_is_whole(k, 1) for k in values),
+        "must be whole numbers above 0",
+        "For example (1, 10).",
+    ),
+    "relevant": (lambda v: v is None or _is_finite(v), "must be a number", "For example 4."),
+    "clip": (
+        lambda values: values is None or _are_bounds(values),
+        "must be two finite numbers, the lower one first",
+        "For example (1, 5).",
+    ),
+    "resamples": _WHOLE,
+    "seed": _WHOLE,
+}
 
 
 class Evaluation(dict[str, float]):

@@ -34,7 +34,7 @@ def evaluate(engine: Engine, source: TaskSource, name: str, question: Question) 
     DataError
         If the records are wrong.
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         cure = suggestion(name, TASKS).strip() or f"Tasks: {', '.join(TASKS)}."
         raise ConfigError.at("task", "must be a task", name, cure)
     task = TASKS[name]
