@@ -182,7 +182,7 @@ def test_a_model_of_ids_goes_on_with_the_same_shapes():
 
 
 def test_rows_that_training_never_reads_are_the_mean_of_their_vocabulary(old, monkeypatch):
-    monkeypatch.setattr("object2vec.training.start._ROWS", 2)  # several pieces of a table
+    monkeypatch.setattr("object2vec.training.settling._ROWS", 2)  # several pieces of a table
     untrained = old.schema.untrained_rows(0)
     assert untrained.tolist() == [1, 2]  # the missing value and the unknown one
     weight = table_of(old, 0)

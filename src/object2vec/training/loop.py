@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import torch
@@ -40,6 +40,13 @@ _REPORT_BATCHES = 100  # as often as AWS's log
 _REPORT_S = 1.0
 _DIVERGED_CURE = "Lower learning_rate or choose another optimizer."
 _TRIM_STEPS = 128  # and after steps 1, 2, 4, ...; each time costs about a thousandth of them
+
+
+class Settle(Protocol):
+    """What makes rows that no record of training reads say what they stand for."""
+
+    def __call__(self, *, is_over: bool) -> object:
+        """Write the rows that validation may read or, when the run is over, all of them."""
 
 
 @dataclass
@@ -76,8 +83,8 @@ class Loop:
     clock : callable, default time.monotonic
         Returns the seconds that an epoch's time is measured in.
     settle : callable, optional
-        Called before weights are measured on validation records, or at the end where there are
-        none.
+        Called with whether the run is over: before weights are measured on validation records, and
+        at the end.
     identity : str, optional
         What else tells the data of this run from others: the vocabularies that were learned.
     """
@@ -94,7 +101,7 @@ class Loop:
         emit: Callable[[events.Event], None],
         history: list[dict[str, Any]],
         clock: Callable[[], float] = time.monotonic,
-        settle: Callable[[], object] = lambda: None,
+        settle: Settle = lambda *, is_over: None,
         identity: str | None = None,
     ) -> None:
         self.step, self.network, self.config = step, step.network, step.network.config
@@ -223,7 +230,7 @@ class Loop:
         progress, started = self.progress, time.monotonic()
         watched, validation = self.metrics.watched, None
         if self.validation is not None:
-            self._settle()
+            self._settle(is_over=False)
             validation = measured(
                 self.network, self.validation, self.config, search=self._search_of(self.validation)
             )
@@ -265,8 +272,7 @@ class Loop:
         if best is None or value is None:
             return
         self._kept.restore_best()
-        if self.validation is None:
-            self._settle()
+        self._settle(is_over=True)
         self.emit(events.BestRestored(epoch=best, metric=self.stopping.metric.name, value=value))
 
     def _obey_stop(self) -> None:
@@ -279,7 +285,7 @@ class Loop:
             where = f"Go on from {self.save_checkpoint()} with resume."
         if self.stopping.best_epoch is None:
             self.step.optimizer.take_average()
-            self._settle()
+            self._settle(is_over=True)
         self._restore_best()
         self.network.eval()
         raise Interrupted(f"Stopped by {self.stop.name}. {where}", self.stop.signal_number)

@@ -44,12 +44,8 @@ from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
 from object2vec.training.schedule import Horizon
-from object2vec.training.start import (
-    settle_substitutes,
-    settle_untrained,
-    settling_text,
-    start_from,
-)
+from object2vec.training.settling import Settling, settling_text
+from object2vec.training.start import start_from
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
@@ -158,7 +154,7 @@ class Run:
                 emit=self._emit,
                 history=self._history,
                 clock=clock,
-                settle=lambda: self._settle(network),
+                settle=Settling(network, self.schema, self._pairs),
                 identity=self.schema.fingerprint if self.schema else None,
             )
             stack.callback(loop.close)
@@ -236,12 +232,6 @@ class Run:
             raise ConfigError.at("start_state", must, str(self._start_state), cure)
         note = carry_state(step.optimizer, self._start_state, self._start)
         self._tell(events.Noted(note.text))
-
-    def _settle(self, network: Network) -> None:
-        """Let rows that no record of training reads say what they stand for, or nothing."""
-        settle_substitutes(network, self._pairs["train"])
-        if self.schema is not None:
-            settle_untrained(network, self.schema)
 
     def _build(self, threads: int) -> tuple[Network, Vocabularies]:
         """Return the network with its initial weights, and the vocabularies."""

@@ -20,12 +20,8 @@ from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.network.network import Network
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
-from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.made import MadePairs
-from object2vec.reporting.table import counted
 
 _SHAPING = ("Sizes of the input", "Encoders", "Comparator and head", "Token tables")
-_ROWS = 1 << 14  # of a table that are added up at once
 _OPTIMIZER = "A saved model holds no optimizer state, so that begins anew."
 
 
@@ -158,73 +154,3 @@ def _read_before(old: Part, tokens: list[str | None]) -> Ragged | None:
 def _in_table(part: Part, rows: NDArray[Any]) -> Tensor:
     """Return the rows of the token table that some of a vocabulary are, both (m,)."""
     return torch.from_numpy(part.in_table(rows).astype(np.int64))
-
-
-def settling_text(schema: ObjectSchema, config: Config) -> str:
-    """Return what a log says of rows that no record reads; "" if there are none."""
-    parts = (part for side in _tables_of(schema) for part in schema.vocabularies(side))
-    count = sum(len(_unread(part, schema, config)) for part in parts)
-    if not count:
-        return ""
-    what = counted(count, "row")
-    return f"{what} for missing or unseen values: without examples, set to the mean of the others."
-
-
-def _tables_of(schema: ObjectSchema) -> tuple[int, ...]:
-    """Return a side for each token table."""
-    return (0,) if schema.is_tied else (0, 1)
-
-
-def _unread(part: Part, schema: ObjectSchema, config: Config) -> NDArray[np.int64]:
-    """Return the rows of a vocabulary that no record reads and that are to say nothing, (m,)."""
-    own, buckets = part.fitted.untrained_rows(), part.fitted.buckets
-    if not schema.is_tied or config.token_init != "unit":
-        return own
-    return own[(own < buckets.start) | (own >= buckets.stop)]
-
-
-@torch.no_grad()
-def settle_substitutes(network: Network, pairs: Pairs) -> None:
-    """Give tokens that stand for a sequence the vector that makes them its embedding."""
-    substitutes = pairs.substitutes if isinstance(pairs, MadePairs) else None
-    if substitutes is None:
-        return
-    was_training = network.training
-    network.eval()
-    table, limit = network.table(0), network.config.encoders[0].max_seq_len
-    for first in range(0, len(substitutes.tokens), _ROWS):
-        some = substitutes.sequences.slice(first, first + _ROWS)
-        rows = torch.from_numpy(substitutes.tokens[first : first + _ROWS])
-        table.changing(rows)
-        table.write(rows.long(), network.encode(0, some.truncated(limit)))
-    network.train(was_training)
-
-
-@torch.no_grad()
-def settle_untrained(network: Network, schema: ObjectSchema) -> int:
-    """Make rows that no record reads the mean of their vocabulary; return how many there are.
-
-    So an unseen token says nothing of its own, instead of what its random numbers happen to say;
-    but the numbers that say which token it is stay. Where both sides share vectors that begin at
-    length 1, buckets keep their random ones: by them an unseen token finds itself on the other
-    side.
-    """
-    count = 0
-    for side in range(len(network.tables())):
-        table = network.table(side)
-        for part in () if table.is_frozen else schema.vocabularies(side):
-            own = _unread(part, schema, network.config)
-            if not 0 < len(own) < part.fitted.size:
-                continue
-            count += len(own)
-            rows = _in_table(part, own).to(table.weight.device)
-            total = table.weight.new_zeros(table.weight.shape[1], dtype=torch.float64)  # (E,)
-            for start, stop in part.stretches:
-                for first in range(start, stop, _ROWS):  # what is summed becomes float64 before
-                    piece = table.read(slice(first, min(first + _ROWS, stop)))
-                    total += piece.sum(dim=0, dtype=torch.float64)
-            total -= table.read(rows).sum(dim=0, dtype=torch.float64)
-            mean = (total / (part.fitted.size - len(own))).float()  # (E,)
-            table.changing(rows.int())
-            table.write(rows, mean.expand(len(rows), -1))
-    return count

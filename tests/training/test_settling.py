@@ -1,0 +1,62 @@
+"""What rows become that no record of training reads, and what that costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from object2vec import Object2Vec
+from object2vec.network.tokens import TokenTable
+from object2vec.training import settling
+
+N_IDS = 5_000
+FILMS = [*range(1, 60), N_IDS]
+ROWS = {"user": [f"u{i % 40}" for i in range(400)], "film": [FILMS[i % 60] for i in range(400)]}
+HELD_OUT = {"user": ["u1", "new", "u3"], "film": [7, 4_000, 4_001]}
+
+
+def fitted(**given):
+    made = Object2Vec(
+        in0="user", in1="film:ids", preset="topn", pairs=None, epochs=3, enc_dim=8,
+        token_embedding_storage_type="row_sparse", device="cpu", threads=1, **given,
+    )  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Numbers of rows that were written by settling, in the order of the calls."""
+    counts, write = [], TokenTable.write
+
+    def counting(self, rows, vectors):
+        counts.append(len(rows))
+        write(self, rows, vectors)
+
+    monkeypatch.setattr(TokenTable, "write", counting)
+    return counts
+
+
+def films_of(model):
+    return model.artifact.network.tables()[1].weight
+
+
+def test_an_epoch_writes_what_validation_reads_and_the_end_all(written):
+    fitted().fit(ROWS, validation=HELD_OUT)
+    assert max(written) > N_IDS - 100
+    assert sum(written) < 2 * N_IDS
+
+
+def test_unread_rows_are_the_mean_of_the_others_at_the_end():
+    for validation in (None, HELD_OUT):
+        weight = films_of(fitted().fit(ROWS, validation=validation))
+        unread = weight[60:N_IDS]
+        expected = weight[FILMS].double().mean(dim=0).float().expand_as(unread)
+        torch.testing.assert_close(unread, expected)
+
+
+def test_of_a_large_vocabulary_rows_evenly_spaced_stand_for_all(monkeypatch):
+    monkeypatch.setattr(settling, "_SAMPLE", 16)
+    weight = films_of(fitted().fit(ROWS, validation=HELD_OUT))
+    chosen = np.array(FILMS)[np.linspace(0, 59, 16, dtype=np.int64)]
+    torch.testing.assert_close(weight[70], weight[chosen].double().mean(dim=0).float())
