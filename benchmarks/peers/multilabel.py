@@ -107,14 +107,14 @@ def peers(corpus: str) -> dict[str, Peer]:
         "logistic regression on TF-IDF": Peer(
             partial(logistic_regression, corpus),
             {"c": 10.0 if corpus == "tmdb5000" else 5.0, "min_df": 2, "ngrams": 2},
-            {"c": (3.0, 10.0, 30.0), "ngrams": (1, 2)},
+            {"c": (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0), "ngrams": (1, 2)},
             seeds=1,
             package="scikit-learn",
         ),
         "fastText": Peer(
             partial(fasttext, corpus),
             {"lr": 0.3, "epoch": 25, "dim": 100, "wordNgrams": 2, "minCount": 2, "bucket": 200_000},
-            {"lr": (0.1, 0.3), "epoch": (10, 25), "wordNgrams": (1, 2)},
+            {"lr": (0.05, 0.1, 0.2, 0.3), "epoch": (5, 10, 25), "wordNgrams": (1, 2)},
             package="fasttext",
         ),
     }
