@@ -8,6 +8,7 @@ that there is lies in one folder, so the service can be killed and started again
 ==================  ==============================================================================
 `service`           the server: who asks for what, by proxy or by URL
 `certificates`      what makes a client trust it
+`tunnels`           what is passed through to other hosts
 `aws`, `buckets`    services that moto offers, and the folders behind its S3
 `protocol`          SageMaker's and CloudWatch Logs' requests and responses, by botocore's models
 `resources`         everything that has a name and a state, as JSON files

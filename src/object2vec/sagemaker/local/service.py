@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import socket
 import ssl
 import sys
@@ -32,10 +31,10 @@ from object2vec.sagemaker.local.api import SageMaker
 from object2vec.sagemaker.local.aws import Aws
 from object2vec.sagemaker.local.certificates import Authority
 from object2vec.sagemaker.local.protocol import Response
+from object2vec.sagemaker.local.tunnels import AWS_HOST, reach, relay, without_aws
 
 MAX_BODY_BYTES = 5 << 30  # of one upload, as S3 has it
 _MAX_REQUEST_BYTES = 64 << 20  # of anything else
-_AWS = re.compile(r"(?:.+\.)?amazonaws\.com(?:\.cn)?")
 _SERVICES = (  # that are handled here, by their host
     (re.compile(r"api\.sagemaker\.([\w-]+)\."), "control"),
     (re.compile(r"runtime\.sagemaker\.([\w-]+)\."), "runtime"),
@@ -119,6 +118,8 @@ class Service:
     def environment(self) -> dict[str, str]:
         """Return the variables by which a client comes here instead of to AWS."""
         bundle = str(self.authority.bundle)
+        no_proxy = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+        direct = without_aws(no_proxy)
         keys = {
             "AWS_ACCESS_KEY_ID": os.environ.get("AWS_ACCESS_KEY_ID") or self.key or "local",
             "AWS_SECRET_ACCESS_KEY": os.environ.get("AWS_SECRET_ACCESS_KEY") or "local",
@@ -126,6 +127,8 @@ class Service:
         return {
             "HTTPS_PROXY": self.url,
             "https_proxy": self.url,
+            "NO_PROXY": direct,
+            "no_proxy": direct,
             "AWS_CA_BUNDLE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
             "SSL_CERT_FILE": bundle,
@@ -238,7 +241,7 @@ class _Connection(BaseHTTPRequestHandler):
     def do_CONNECT(self) -> None:
         """Respond for a host of AWS, or pass the connection through to another."""
         host, _, port = self.path.rpartition(":")
-        if not _AWS.fullmatch(host):
+        if not AWS_HOST.fullmatch(host):
             self._pass_through(host, int(port) if port.isdecimal() else 443)
             return
         self.send_response_only(200, "Connection established")
@@ -260,7 +263,7 @@ class _Connection(BaseHTTPRequestHandler):
             parts = urllib.parse.urlsplit(path)
             host, path = parts.hostname or "", path.partition("://")[2].partition("/")[2]
             path = f"/{path}"
-            if not _AWS.fullmatch(host):
+            if not AWS_HOST.fullmatch(host):
                 self._send(Response(502, {}, b"Only HTTPS is passed through."))
                 return
         host = host or service.host_of(self.headers, path)
@@ -312,7 +315,7 @@ class _Connection(BaseHTTPRequestHandler):
         """Connect a client with a host that is none of ours."""
         self.close_connection = True
         try:
-            other = socket.create_connection((host, port), timeout=30)
+            other = reach(host, port, self.server.server_address[:2])
         except OSError as err:
             self.send_error(502, f"{host} cannot be reached: {err}")
             return
@@ -320,7 +323,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.send_response_only(200, "Connection established")
             self.end_headers()
             self.wfile.flush()
-            _relay(self.connection, other)
+            relay(self.connection, other)
 
 
 class _Unbuffered:
@@ -341,20 +344,6 @@ class _Unbuffered:
 
     def close(self) -> None:
         """Do nothing: the server closes the connection."""
-
-
-def _relay(left: socket.socket, right: socket.socket) -> None:
-    """Pass bytes between two connections until one of them ends."""
-    both = [left, right]
-    while True:
-        ready, _, failed = select.select(both, [], both, _IDLE_S)
-        if failed or not ready:
-            return
-        for source in ready:
-            data = source.recv(1 << 16)
-            if not data:
-                return
-            (right if source is left else left).sendall(data)
 
 
 def _target(headers: Any) -> str:

@@ -1,0 +1,123 @@
+"""What is passed through to hosts that are none of AWS's, and what a client must not pass by."""
+
+import contextlib
+import socket
+import threading
+
+import pytest
+
+from object2vec.sagemaker.local.service import Service
+from object2vec.sagemaker.local.tunnels import without_aws
+
+
+@contextlib.contextmanager
+def listening(serve):
+    """The port of a server that does this with its first connection, in a thread."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take():
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    serve(connection)
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def head_of(connection):
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    return head.decode()
+
+
+def echo(connection):
+    connection.sendall(connection.recv(100).upper())
+
+
+def tunnel(service, host):
+    """A connection with the service that has asked for a host, and what it was answered."""
+    port = int(service.url.rpartition(":")[2])
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.sendall(f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return connection, head_of(connection)
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    for name in ("https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with Service(tmp_path / "local").running(grace_s=5) as running:
+        yield running
+
+
+def test_another_host_is_reached_directly_also_if_the_service_itself_is_named_as_proxy(
+    service, monkeypatch
+):
+    for proxy in (None, service.url):
+        if proxy:
+            monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with listening(echo) as port:
+            connection, head = tunnel(service, f"127.0.0.1:{port}")
+            with connection:
+                assert head.startswith("HTTP/1.1 200 ")
+                connection.sendall(b"untouched")
+                assert connection.recv(100) == b"UNTOUCHED"
+
+
+def test_another_host_is_reached_by_the_proxy_that_the_service_was_started_with(
+    service, monkeypatch
+):
+    asked = []
+
+    def serve(connection):
+        asked.append(head_of(connection))
+        connection.sendall(b"HTTP/1.1 200 Here you are\r\nVia: corporate\r\n\r\n")
+        echo(connection)
+
+    with listening(serve) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:p%40ss@127.0.0.1:{port}")
+        connection, head = tunnel(service, "pypi.example:443")
+        with connection:
+            assert head.startswith("HTTP/1.1 200 ")
+            connection.sendall(b"untouched")
+            assert connection.recv(100) == b"UNTOUCHED"
+    assert asked[0].splitlines()[0] == "CONNECT pypi.example:443 HTTP/1.1"
+    assert "Proxy-Authorization: Basic bWU6cEBzcw==" in asked[0]
+
+
+def test_a_proxy_that_rejects_a_host_is_quoted(service, monkeypatch):
+    def serve(connection):
+        head_of(connection)
+        connection.sendall(b"HTTP/1.1 403 Not for you\r\n\r\n")
+
+    with listening(serve) as port:
+        monkeypatch.setenv("https_proxy", f"127.0.0.1:{port}")
+        connection, head = tunnel(service, "pypi.example:443")
+        connection.close()
+    assert head.startswith("HTTP/1.1 502 ")
+    assert "403 Not for you" in head
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", ""),
+        ("*", ""),
+        ("amazonaws.com, .amazonaws.com,*.amazonaws.com", ""),
+        ("s3.us-east-1.amazonaws.com,amazonaws.com.cn,com", ""),
+        ("169.254.169.254,a.corp, .amazonaws.company", ",169.254.169.254,a.corp,.amazonaws.company"),
+        ("localhost,::1", ""),
+    ],
+)  # fmt: skip
+def test_no_client_is_told_to_pass_the_service_by(given, kept, service, monkeypatch):
+    assert without_aws(given) == "localhost,127.0.0.1,::1" + kept
+    monkeypatch.setenv("NO_PROXY", given)
+    said = service.environment()
+    assert said["NO_PROXY"] == said["no_proxy"] == without_aws(given)
