@@ -1,5 +1,6 @@
 """One recorded run, told by every reporter; AWS's own lines reproduced to the character."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -22,6 +23,7 @@ from object2vec.reporting import LOG_FORMATS, events
 from object2vec.reporting.aws_log import (
     IP_INSIGHTS_METRIC_DEFINITIONS,
     METRIC_DEFINITIONS,
+    OBJECT2VEC_DIALECT,
     Dialect,
     SageMakerReporter,
 )
@@ -87,7 +89,7 @@ def _epochs(trained, validated):
         yield events.EpochDone(
             epoch=epoch, epochs=20, batches=1_416, records=90_624, train_s=5.692699,
             validation_s=VALIDATION_S, train=train, validation=validation,
-            verdict=stopping.observe(epoch, validation[loss]),
+            verdict=stopping.observe(epoch, validation[loss]), verdict_s=0.0005,
         )  # fmt: skip
     yield events.CheckpointWritten(path="run/step-4248", epoch=3, batches=0, write_s=0.25)
     yield events.BestRestored(epoch=stopping.best_epoch, metric=loss, value=stopping.best_value)
@@ -319,6 +321,7 @@ def test_json_is_one_object_per_event():
             "is_bad": False, "bad": 0,
             "patience": 1, "should_stop": False, "past_values": None, "best_past": None,
         },
+        "verdict_s": 0.0005,
         "pairs_per_s": 90_624 / 5.692699,
     }  # fmt: skip
 
@@ -360,10 +363,11 @@ class _Clock:
         return self.now
 
 
-def _play_sagemaker(recorded, monkeypatch, **options):
+def _play_sagemaker(recorded, monkeypatch, form="2019", **options):
     monkeypatch.setattr(threading, "get_ident", lambda: 139714520221504)
     stream, clock = io.StringIO(), _Clock()
-    show = SageMakerReporter(stream, "algo-1", clock=clock, **options)
+    dialect = dataclasses.replace(OBJECT2VEC_DIALECT, form=form)
+    show = SageMakerReporter(stream, "algo-1", clock=clock, dialect=dialect, **options)
     for event in recorded:
         clock.now += 1
         show(event)
@@ -510,6 +514,39 @@ def test_sagemaker_counts_document_words_like_the_aws_log(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("form", "records", "tokens", "size", "line"),
+    [
+        ("2025", 549_367, 4_532_924, 8_192, "549367 samples in 68 batches of 8192, approx 67593.6"),
+        ("2025", 9_842, 82_207, 8_192, "9842 samples in 2 batches of 8192, approx 68425.1"),
+        ("2019", 90_570, 90_570, 64, "90570 samples in 1415 batches of 64, approx 64.0"),
+        ("2019", 250_000, 10_931_619, 512, "250000 samples in 488 batches of 512, approx 22016.0"),
+    ],
+)
+def test_batches_and_words_are_counted_as_the_containers_of_both_years_do(
+    form, records, tokens, size, line, monkeypatch
+):
+    event = events.ChannelOpened(
+        channel="train", source="/opt/ml/input/data/train", records=records, tokens0=1,
+        tokens1=tokens, batches=1, batch_size=size, max_seq_lens=(82, 82),
+    )  # fmt: skip
+    lines = _body(_play_sagemaker([event], monkeypatch, form=form))
+    assert f"Bucket of (82, 82) : {line} words/batch" in lines
+
+
+def test_the_later_container_prints_all_digits_and_the_time_before_the_metrics(monkeypatch):
+    """Figures of the IP Insights container of 2025, which prints in the same way."""
+    event = events.Tested(
+        metrics={"cross_entropy": 0.6930449829101563, "accuracy": 0.52}, records=1, batches=1,
+        batch_size=1, test_s=0.0,
+    )  # fmt: skip
+    text = _play_sagemaker([event], monkeypatch, form="2025")
+    assert "test cross_entropy <loss>=0.6930449829101563\n" in text
+    assert "test accuracy <score>=0.52\n" in text
+    block = next(line for line in text.splitlines() if line.startswith("#metrics "))
+    assert [*json.loads(block[9:])] == ["StartTime", "EndTime", "Dimensions", "Metrics"]
+
+
 @pytest.mark.parametrize("recorded", [REGRESSION, CLASSIFICATION], ids=["regression", "softmax"])
 def test_each_regex_matches_once_per_epoch_and_once_per_test(recorded, monkeypatch):
     text = _play_sagemaker(recorded, monkeypatch, entrypoint="train")
@@ -555,8 +592,9 @@ def test_metrics_lines_are_json_with_the_containers_keys(monkeypatch):
         "Reset Count", "Total Batches Seen", "Total Records Seen",
     ]  # fmt: skip
     assert names == [
-        ["initialize.time"], iterator, ["epochs", "update.time"], iterator, ["update.time"],
-        iterator, ["update.time"], iterator, ["finalize.time"], iterator,
+        ["initialize.time"], iterator, ["early_stop.time", "epochs", "update.time"], iterator,
+        ["early_stop.time", "update.time"], iterator, ["early_stop.time", "update.time"], iterator,
+        ["finalize.time"], iterator,
         ["model.score.time", "model.serialize.time", "setuptime", "totaltime"],
     ]  # fmt: skip
     counters = [block for block in blocks if "Reset Count" in block["Metrics"]]
@@ -573,6 +611,10 @@ def test_metrics_lines_are_json_with_the_containers_keys(monkeypatch):
     assert seen["Number of Records Since Last Reset"] == 90_624
     assert (seen["Total Batches Seen"], seen["Reset Count"]) == (4_248, 3)
     assert blocks[2]["Metrics"]["epochs"] == {"count": 1, "max": 20, "sum": 20.0, "min": 20}
+    assert blocks[2]["Metrics"]["early_stop.time"]["max"] == 0.5
+    last = {name: value["max"] for name, value in blocks[-1]["Metrics"].items()}
+    assert last["model.serialize.time"] == 75.0
+    assert 0 < last["setuptime"] < last["totaltime"] == 1000.0 * len(CLASSIFICATION)
     assert all(a["EndTime"] == b["StartTime"] for a, b in itertools.pairwise(blocks))
 
 

@@ -104,7 +104,12 @@ def test_a_job_writes_model_metrics_and_awss_log(layout, capsys):
     assert f"Reading provided configuration: {HYPERPARAMETERS}" in log
     assert "Total: 24 samples in 1 buckets" in log
     assert "Creating data iterator for" in log
-    assert "Serializing model to " in log
+    shown = ["batches of 4, approx 8.0 words", "Serializing model to ", "Finished scoring on"]
+    assert sorted(shown, key=log.index) == shown  # AWS's model is saved before its test
+    times = json.loads(log.rpartition("#metrics ")[2])["Metrics"]
+    assert times["totaltime"]["max"] > times["setuptime"]["max"] > 0
+    assert times["model.serialize.time"]["max"] > 0
+    assert log.count('"early_stop.time"') == 3
     expected = {
         "train:progress": 3, "train:throughput": 3, "train:accuracy": 3, "train:cross_entropy": 3,
         "validation:accuracy": 3, "validation:cross_entropy": 3, "test:accuracy": 1,
@@ -499,3 +504,12 @@ def test_sigterm_before_training_begins_ends_the_process(layout):
     assert process.returncode == 0
     assert len(list(layout.checkpoints.glob("step-*"))) == 1
     assert Object2Vec.load(layout.model).encode(in0=[[1]]).shape == (1, 4)
+
+
+def test_the_log_is_that_of_the_year_asked_for(layout, capsys):
+    write_records(layout, "train", RECORDS[:15])
+    for form, batches in ((None, 4), ("2025", 4), ("2019", 3)):
+        assert run(layout, **({} if form is None else {"OBJECT2VEC_LOG": form})) == 0
+        assert f"15 samples in {batches} batches of 4" in capsys.readouterr().out
+    assert run(layout, OBJECT2VEC_LOG="2020") == 2
+    assert "OBJECT2VEC_LOG: must be one of 2025, 2019; got '2020'" in failure(layout)

@@ -20,6 +20,9 @@ from object2vec.objectives import metrics_by_name
 from object2vec.reporting import events
 from object2vec.reporting.table import table_lines
 
+LOG_FORMS = ("2025", "2019")
+"""Years whose containers' logs differ where no metric is read; the first one is the default."""
+
 _QUALITY = {name: metric for name, metric in metrics_by_name().items() if metric.is_quality}
 _RULE = "_" * 120
 
@@ -87,11 +90,20 @@ class Dialect:
     batch_metrics_every : int, optional
         Batches between ``#quality_metric`` lines of an epoch at work; without it, as in Object2Vec,
         there are other lines.
+    form : str
+        One of `LOG_FORMS`. The container of 2019 ran Python 2: its divisions of whole numbers round
+        down and its numbers have 12 digits. That of 2025 runs Python 3.
     """
 
     algorithm: str
     defaults: Mapping[str, Any]
     batch_metrics_every: int | None = None
+    form: str = LOG_FORMS[0]
+
+    @property
+    def is_of_2019(self) -> bool:
+        """Whether the log has the older form."""
+        return self.form == "2019"
 
 
 OBJECT2VEC_DIALECT = Dialect(
@@ -164,7 +176,7 @@ class SageMakerReporter:
             case events.Tested():
                 self._write_test(event)
             case events.Finished():
-                self._write_end(event)
+                self._write_end()
             case _:
                 self._write_other(event)
 
@@ -183,10 +195,6 @@ class SageMakerReporter:
         """Write a ``#metrics`` line that covers the time since the previous one."""
         now = self._clock()
         body = {
-            "Metrics": {
-                name: {"count": 1, "max": value, "sum": float(value), "min": value}
-                for name, value in values.items()
-            },
             "StartTime": self._mark,
             "EndTime": now,
             "Dimensions": {
@@ -194,6 +202,10 @@ class SageMakerReporter:
                 "Host": self._host,
                 "Operation": "training",
                 **dimensions,
+            },
+            "Metrics": {
+                name: {"sum": float(value), "count": 1, "min": value, "max": value}
+                for name, value in values.items()
             },
         }
         self._mark = now
@@ -220,10 +232,12 @@ class SageMakerReporter:
         self._line(f"Target words: {event.tokens1}")
         self._line(f"Total: {event.records} samples in {event.buckets} buckets")
         if event.buckets == 1:
-            words = float(event.tokens1 // max(event.records, 1) * size)
+            records, words = event.records, event.tokens1 / max(event.records, 1)
+            batches = records // size if self._dialect.is_of_2019 else -(-records // size)
+            words = float(int(words) if self._dialect.is_of_2019 else words) * size
             self._line(
-                f"Bucket of {shape} : {event.records} samples in {event.records // size} batches "
-                f"of {size}, approx {words} words/batch"
+                f"Bucket of {shape} : {records} samples in {batches} batches "
+                f"of {size}, approx {words:.1f} words/batch"
             )
         self._line("0 sentence pairs discarded")
         if event.negatives_per_record:
@@ -307,7 +321,8 @@ class SageMakerReporter:
             self._quality(f"epoch={number}, validation", event.validation)
         self._line("*" * 14)
         self._write_verdict(event.verdict)
-        self._metrics({**self._times_ms, "update.time": update_s * 1000})
+        times = {"update.time": update_s * 1000, "early_stop.time": event.verdict_s * 1000}
+        self._metrics({**self._times_ms, **times})
         self._times_ms.clear()
         if event.verdict.should_stop:
             self._line("Early stop condition met. Stopping training.")
@@ -317,7 +332,7 @@ class SageMakerReporter:
         self._line(f"#progress_metric: host={self._host}, completed {done}")
         self._count(event)
         self._iterator("training_data_iter", event.batches, event.records, epoch=number)
-        throughput = _aws_number(events.rate(event.records, update_s))
+        throughput = self._number(events.rate(event.records, update_s))
         self._line(
             f"#throughput_metric: host={self._host}, train throughput={throughput} records/second"
         )
@@ -333,9 +348,9 @@ class SageMakerReporter:
         if verdict.past_values is not None and verdict.best_past is not None:
             difference = abs(verdict.best_past - verdict.value)
             self._line(f"patience losses: {list(verdict.past_values)}")
-            self._line(f"min patience losses: {_aws_number(verdict.best_past)}")
-            self._line(f"current loss: {_aws_number(verdict.value)}")
-            self._line(f"absolute loss difference: {_aws_number(difference)}")
+            self._line(f"min patience losses: {self._number(verdict.best_past)}")
+            self._line(f"current loss: {self._number(verdict.value)}")
+            self._line(f"absolute loss difference: {self._number(difference)}")
         if verdict.is_bad:
             count = f"Bad count:{verdict.bad}"
             self._line(f"Bad epoch: loss has not improved (enough). {count}")
@@ -347,7 +362,7 @@ class SageMakerReporter:
         """Write the lines that SageMaker reads metrics from."""
         for name, value in metrics.items():
             if name in _QUALITY:
-                figure = f"{name} <{_QUALITY[name].kind}>={_aws_number(value)}"
+                figure = f"{name} <{_QUALITY[name].kind}>={self._number(value)}"
                 self._line(f"#quality_metric: host={self._host}, {where} {figure}")
 
     def _write_test(self, event: events.Tested) -> None:
@@ -388,18 +403,20 @@ class SageMakerReporter:
             case events.Interrupting():
                 self._line(f"Received {event.signal_name}. Stopping after a checkpoint.", "WARNING")
 
-    def _write_end(self, event: events.Finished) -> None:
+    def _write_end(self) -> None:
         if not self._is_tested:
             self._line("Test data is not provided.")
-        total = {"setuptime": self._setup_ms, "totaltime": event.total_s * 1000}
+        total_ms = (self._clock() - self._started) * 1000  # of the container, not of the run
+        total = {"setuptime": self._setup_ms, "totaltime": total_ms}
         self._metrics({**self._times_ms, **total})
+
+    def _number(self, value: float) -> str:
+        """Return a number as the container's Python prints it."""
+        if not self._dialect.is_of_2019:
+            return str(float(value))
+        text = f"{value:.12g}"
+        return f"{text}.0" if text.lstrip("-").isdigit() else text
 
 
 def _aws_metrics(metrics: Mapping[str, float]) -> str:
     return "".join(f"{name}: {value:.3f} " for name, value in metrics.items())
-
-
-def _aws_number(value: float) -> str:
-    """Return a number as Python 2 printed it: 12 significant digits, always a float."""
-    text = f"{value:.12g}"
-    return f"{text}.0" if text.lstrip("-").isdigit() else text

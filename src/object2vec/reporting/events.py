@@ -307,6 +307,8 @@ class EpochDone(Event):
         Metrics on the validation channel; None where there is none.
     verdict : Verdict
         What early stopping says.
+    verdict_s : float
+        Seconds spent on that, keeping the weights of the best epoch included.
     """
 
     name: ClassVar[str] = "epoch"
@@ -321,6 +323,7 @@ class EpochDone(Event):
     train: Mapping[str, float]
     validation: Mapping[str, float] | None
     verdict: Verdict
+    verdict_s: float = 0.0
 
     @property
     def pairs_per_s(self) -> float:

@@ -20,6 +20,7 @@ from object2vec.reporting.aws_log import Dialect
 from object2vec.sagemaker import ipinsights
 
 ALGORITHM_VARIABLE = "OBJECT2VEC_ALGORITHM"
+LOG_VARIABLE = "OBJECT2VEC_LOG"
 
 
 @dataclass(frozen=True)

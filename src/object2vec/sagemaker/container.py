@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,10 @@ from object2vec.errors import (
 )
 from object2vec.files.json import strict_json
 from object2vec.files.whole import TEMPORARY_PREFIX, flush, make_folder, storing, whole_file
-from object2vec.reporting.events import ModelSaved, Reporter
+from object2vec.reporting.aws_log import LOG_FORMS
+from object2vec.reporting.events import Event, Finished, ModelSaved, Reporter, Tested
 from object2vec.reporting.reporters import reporter
-from object2vec.sagemaker.algorithms import OBJECT2VEC, Algorithm, algorithm_of
+from object2vec.sagemaker.algorithms import LOG_VARIABLE, OBJECT2VEC, Algorithm, algorithm_of
 from object2vec.sagemaker.paths import JobTree
 from object2vec.training.stop import StopRequest
 
@@ -66,7 +68,8 @@ def train_container(base: Path, environ: Mapping[str, str]) -> int:
     environ : mapping
         ``OBJECT2VEC_ALGORITHM`` is explained in `sagemaker.algorithms`;
         ``OBJECT2VEC_CHECKPOINT_EVERY`` sets how often a checkpoint is written (``500`` steps,
-        ``10m``) where there is a folder for checkpoints.
+        ``10m``) where there is a folder for checkpoints; ``OBJECT2VEC_LOG`` says which year's
+        container the log is like, ``2025`` or ``2019``.
 
     Returns
     -------
@@ -133,13 +136,59 @@ def _train(layout: JobTree, environ: Mapping[str, str], stop: StopRequest) -> No
     host = _read_host(layout)
     hyperparameters = _read_object(layout.hyperparameters) or {}
     algorithm = algorithm_of(hyperparameters, environ)
-    log = reporter(
+    shown = reporter(
         "sagemaker",
         host=host,
         entrypoint="train",
         provided=hyperparameters,
-        dialect=algorithm.dialect(hyperparameters),
+        dialect=replace(algorithm.dialect(hyperparameters), form=_read_log_form(environ)),
     )
+    with _SavedFirst(shown) as log:
+        _fit(layout, environ, stop, algorithm, hyperparameters, log)
+
+
+def _read_log_form(environ: Mapping[str, str]) -> str:
+    form = environ.get(LOG_VARIABLE) or LOG_FORMS[0]
+    if form not in LOG_FORMS:
+        must, cure = f"must be one of {', '.join(LOG_FORMS)}", "Correct it, or unset it."
+        raise ConfigError.at(LOG_VARIABLE, must, form, cure)
+    return form
+
+
+class _SavedFirst:
+    """Shows the saved model before its test, as AWS's log does; ours is saved with its results."""
+
+    def __init__(self, shown: Reporter) -> None:
+        self._shown, self._held = shown, list[Event]()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event, or keep it until the model is saved."""
+        if isinstance(event, Tested | Finished):
+            self._held.append(event)
+        else:
+            self._shown(event)
+
+    def close(self) -> None:
+        """Do nothing: the block ends it."""
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for event in self._held:
+            self._shown(event)
+        self._shown.close()
+
+
+def _fit(
+    layout: JobTree,
+    environ: Mapping[str, str],
+    stop: StopRequest,
+    algorithm: Algorithm,
+    hyperparameters: Mapping[str, Any],
+    log: Reporter,
+) -> None:
+    """Train and write the model."""
     arguments = algorithm.arguments(hyperparameters)
     channels = _read_channels(layout, algorithm)
 

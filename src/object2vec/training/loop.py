@@ -235,7 +235,7 @@ class Loop:
                 self.network, self.validation, self.config, search=self._search_of(self.validation)
             )
             watched = validation[self.stopping.metric.name]
-        validation_s = time.monotonic() - started
+        validated = time.monotonic()
         if not math.isfinite(watched):
             self.emit(
                 events.Warned(
@@ -255,10 +255,11 @@ class Loop:
                 batches=progress.batches,
                 records=progress.epoch_records,
                 train_s=progress.epoch_s,
-                validation_s=validation_s,
+                validation_s=validated - started,
                 train=train,
                 validation=validation,
                 verdict=verdict,
+                verdict_s=time.monotonic() - validated,
             )
         )
 

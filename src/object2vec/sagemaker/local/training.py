@@ -20,9 +20,10 @@ from object2vec.files.whole import make_folder
 from object2vec.reporting.aws_log import (
     FURTHER_METRIC_DEFINITIONS,
     IP_INSIGHTS_METRIC_DEFINITIONS,
+    LOG_FORMS,
     METRIC_DEFINITIONS,
 )
-from object2vec.sagemaker.algorithms import ALGORITHM_VARIABLE, ALGORITHMS
+from object2vec.sagemaker.algorithms import ALGORITHM_VARIABLE, ALGORITHMS, LOG_VARIABLE
 from object2vec.sagemaker.local.aws import Aws
 from object2vec.sagemaker.local.jobs import ENDED, JobFailed, Queue, Work, end_noted
 from object2vec.sagemaker.local.logs import TRAINING, Logs, Stream
@@ -35,7 +36,7 @@ from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, JobTree
 HOST = "algo-1"
 _FAILURE_CHARACTERS = 1024
 _SYNC_S = 5.0  # between copies of new checkpoints to S3
-_IMAGE = re.compile(r"(?:.*/)?(object2vec|ipinsights)(?:[:@].*)?")
+_IMAGE = re.compile(r"(?:.*/)?(object2vec|ipinsights)(?::([\w.-]+))?(?:@.*)?")
 _DEFINITIONS = {
     "object2vec": (*METRIC_DEFINITIONS, *FURTHER_METRIC_DEFINITIONS),
     "ipinsights": IP_INSIGHTS_METRIC_DEFINITIONS,
@@ -432,10 +433,18 @@ def _environment(document: Document, layout: JobTree) -> dict[str, str]:
     own = {
         BASE_DIR_VARIABLE: str(layout.base),
         ALGORITHM_VARIABLE: algorithm_name(document),
+        **_log_form(document),
         "TRAINING_JOB_NAME": document["TrainingJobName"],
         "TRAINING_JOB_ARN": document["TrainingJobArn"],
     }
     return {**document.get("Environment", {}), **own}
+
+
+def _log_form(document: Document) -> dict[str, str]:
+    """Return the variable that chooses the log of the year that the image's tag names."""
+    image = document["AlgorithmSpecification"].get("TrainingImage") or ""
+    tag = (match[2] if (match := _IMAGE.fullmatch(image)) else None) or ""
+    return {LOG_VARIABLE: tag} if tag in LOG_FORMS else {}
 
 
 def _lines(stream: Stream, metrics: JobMetrics) -> Callable[[str], None]:
