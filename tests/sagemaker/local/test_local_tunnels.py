@@ -112,7 +112,7 @@ def test_a_proxy_that_rejects_a_host_is_quoted(service, monkeypatch):
         ("*", ""),
         ("amazonaws.com, .amazonaws.com,*.amazonaws.com", ""),
         ("s3.us-east-1.amazonaws.com,amazonaws.com.cn,com", ""),
-        ("169.254.169.254,a.corp, .amazonaws.company", ",169.254.169.254,a.corp,.amazonaws.company"),
+        ("169.254.169.254,a.org, .amazonaws.co", ",169.254.169.254,a.org,.amazonaws.co"),
         ("localhost,::1", ""),
     ],
 )  # fmt: skip
