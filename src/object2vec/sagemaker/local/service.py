@@ -315,7 +315,8 @@ class _Connection(BaseHTTPRequestHandler):
         """Connect a client with a host that is none of ours."""
         self.close_connection = True
         try:
-            other = reach(host, port, self.server.server_address[:2])
+            address, own_port = self.server.server_address[:2]
+            other = reach(host, port, (str(address), own_port))
         except OSError as err:
             self.send_error(502, f"{host} cannot be reached: {err}")
             return

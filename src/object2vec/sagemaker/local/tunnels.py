@@ -33,7 +33,7 @@ def reach(host: str, port: int, own: tuple[str, int]) -> socket.socket:
     proxy = urllib.request.getproxies_environment().get("https", "")
     parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     address = (parts.hostname or "", parts.port or 80)
-    if not parts.hostname or address == own or urllib.request.proxy_bypass_environment(host):
+    if not parts.hostname or address == own or urllib.request.proxy_bypass(host):
         return socket.create_connection((host, port), timeout=_CONNECT_S)
     connection = socket.create_connection(address, timeout=_CONNECT_S)
     try:
