@@ -42,7 +42,7 @@ def echo(connection):
 
 
 def tunnel(service, host):
-    """A connection with the service that has asked for a host, and what it was answered."""
+    """A connection with the service that has asked for a host, and the head of its response."""
     port = int(service.url.rpartition(":")[2])
     connection = socket.create_connection(("127.0.0.1", port), timeout=10)
     connection.sendall(f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

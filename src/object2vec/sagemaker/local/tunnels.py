@@ -1,4 +1,4 @@
-"""Connections to hosts that are not answered here: passed through, byte for byte."""
+"""Connections to hosts that this service does not stand for: passed through, byte for byte."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reach(host: str, port: int, own: tuple[str, int]) -> socket.socket:
         connection.sendall(_request(host, port, parts))
         status = _head(connection).split(b"\r\n")[0].decode("latin-1")
         if status.split()[1:2] != ["200"]:
-            raise OSError(f"the proxy {address[0]}:{address[1]} answered {status!r}")
+            raise OSError(f"the proxy {address[0]}:{address[1]} said {status!r}")
     except BaseException:
         connection.close()
         raise
