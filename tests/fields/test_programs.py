@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from object2vec.fields.kinds import KINDS
+from object2vec.fields.spans import TextSpans
 from object2vec.fields.strings import compiled_programs
 
 VALUES = ["10.0.0.1", None, " 10.0.0.2", "10.0.0.1"]
@@ -27,6 +29,7 @@ def test_each_function_is_compiled_once(tmp_path):
             KINDS[name]().learner(field).observe(
                 pa.array(["é", "東"] if name != "ipv4" else VALUES)
             )
+    KINDS["token"]().learner().observe(TextSpans(np.full(9, 97, np.uint8), *np.ones((2, 1), int)))
     programs = vars(compiled_programs())
     compiled = {n: f.signatures for n, f in programs.items() if hasattr(f, "signatures")}
     counts = {n: len(each) for n, each in compiled.items() if not n.startswith("_")}

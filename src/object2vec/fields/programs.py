@@ -16,7 +16,7 @@ _HALF, _ONE, _EIGHT = np.uint64(32), np.uint64(1), np.uint64(8)
 _LOW = np.uint64(0xFFFFFFFF)
 _AHEAD = 6  # strings
 _AT_ONCE = 64  # strings that are looked up together
-_CACHED_SLOTS = 1 << 16  # a table of so many stays in a core's cache
+_CACHED_SLOTS = 1 << 18  # a table of so many stays in a core's cache, but for what is rare
 
 
 @inner
@@ -40,23 +40,27 @@ def _fetch(hashes, count, slots, content, offsets):
 
 @inner
 def _word(data, i, size):
-    """Read up to eight bytes as a number; those behind the last are zeros."""
+    """Read one to eight bytes of at least eight as a number; those behind the last are zeros."""
+    unused = _EIGHT * uint64(8 - size)
     if i + 8 <= len(data):
-        unused = uint64(8 * (8 - size))
         return load(data, i) << unused >> unused
-    word = uint64(0)
-    for k in range(size):
-        word |= uint64(data[i + k]) << uint64(8 * k)
-    return word
+    return load(data, len(data) - 8) >> (_EIGHT * uint64(i + 8 - len(data))) << unused >> unused
+
+
+@inner
+def _mixed(state, word):
+    state = (state ^ word) * _STEP
+    return state ^ (state >> _HALF)
 
 
 @inner
 def _hash(data, start, end):
     state = _SEED ^ (uint64(end - start) * _LENGTH)
-    while start < end:
-        state = (state ^ _word(data, start, min(end - start, 8))) * _STEP
-        state ^= state >> _HALF
+    while end - start > 8:
+        state = _mixed(state, load(data, start))
         start += 8
+    if start < end:
+        state = _mixed(state, _word(data, start, end - start))
     state *= _FINAL
     return state ^ (state >> _HALF)
 
@@ -64,11 +68,14 @@ def _hash(data, start, end):
 @inner
 def _equal(data, i, others, k, size):
     """Return whether `size` bytes are the same."""
-    while size > 0:
-        if _word(data, i, min(size, 8)) != _word(others, k, min(size, 8)):
+    if size < 8:
+        return size == 0 or _word(data, i, size) == _word(others, k, size)
+    while size > 8:
+        if load(data, i) != load(others, k):
             return False
         i, k, size = i + 8, k + 8, size - 8
-    return True
+    back = size - 8  # the last eight, of which some are compared twice
+    return load(data, i + back) == load(others, k + back)
 
 
 @inner
@@ -92,13 +99,31 @@ def _find(data, start, end, hashed, slots, content, offsets):
 
 
 @compiled
-def any_at_ends(data, bounds, marked):
+def any_at_ends(data, starts, ends, marked):
     """Return whether some string begins or ends with a byte that is marked."""
-    for i in range(len(bounds) - 1):
-        start, end = bounds[i], bounds[i + 1]
-        if start < end and (marked[data[start]] or marked[data[end - 1]]):
+    for i in range(len(starts)):
+        if starts[i] < ends[i] and (marked[data[starts[i]]] or marked[data[ends[i] - 1]]):
             return True
     return False
+
+
+@compiled
+def any_from(data, starts, ends, least):
+    """Return whether some string has a byte that is at least so much, or none at all."""
+    for i in range(len(starts)):
+        if starts[i] == ends[i]:
+            return True
+        for k in range(starts[i], ends[i]):
+            if data[k] >= least:
+                return True
+    return False
+
+
+@compiled
+def count(ordinals, counts):
+    """Raise the count of each ordinal by how often it is there."""
+    for i in range(len(ordinals)):
+        counts[ordinals[i]] += 1
 
 
 @compiled

@@ -314,7 +314,7 @@ class ObjectSchema:
         fitted = [part.fitted.with_words(words) for part in self.parts]
         return ObjectSchema.fit(self.declared, fitted, self.label, self)
 
-    @property
+    @cached_property
     def sides(self) -> tuple[tuple[Fitted, ...], tuple[Fitted, ...]]:
         """The fitted fields of each side, in the order of ``declared.sides``."""
         first, second = (
@@ -339,7 +339,7 @@ class ObjectSchema:
         content.update(json.dumps(said, sort_keys=True).encode())
         return content.hexdigest()
 
-    @property
+    @cached_property
     def fields(self) -> list[Fitted]:
         """The fitted field of each side, those of in0 first."""
         return [*self.sides[0], *self.sides[1]]

@@ -24,6 +24,7 @@ Bytes = NDArray[np.uint8]
 Ordinals = NDArray[np.int32]
 Integers = NDArray[np.int64]
 
+_WORD_BYTES = 8
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 _log = logging.getLogger("object2vec.fields")
@@ -60,7 +61,7 @@ def hash_strings(data: Bytes, starts: Integers, ends: Integers) -> NDArray[np.ui
     if programs is None:
         return plain_hashes(data, starts, ends)
     hashes = np.empty(len(starts), np.uint64)
-    programs.hash_strings(*read_only(data, starts, ends), hashes)
+    programs.hash_strings(*read_only(_wide(data), starts, ends), hashes)
     return hashes
 
 
@@ -168,7 +169,7 @@ class StringTable:
             self._add_plain(data, starts, ends, ordinals)
             return ordinals
         done, programs = 0, compiled_programs()
-        parts = read_only(data, starts, ends)
+        parts = read_only(_wide(data), starts, ends)
         while True:
             table = *self._arrays, self.size
             done, self.size = programs.add_strings(*parts, done, *table, ordinals)
@@ -204,12 +205,24 @@ class StringTable:
         self._arrays = slots, content, offsets
 
 
-def _found(data: Bytes, starts: Integers, ends: Integers, *table: NDArray[Any]) -> Ordinals:
+def _found(
+    data: Bytes,
+    starts: Integers,
+    ends: Integers,
+    slots: NDArray[np.uint64],
+    content: Bytes,
+    offsets: Integers,
+) -> Ordinals:
     """Return what compiled code finds of each part of `data` in a table, (t,)."""
     ordinals = np.empty(len(starts), np.int32)
-    arrays = read_only(data, starts, ends, *table)
+    arrays = read_only(_wide(data), starts, ends, slots, _wide(content), offsets)
     compiled_programs().find_strings(*arrays, ordinals)
     return ordinals
+
+
+def _wide(data: Bytes) -> Bytes:
+    """Return bytes of which compiled code can read eight at once."""
+    return data if len(data) >= _WORD_BYTES else np.append(data, np.zeros(_WORD_BYTES, np.uint8))
 
 
 def _probed(
@@ -259,7 +272,7 @@ def slots_for(size: int) -> int:
 def _fill(content: Bytes, offsets: Integers, first: int, last: int, slots: Any) -> None:
     """Write the strings with ordinals `first` to before `last` into `slots`."""
     if (programs := compiled_programs()) is not None:
-        programs.fill_slots(*read_only(content, offsets), first, last, slots)
+        programs.fill_slots(*read_only(_wide(content), offsets), first, last, slots)
         return
     hashes = plain_hashes(content, offsets[first:last], offsets[first + 1 : last + 1])
     mask = len(slots) - 1

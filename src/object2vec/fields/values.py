@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import ValueMistakes, WrongValue
-from object2vec.fields.spans import Spans
+from object2vec.fields.spans import Spans, TextSpans
 from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.unicode import tables
 from object2vec.objects.ragged import offsets_of
@@ -105,7 +105,7 @@ def text_of(value: Any) -> str:
     return texts(pa.array([value])).text(0)
 
 
-def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
+def whole_values(values: pa.Array | TextSpans) -> tuple[Texts, Spans, NDArray[np.bool_]]:
     """Return values as text, those that are not missing as one token each, and which are missing.
 
     Raises
@@ -113,7 +113,10 @@ def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
     ValueMistakes
         As `texts` does.
     """
-    found = texts(values)
+    if isinstance(values, TextSpans) and are_texts(values):
+        found = Texts(values.text, values.starts, values.ends)
+    else:
+        found = texts(values.array() if isinstance(values, TextSpans) else values)
     missing = found.starts == found.ends  # (m,)
     starts, ends = found.starts, found.ends
     offsets = np.arange(len(starts) + 1)  # (m + 1,)
@@ -121,6 +124,18 @@ def whole_values(values: pa.Array) -> tuple[Texts, Spans, NDArray[np.bool_]]:
         starts, ends = starts[~missing], ends[~missing]
         offsets = offsets_of((~missing).astype(np.int64))
     return found, Spans(found.data, starts, ends, offsets), missing
+
+
+def are_texts(values: TextSpans) -> bool:
+    """Return whether values are for sure, as they stand, what `texts` would make of them.
+
+    None is missing, has blanks around it or characters that may not be in the form NFC.
+    """
+    if (programs := compiled_programs()) is None:
+        return False
+    given = read_only(values.text, values.starts, values.ends)
+    has_others = programs.any_from(*given, np.uint8(_FIRST_UNSURE))
+    return not (has_others or programs.any_at_ends(*given, _MAY_BE_BLANK))
 
 
 def readable(values: pa.Array) -> pa.Array:
@@ -314,7 +329,8 @@ def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
 def _may_have_blanks(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> bool:
     """Return whether some strings may have blanks at their ends."""
     if (programs := compiled_programs()) is not None:
-        return bool(programs.any_at_ends(data, bounds, _MAY_BE_BLANK))
+        given = read_only(data, bounds[:-1], bounds[1:])
+        return bool(programs.any_at_ends(*given, _MAY_BE_BLANK))
     is_filled = bounds[1:] > bounds[:-1]
     first, last = data[bounds[:-1][is_filled]], data[bounds[1:][is_filled] - 1]
     return bool(_MAY_BE_BLANK[first].any() or _MAY_BE_BLANK[last].any())

@@ -33,7 +33,13 @@ from object2vec.fields.base import (
 )
 from object2vec.fields.ordering import byte_strings, text_order
 from object2vec.fields.spans import Spans, TextSpans
-from object2vec.fields.strings import Strings, StringTable, hash_strings
+from object2vec.fields.strings import (
+    Strings,
+    StringTable,
+    compiled_programs,
+    hash_strings,
+    read_only,
+)
 from object2vec.objects.ragged import Ragged, offsets_of
 
 if TYPE_CHECKING:
@@ -92,8 +98,13 @@ class VocabularyKind(Kind):
         """
 
     @abstractmethod
-    def tokens(self, values: pa.Array) -> Tokenised:
-        """Return the tokens of values; raise `ValueMistakes` if some are none of this kind."""
+    def tokens(self, values: Any) -> Tokenised:
+        """Return the tokens of values; raise `ValueMistakes` if some are none of this kind.
+
+        Parameters
+        ----------
+        values : pyarrow array of length n, or TextSpans if the kind `takes_spans`
+        """
 
     def shown(self, token: str) -> str:
         """Return a token as people write it."""
@@ -420,7 +431,11 @@ class Counter:
             grown = np.zeros(max(size, 2 * len(self._counts)), np.int64)
             grown[: len(self._counts)] = self._counts
             self._counts = grown
-        np.add.at(self._counts, ordinals, 1 if weights is None else weights)
+        programs = None if weights is not None else compiled_programs()
+        if programs is None:
+            np.add.at(self._counts, ordinals, 1 if weights is None else weights)
+        else:
+            programs.count(*read_only(ordinals), self._counts)
 
     def of_ordinals(self, size: int) -> Counts:
         """Return the counts of tokens 0 to below `size`, (size,)."""
@@ -462,7 +477,7 @@ class VocabularyLearner(Learner):
         ordinals = table.find(values.text, values.starts, values.ends)  # (n,)
         # What is known is a token as it stands: normalising a token changes nothing.
         rest = np.flatnonzero(ordinals < 0)
-        tokenised = self.kind.tokens(values.take(rest).array())
+        tokenised = self.kind.tokens(values.take(rest))
         return _Found(tokenised, ordinals, rest)
 
     def observe(self, values: pa.Array | TextSpans | _Found) -> pa.Array:
@@ -520,7 +535,7 @@ def _kept_of_spans(ordinals: Rows, rest: NDArray[np.int64], kept: pa.Array) -> p
 
     if not len(rest):
         return pa.array(ordinals)
-    ordinals[rest] = kept.fill_null(0).to_numpy()
+    ordinals[rest] = (kept.fill_null(0) if kept.null_count else kept).to_numpy()
     if not kept.null_count:
         return pa.array(ordinals)
     mask = np.zeros(len(ordinals), np.bool_)
@@ -631,7 +646,7 @@ class VocabularyField(Fitted):
         rows = self.vocabulary.known_rows(values.text, values.starts, values.ends)  # (n,)
         rest = np.flatnonzero(rows < 0)
         if len(rest):
-            tokenised = self.kind.tokens(values.take(rest).array())
+            tokenised = self.kind.tokens(values.take(rest))
             spans = tokenised.spans
             found = self.vocabulary.rows(spans.text, spans.starts, spans.ends)  # (t,)
             if self.vocabulary.policy == "error" and (found < 0).any():

@@ -40,7 +40,10 @@ _KEPT_CHARACTERS = 50  # of a target's name in a temporary one: at most 200 byte
 
 @contextlib.contextmanager
 def whole_folder(
-    target: Path, *, may_replace: Callable[[Path], object] | None = None
+    target: Path,
+    *,
+    may_replace: Callable[[Path], object] | None = None,
+    is_flushed: bool = True,
 ) -> Iterator[Path]:
     """Give a folder to write to that becomes `target` when the block ends without an error.
 
@@ -51,6 +54,8 @@ def whole_folder(
     may_replace : callable, optional
         Called with what stands at `target`; raises `StorageError` if that must stay. Without it
         everything must stay.
+    is_flushed : bool, default True
+        Whether it is flushed first, as what cannot be made again has to be.
 
     Raises
     ------
@@ -68,12 +73,13 @@ def whole_folder(
         with _temporary(end, Path.mkdir) as work:
             yield work
             written = [*sorted(work.rglob("*")), work]
-            with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:  # a file system flushes many as one
-                list(pool.map(flush, written))
+            if is_flushed:
+                with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:  # many are flushed as one
+                    list(pool.map(flush, written))
             for path in written:
                 _keep_mode(path, end / path.relative_to(work))
             check_free(target, may_replace)
-            _put(work, end)
+            _put(work, end, is_flushed)
 
 
 @contextlib.contextmanager
@@ -299,7 +305,7 @@ def _keep_mode(path: Path, before: Path) -> None:
         path.chmod(stat.S_IMODE(before.stat().st_mode))
 
 
-def _put(work: Path, target: Path) -> None:
+def _put(work: Path, target: Path, is_flushed: bool) -> None:
     """Rename `work` to `target` and remove what stood there; all is undone if that fails."""
     lock = _lock(target)  # nobody shall take the old folder for one of a killed process
     try:
@@ -314,7 +320,8 @@ def _put(work: Path, target: Path) -> None:
                     undo.callback(os.rename, old, target)
                 os.rename(work, target)
                 undo.callback(os.rename, target, work)
-            flush(target.parent)
+            if is_flushed:
+                flush(target.parent)
             undo.pop_all()
         _remove(old)
     finally:

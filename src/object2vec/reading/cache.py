@@ -1,8 +1,9 @@
 """Parsed records on the disk: every input is read once, then its columns are memory-mapped.
 
 A cached set is a folder of plain .npy files and a ``meta.json``, named by a hash of what it was
-made from. It is written under another name, flushed and renamed, so it is there whole or not at
-all; and it is never changed, so any number of processes may use it.
+made from. It is written under another name and renamed, so it is there whole or not at all, and
+flushed while its records are used already; it is never changed, so any number of processes may use
+it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_fold
 from object2vec.objects.ragged import Rows
 from object2vec.objects.schema import RECORDS, Schema
 from object2vec.reading.columns import ColumnFile
+from object2vec.reading.flushing import boot_id, flush_later, has_survived, note_boot
 from object2vec.reading.jsonl import Chunk, line_of, read_columns
 
 CACHE_VERSION = 2
@@ -191,7 +193,8 @@ def open_or_make(
         identities = [CACHE_VERSION, identity, *(identity for _, identity in files)]
         whole = json.dumps(identities).encode()
         folder = root / hashlib.blake2b(whole, digest_size=16).hexdigest()
-        if found := open_(folder):
+        if has_survived(folder) and (found := open_(folder)):
+            flush_later(folder)
             return found
         if folder.exists():
             _log.info("The cached records in %s are damaged; reading the source again.", folder)
@@ -207,6 +210,7 @@ def open_or_make(
         except StorageError as err:
             lost = err  # perhaps to another process that has read the same source meanwhile
         if found := open_(folder):
+            flush_later(folder)
             return found
         raise lost or StorageError(storage_problem(folder, OSError("it vanished again")))
 
@@ -241,8 +245,9 @@ def new_set(folder: Path, sources: Sequence[Source]) -> Iterator[Path]:
     paths = [source.path for source in sources if source.path is not None]
     stamps = [_stamp(path) for path in paths]
     _log.info("Reading %s into %s", names_of(sources), folder)
-    with whole_folder(folder) as work:
+    with whole_folder(folder, is_flushed=not boot_id()) as work:
         yield work
+        note_boot(work)
         for path, stamp in zip(paths, stamps, strict=True):
             if _stamp(path) != stamp:
                 must, cure = "must not change while it is read", "Wait until it is written."

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.fields.base import Coverage
+from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import Schema
+from object2vec.objects.statistics import IdStatistics
 from object2vec.reading.cache import Writer
 from object2vec.reading.jsonl import Chunk
 
@@ -64,7 +66,7 @@ class CountedRecords(NamedTuple):
     ) -> CountedRecords:
         """Return records with what is counted of them."""
         statistics = {each.name: each.layout.statistics.of(columns[each.name]) for each in schema}
-        first, second = (counted_lengths(columns[name].lengths) for name in ("in0", "in1"))
+        first, second = (_lengths_of(columns[name], statistics[name]) for name in ("in0", "in1"))
         return cls(columns, coverage, statistics, (first, second))
 
     def __len__(self) -> int:
@@ -115,11 +117,15 @@ def read_facts(folder: Path) -> dict[str, Facts] | None:
         return None
 
 
+def _lengths_of(column: Ragged, known: IdStatistics) -> dict[int, int]:
+    """Return how many rows of each length a column has, about which so much is known."""
+    is_even = known.rows and known.shortest == known.longest
+    return {known.longest: known.rows} if is_even else counted_lengths(column.lengths)
+
+
 def counted_lengths(lengths: NDArray[np.int64]) -> dict[int, int]:
     """Return how many there are of each length."""
     longest = int(lengths.max(initial=0))
-    if len(lengths) and longest == lengths.min():
-        return {longest: len(lengths)}
     if longest < _MOST_LENGTHS:
         counts = np.bincount(lengths)
         values = np.flatnonzero(counts)

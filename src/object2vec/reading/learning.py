@@ -43,7 +43,7 @@ from object2vec.reading.cache import (
 )
 from object2vec.reading.facts import Channel, CountedRecords, Facts, read_facts, write_facts
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
-from object2vec.reading.steps import ColumnStep, Problems, do_steps, weights_of
+from object2vec.reading.steps import ColumnStep, Done, Problems, do_steps, weights_of
 from object2vec.reading.tables import Table, TableBlock
 
 if TYPE_CHECKING:
@@ -297,11 +297,14 @@ class _Learning:
         """Read the table, learn, and write the cached sets, the schema and the facts."""
         self._table.check(self._declared.columns)
         read = self._declared if split else replace(self._declared, time=None)
-        self._keep(_blocks(self._table, read), *self._tasks(is_timed=bool(read.time)))
+        ahead, tasks = self._tasks(is_timed=bool(read.time))
+        self._keep(_blocks(self._table, read, ahead), tasks)
         mask = self._mask(split, seed) if split else None
         schema = self._finish(mask)
-        schema.to_files(self._folder)
-        self._compose(schema, mask)
+        with ThreadPoolExecutor(1) as pool:
+            written = pool.submit(schema.to_files, self._folder)
+            self._compose(schema, mask)
+            written.result()
         (self._folder / _KEPT).unlink(missing_ok=True)
 
     def _tasks(self, *, is_timed: bool) -> tuple[list[ColumnStep], list[list[ColumnStep]]]:
@@ -331,8 +334,7 @@ class _Learning:
 
     def _keep(
         self,
-        blocks: Iterator[TableBlock],
-        ahead: list[ColumnStep],
+        blocks: Iterator[tuple[TableBlock, Done]],
         tasks: list[list[ColumnStep]],
     ) -> None:
         """Show every block to the fields, and spool what they keep of it."""
@@ -343,9 +345,7 @@ class _Learning:
             pool = files.enter_context(ThreadPoolExecutor(_WORKERS))
             spool: pa.RecordBatchStreamWriter | None = None
             room = _HELD_BYTES
-            for block, (found, mistakes) in read_ahead(
-                blocks, lambda block: do_steps(block.columns, ahead)
-            ):
+            for block, (found, mistakes) in blocks:
                 done = pool.map(partial(do_steps, found), tasks)
                 kept = problems.sift(block.where, [({}, mistakes), *done])
                 self._rows += len(block)
@@ -516,8 +516,7 @@ def _read_into(folder: Path, table: Table, schema: ObjectSchema) -> None:
     problems = Problems()
     with writing(folder, _columns_of(declared)) as writer:
         channel = Channel(writer, table.name)
-        blocks = _blocks(table, replace(declared, time=None))
-        for block, done in read_ahead(blocks, lambda block: do_steps(block.columns, steps)):
+        for block, done in _blocks(table, replace(declared, time=None), steps):
             if (found := problems.sift(block.where, [done])) is not None:
                 channel.append(_joined(schema, found, len(block)))
         problems.raise_any()
@@ -532,8 +531,10 @@ def _reads(declared: TableSchema, schema: ObjectSchema | None) -> dict[str, Call
     return {role: read for role, read in reads.items() if getattr(declared, role)}
 
 
-def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
-    """Yield the blocks of the columns that are read.
+def _blocks(
+    table: Table, declared: TableSchema, steps: Sequence[ColumnStep]
+) -> Iterator[tuple[TableBlock, Done]]:
+    """Yield the blocks of a table, and what steps have made of the columns that are read.
 
     Texts that repeat come in a dictionary, if it costs nothing or saves more than looking them up.
     """
@@ -554,7 +555,7 @@ def _blocks(table: Table, declared: TableSchema) -> Iterator[TableBlock]:
         and is_text(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }
-    return table.blocks(columns, repeated, set(columns) - taken)
+    return table.map_blocks(partial(do_steps, steps=steps), columns, repeated, set(columns) - taken)
 
 
 def _as_it_is(values: Any) -> Any:

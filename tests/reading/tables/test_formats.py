@@ -259,11 +259,13 @@ def test_a_separator_may_have_several_characters(tmp_path, monkeypatch, size):
     options = TableOptions(columns=("user", "film", "note"), separator="::")
     expected = [("1", "a:b", "x::y"), ("2", None, "z"), ("3", ":c", "::")]
     for form in ({}, {"dictionary": {"film", "note"}}, {"spans": {"film", "note"}}):
-        found = []
-        for block in open_table(path, options).blocks(None, **form):
-            columns = [c if isinstance(c, pa.Array) else c.array() for c in block.columns.values()]
-            found += zip(*(each.to_pylist() for each in columns), strict=True)
-        assert found == expected
+
+        def rows_of(columns):
+            arrays = [c if isinstance(c, pa.Array) else c.array() for c in columns.values()]
+            return list(zip(*(each.to_pylist() for each in arrays), strict=True))
+
+        blocks = open_table(path, options).map_blocks(rows_of, None, **form)
+        assert [row for _, made in blocks for row in made] == expected
     path.write_text("user::film\n1::2::3\n")
     with pytest.raises(
         DataError, match=r":2: must have 2 fields like the header; got '3: 1::2::3'"

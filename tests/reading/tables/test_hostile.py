@@ -34,9 +34,12 @@ FORMS = st.sampled_from(["strings", "dictionary", "spans"])  # that columns of t
 
 def blocks_of(table, names, form):
     """Blocks of a table as arrays, whose texts came in some form."""
-    wanted = {form: set(table.names)}
-    for block in table.blocks(names, wanted.get("dictionary", ()), wanted.get("spans", ())):
-        yield {n: c.array() if isinstance(c, TextSpans) else c for n, c in block.columns.items()}
+
+    def arrays(columns):
+        return {n: c.array() if isinstance(c, TextSpans) else c for n, c in columns.items()}
+
+    wanted = {} if form == "strings" else {form: set(table.names)}
+    return [made for _, made in table.map_blocks(arrays, names, **wanted)]
 
 
 def read(path, options=None, form="strings"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from object2vec.fields.spans import TextSpans
 from object2vec.fields.values import whole_values
 from object2vec.fields.vocabulary import OpenKind, Tokenised
 
@@ -20,6 +21,6 @@ class TokenKind(OpenKind):
     is_single: ClassVar[bool] = True
     takes_spans: ClassVar[bool] = True
 
-    def tokens(self, values: pa.Array) -> Tokenised:
+    def tokens(self, values: pa.Array | TextSpans) -> Tokenised:
         """Return the values that are not missing."""
         return Tokenised(*whole_values(values))

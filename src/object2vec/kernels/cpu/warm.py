@@ -52,7 +52,9 @@ def _warm_fields() -> None:
         values, learner = pa.array([value]), KINDS[kind]().learner()
         learner.observe(values)
         learner.finish().rows(values)
-    TextSpans(np.zeros(0, np.uint8), *np.zeros((2, 0), np.int64)).array()
+    one = TextSpans(np.full(8, ord("a"), np.uint8), np.array([0]), np.array([1]))
+    KINDS["token"]().learner().observe(one)
+    one.array()
 
 
 if __name__ == "__main__":

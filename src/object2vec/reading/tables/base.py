@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from object2vec.errors import DataError, suggestion
+from object2vec.reading.ahead import read_ahead
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,8 @@ BLOCK_ROWS = 1 << 16  # of formats that are read by rows and not by bytes
 EMPTY_CURE = "Check that this is the right input."
 
 _LISTED = 20
+
+Result = TypeVar("Result")
 
 
 class EmptyTableError(DataError):
@@ -59,7 +62,7 @@ class TableBlock:
 
     Parameters
     ----------
-    columns : dict of str to pyarrow array, or TextSpans if that was asked for, of length n
+    columns : dict of str to pyarrow array of length n
         The columns that were asked for, in this order. Text is ``string``, or a dictionary of it;
         lists are ``list``; no other type of Arrow for the same comes.
     rows : int
@@ -141,7 +144,6 @@ class Table(ABC):
         self,
         columns: Sequence[str] | None = None,
         dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns, in order.
 
@@ -152,14 +154,40 @@ class Table(ABC):
         dictionary : collection of str
             Columns of text that should come dictionary-encoded, each block with a dictionary of
             its own; the fast way where values repeat.
-        spans : collection of str
-            Columns of text that may come as `TextSpans`, where they stand in a text like this.
 
         Raises
         ------
         DataError
             If a column is not there or something else is wrong, up to 20 problems together.
         """
+
+    def map_blocks(
+        self,
+        work: Callable[[dict[str, Any]], Result],
+        columns: Sequence[str] | None = None,
+        dictionary: Collection[str] = (),
+        spans: Collection[str] = (),
+    ) -> Iterator[tuple[TableBlock, Result]]:
+        """Yield the blocks, without their columns, and what threads have made of these before.
+
+        Parameters
+        ----------
+        work : callable
+            Called with the columns of a block. Where a block is parsed by a thread that one goes on
+            with it, while what it has read is still in its core's cache.
+        columns, dictionary
+            As `blocks` takes them.
+        spans : collection of str
+            Columns of text that may come as `TextSpans`, where they stand in a text like this. They
+            are gone when `work` returns.
+
+        Raises
+        ------
+        DataError
+            As `blocks` does.
+        """
+        blocks = self.blocks(columns, dictionary)
+        return read_ahead(blocks, lambda block: work(block.columns))
 
     def has(self, column: str) -> bool:
         """Return whether there is a column."""

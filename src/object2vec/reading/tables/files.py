@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from object2vec.errors import DataError
-from object2vec.reading.tables.base import EMPTY_CURE, Table, TableBlock, TableOptions
+from object2vec.reading.tables.base import EMPTY_CURE, Result, Table, TableBlock, TableOptions
 from object2vec.reading.tables.types import TEXT_DICTIONARY, as_batch, merged_type
+
+Item = TypeVar("Item")
+Columns = dict[str, Any]
+_Whole = Callable[[Columns], Columns]
 
 
 class FilesTable(Table):
@@ -67,30 +72,58 @@ class FilesTable(Table):
         return as_batch(taken, self.schema, wanted)
 
     def blocks(
+        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+    ) -> Iterator[TableBlock]:
+        """Yield all rows of some columns."""
+
+        def read(part: Table, own: Sequence[str], whole: _Whole) -> Iterator[TableBlock]:
+            for block in part.blocks(own, dictionary):
+                yield replace(block, columns=whole(block.columns))
+
+        return self._of_parts(read, self.check(columns), dictionary)
+
+    def map_blocks(
         self,
+        work: Callable[[dict[str, Any]], Result],
         columns: Sequence[str] | None = None,
         dictionary: Collection[str] = (),
         spans: Collection[str] = (),
-    ) -> Iterator[TableBlock]:
-        """Yield all rows of some columns."""
-        return self._blocks(self.check(columns), dictionary, spans)
+    ) -> Iterator[tuple[TableBlock, Result]]:
+        """Yield the blocks, and what threads have made of their columns."""
+        if self.has_dictionaries:  # nothing is parsed by threads: they may run ahead over all parts
+            return super().map_blocks(work, columns, dictionary)
 
-    def _blocks(
-        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str]
-    ) -> Iterator[TableBlock]:
+        def read(part: Table, own: Sequence[str], whole: _Whole) -> Iterator[Any]:
+            return part.map_blocks(lambda found: work(whole(found)), own, dictionary, spans)
+
+        return self._of_parts(read, self.check(columns), dictionary)
+
+    def _of_parts(
+        self,
+        read: Callable[[Table, Sequence[str], _Whole], Iterator[Item]],
+        columns: Sequence[str],
+        dictionary: Collection[str],
+    ) -> Iterator[Item]:
+        """Yield what is read of each part, given what completes its columns."""
         is_empty = True
         for part, partition in self._parts:
-            # A part is read even for columns of its path alone: they are as many as its rows.
             own = [name for name in columns if name not in partition and part.has(name)]
-            for block in part.blocks(own or part.names[:1], dictionary, spans):
-                is_empty = False
-                missing = {
-                    name: self._constant(name, partition.get(name), len(block), name in dictionary)
+
+            def whole(
+                found: Columns, own: list[str] = own, path: Mapping[str, str | None] = partition
+            ) -> Columns:
+                rows = len(next(iter(found.values()), ()))
+                return {
+                    name: found[name]
+                    if name in own
+                    else self._constant(name, path.get(name), rows, name in dictionary)
                     for name in columns
-                    if name not in own
                 }
-                every = {**block.columns, **missing}
-                yield replace(block, columns={name: every[name] for name in columns})
+
+            # A part is read even for columns of its path alone: they are as many as its rows.
+            for item in read(part, own or part.names[:1], whole):
+                is_empty = False
+                yield item
         if is_empty:
             raise DataError.at(self.name, "must hold at least one row", "none", EMPTY_CURE)
 

@@ -6,10 +6,10 @@ import contextlib
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from object2vec.reading.ahead import read_ahead
 from object2vec.reading.tables.base import (
     EMPTY_CURE,
     EmptyTableError,
+    Result,
     Table,
     TableBlock,
     TableOptions,
@@ -44,8 +45,13 @@ LINES = Delimiters(",", "")  # of formats without quotes: a record is a line
 class Parsed:
     """What a text holds: the columns, or problems in the order of their lines."""
 
-    columns: dict[str, pa.Array] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
     problems: Sequence[str] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+        return len(next(iter(self.columns.values()), ()))
 
 
 class LinesTable(Table):
@@ -98,38 +104,46 @@ class LinesTable(Table):
     def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Return the first rows."""
         wanted = self.check(columns)
-        parse = self.parser(wanted, ())
-        blocks = self._blocks((text, parse(text)) for text in self._rows(FIRST_BYTES))
-        return first_rows(blocks, rows, self.schema, wanted)
+        read = partial(_worked, self.parser(wanted, ()), dict)
+        blocks = self._blocks((text, read(text)) for text in self._rows(FIRST_BYTES))
+        return first_rows(_with_columns(blocks), rows, self.schema, wanted)
 
     def blocks(
+        self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
+    ) -> Iterator[TableBlock]:
+        """Yield all rows of some columns."""
+        return _with_columns(self.map_blocks(dict, columns, dictionary))
+
+    def map_blocks(
         self,
+        work: Callable[[dict[str, Any]], Result],
         columns: Sequence[str] | None = None,
         dictionary: Collection[str] = (),
         spans: Collection[str] = (),
-    ) -> Iterator[TableBlock]:
-        """Yield all rows of some columns."""
+    ) -> Iterator[tuple[TableBlock, Result]]:
+        """Yield the blocks, and what threads have made of their columns."""
         parse = self.parser(self.check(columns), dictionary, spans)
-        return self._blocks(read_ahead(self._rows(PARSED_BYTES), parse))
+        return self._blocks(read_ahead(self._rows(PARSED_BYTES), partial(_worked, parse, work)))
 
     def _rows(self, size: int) -> Iterator[RecordText]:
         return (text for text in self.rows_of(self.texts(size)) if text.data)
 
-    def _blocks(self, parsed: Iterable[tuple[RecordText, Parsed]]) -> Iterator[TableBlock]:
-        """Yield what was parsed; raise `DataError` at the end if there are problems."""
+    def _blocks(
+        self, parsed: Iterable[tuple[RecordText, tuple[Parsed, Result]]]
+    ) -> Iterator[tuple[TableBlock, Result]]:
+        """Yield what was made of blocks; raise `DataError` at the end if there are problems."""
         problems: list[str] = []
         row = blank = 0
         try:
-            for text, found in parsed:
+            for text, (found, made) in parsed:
                 problems += islice(found.problems, MAX_PROBLEMS - len(problems))
                 if len(problems) >= MAX_PROBLEMS:
                     break
-                rows = len(next(iter(found.columns.values()), ()))
-                if rows and not problems:
+                if found.rows and not problems:
                     where = partial(self._where, text)
-                    yield TableBlock(found.columns, rows, self.name, row, where)
-                row += rows
-                blank += text.records - rows
+                    yield TableBlock({}, found.rows, self.name, row, where), made
+                row += found.rows
+                blank += text.records - found.rows
         except DataError as err:  # of bytes or quotes; nothing is sure behind it
             problems.append(str(err))
         if problems:
@@ -139,6 +153,20 @@ class LinesTable(Table):
 
     def _where(self, text: RecordText, row: int) -> str:
         return f"{self.name}:{text.line_of(row)}"
+
+
+def _worked(
+    parse: Callable[[RecordText], Parsed],
+    work: Callable[[dict[str, Any]], Result],
+    text: RecordText,
+) -> tuple[Parsed, Any]:
+    """Return what a text holds, and what is made of that; None if it has no row."""
+    found = parse(text)
+    return found, work(found.columns) if found.rows else None
+
+
+def _with_columns(blocks: Iterable[tuple[TableBlock, dict[str, Any]]]) -> Iterator[TableBlock]:
+    return (replace(block, columns=columns) for block, columns in blocks)
 
 
 def wrong_bytes(name: str, text: RecordText) -> Iterator[tuple[int, str]]:

@@ -63,7 +63,6 @@ class Members(Table):
         self,
         columns: Sequence[str] | None = None,
         dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
         wanted = self.check(columns)

@@ -20,6 +20,7 @@ MAX_RECORD_BYTES = 256 << 20  # a longer one is a quote that is never closed
 
 _LINE_END = b"\n"
 _LF, _CR = ord("\n"), ord("\r")
+_PART = 1 << 16  # bytes that are compared at once: the result stays in a core's cache
 _NONE = np.zeros(0, np.int64)
 _TRUE = np.ones(1, np.bool_)
 
@@ -74,7 +75,8 @@ class RecordText:
     @functools.cached_property
     def lines(self) -> int:
         """How many lines end in it."""
-        return int(np.count_nonzero(self.raw == _LF))
+        parts = (self.raw[at : at + _PART] for at in range(0, len(self.raw), _PART))
+        return sum(int(np.count_nonzero(part == _LF)) for part in parts)
 
     @property
     def records(self) -> int:
@@ -158,11 +160,13 @@ def split_records(
         If a quote is not closed before the next separator or line end, or never.
     """
     line, offset = 1, 0
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     size = wanted = 0
     for chunk in chunks:
-        parts.append(chunk)
-        size += len(chunk)
+        last = 0 if wanted else chunk.rfind(_LINE_END) + 1  # what is behind it is not copied twice
+        rest = chunk[last:] if last else b""
+        parts.append(memoryview(chunk)[: last or None])
+        size += len(parts[-1])
         if size < wanted:  # twice what was not enough, so that no record is searched often
             continue
         data = b"".join(parts)
@@ -175,8 +179,8 @@ def split_records(
             text = RecordText(data[:end], line, offset, None if inside is None else inside[:end])
             yield text
             line, offset = line + text.lines, offset + end
-        parts = [data[end:]]
-        size = len(parts[0])
+        parts = [data[end:], rest]
+        size = len(data) - end + len(rest)
     if data := b"".join(parts):
         inside = _inside(name, data, line, delimiters)
         if inside is not None and inside[-1]:

@@ -57,7 +57,6 @@ class TypedTable(Table):
         self,
         columns: Sequence[str] | None = None,
         dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
         return prefetch(self._blocks(self.check(columns), dictionary, BLOCK_ROWS))

@@ -45,7 +45,6 @@ class Lines(Table):
         self,
         columns: Sequence[str] | None = None,
         dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
     ) -> Iterator[TableBlock]:
         """Yield all rows."""
         self.check(columns)
