@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from object2vec.devices import large_zeros
+from object2vec.devices import large_zeros, sparse_zeros
 
 # Frees 24 MB many times and counts the pages that the system had to map again.
 PROGRAM = """
@@ -55,13 +55,26 @@ def test_settings_of_the_user_stay():
     assert faults > 40 * 24 * 2**20 / 4096  # every round maps its pages again
 
 
-@pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 300), (1_000_000, 50)])
-def test_large_zeros_are_aligned_zeros_that_cost_nothing_yet(shape):
+def resident() -> int:
+    """The bytes of memory that this process holds; 0 where the system does not say."""
     pages = Path("/proc/self/statm")
-    before = int(pages.read_text().split()[1]) if pages.exists() else 0
-    zeros = large_zeros(shape)
-    after = int(pages.read_text().split()[1]) if pages.exists() else 0
-    assert (after - before) * 4096 < 10 * 2**20
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+
+
+def test_rows_of_sparse_zeros_cost_no_more_than_their_own_memory():
+    zeros = sparse_zeros((1_000_000, 50))
+    before = resident()
+    zeros[::2000] = 1.0  # 500 rows, each in a page of 2 MiB with ten others
+    assert resident() - before < 20 * 2**20
+    assert zeros.sum() == 500 * 50
+
+
+@pytest.mark.parametrize("zeros_of", [large_zeros, sparse_zeros])
+@pytest.mark.parametrize("shape", [(3,), (0, 5), (7, 300), (1_000_000, 50)])
+def test_large_zeros_are_aligned_zeros_that_cost_nothing_yet(shape, zeros_of):
+    before = resident()
+    zeros = zeros_of(shape)
+    assert resident() - before < 10 * 2**20
     assert zeros.shape == shape
     assert zeros.dtype == torch.float32
     assert zeros.data_ptr() % 64 == 0 or not zeros.numel()

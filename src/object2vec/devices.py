@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import functools
 import math
+import mmap
 import os
 import platform
 import sys
@@ -31,6 +32,7 @@ _KEPT_BYTES = 1 << 30
 # Larger blocks, such as token tables, still go back to the system when they are freed. The second
 # one is the most that older versions of glibc take.
 _SHARED_BYTES = (1 << 27, 1 << 25)
+_LARGE_BYTES = 1 << 22  # two pages of 2 MiB
 _ALIGNMENT = 64  # bytes, a cache line, as PyTorch's own tensors have it
 _MEMORY_LIMITS = (  # of a container: control groups 2 and 1
     "/sys/fs/cgroup/memory.max",
@@ -167,6 +169,24 @@ def large_zeros(shape: Sequence[int]) -> Tensor:
     raw = np.zeros(size + _ALIGNMENT, np.uint8)
     first = -raw.ctypes.data % _ALIGNMENT
     return torch.from_numpy(raw[first : first + size].view(np.float32).reshape(shape))
+
+
+def sparse_zeros(shape: Sequence[int]) -> Tensor:
+    """Return float32 zeros on the CPU of which few rows will be touched; only those cost memory.
+
+    The system is asked for pages of 4 KiB: in those of 2 MiB a touched row would have thousands of
+    its neighbours cleared and kept, too.
+    """
+    size = 4 * math.prod(shape)
+    if size < _LARGE_BYTES or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return large_zeros(shape)
+    import numpy as np
+    import torch
+
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a system that has no large pages
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.from_numpy(np.frombuffer(pages, np.float32).reshape(shape))
 
 
 def peak_memory_bytes() -> int | None:

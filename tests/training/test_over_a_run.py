@@ -152,21 +152,25 @@ def test_decay_of_embeddings_counts_each_record(negatives):
     made = config(negative_sampling_rate=negatives, mini_batch_size=12, embedding_decay=0.7)
     step, (batch, *_) = steps_of(made, "reference")
     encoded = step.network.encoded(batch)
-    a, b = encoded.a.detach(), encoded.b.detach()
+    a, b = (each.detach().requires_grad_() for each in (encoded.a, encoded.b))
     n = len(batch)
     rows = range(n), range(n)
     if batch.pairing is not None:
         rows = batch.pairing.rows0, batch.pairing.rows1
-    expected = sum(
-        float((a[i] ** 2).sum() + (b[j] ** 2).sum()) / 2 for i, j in zip(*rows, strict=True)
-    )
-    plain = step.network.objective.loss(encoded)
+    halves = sum((a[i] ** 2).sum() + (b[j] ** 2).sum() for i, j in zip(*rows, strict=True)) / 2
+    expected = torch.autograd.grad(0.7 * halves / n, (a, b))
+    plain = step.network.objective.loss(encoded).item()
     seen = []
     backward = torch.autograd.backward
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.autograd, "backward", lambda loss: seen.append(loss) or backward(loss))
+        patch.setattr(torch.autograd, "backward", lambda *of: seen.extend(of) or backward(*of))
         step(batch)
-    assert float((seen[0] - plain).detach()) == pytest.approx(0.7 * expected / n, rel=1e-4)
+    (loss, *embeddings), (nothing, *added) = seen
+    assert nothing is None
+    assert loss.item() == plain
+    for side, given, found, right in zip((a, b), embeddings, added, expected, strict=True):
+        assert torch.equal(given, side)
+        torch.testing.assert_close(found, right)
 
 
 @each_storage

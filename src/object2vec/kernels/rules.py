@@ -20,7 +20,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from object2vec.devices import large_zeros
+from object2vec.devices import sparse_zeros
 from object2vec.kernels.noise import Key, noise
 
 # A moment that is not fed decays into subnormal numbers, which a CPU computes ten times slower.
@@ -270,7 +270,7 @@ class Parameter:
         number: int = 0,
     ) -> Parameter:
         """Return a parameter with its initial state: zeros, which cost nothing until touched."""
-        zeros = large_zeros if weight.device.type == "cpu" else weight.new_zeros
+        zeros = sparse_zeros if weight.device.type == "cpu" else weight.new_zeros
         trained = weight[..., : weight.shape[-1] - frozen_columns] if frozen_columns else weight
         state = tuple(zeros(trained.shape) for _ in rule.state_names)
         average = None

@@ -180,8 +180,7 @@ class TokenTable(nn.Module):
     def scale(self, factor: float) -> None:
         """Multiply the gradient of the lookups since the last update."""
         for lookup in self._gradients():
-            assert lookup.gradient is not None
-            lookup.gradient = lookup.gradient * factor
+            lookup.coefficients = lookup.shares() * factor  # (n,): fewer than the gradient (B, E)
 
     def _gradients(self) -> list[Lookup]:
         """Return the lookups whose output the loss depends on."""

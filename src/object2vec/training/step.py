@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -58,24 +60,33 @@ class Step:
             seed = random_generator(config.seed, _DROPOUT, self.count).integers(2**63)
             self._generator.manual_seed(int(seed))
         encoded = self.network.encoded(batch)
-        loss = self.network.objective.loss(encoded)
+        tensors = [self.network.objective.loss(encoded)]
+        gradients: list[Tensor | None] = [None]
         if config.embedding_decay:
-            loss = loss + config.embedding_decay * _half_squares(encoded)
-        torch.autograd.backward(loss)
+            for embeddings, added in _decays(config.embedding_decay, encoded):
+                tensors.append(embeddings)
+                gradients.append(added)
+        torch.autograd.backward(tensors, gradients)
         self.optimizer.step()
         return encoded
 
 
-def _half_squares(encoded: Encoded) -> Tensor:
-    """Return half the squared length of both embeddings of a record, on average, a scalar."""
-    total, pairing = encoded.a.new_zeros(()), encoded.pairing
+def _decays(rate: float, encoded: Encoded) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the embeddings of each side, (P, D), and what decay adds to their gradient.
+
+    The loss has `rate` / 2 times the squared length of both embeddings of a record, on average;
+    its value is not needed, and its gradient is the embeddings, scaled.
+    """
+    pairing, share = encoded.pairing, rate / len(encoded.label)
     for embeddings, rows in (
         (encoded.a, None if pairing is None else pairing.rows0),
         (encoded.b, None if pairing is None else pairing.rows1),
     ):
-        squares = (embeddings * embeddings).sum(1)  # (P,)
-        if rows is not None:
-            counts = np.bincount(rows, minlength=len(squares)).astype(np.float32)  # (P,)
-            squares = squares * torch.from_numpy(counts).to(squares.device)
-        total = total + squares.sum()
-    return total * (0.5 / len(encoded.label))
+        if not embeddings.requires_grad:
+            continue
+        held = embeddings.detach()
+        if rows is None:
+            yield embeddings, held * share
+            continue
+        counts = np.bincount(rows, minlength=len(held)).astype(np.float32) * np.float32(share)
+        yield embeddings, held * torch.from_numpy(counts).to(held.device)[:, None]
