@@ -120,7 +120,7 @@ def serve_model() -> None:
 
 
 Folder = Annotated[str, option("DIR", "Where buckets, jobs and endpoints lie.", "--dir")]
-Slots = Annotated[int, option("N", "Jobs that run at once; 0: one for each two cores.")]
+Slots = Annotated[int, option("N", "Jobs that run at once; 0: as many as share the cores well.")]
 Key = Annotated[
     str, option("KEY", "Access key that requests must be signed with.", show_default=False)
 ]

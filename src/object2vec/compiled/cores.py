@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path, PurePosixPath
 
+CORES_VARIABLE = "OBJECT2VEC_CORES"
+"""Names the cores that whoever starts a process leaves to it, beside others that it starts."""
+
 _MOUNTS, _GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # How an OpenMP thread waits for work, GNU's and LLVM's: about 50 microseconds instead of up to 16
 # milliseconds, 200 with LLVM's, in which it keeps a core from whoever has work for it.
@@ -24,12 +27,15 @@ _OPENMP = (
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use: those of its affinity, and of its quota.
+    """Return how many cores this process may use: those of its affinity, quota and share.
 
-    The quota is that of its control group (version 1 or 2) or of one around it, rounded up.
+    The quota is that of its control group (version 1 or 2) or of one around it, rounded up. The
+    share is what ``OBJECT2VEC_CORES`` says.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(allowed or 1, *(max(1, math.ceil(quota)) for quota in _quotas()), 1 << 16)
+    share = os.environ.get(CORES_VARIABLE, "")
+    given = max(1, int(share)) if share.isdecimal() else 1 << 16
+    return min(allowed or 1, *(max(1, math.ceil(quota)) for quota in _quotas()), given)
 
 
 def limit_waiting(environ: MutableMapping[str, str] = os.environ) -> bool:

@@ -145,6 +145,14 @@ def check_free(target: Path, may_replace: Callable[[Path], object] | None = None
         may_replace(target)
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove all files beneath a folder that killed processes had not written whole."""
+    for work in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        if (lock := _lock(work)) is not None:
+            _remove(work)
+            _unlock(lock)
+
+
 @contextlib.contextmanager
 def storing(target: os.PathLike[str] | str) -> Iterator[None]:
     """Raise an error of the system in the block as the `StorageError` of a write to `target`.

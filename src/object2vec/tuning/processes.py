@@ -7,12 +7,12 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from object2vec.compiled import processes
 from object2vec.tuning.objective import Goal
 from object2vec.tuning.trials import Study, Trial
 from object2vec.tuning.tuner import Trained, Watch
@@ -39,32 +39,27 @@ class ProcessTrainer:
     def __call__(self, trial: Trial, watch: Watch) -> Trained:
         """Train with the values of a trial, and return how that ended."""
         folder = self._study.folder(trial.number)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "object2vec", "train", *self._command(trial, folder)],
-            stdin=subprocess.DEVNULL,
+        process = processes.start(  # a session of its own: Ctrl-C is for us, and is passed on
+            ["train", *self._command(trial, folder)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,  # Ctrl-C is for the tuner, which passes it on
         )
         course = _Course(self._study.objective)
         ending = _Ending(process)
-        with ending.when(lambda: watch.is_stopping):
+        with process, ending.when(lambda: watch.is_stopping):
             assert process.stderr is not None
-            with process.stderr as log, (folder / "log.txt").open("a", encoding="utf-8") as kept:
-                for line in log:
+            with (folder / "log.txt").open("a", encoding="utf-8") as kept:
+                for line in process.stderr:
                     kept.write(line)
                     value = course.read(line)
                     if value is not None and not watch.epoch(value) and not course.is_over:
                         ending.end()
-            code = process.wait()
-        shutil.rmtree(folder / "checkpoints", ignore_errors=not watch.is_stopping)
-        if code == 0:
-            return Trained(value=course.final)
-        if ending.has_ended:
-            return Trained(value=course.final, is_interrupted=watch.is_stopping)
+        code = process.returncode
+        is_interrupted = code != 0 and ending.has_ended and watch.is_stopping
+        if not is_interrupted:
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        if code == 0 or ending.has_ended:
+            return Trained(value=course.final, is_interrupted=is_interrupted)
         return Trained(error=course.error or f"exit code {code}")
 
     def _command(self, trial: Trial, folder: Path) -> list[str]:
@@ -138,7 +133,7 @@ class _Ending:
             return
         self.has_ended = True
         self._process.send_signal(signal.SIGTERM)
-        timer = threading.Timer(_GRACE_S, self._process.kill)
+        timer = threading.Timer(_GRACE_S, processes.kill, [self._process])
         timer.daemon = True
         timer.start()
 

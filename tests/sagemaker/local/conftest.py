@@ -113,8 +113,8 @@ def wait(describe, is_done, *, seconds=90):
 
 @pytest.fixture(scope="module")
 def client(service):
-    """Returns boto3's client of a service of AWS that comes to this service."""
-    return lambda name, **how: client_of(service, name, **how)
+    """Returns boto3's client of a service of AWS that comes to this service, or to another one."""
+    return lambda name, *, of=service, **how: client_of(of, name, **how)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from pathlib import Path
 
+from object2vec.compiled.cores import available_cores
 from object2vec.sagemaker.local.aws import Aws
 from object2vec.sagemaker.local.buckets import ACCOUNT
 from object2vec.sagemaker.local.catalogue import Catalogue
@@ -18,6 +19,8 @@ from object2vec.sagemaker.local.training import Training
 from object2vec.sagemaker.local.transforms import Transforms
 from object2vec.sagemaker.local.tuning_jobs import TuningJobs
 
+MAX_JOBS, MAX_TUNING_JOBS = 1000, 100  # of a kind, that run or wait
+
 
 class SageMaker:
     """The local SageMaker.
@@ -28,8 +31,8 @@ class SageMaker:
         Where everything lies.
     aws : Aws
     region : str
-    slots : int
-        Jobs that run at once.
+    slots : int, default 0
+        Jobs that run at once, as `jobs.Queue` has it.
     has_remote_storage : bool, default False
         Whether S3 is the user's own.
 
@@ -45,23 +48,26 @@ class SageMaker:
         folder: Path,
         aws: Aws,
         region: str,
-        slots: int,
+        slots: int = 0,
         *,
         has_remote_storage: bool = False,
     ) -> None:
         arn = f"arn:aws:sagemaker:{region}:{ACCOUNT}"
         storage = Storage(aws.buckets, is_remote=has_remote_storage)
         streams = Logs(folder / "logs")
-        self._queue = Queue(slots)
+        self._queue = Queue(available_cores(), slots)
         self.endpoints = Endpoints(folder, arn, storage, streams)
-        jobs = Resources(folder / "training-jobs", "TrainingJob", f"{arn}:training-job")
+        jobs = Resources(folder / "training-jobs", "TrainingJob", f"{arn}:training-job", MAX_JOBS)
         self._training = Training(jobs, self._queue, storage, streams, aws, region)
-        jobs = Resources(folder / "transform-jobs", "TransformJob", f"{arn}:transform-job")
+        jobs = Resources(
+            folder / "transform-jobs", "TransformJob", f"{arn}:transform-job", MAX_JOBS
+        )
         self._transforms = Transforms(jobs, self._queue, storage, streams, self.endpoints)
         tuning = Resources(
             folder / "tuning-jobs",
             "HyperParameterTuningJob",
             f"{arn}:hyper-parameter-tuning-job",
+            MAX_TUNING_JOBS,
         )
         self._tuning = TuningJobs(tuning, self._training)
         parts = (self._training, self._transforms, self._tuning, self.endpoints)

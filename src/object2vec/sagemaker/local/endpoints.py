@@ -22,10 +22,11 @@ from object2vec.sagemaker.local.logs import ENDPOINTS, Logs
 from object2vec.sagemaker.local.protocol import Response, ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.storage import MissingData, Storage
-from object2vec.sagemaker.local.training import algorithm_of_image
+from object2vec.sagemaker.local.training import algorithm_of_image, check_environment
 
 _START_S = 120.0  # that a server may take to load its model
 _POLL_S = 0.05
+MAX_ENDPOINTS = 50  # each is a process
 _PORT = re.compile(r"Serving .* at http://\S+:(\d+)")
 _VARIANT = "AllTraffic"
 _SENT = ("content-type", "accept", "x-amzn-sagemaker-custom-attributes")
@@ -60,7 +61,9 @@ class Endpoints:
         self.configs = Resources(
             folder / "endpoint-configs", "EndpointConfig", f"{arn}:endpoint-config"
         )
-        self.endpoints = Resources(folder / "endpoints", "Endpoint", f"{arn}:endpoint")
+        self.endpoints = Resources(
+            folder / "endpoints", "Endpoint", f"{arn}:endpoint", MAX_ENDPOINTS
+        )
         self._storage, self._logs = storage, logs
         self._servers: dict[str, _Server] = {}  # those that are ready, by the endpoint's name
         self._started: list[tuple[str, _Server]] = []  # all, also those that load their model
@@ -115,6 +118,8 @@ class Endpoints:
         for document in self.endpoints.all():
             name = document["EndpointName"]
             end_noted(self.endpoints.folder(name))
+            for left in self.endpoints.folder(name).glob("model-*.tar.gz"):
+                left.unlink()
             if document["EndpointStatus"] != "Failed":
                 self.endpoints.change(name, EndpointStatus="Creating")
                 self._start(name, document["EndpointConfigName"])
@@ -186,6 +191,7 @@ class Endpoints:
             text = "A model must have one container: pipelines of several are not offered here."
             raise ServiceError.validation(text)
         algorithm_of_image(containers[0].get("Image", ""))
+        check_environment(containers[0].get("Environment", {}))
         if not containers[0].get("ModelDataUrl"):
             raise ServiceError.validation("A model must have a ModelDataUrl.")
         document = self.models.create({"PrimaryContainer": containers[0], **request})

@@ -6,24 +6,36 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from object2vec.errors import StorageError
+from object2vec.compiled import processes
+from object2vec.compiled.cores import CORES_VARIABLE
+from object2vec.errors import Object2VecError, StorageError
 from object2vec.files.whole import whole_file
+from object2vec.sagemaker.local.storage import MissingData
 
 _STOP_S = 120.0  # between SIGTERM and SIGKILL, as on AWS
 _PID = "process.pid"
-ENDED = ("Completed", "Failed", "Stopped")
-"""States of a job of which nothing more becomes."""
+_CLIENT_ERRORS = (MissingData, ValueError)  # wrong data, wrong records and filters
 
 
 class JobFailed(Exception):
     """Why a job failed, as its description says it."""
+
+
+def reason_of(err: Exception) -> str:
+    """Return why a job failed, as its description says it."""
+    if isinstance(err, JobFailed):
+        return str(err)
+    if isinstance(err, _CLIENT_ERRORS):
+        return f"ClientError: {err}"
+    if not isinstance(err, OSError | Object2VecError):
+        traceback.print_exc()
+    return f"InternalServerError: {err}"
 
 
 class Work:
@@ -34,10 +46,16 @@ class Work:
     name : str
     folder : Path
         Where its process is noted, so that the next service can end it if this one is killed.
+
+    Attributes
+    ----------
+    cores : int
+        That its process may use; 0 for all of them.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self._folder = name, folder
+        self.cores = 0
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -58,29 +76,21 @@ class Work:
         on_line : callable
             Takes every line that it prints, on standard output or error.
         """
+        variables = clean_environment() | {"PYTHONUNBUFFERED": "1"} | dict(environment)
+        if self.cores:
+            variables[CORES_VARIABLE] = str(self.cores)
         with self._lock:
             if self.stopping.is_set():
                 return -signal.SIGTERM
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "object2vec", *arguments],
-                env=clean_environment() | {"PYTHONUNBUFFERED": "1"} | dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
+            self._process = process = processes.start(arguments, variables)
+        with process:
             with contextlib.suppress(StorageError):  # its folder may be deleted meanwhile
-                note_process(self._folder, self._process.pid)
-        assert self._process.stdout is not None
-        with self._process.stdout as output:
-            for line in output:
+                note_process(self._folder, process.pid)
+            assert process.stdout is not None
+            for line in process.stdout:
                 on_line(line.rstrip("\n"))
-        code = self._process.wait()
         (self._folder / _PID).unlink(missing_ok=True)
-        return code
+        return process.returncode
 
     def stop(self, grace_s: float = _STOP_S) -> None:
         """Ask the process to end, and end it if it does not."""
@@ -90,32 +100,55 @@ class Work:
         if process is None or process.poll() is not None:
             return
         process.send_signal(signal.SIGTERM)
-        timer = threading.Timer(grace_s, _kill, [process])
+        timer = threading.Timer(grace_s, processes.kill, [process])
         timer.daemon = True
         timer.start()
 
 
 class Queue:
-    """Runs jobs in the order in which they come, so many at once.
+    """Runs jobs in the order in which they come, and divides the cores among them.
 
     Parameters
     ----------
-    slots : int
-        How many.
+    cores : int
+        All jobs together use so many, one at least each.
+    slots : int, default 0
+        How many jobs run at once, each with an equal share of the cores. 0: a job that is alone
+        uses all cores, and jobs that start together share them, two at least each.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._pool = ThreadPoolExecutor(slots, "object2vec-job")
-        self._jobs: dict[str, Work] = {}
-        self._lock = threading.Lock()
+    def __init__(self, cores: int, slots: int = 0) -> None:
+        self._free, self._slots = cores, min(slots or max(1, cores // 2), cores)
+        self._least = cores // self._slots
+        self._most = self._least if slots else cores
+        self._waiting: deque[tuple[Work, Callable[[Work], object]]] = deque()
+        self._running: dict[Work, threading.Thread] = {}
+        self._lock = threading.RLock()
 
     def submit(self, name: str, folder: Path, work: Callable[[Work], object]) -> Work:
         """Let `work` run the job when its turn comes."""
         job = Work(name, folder)
         with self._lock:
-            self._jobs[name] = job
-        self._pool.submit(self._run, job, work)
+            self._waiting.append((job, work))
+            self._start_next()
         return job
+
+    def _start_next(self) -> None:
+        """Start the jobs for which there are cores."""
+        while self._waiting and self._free >= self._least:
+            left = self._slots - sum(1 for job in self._running if job.cores)
+            if left <= 0:
+                return
+            share = self._free // min(left, len(self._waiting))
+            job, work = self._waiting.popleft()
+            job.cores = min(self._most, max(self._least, share))
+            self._free -= job.cores
+            self._start(job, work)
+
+    def _start(self, job: Work, work: Callable[[Work], object]) -> None:
+        thread = threading.Thread(target=self._run, args=(job, work), name=f"job {job.name}")
+        self._running[job] = thread
+        thread.start()
 
     def _run(self, job: Work, work: Callable[[Work], object]) -> None:
         try:
@@ -124,23 +157,33 @@ class Queue:
             traceback.print_exc()
         finally:
             with self._lock:
-                self._jobs.pop(job.name, None)
+                self._free += job.cores
+                del self._running[job]
+                self._start_next()
 
     def stop(self, name: str) -> bool:
-        """Ask a job to end; return whether it was there."""
+        """Ask a job to end; return whether it was there. One that waits has its turn at once."""
         with self._lock:
-            job = self._jobs.get(name)
+            for each in self._waiting:
+                if each[0].name == name:
+                    self._waiting.remove(each)
+                    each[0].stop()
+                    self._start(*each)
+                    return True
+            job = next((job for job in self._running if job.name == name), None)
         if job is not None:
             job.stop()
         return job is not None
 
     def close(self, grace_s: float) -> None:
-        """End all jobs, and return when they have ended."""
+        """End the jobs that run, and return when they have ended; those that wait never start."""
         with self._lock:
-            jobs = list(self._jobs.values())
-        for job in jobs:
+            self._waiting.clear()
+            running = dict(self._running)
+        for job in running:
             job.stop(grace_s)
-        self._pool.shutdown(wait=True)
+        for thread in running.values():
+            thread.join()
 
 
 def clean_environment() -> dict[str, str]:
@@ -178,8 +221,3 @@ def _started(pid: int) -> str:
         )
     except (OSError, IndexError):
         return ""
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)

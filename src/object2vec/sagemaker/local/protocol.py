@@ -43,6 +43,11 @@ class ServiceError(Exception):
         """Return the error of a request that cannot be right."""
         return cls("ValidationException", message)
 
+    def response(self) -> Response:
+        """Return what goes back to a client."""
+        content = {"__type": self.code, "message": str(self), "Message": str(self)}
+        return _response(content, self.status, {"x-amzn-ErrorType": self.code})
+
 
 @dataclass(frozen=True)
 class Response:
@@ -76,8 +81,7 @@ class JsonService:
             document = self._checked(operation, body)
             members = self._operations[operation](document)
         except ServiceError as err:
-            content = {"__type": err.code, "message": str(err), "Message": str(err)}
-            return _response(content, err.status, {"x-amzn-ErrorType": err.code})
+            return err.response()
         return _response(members or {})
 
     def _checked(self, operation: str, body: bytes) -> dict[str, Any]:

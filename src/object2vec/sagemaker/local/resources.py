@@ -17,6 +17,8 @@ from object2vec.sagemaker.local.protocol import ServiceError
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _FILE = "resource.json"
 _PAGE = 100
+ENDED = ("Completed", "Failed", "Stopped")
+"""States of a job of which nothing more becomes."""
 
 Document = dict[str, Any]
 
@@ -32,12 +34,17 @@ class Resources:
         As AWS spells it: ``TrainingJob``.
     arn : str
         What stands before the name in their ARNs.
+    most : int, optional
+        How many there may be at once, not counting those that have ended or failed.
     """
 
-    def __init__(self, folder: Path, kind: str, arn: str) -> None:
-        self.kind, self._folder, self._arn = kind, folder, arn
+    def __init__(self, folder: Path, kind: str, arn: str, most: int | None = None) -> None:
+        self.kind, self._folder, self._arn, self._most = kind, folder, arn, most
         self._lock = threading.RLock()
         make_folder(folder)
+        for each in folder.iterdir():
+            if not self.exists(each.name):  # made or deleted in part by a service that was killed
+                shutil.rmtree(each, ignore_errors=True)
 
     @property
     def name_member(self) -> str:
@@ -52,8 +59,18 @@ class Resources:
         """Return the ARN of a resource."""
         return f"{self._arn}/{name.lower()}"
 
-    def create(self, document: Mapping[str, Any]) -> Document:
-        """Keep a new resource; raise `ServiceError` if its name is taken or none."""
+    def create(
+        self, document: Mapping[str, Any], prepare: Callable[[], object] = lambda: None
+    ) -> Document:
+        """Keep a new resource; raise `ServiceError` if its name is taken or none.
+
+        Parameters
+        ----------
+        document : mapping
+            What its description says.
+        prepare : callable, optional
+            Called when nothing speaks against it, before it is there.
+        """
         name = document[self.name_member]
         if not _NAME.fullmatch(name):
             text = f"{self.name_member} must be 1 to 63 letters, digits and hyphens; got {name!r}."
@@ -66,8 +83,25 @@ class Resources:
                 code = "ResourceInUse" if self.kind.endswith("Job") else "ValidationException"
                 text = f"Cannot create already existing {self.kind} {self.arn(name)}"
                 raise ServiceError(code, text)
+            self._check_room()
+            prepare()
             self._write(name, full)
         return full
+
+    def _check_room(self) -> None:
+        """Raise `ServiceError` if there are as many as there may be."""
+        if self._most is None:
+            return
+        status = f"{self.kind}Status"
+        count = sum(each.get(status) not in ENDED for each in self.all())
+        if count >= self._most:
+            text = (
+                f"The account-level service limit 'Number of {self.kind}s in progress or in "
+                f"service' is {self._most} {self.kind}s, with current utilization of {count} "
+                f"{self.kind}s and a request delta of 1 {self.kind}s. Wait until others have "
+                "ended, or delete some."
+            )
+            raise ServiceError("ResourceLimitExceeded", text)
 
     def exists(self, name: str) -> bool:
         """Say whether there is such a resource."""

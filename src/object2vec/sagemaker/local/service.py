@@ -24,13 +24,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from object2vec.compiled.cores import available_cores
 from object2vec.errors import ConfigError, StorageError
-from object2vec.files.whole import make_folder
+from object2vec.files.whole import make_folder, remove_abandoned
 from object2vec.sagemaker.local.api import SageMaker
 from object2vec.sagemaker.local.aws import Aws
 from object2vec.sagemaker.local.certificates import Authority
-from object2vec.sagemaker.local.protocol import Response
+from object2vec.sagemaker.local.protocol import Response, ServiceError
 from object2vec.sagemaker.local.tunnels import AWS_HOST, reach, relay, without_aws
 
 MAX_BODY_BYTES = 5 << 30  # of one upload, as S3 has it
@@ -44,7 +43,10 @@ _SERVICES = (  # that are handled here, by their host
 _SIGNED = re.compile(r"Credential=([^/,\s]+)/\d+/([\w-]+)/([\w-]+)/aws4_request")
 _INVOKED = re.compile(r"/endpoints/([^/]+)/invocations")
 _HOSTS = {"sagemaker": "api.sagemaker"}
+_MOST = "A body must have at most {} bytes."
+_MAX_LINE = 1 << 16  # of a body in chunks
 _IDLE_S = 120.0
+_POLL_S = 0.05  # for the end of the service
 
 
 class Service:
@@ -59,7 +61,8 @@ class Service:
     region : str
         That jobs are in, whatever region a client asks.
     slots : int
-        Jobs that run at once; by default as many as there are pairs of cores.
+        Jobs that run at once, each with its share of the cores. By default a job that is alone
+        uses all of them, and jobs that start together share them.
     key : str, optional
         Access key that requests must be signed with; any by default.
     has_remote_storage : bool, default False
@@ -93,13 +96,14 @@ class Service:
             must, got = "must belong to one service", "another one that is at work in it"
             cure = "End that one, or choose another folder."
             raise StorageError.at(str(folder), must, got, cure) from err
+        remove_abandoned(folder)
         self.authority = Authority(folder)
         self.aws = Aws(folder)
         self.sagemaker = SageMaker(
             folder,
             self.aws,
             region,
-            slots or max(1, available_cores() // 2),
+            slots,
             has_remote_storage=has_remote_storage,
         )
         try:
@@ -142,7 +146,7 @@ class Service:
     @contextlib.contextmanager
     def running(self, grace_s: float = 120.0) -> Iterator[Service]:
         """Serve while the block runs, then end all jobs and endpoints."""
-        thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True)
         thread.start()
         try:
             self.sagemaker.recover()
@@ -269,9 +273,9 @@ class _Connection(BaseHTTPRequestHandler):
         host = host or service.host_of(self.headers, path)
         try:
             body = self._body(MAX_BODY_BYTES if ".s3" in f".{host}" else _MAX_REQUEST_BYTES)
-        except ValueError as err:
+        except ServiceError as err:
             self.close_connection = True
-            self._send(Response(413, {}, str(err).encode()))
+            self._send(err.response())
             return
         try:
             response = service.respond(self.command, host, path, self.headers, body)
@@ -283,33 +287,37 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _respond
 
     def _body(self, limit: int) -> bytes:
-        """Return the body of the request; raise `ValueError` if it is too large."""
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            content = bytearray()
-            while size := int(self.rfile.readline().split(b";")[0] or b"0", 16):
-                if len(content) + size > limit:
-                    raise ValueError(f"A body must have at most {limit} bytes.")
-                content += self.rfile.read(size)
-                self.rfile.readline()
-            while self.rfile.readline().strip():
-                pass  # trailers
-            return bytes(content)
-        size = int(self.headers.get("Content-Length") or 0)
-        if size > limit:
-            raise ValueError(f"A body must have at most {limit} bytes.")
-        return self.rfile.read(size)
+        """Return the body of the request; raise `ServiceError` if it is too large or none."""
+        too_large = ServiceError("RequestEntityTooLargeException", _MOST.format(limit), 413)
+        if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+            size = _size(self.headers.get("Content-Length") or "0", 10)
+            if size > limit:
+                raise too_large
+            return self.rfile.read(size)
+        content = bytearray()
+        while size := _size(self.rfile.readline(_MAX_LINE).split(b";")[0].decode("latin-1"), 16):
+            if len(content) + size > limit:
+                raise too_large
+            content += self.rfile.read(size)
+            self.rfile.readline(_MAX_LINE)
+        while self.rfile.readline(_MAX_LINE).strip():
+            pass  # trailers
+        return bytes(content)
 
     def _send(self, response: Response) -> None:
-        self.send_response_only(response.status)
+        """Send a response in one piece: two would be two packets."""
+        phrase = self.responses.get(response.status, ("",))[0]
+        lines = [f"{self.protocol_version} {response.status} {phrase}"]
         names = {name.lower() for name in response.headers}
         for name, value in response.headers.items():
             if name.lower() not in ("connection", "transfer-encoding"):
-                self.send_header(name, value)
+                lines.append(f"{name}: {value}")
         if "content-length" not in names:
-            self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(response.body)
+            lines.append(f"Content-Length: {len(response.body)}")
+        if self.close_connection:
+            lines.append("Connection: close")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+        self.wfile.write(head if self.command == "HEAD" else head + response.body)
 
     def _pass_through(self, host: str, port: int) -> None:
         """Connect a client with a host that is none of ours."""
@@ -345,6 +353,16 @@ class _Unbuffered:
 
     def close(self) -> None:
         """Do nothing: the server closes the connection."""
+
+
+def _size(text: str, base: int) -> int:
+    """Return the number of bytes that a client announces."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{1,15}", text.strip()):
+        raise ServiceError("IncompleteBody", f"A body must have a size; got {text[:80]!r}.")
+    try:
+        return int(text, base)
+    except ValueError as err:
+        raise ServiceError("IncompleteBody", str(err)) from err
 
 
 def _target(headers: Any) -> str:

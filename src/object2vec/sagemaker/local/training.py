@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrai
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from object2vec.errors import Object2VecError
 from object2vec.files.whole import make_folder
 from object2vec.reporting.aws_log import (
     FURTHER_METRIC_DEFINITIONS,
@@ -25,17 +27,25 @@ from object2vec.reporting.aws_log import (
 )
 from object2vec.sagemaker.algorithms import ALGORITHM_VARIABLE, ALGORITHMS, LOG_VARIABLE
 from object2vec.sagemaker.local.aws import Aws
-from object2vec.sagemaker.local.jobs import ENDED, JobFailed, Queue, Work, end_noted
+from object2vec.sagemaker.local.jobs import JobFailed, Queue, Work, end_noted, reason_of
 from object2vec.sagemaker.local.logs import TRAINING, Logs, Stream
 from object2vec.sagemaker.local.metrics import NAMESPACE, JobMetrics
 from object2vec.sagemaker.local.protocol import ServiceError
-from object2vec.sagemaker.local.resources import Document, Resources
+from object2vec.sagemaker.local.resources import ENDED, Document, Resources
 from object2vec.sagemaker.local.storage import MissingData, Storage, split_uri
 from object2vec.sagemaker.paths import BASE_DIR_VARIABLE, JobTree
 
 HOST = "algo-1"
+INTERRUPTED = (
+    "InternalServerError: the local service ended while the job was running. "
+    "Start it again; with a CheckpointConfig it goes on by itself."
+)
+_MARK = "state.json"  # the last file of a checkpoint to be copied
+_TREE = "ml"  # what a job reads and writes while it runs
 _FAILURE_CHARACTERS = 1024
-_SYNC_S = 5.0  # between copies of new checkpoints to S3
+_SYNC_S = 1.0  # between copies of new checkpoints to S3
+_CHANNEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LOADING = re.compile(r"(?:LD_|DYLD_|PYTHON|NUMBA_|TORCH|GCONV_|PATH$).*")
 _IMAGE = re.compile(r"(?:.*/)?(object2vec|ipinsights)(?::([\w.-]+))?(?:@.*)?")
 _DEFINITIONS = {
     "object2vec": (*METRIC_DEFINITIONS, *FURTHER_METRIC_DEFINITIONS),
@@ -110,6 +120,11 @@ class Training:
         }
         output = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         name = request["TrainingJobName"]
+        check_environment(request.get("Environment", {}))
+        for channel in request.get("InputDataConfig", []):
+            if not _CHANNEL.fullmatch(channel["ChannelName"]):
+                text = f"ChannelName must be a name of a folder; got {channel['ChannelName']!r}."
+                raise ServiceError.validation(text)
         try:
             self.storage.check_bucket(output)
         except MissingData as err:
@@ -170,29 +185,37 @@ class Training:
         """Go on with what an earlier service left: from a checkpoint, or as failed."""
         for document in self.jobs.all():
             name = document["TrainingJobName"]
+            end_noted(self.jobs.folder(name))
             if document["TrainingJobStatus"] in ENDED:
+                shutil.rmtree(self.jobs.folder(name) / _TREE, ignore_errors=True)
                 self._republish(document)
                 continue
-            was_running = end_noted(self.jobs.folder(name))
-            is_waiting = not was_running and document["SecondaryStatus"] == "Starting"
+            is_waiting = document["SecondaryStatus"] == "Starting"
             if document["TrainingJobStatus"] == "Stopping":
                 self._end(name, "Stopped", "The local service ended while the job was stopping.")
             elif is_waiting or "CheckpointConfig" in document:
+                self._save_checkpoints(document)
                 self._enter(name, "Starting", "Started again after the local service ended")
                 self._submit(name)
             else:
-                text = (
-                    "InternalServerError: the local service ended while the job was running. "
-                    "Start it again; with a CheckpointConfig it goes on by itself."
-                )
-                self._end(name, "Failed", text)
+                shutil.rmtree(self.jobs.folder(name) / _TREE, ignore_errors=True)
+                self._end(name, "Failed", INTERRUPTED)
+
+    def _save_checkpoints(self, document: Document) -> None:
+        """Copy the checkpoints that a killed service has left; its last ones may be on the way."""
+        tree = JobTree(self.jobs.folder(document["TrainingJobName"]) / _TREE)
+        with contextlib.suppress(MissingData, OSError, Object2VecError):
+            self._copying(document, tree).copy()
 
     def _work(self, job: Work, on_metric: Callable[[str, float], object] | None) -> None:
         """Run one job from its data to its model in S3, and note how it ended."""
         name = job.name
+        if job.stopping.is_set():  # while it waited
+            self._end(name, "Stopped", "")
+            return
         document = self.jobs.get(name)
         stream = self._stream(document)
-        layout = JobTree(self.jobs.folder(name) / "ml")
+        layout = JobTree(self.jobs.folder(name) / _TREE)
         metrics = self._metrics(document, on_metric)
         self.jobs.change(name, TrainingStartTime=time.time())
         try:
@@ -207,12 +230,12 @@ class Training:
             if code != 0:
                 raise JobFailed(_reason(layout, code, is_stopped=job.stopping.is_set()))
             self._upload(document, layout)
-        except (JobFailed, MissingData, OSError) as err:
+        except Exception as err:  # whatever it is, a job has an end
             if job.stopping.is_set() and not isinstance(err, MissingData):
                 self._end(name, "Stopped", "")
             else:
-                text = f"ClientError: {err}" if isinstance(err, MissingData) else str(err)
-                stream.append(text.splitlines()[0])
+                text = reason_of(err)
+                stream.append(text.partition("\n")[0])
                 self._end(name, "Failed", text)
         else:
             is_stopped = job.stopping.is_set()
@@ -252,7 +275,11 @@ class Training:
         if checkpoint := document.get("CheckpointConfig"):
             make_folder(layout.checkpoints)
             try:
-                self.storage.get_prefix(_folder(checkpoint["S3Uri"]), layout.checkpoints)
+                uri = _folder(checkpoint["S3Uri"])
+                self.storage.get_prefix(uri, layout.checkpoints, is_changed=True)
+                for each in layout.checkpoints.glob("step-*"):
+                    if not (each / _MARK).is_file():  # it never came to S3 as a whole
+                        shutil.rmtree(each)
             except MissingData:
                 self.storage.check_bucket(checkpoint["S3Uri"])
 
@@ -265,7 +292,7 @@ class Training:
         sent: dict[str, tuple[int, int]] = {}
 
         def copy() -> None:
-            for path in sorted(layout.checkpoints.rglob("*")):
+            for path in sorted(layout.checkpoints.rglob("*"), key=_last_of_all):
                 name = path.relative_to(layout.checkpoints).as_posix()
                 try:
                     if not path.is_file() or any(each.startswith(".") for each in name.split("/")):
@@ -358,12 +385,12 @@ class _Copying:
     """Calls a function now and then while a block runs, and once at its end."""
 
     def __init__(self, copy: Callable[[], object]) -> None:
-        self._copy, self._over = copy, threading.Event()
+        self.copy, self._over = copy, threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
         while not self._over.wait(_SYNC_S):
-            self._copy()
+            self.copy()
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -371,7 +398,7 @@ class _Copying:
     def __exit__(self, *error: object) -> None:
         self._over.set()
         self._thread.join()
-        self._copy()
+        self.copy()
 
 
 class _limited:
@@ -409,6 +436,14 @@ def algorithm_of_image(image: str) -> str:
         text = f"The image must be that of object2vec or ipinsights; got {image!r}."
         raise ServiceError.validation(text)
     return match[1]
+
+
+def check_environment(variables: Mapping[str, str]) -> None:
+    """Raise `ServiceError` for a variable that would have a process run other code than ours."""
+    for name in variables:
+        if _LOADING.fullmatch(name.upper()):
+            text = f"Environment must not say which code is run; got {name}. Leave it out."
+            raise ServiceError.validation(text)
 
 
 def _summary(document: Document) -> Document:
@@ -463,6 +498,11 @@ def _reason(layout: JobTree, code: int, *, is_stopped: bool) -> str:
         if code < 0 and not is_stopped:
             return f"AlgorithmError: the process was ended by signal {-code}"
         return f"AlgorithmError: exit code {code}"
+
+
+def _last_of_all(path: Path) -> tuple[bool, Path]:
+    """Sort the file that says that a checkpoint is whole behind the others."""
+    return path.name == _MARK, path
 
 
 def _folder(uri: str) -> str:

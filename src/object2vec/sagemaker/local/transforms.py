@@ -20,13 +20,14 @@ from object2vec.files.sources import list_sources, read_blocks
 from object2vec.files.whole import make_folder, whole_file
 from object2vec.inference.payload import CSV, JSON
 from object2vec.sagemaker.local.endpoints import Endpoints
-from object2vec.sagemaker.local.jobs import ENDED, JobFailed, Queue, Work, end_noted
+from object2vec.sagemaker.local.jobs import JobFailed, Queue, Work, end_noted, reason_of
 from object2vec.sagemaker.local.logs import TRANSFORM, Logs
 from object2vec.sagemaker.local.protocol import ServiceError
-from object2vec.sagemaker.local.resources import Document, Resources
+from object2vec.sagemaker.local.resources import ENDED, Document, Resources
 from object2vec.sagemaker.local.selections import Selection, WrongSelection, selection
 from object2vec.sagemaker.local.storage import MissingData, Storage
 
+_TREE = "work"  # what a job reads and writes while it runs
 _OUTPUT, _INPUT = "SageMakerOutput", "SageMakerInput"
 _SUMMARY = (
     "TransformJobName",
@@ -108,9 +109,10 @@ class Transforms:
         """Start the jobs again that an earlier service left; what they wrote is written again."""
         for document in self.jobs.all():
             name = document["TransformJobName"]
-            if document["TransformJobStatus"] in ENDED:
-                continue
             end_noted(self.jobs.folder(name))
+            if document["TransformJobStatus"] in ENDED:
+                shutil.rmtree(self.jobs.folder(name) / _TREE, ignore_errors=True)
+                continue
             if document["TransformJobStatus"] == "Stopping":
                 self._end(name, "Stopped")
             else:
@@ -119,8 +121,11 @@ class Transforms:
     def _work(self, job: Work) -> None:
         """Run one job from its data to its predictions in S3, and note how it ended."""
         name = job.name
+        if job.stopping.is_set():  # while it waited
+            self._end(name, "Stopped")
+            return
         document = self.jobs.change(name, TransformStartTime=time.time())
-        work = self.jobs.folder(name) / "work"
+        work = self.jobs.folder(name) / _TREE
         stream = self.logs.stream(TRANSFORM, f"{name}/{int(document['CreationTime'])}")
         try:
             shutil.rmtree(work, ignore_errors=True)
@@ -136,9 +141,9 @@ class Transforms:
                 text = f"AlgorithmError: exit code {code}. See the log of the job."
                 raise JobFailed(text)
             self._upload(document, work)
-        except (JobFailed, MissingData, WrongSelection, OSError, ValueError) as err:
-            text = str(err) if isinstance(err, JobFailed) else f"ClientError: {err}"
-            stream.append(text)
+        except Exception as err:  # whatever it is, a job has an end
+            text = reason_of(err)
+            stream.append(text.partition("\n")[0])
             self._end(name, "Failed", text)
         else:
             self._end(name, "Completed")

@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from object2vec.errors import ConfigError, Object2VecError
-from object2vec.sagemaker.local.jobs import ENDED
 from object2vec.sagemaker.local.protocol import ServiceError
-from object2vec.sagemaker.local.resources import Document, Resources
-from object2vec.sagemaker.local.training import Training
+from object2vec.sagemaker.local.resources import ENDED, Document, Resources
+from object2vec.sagemaker.local.training import INTERRUPTED, Training
 from object2vec.tuning import report
 from object2vec.tuning.objective import OBJECTIVE_CHANNELS, Direction, Goal
 from object2vec.tuning.parents import Setting, WarmStart, check
@@ -74,6 +74,7 @@ class TuningJobs:
         self._tuners: dict[str, Tuner] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._is_closing = False  # the service ends; tuning jobs go on with the next one
 
     @property
     def kinds(self) -> list[Resources]:
@@ -103,6 +104,7 @@ class TuningJobs:
 
     def close(self) -> None:
         """Let all tuning jobs end; they go on with the next service."""
+        self._is_closing = True
         with self._lock:
             tuners, threads = list(self._tuners.values()), list(self._threads)
         for tuner in tuners:
@@ -121,8 +123,7 @@ class TuningJobs:
         except ConfigError as err:
             raise ServiceError.validation(str(err)) from err
         full = {f"{_KIND}Status": "InProgress", **request}
-        document = self._jobs.create(full)
-        Study.create(self._study_path(name), _settings(request, search))
+        document = self._jobs.create(full, lambda: self._make_study(name, request, search))
         self._start(name)
         return {f"{_KIND}Arn": document[f"{_KIND}Arn"]}
 
@@ -139,6 +140,9 @@ class TuningJobs:
             tuner = self._tuners.get(name)
         if tuner is not None:
             tuner.stop()
+
+    def _make_study(self, name: str, request: Document, search: Search) -> None:
+        Study.create(self._study_path(name), _settings(request, search))
 
     def _study_path(self, name: str) -> Path:
         return self._jobs.folder(name) / "study"
@@ -189,7 +193,9 @@ class TuningJobs:
             with self._lock:
                 self._tuners[name] = tuner
             tuner.run()
-        except Object2VecError as err:
+        except Exception as err:  # whatever it is, a job has an end
+            if not isinstance(err, Object2VecError):
+                traceback.print_exc()
             self._end(name, "Failed", str(err))
             return
         finally:
@@ -207,6 +213,8 @@ class TuningJobs:
         request = _training_request(document, trial)
         name = request["TrainingJobName"]
         jobs = self._training.jobs
+        if jobs.exists(name) and _is_interrupted(jobs.get(name)):
+            jobs.delete(name)  # the trial is tried again
         if not jobs.exists(name):
             course: list[float] = []
 
@@ -221,6 +229,9 @@ class TuningJobs:
             if watch.is_stopping:
                 self._training.queue.stop(name)
             time.sleep(_POLL_S)
+        if self._is_closing and job["TrainingJobStatus"] == "Stopped":
+            jobs.delete(name)
+            return Trained(is_interrupted=True)
         values = self._training.course(job, objective.name)
         if job["TrainingJobStatus"] == "Failed" or not values:
             return Trained(error=job.get("FailureReason", "no value of the objective"))
@@ -292,6 +303,10 @@ class TuningJobs:
         last = first + int(request.get("MaxResults", 10))
         more = {"NextToken": str(last)} if last < len(found) else {}
         return {"TrainingJobSummaries": found[first:last], **more}
+
+
+def _is_interrupted(job: Mapping[str, Any]) -> bool:
+    return bool(job.get("FailureReason") == INTERRUPTED)
 
 
 def _objective(request: Mapping[str, Any]) -> Goal:

@@ -1,0 +1,95 @@
+"""What the service does not take: bodies without end, other keys, code instead of data."""
+
+import socket
+
+import pytest
+from botocore.exceptions import ClientError
+
+from object2vec.sagemaker.local.service import Service
+
+
+def said(running, request):
+    """The first bytes that the service answers raw bytes with."""
+    host, port = running.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(1 << 16)
+
+
+HEAD = (
+    b"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: SageMaker.ListModels\r\nAuthorization: "
+    b"AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/sagemaker/aws4_request\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (b"Content-Length: 2\r\n\r\n{}", 200),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200),
+        (b"Content-Length: 99999999999\r\n\r\n", 413),
+        (b"Content-Length: -5\r\n\r\n", 400),
+        (b"Content-Length: many\r\n\r\n", 400),
+        (b"Content-Length: 0x5\r\n\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n-2\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n", 413),
+        (b"Transfer-Encoding: chunked\r\n\r\n\r\n", 400),
+    ],
+)
+def test_bodies_that_are_too_large_or_of_no_size(service, rest, status):
+    assert said(service, HEAD + rest).startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "PYTHONPATH", "PATH", "ld_library_path", "NUMBA_CACHE_DIR"]
+)
+def test_a_request_cannot_choose_the_code_that_is_run(sagemaker, job, name):
+    request = job()
+    request["Environment"] = {"OBJECT2VEC_DEBUG": "1", name: "x"}
+    with pytest.raises(ClientError, match=f"Environment must not say which code.*{name}"):
+        sagemaker.create_training_job(TrainingJobName="code", **request)
+    container = {"Image": "object2vec", "ModelDataUrl": "s3://b/k", "Environment": {name: "x"}}
+    with pytest.raises(ClientError, match="Environment must not say which code"):
+        sagemaker.create_model(ModelName="code", PrimaryContainer=container)
+
+
+def test_names_and_values_are_data_and_reach_no_shell(sagemaker, job, ended, s3, tmp_path):
+    command = f"$(touch {tmp_path}/a);`touch {tmp_path}/b`\n touch {tmp_path}/c"
+    sagemaker.create_training_job(TrainingJobName="values", **job(enc_dim=command))
+    assert "enc_dim: must be" in ended("values")["FailureReason"]
+    request = job()
+    source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    source["S3Uri"] = f"s3://sagemaker-data/{command}"
+    sagemaker.create_training_job(TrainingJobName="uri", **request)
+    assert ended("uri")["TrainingJobStatus"] == "Failed"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../../train", "..", ".", "a/b", "", ".hidden"])
+def test_a_channel_is_a_folder_in_the_job_s_own(sagemaker, job, name):
+    request = job()
+    request["InputDataConfig"][0]["ChannelName"] = name
+    with pytest.raises((ClientError, Exception), match="ChannelName"):
+        sagemaker.create_training_job(TrainingJobName="channels", **request)
+
+
+def test_a_key_that_leads_out_of_its_channel_is_rejected(sagemaker, job, ended, s3, bucket):
+    s3.put_object(Bucket=bucket, Key="out-of/../../../../escaped", Body=b"{}")
+    request = job()
+    source = request["InputDataConfig"][0]["DataSource"]["S3DataSource"]
+    source["S3Uri"] = f"s3://{bucket}/out-of"
+    sagemaker.create_training_job(TrainingJobName="escape", **request)
+    said = ended("escape")
+    assert said["FailureReason"].startswith("ClientError: The key 'out-of/../")
+    assert "can be no file" in said["FailureReason"]
+
+
+def test_with_a_key_other_keys_are_rejected(tmp_path, client):
+    with Service(tmp_path, key="mine").running(grace_s=1) as running:
+        for name, call in (("s3", "list_buckets"), ("sagemaker", "list_training_jobs")):
+            getattr(client(name, of=running, key="mine"), call)()
+            with pytest.raises(ClientError) as caught:
+                getattr(client(name, of=running, key="theirs"), call)()
+            assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        unsigned = said(running, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert unsigned.startswith(b"HTTP/1.1 403 ")

@@ -1,0 +1,105 @@
+"""The queue: first come first served, never more processes times threads than cores."""
+
+import threading
+import time
+
+import pytest
+
+from object2vec.compiled.cores import CORES_VARIABLE, available_cores
+from object2vec.sagemaker.local.jobs import Queue
+
+
+class Jobs:
+    """Jobs that run until they are let go, and what of them ran together."""
+
+    def __init__(self, queue, folder):
+        self.queue, self.folder = queue, folder
+        self.started, self.ended, self.used = [], [], []
+        self.let_go = {}
+
+    def submit(self, name):
+        self.let_go[name] = threading.Event()
+        self.queue.submit(name, self.folder, self.work)
+
+    def work(self, job):
+        self.started.append((job.name, job.cores))
+        while not (job.stopping.is_set() or self.let_go[job.name].wait(0.005)):
+            pass
+        self.ended.append((job.name, job.stopping.is_set()))
+
+    def wait(self, count):
+        """Wait until so many have started, and that it is no more."""
+        deadline = time.monotonic() + 10
+        while len(self.started) < count:
+            assert time.monotonic() < deadline, self.started
+            time.sleep(0.005)
+        time.sleep(0.02)
+        assert len(self.started) == count
+
+
+@pytest.fixture
+def jobs(tmp_path, request):
+    queue = Queue(*request.param)
+    yield Jobs(queue, tmp_path)
+    queue.close(grace_s=1)
+
+
+@pytest.mark.parametrize("jobs", [(8,)], indirect=True)
+def test_a_job_alone_has_all_cores_and_jobs_that_start_together_share_them(jobs):
+    for name in "abcdefg":
+        jobs.submit(name)
+    jobs.wait(1)
+    assert jobs.started == [("a", 8)]
+    jobs.let_go["a"].set()
+    jobs.wait(5)  # six wait for eight cores, two at least each
+    assert jobs.started[1:] == [("b", 2), ("c", 2), ("d", 2), ("e", 2)]
+    jobs.let_go["c"].set()
+    jobs.wait(6)
+    assert jobs.started[-1] == ("f", 2)
+    jobs.let_go["b"].set()
+    jobs.wait(7)
+    jobs.let_go["d"].set()
+    jobs.submit("h")
+    jobs.wait(8)
+    assert jobs.started[-2:] == [("g", 2), ("h", 2)]
+
+
+@pytest.mark.parametrize("jobs", [(8, 3)], indirect=True)
+def test_slots_that_are_asked_for_have_equal_shares(jobs):
+    for name in "abcd":
+        jobs.submit(name)
+    jobs.wait(3)
+    assert jobs.started == [("a", 2), ("b", 2), ("c", 2)]
+
+
+@pytest.mark.parametrize("jobs", [(2, 9)], indirect=True)
+def test_more_slots_than_cores_are_as_many_as_cores(jobs):
+    for name in "abc":
+        jobs.submit(name)
+    jobs.wait(2)
+    assert jobs.started == [("a", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize("jobs", [(1,)], indirect=True)
+def test_a_job_that_waits_is_stopped_at_once(jobs):
+    for name in "abc":
+        jobs.submit(name)
+    jobs.wait(1)
+    assert jobs.queue.stop("b")
+    jobs.wait(2)
+    assert jobs.ended == [("b", True)]
+    assert not jobs.queue.stop("nobody")
+    jobs.let_go["a"].set()
+    jobs.wait(3)
+    assert jobs.started == [("a", 1), ("b", 0), ("c", 1)]
+
+
+def test_the_share_of_a_process_is_what_it_takes_for_its_cores(monkeypatch):
+    everything = available_cores()
+    monkeypatch.setenv(CORES_VARIABLE, "1")
+    assert available_cores() == 1
+    for other in ("", "0x3", "-1"):
+        monkeypatch.setenv(CORES_VARIABLE, other)
+        assert available_cores() == everything
+    monkeypatch.setenv(CORES_VARIABLE, "0")
+    assert available_cores() == 1
