@@ -78,3 +78,66 @@ def test_by_url_it_is_the_same_s3(client, s3):
     other = client("s3", by_url=True)
     other.put_object(Bucket="by-url", Key="k/1", Body=b"x")
     assert s3.get_object(Bucket="by-url", Key="k/1")["Body"].read() == b"x"
+
+
+def code_of(function, **request):
+    with pytest.raises(ClientError) as caught:
+        function(**request)
+    return caught.value.response["Error"]["Code"]
+
+
+def test_what_is_not_there_is_said_as_s3_says_it(s3):
+    s3.create_bucket(Bucket="missing")
+    assert code_of(s3.get_object, Bucket="missing", Key="k") == "NoSuchKey"
+    assert code_of(s3.head_object, Bucket="missing", Key="k") == "404"
+    assert code_of(s3.copy_object, Bucket="missing", Key="c", CopySource="missing/k") == "NoSuchKey"
+    assert code_of(s3.put_object, Bucket="no-such-bucket", Key="k", Body=b"") == "NoSuchBucket"
+    s3.delete_object(Bucket="missing", Key="k")
+    assert "Contents" not in s3.list_objects_v2(Bucket="missing")
+
+
+def test_a_key_that_is_written_again_has_nothing_of_the_first(s3, service):
+    s3.create_bucket(Bucket="again")
+    first = s3.put_object(
+        Bucket="again", Key="a/k", Body=b"first", ContentType="text/x", Metadata={"a": "1"}
+    )
+    second = s3.put_object(Bucket="again", Key="a/k", Body=b"two")
+    said = s3.get_object(Bucket="again", Key="a/k")
+    assert said["Body"].read() == b"two"
+    assert (said["ContentType"], said["Metadata"]) == ("binary/octet-stream", {})
+    assert said["ETag"] == second["ETag"] != first["ETag"]
+    (service.folder / "buckets" / "again" / "a" / "k").write_bytes(b"third, by somebody")
+    said = s3.get_object(Bucket="again", Key="a/k")
+    assert said["ContentLength"] == len(b"third, by somebody")
+    assert said["ETag"] not in (first["ETag"], second["ETag"])
+
+
+def test_a_bucket_is_deleted_when_it_is_empty(s3, service):
+    s3.create_bucket(Bucket="to-delete")
+    s3.put_object(Bucket="to-delete", Key="a/b/c", Body=b"1")
+    s3.put_object(Bucket="to-delete", Key="a/d", Body=b"1")
+    assert code_of(s3.delete_bucket, Bucket="to-delete") == "BucketNotEmpty"
+    s3.delete_object(Bucket="to-delete", Key="a/b/c")
+    folder = service.folder / "buckets" / "to-delete"
+    assert [path.name for path in folder.rglob("*")] == ["a", "d"]  # no empty folder is left
+    s3.delete_object(Bucket="to-delete", Key="a/d")
+    assert list(folder.iterdir()) == []
+    assert not list((service.folder / "meta" / "to-delete").rglob("*.json"))
+    s3.delete_bucket(Bucket="to-delete")
+    assert not folder.exists()
+    assert "to-delete" not in [each["Name"] for each in s3.list_buckets()["Buckets"]]
+
+
+def test_versions_are_not_kept_and_that_is_said(s3):
+    s3.create_bucket(Bucket="versions")
+    with pytest.raises(ClientError, match="not kept by the local S3"):
+        s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Suspended"})
+
+
+def test_a_folder_of_keys_is_no_key(s3):
+    s3.create_bucket(Bucket="folders")
+    s3.put_object(Bucket="folders", Key="a/b", Body=b"1")
+    with pytest.raises(ClientError, match="a cannot be stored in a folder beside a key"):
+        s3.put_object(Bucket="folders", Key="a", Body=b"2")
+    assert code_of(s3.get_object, Bucket="folders", Key="a") == "NoSuchKey"

@@ -1,10 +1,12 @@
 """Parts of the local service by themselves: records of a transform, storage, tuning's requests."""
 
+import pathlib
 import ssl
 import types
 
 import pytest
 
+from object2vec.errors import ArtifactError
 from object2vec.sagemaker.local import transforms, tuning_jobs
 from object2vec.sagemaker.local.buckets import Folders
 from object2vec.sagemaker.local.certificates import Authority
@@ -390,3 +392,24 @@ def listed(monkeypatch):
 )
 def test_training_jobs_of_a_tuning_job_are_listed_as_asked(listed, request_, names, token):
     assert listed(**request_) == (names, token)
+
+
+def test_parents_of_a_tuning_job_have_ended():
+    states = {"done": "Completed", "busy": "InProgress"}
+    jobs = types.SimpleNamespace(
+        get=lambda name: {"HyperParameterTuningJobStatus": states[name]},
+        folder=lambda name: pathlib.Path("nowhere") / name,
+    )
+    service = tuning_jobs.TuningJobs(jobs, None)
+
+    def parents(*names):
+        warm = [{"HyperParameterTuningJobName": name} for name in names]
+        return service._parents(
+            {"WarmStartConfig": {"ParentHyperParameterTuningJobs": warm, "WarmStartType": "x"}}
+        )
+
+    with pytest.raises(ServiceError, match="The parent tuning job busy has not ended"):
+        parents("busy")
+    with pytest.raises(ArtifactError, match="done/study: must hold a study"):
+        parents("done")
+    assert service._parents({}) == ([], None)
