@@ -63,6 +63,21 @@ def assert_printed(found, said):
     assert numbers[0] == pytest.approx(numbers[1], abs=0.03)
 
 
+def test_what_to_touch_is_there():
+    """Names in code of the table "to add ..." stand in one of the files or folders of their row."""
+    table = read(ROOT / "CONTRIBUTING.md").partition("| to add |")[2].partition("\n\n")[0]
+    rows = [row for row in table.split("\n") if "`" in row]
+    assert len(rows) > 20
+    for row in rows:
+        said = re.findall(r"`([^`\s]+)`", row)
+        places = [PACKAGE / name for name in said if (PACKAGE / name).exists()]
+        files = [f for p in places for f in ([p] if p.is_file() else sorted(p.rglob("*.py")))]
+        text = "\n".join(map(read, files))
+        names = [name for name in said if name.isidentifier() and name not in ("evaluate", "tune")]
+        missing = [name for name in names if not re.search(rf"\b{name}\b", text)]
+        assert missing in ([], ["PEERS"]), row
+
+
 @each_page
 def test_links_lead_somewhere(page):
     for link in _LINK.findall(_FENCE.sub("", read(page))):
