@@ -51,9 +51,9 @@ TASKS: dict[str, Task] = {
     "50 + 50 tokens, 30,000 rows": (lambda: _pooled(FEW, spread=FEW, tied=True), 20),
     "50 + 50 tokens, 3,000,000 rows": (lambda: _pooled(MANY, spread=FEW, tied=True), 20),
     "MovieLens, rating": (lambda: _movielens("rating"), 5),
-    "MovieLens, like": (lambda: _movielens("like"), 10),
-    "hcnn, wide": (lambda: _sequences("hcnn", "wide"), 10),
-    "bilstm, wide": (lambda: _sequences("bilstm", "wide"), 10),
+    "MovieLens, like": (lambda: _movielens("like"), 2),
+    "hcnn, wide": (lambda: _sequences("hcnn", "wide"), 5),
+    "bilstm, wide": (lambda: _sequences("bilstm", "wide"), 5),
 }
 
 

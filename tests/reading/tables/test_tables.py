@@ -62,6 +62,7 @@ def test_wrong(tmp_path):
         ("a,b\n1,\0\n", ":2: must hold no NUL byte"),
         ("a,b\n1,2\r3,4\n", "carriage return alone"),
         ("a,a\n1,2\n", ":1: must name every column once"),
+        ("1,5,5\n2,4,5\n", "if that line is a row already, name columns by --columns."),
         ("a,b\n", "at least one row"),
         ("", "at least one record"),
     ]:

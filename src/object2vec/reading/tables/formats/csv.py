@@ -195,7 +195,7 @@ class CsvTable(LinesTable):
         names = self._fields_of(text, record)
         where = f"{self.name}:{text.record_lines[record]}"
         if twice := sorted({name for name in names if name and names.count(name) > 1}):
-            cure = "Rename one of them."
+            cure = "Rename one of them; if that line is a row already, name columns by --columns."
             raise DataError.at(where, "must name every column once", ", ".join(twice), cure)
         if not any(name.strip() for name in names):
             cure = "Write their names into the first line, or give them by --columns."
