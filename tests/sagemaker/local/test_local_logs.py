@@ -169,13 +169,13 @@ DEFINITIONS = [
 ]
 
 
-def test_metrics_are_found_in_lines_of_quality():
+def test_metrics_are_found_in_every_line():
     found = []
     metrics = JobMetrics(DEFINITIONS, lambda *metric: found.append(metric))
     assert metrics.read("#quality_metric: loss=0.5", 3.0)
-    assert metrics.read("train <loss>=loss=0.25", 4.0)
+    assert metrics.read("[INFO] of the user's own: loss=0.25", 4.0)
     assert metrics.read("validation <score>=0.75", 5.0)
-    assert not metrics.read("loss=9", 6.0)  # of no metric's line
+    assert not metrics.read("INFO training", 6.0)
     assert not metrics.read("#loss=x", 6.0)
     assert not metrics.read("#other", 6.0)  # the pattern has no group
     assert found == [("train:loss", 0.5, 3.0), ("train:loss", 0.25, 4.0), ("score", 0.75, 5.0)]

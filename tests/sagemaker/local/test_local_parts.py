@@ -135,12 +135,21 @@ def test_a_prefix_need_not_be_a_folder(storage, tmp_path):
     }
     assert storage.get_prefix("s3://bucket/a/train/", tmp_path / "y") == 1
     assert under(tmp_path / "y") == {"x": "a/train/x"}
+    assert storage.get_prefix("s3://bucket/a/train/x", tmp_path / "k") == 1
+    assert under(tmp_path / "k") == {"x": "a/train/x"}
     assert storage.get_prefix("s3://bucket", tmp_path / "z") == 5
     assert "top" in under(tmp_path / "z")
     assert storage.get_prefix("s3://bucket/to", tmp_path / "t") == 1
     for uri in ("s3://bucket/none", "s3://bucket/b", "s3://nowhere/a"):
         with pytest.raises(MissingData, match=r"No S3 objects|does not exist"):
             storage.get_prefix(uri, tmp_path / "w")
+
+
+def test_a_folder_needs_no_slash_at_its_end(storage, tmp_path):
+    """The notebook of sentences names its auxiliary channel so."""
+    for number, uri in enumerate(["s3://bucket/a", "s3://bucket/a/"]):
+        assert storage.get_prefix(uri, tmp_path / str(number)) == 4
+        assert {"train-0", "train/x", "test"} < under(tmp_path / str(number)).keys()
 
 
 def test_files_come_and_go_one_by_one_too(storage, tmp_path):

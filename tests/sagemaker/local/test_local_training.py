@@ -44,6 +44,8 @@ def test_its_metrics_are_those_of_its_log(done, client):
     assert len(values) == 2
     final = {each["MetricName"]: each["Value"] for each in done["FinalMetricDataList"]}
     assert final["train:cross_entropy"] == pytest.approx(values[-1], rel=1e-6)
+    assert {"train:progress", "train:throughput"} < final.keys()
+    assert final["train:progress"] == 100
     again = log.get_log_events(
         logGroupName=group,
         logStreamName=stream["logStreamName"],

@@ -32,8 +32,6 @@ class JobMetrics:
 
     def read(self, line: str, at: float | None = None) -> bool:
         """Take the metrics of a line, printed at a time in seconds; return whether it had any."""
-        if not line.startswith("#") and "<loss>" not in line and "<score>" not in line:
-            return False
         moment = time.time() if at is None else at
         found = False
         for name, pattern in self._patterns:
