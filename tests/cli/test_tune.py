@@ -71,6 +71,17 @@ def test_what_is_wrong_is_said_before_anything_is_trained(command, tmp_path, cap
     assert "Did you mean accuracy" in capsys.readouterr().err
     assert main(command("--strategy", "annealing")) == 2
     assert "must be one of bayesian, random, grid, hyperband" in capsys.readouterr().err
+    assert main(command(trials=0)) == 2
+    assert "--trials: must be at least 1; got 0" in capsys.readouterr().err
+    for name in ("--parallel", "--search-seed"):
+        assert main(command(name, "-1")) == 2
+        assert f"{name}: must be at least 0; got -1" in capsys.readouterr().err
+    assert main(command(objective="test:cross_entropy")) == 2
+    assert "--objective: must be of a channel that there is" in capsys.readouterr().err
+    assert main(command("--set", "mlp_dimm=4")) == 2
+    assert "Did you mean mlp_dim" in capsys.readouterr().err
+    assert main(command("--set", "mlp_dim=0")) == 2
+    assert "--set or --config: mlp_dim: must be an integer" in capsys.readouterr().err
     assert not (tmp_path / "study").exists()
 
 

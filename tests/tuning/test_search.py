@@ -38,13 +38,13 @@ def test_a_goal_knows_which_value_is_better():
 def test_the_log_of_a_training_says_how_it_goes():
     course = _Course(LOSS)
     lines = [
-        ({"event": "run"}, None),
-        ({"event": "epoch", "validation": {"mean_squared_error": 3.0}}, 3.0),
-        ({"event": "epoch", "validation": {"mean_squared_error": 1.0}}, 1.0),
-        ({"event": "test", "metrics": {"mean_squared_error": 0.5}}, None),
-        ({"event": "epoch", "validation": None}, None),
-        ({"event": "epoch", "validation": {"mean_squared_error": 2.0}}, 2.0),
-        ([1], None),
+        ({"event": "run"}, []),
+        ({"event": "epoch", "validation": {"mean_squared_error": 3.0}}, [3.0]),
+        ({"event": "epoch", "validation": {"mean_squared_error": 1.0}}, [1.0]),
+        ({"event": "test", "metrics": {"mean_squared_error": 0.5}}, []),
+        ({"event": "epoch", "validation": None}, []),
+        ({"event": "epoch", "validation": {"mean_squared_error": 2.0}}, [2.0]),
+        ([1], []),
     ]
     assert course.final is None
     for line, value in lines:
@@ -55,15 +55,40 @@ def test_the_log_of_a_training_says_how_it_goes():
     assert course.is_over
     assert course.error == ""
     for number in range(7):
-        course.read(f"Error: line {number}\n")
-    assert course.error == "line 2 Error: line 3 Error: line 4 Error: line 5 Error: line 6"
+        course.read(f"line {number}\n")
+    assert course.error == "line 2 line 3 line 4 line 5 line 6"
+    for line in ("Error: an older one\n", "Error: enc_dim:\n", "  must be\n"):
+        course.read(line)
+    assert course.error == "enc_dim: must be"
+
+
+def test_a_training_that_goes_on_knows_the_epochs_before_its_checkpoint():
+    course = _Course(LOSS)
+
+    def read(event, **more):
+        return course.read(json.dumps({"event": event, **more}))
+
+    def epochs(*values):
+        return [read("epoch", validation={"mean_squared_error": value}) for value in values]
+
+    read("run")
+    assert epochs(0.5, 3.0, 4.0) == [[0.5], [3.0], [4.0]]
+    course.read("Error: of the first\n")
+    read("run")
+    assert course.final is None
+    assert read("resumed", epoch=2, batches=7) == [0.5, 3.0]
+    assert epochs(2.0) == [[2.0]]
+    assert (course.final, course.error) == (0.5, "")
+    read("run")  # without its checkpoint it starts afresh
+    assert epochs(2.0) == [[2.0]]
+    assert course.final == 2.0
 
 
 def test_a_goal_of_the_test_is_the_test_s_alone():
     course = _Course(Goal.parse("test:accuracy"))
-    assert course.read(json.dumps({"event": "epoch", "test": {"accuracy": 0.9}})) is None
+    assert course.read(json.dumps({"event": "epoch", "test": {"accuracy": 0.9}})) == []
     assert course.final is None
-    assert course.read(json.dumps({"event": "test", "metrics": {"accuracy": 0.4}})) is None
+    assert course.read(json.dumps({"event": "test", "metrics": {"accuracy": 0.4}})) == []
     assert course.final == 0.4
     course.read(json.dumps({"event": "finished"}))
     assert course.is_over
@@ -368,8 +393,8 @@ def test_a_space_is_read_from_a_file(tmp_path):
     path.write_text(json.dumps({"dropout": {"min": 0, "max": 0.5, "type": "integer"}}))
     with pytest.raises(ConfigError, match="must have integers"):
         Space.read(str(path))
-    path.write_text(json.dumps({"enc_dim": {"min": 4, "max": 8, "type": "continuous"}}))
-    assert Space.read(str(path)).ranges == {"enc_dim": Numbers(4.0, 8.0)}
+    path.write_text(json.dumps({"dropout": {"min": 0, "max": 1, "type": "integer"}}))
+    assert Space.read(str(path)).ranges == {"dropout": Numbers(0.0, 1.0, is_integer=True)}
     path.write_text("{")
     with pytest.raises(ConfigError, match=r"space\.json: must be a JSON object of ranges"):
         Space.read(str(path))

@@ -59,6 +59,22 @@ def test_the_form_of_sagemaker():
         ({"optimizer": ["adam", "adam"]}, "must have different values"),
         ({"optimizer": 3}, "must be a range or a list"),
         ({"enc_dim": {"type": "integer", "min": 1.5, "max": 3}}, "must have integers"),
+        ({"enc_dim": {"type": "continuous", "min": 4, "max": 8}}, "must be of integers"),
+        ({"dropout": {"min": 0, "max": 9}}, r"dropout: must be a number in \[0, 1\]; got 9"),
+        ({"enc_dim": {"min": 3, "max": 9}}, r"enc_dim: must be an integer in \[4, 10000\]; got 3"),
+        ({"optimizer": ["adam", "adm"]}, "optimizer: must be one of 'adadelta'.*got 'adm'"),
+        ({"dropout": [None]}, "dropout: must be a number in .* got 'None'"),
+        *(
+            (
+                {"ContinuousParameterRanges": ranges},
+                "ContinuousParameterRanges: must hold ranges as SageMaker has them",
+            )
+            for ranges in ([{"Name": "dropout"}], {"Name": "dropout"}, [["dropout", 0, 1]])
+        ),
+        (
+            {"CategoricalParameterRanges": [{"Name": "optimizer"}]},
+            "CategoricalParameterRanges: must hold ranges as SageMaker has them",
+        ),
     ],
 )
 def test_what_is_no_space(document, message):

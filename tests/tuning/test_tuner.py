@@ -113,6 +113,17 @@ def test_a_trial_that_fails_is_noted_and_the_others_go_on(tmp_path):
     assert [states[n][0] for n in (1, 3, 5, 6)] == ["completed"] * 4
 
 
+def test_a_trial_without_a_value_has_failed(tmp_path):
+    def silent(trial, watch):
+        return Trained() if trial.number == 2 else train(trial, watch)
+
+    tuner, study = tuned(tmp_path / "s", silent, trials=3)
+    tuner.run()
+    said = [(trial.state, trial.error) for trial in study.trials()]
+    assert said[1] == ("failed", "no value of validation:mean_squared_error")
+    assert [state for state, _ in said] == ["completed", "failed", "completed"]
+
+
 def test_where_every_trial_fails_alike_the_study_ends(tmp_path):
     tuner, study = tuned(tmp_path / "s", lambda trial, watch: Trained(error="no file"), trials=50)
     with pytest.raises(TrainingError, match="no file"):

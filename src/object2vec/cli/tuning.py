@@ -142,22 +142,15 @@ def run(choice: Wish) -> None:
 
 def _planned(choice: Wish) -> tuple[Any, dict[str, Any]]:
     """Return how to search, and what the study remembers of it."""
-    from object2vec.tuning.objective import Goal
     from object2vec.tuning.search import Search, strategy_of
     from object2vec.tuning.space import Space
 
-    for name in _OWN:
-        if any(each == name or each.startswith(f"{name}=") for each in choice.arguments):
-            cure = "Leave it out: each training has its own folder in --out."
-            raise ConfigError.at(name, "must not be given to tune", name, cure)
-    if choice.trials < 1:
-        raise ConfigError.at("--trials", "must be at least 1", choice.trials, "Ask for more.")
-    fixed = _fixed(choice.arguments)
+    goal, fixed = _checked(choice)
     space = Space.read(choice.space) if choice.space else Space.default(fixed)
     fixed = {name: value for name, value in fixed.items() if name not in space.ranges}
     search = Search(
         space,
-        Goal.parse(choice.objective),
+        goal,
         strategy_of(choice.strategy),
         seed=choice.seed,
         early_stopping=choice.early_stopping,
@@ -173,6 +166,29 @@ def _planned(choice: Wish) -> tuple[Any, dict[str, Any]]:
         "data": _fingerprint(choice.arguments),
     }
     return search, settings
+
+
+def _checked(choice: Wish) -> tuple[Any, dict[str, Any]]:
+    """Return the objective and the hyperparameters that are set; raise what is wrong with both."""
+    from object2vec.tuning.objective import Goal
+    from object2vec.tuning.space import check_value
+
+    for name in _OWN:
+        if any(each == name or each.startswith(f"{name}=") for each in choice.arguments):
+            cure = "Leave it out: each training has its own folder in --out."
+            raise ConfigError.at(name, "must not be given to tune", name, cure)
+    least = {"--trials": (choice.trials, 1), "--parallel": (choice.parallel, 0)}
+    for name, (value, lowest) in (least | {"--search-seed": (choice.seed, 0)}).items():
+        if value < lowest:
+            raise ConfigError.at(name, f"must be at least {lowest}", value, "Use a larger number.")
+    goal, fixed = Goal.parse(choice.objective), _fixed(choice.arguments)
+    given = {name for name, _ in _options(choice.arguments)}
+    if goal.channel != "train" and given.isdisjoint((f"--{goal.channel}", "--split")):
+        must, cure = "must be of a channel that there is", f"Give --{goal.channel}, or --split."
+        raise ConfigError.at("--objective", must, choice.objective, cure)
+    for name, value in fixed.items():
+        check_value(name, value, "--set or --config")
+    return goal, fixed
 
 
 def _opened(choice: Wish, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:

@@ -19,6 +19,7 @@ from object2vec.tuning.tuner import Trained, Watch
 
 _LINES = 5  # of a failed process that are remembered
 _GRACE_S = 60.0
+_LOG = "log.txt"
 
 
 class ProcessTrainer:
@@ -45,15 +46,18 @@ class ProcessTrainer:
             stderr=subprocess.PIPE,
         )
         course = _Course(self._study.objective)
+        with contextlib.suppress(FileNotFoundError), (folder / _LOG).open(encoding="utf-8") as log:
+            for line in log:  # of a process before, whose epochs this one may go on from
+                course.read(line)
         ending = _Ending(process)
         with process, ending.when(lambda: watch.is_stopping):
             assert process.stderr is not None
-            with (folder / "log.txt").open("a", encoding="utf-8") as kept:
+            with (folder / _LOG).open("a", encoding="utf-8") as kept:
                 for line in process.stderr:
                     kept.write(line)
-                    value = course.read(line)
-                    if value is not None and not watch.epoch(value) and not course.is_over:
-                        ending.end()
+                    for value in course.read(line):
+                        if not watch.epoch(value) and not course.is_over:
+                            ending.end()
         code = process.returncode
         is_interrupted = code != 0 and ending.has_ended and watch.is_stopping
         if not is_interrupted:
@@ -85,6 +89,7 @@ class _Course:
     def __init__(self, objective: Goal) -> None:
         self._objective = objective
         self._values: list[float] = []
+        self._before: list[float] = []
         self._tested: float | None = None
         self._lines: list[str] = []
         self.is_over = False
@@ -98,26 +103,36 @@ class _Course:
 
     @property
     def error(self) -> str:
-        """What the process said last."""
-        return " ".join(self._lines[-_LINES:]).removeprefix("Error: ")
+        """What the process said last: its error, if that is one."""
+        begins = [i for i, line in enumerate(self._lines) if line.startswith("Error: ")]
+        lines = self._lines[begins[-1] :][:_LINES] if begins else self._lines[-_LINES:]
+        return " ".join(lines).removeprefix("Error: ")
 
-    def read(self, line: str) -> float | None:
-        """Take a line of the log; return the objective after an epoch if that is what it says."""
+    def read(self, line: str) -> list[float]:
+        """Take a line of the log; return the objective after the epochs of which it speaks.
+
+        Those are one, or all that a process has behind it that goes on from a checkpoint.
+        """
         try:
             event = json.loads(line)
         except ValueError:
             self._lines.append(line.strip())
-            return None
+            return []
         kind = event.get("event") if isinstance(event, dict) else None
-        self.is_over |= kind in ("finished", "best")
+        if kind == "run":
+            self._before, self._values, self._lines = self._values, [], []
+        elif kind == "resumed":
+            self._values = self._before[: event["epoch"]]
+            return list(self._values)
+        self.is_over = kind in ("finished", "best") or (self.is_over and kind != "run")
         if kind == "test" and self._objective.channel == "test":
             self._tested = self._objective.of(event["metrics"])
         if kind != "epoch" or self._objective.channel == "test":
-            return None
+            return []
         value = self._objective.of(event.get(self._objective.channel))
-        if value is not None:
-            self._values.append(value)
-        return value
+        found = [] if value is None else [value]
+        self._values += found
+        return found
 
 
 class _Ending:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from object2vec.config.kinds import Integer
-from object2vec.config.table import HYPERPARAMETERS
+from object2vec.config.table import HYPERPARAMETERS, Hyperparameter
 from object2vec.errors import ConfigError, suggestion
 from object2vec.files.json import strict_json
 
@@ -100,6 +100,10 @@ class Numbers:
         values = [round(each) if self.is_integer else each for each in found]
         return list(dict.fromkeys(values))
 
+    def ends(self) -> list[Value]:
+        """Return the smallest and the largest value."""
+        return [int(each) if self.is_integer else each for each in (self.low, self.high)]
+
     def problem(self) -> str:
         """Return what is wrong with it; "" if nothing is."""
         if not (math.isfinite(self.low) and math.isfinite(self.high)) or self.low > self.high:
@@ -150,6 +154,10 @@ class Choices:
         """Return all of them."""
         return list(self.values)
 
+    def ends(self) -> list[Value]:
+        """Return all of them, as they have no order."""
+        return list(self.values)
+
     def problem(self) -> str:
         """Return what is wrong with it; "" if nothing is."""
         is_right = self.values and len(set(self.values)) == len(self.values)
@@ -193,15 +201,19 @@ class Space:
         if not isinstance(document, Mapping) or not document:
             raise ConfigError.at(where, "must be a JSON object of ranges", document, _CURE)
         if any(kind in document for kind in _AWS_KINDS):
-            document = dict(_of_aws(document))
+            document = dict(_of_aws(document, where))
         for name in document:
-            if name not in HYPERPARAMETERS:
-                cure = f"{suggestion(name, HYPERPARAMETERS)}docs/hyperparameters.md lists them."
-                raise ConfigError.at(where, "must name hyperparameters", name, cure)
+            _row(name, where)
         ranges = {name: _parsed(name, each, f"{where}: {name}") for name, each in document.items()}
         for name, each in ranges.items():
             if problem := each.problem():
                 raise ConfigError.at(f"{where}: {name}", problem, each.state(), _CURE)
+            for value in each.ends():
+                check_value(name, value, where)
+            kind = HYPERPARAMETERS[name].kind
+            if isinstance(kind, Integer) and isinstance(each, Numbers) and not each.is_integer:
+                cure = 'Leave the "type" away.'
+                raise ConfigError.at(f"{where}: {name}", "must be of integers", each.state(), cure)
         return cls(ranges)
 
     @classmethod
@@ -246,16 +258,38 @@ def _matters(name: str, networks: Sequence[str]) -> bool:
     return network != "pooled_embedding" and (network == "hcnn" or field != "cnn_filter_width")
 
 
-def _of_aws(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def check_value(name: str, value: Any, where: str) -> None:
+    """Raise `ConfigError` if a hyperparameter is unknown, or must not have a value."""
+    row = _row(name, where)
+    kind = row.beyond_aws or row.kind
+    try:
+        kind.parse(value)
+    except ValueError as err:
+        raise ConfigError.at(f"{where}: {name}", kind.rule, value, kind.cure) from err
+
+
+def _row(name: str, where: str) -> Hyperparameter:
+    if name not in HYPERPARAMETERS:
+        cure = f"{suggestion(name, HYPERPARAMETERS)}docs/hyperparameters.md lists them."
+        raise ConfigError.at(where, "must name hyperparameters", name, cure)
+    return HYPERPARAMETERS[name]
+
+
+def _of_aws(document: Mapping[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what SageMaker's ``ParameterRanges`` says of each hyperparameter."""
     for kind, name in zip(("continuous", "integer", "categorical"), _AWS_KINDS, strict=True):
         for each in document.get(name) or ():
-            if kind == "categorical":
-                yield each["Name"], {"type": kind, "values": each["Values"]}
-            else:
-                scale = each.get("ScalingType", "Auto")
+            try:
+                if kind == "categorical":
+                    yield each["Name"], {"type": kind, "values": each["Values"]}
+                    continue
                 ends = {"min": each["MinValue"], "max": each["MaxValue"]}
+                scale = each.get("ScalingType", "Auto")
                 yield each["Name"], {"type": kind, "scale": scale, **ends}
+            except (TypeError, KeyError) as err:
+                cure = 'Write {"Name": "dropout", "MinValue": "0", "MaxValue": "0.4"}, or "Values".'
+                must = "must hold ranges as SageMaker has them"
+                raise ConfigError.at(f"{where}: {name}", must, each, cure) from err
 
 
 def _parsed(name: str, given: Any, where: str) -> Range:

@@ -158,6 +158,8 @@ class Tuner:
             if outcome.is_interrupted and self.is_stopping:
                 self._note(replace(trial, state="waiting", seconds=seconds))
                 return
+            if outcome.value is None and not (outcome.error or watch.is_hopeless):
+                outcome = Trained(error=f"no value of {self.study.objective.name}")
             state: State = "completed"
             if outcome.error or watch.is_hopeless:
                 state = "failed" if outcome.error else "stopped"
