@@ -187,6 +187,35 @@ def test_take_gathers_rows(rows, data):
     assert to_lists(column.take(np.array(wanted, np.int64))) == [rows[i] for i in wanted]
 
 
+@pytest.mark.parametrize("tokens", [(1 << 16) - 1, 1 << 16, 3 << 16])
+def test_many_rows_are_gathered_as_few_are(tokens, tmp_path, monkeypatch):
+    """By compiled code, from memory and from a file, whatever their lengths."""
+    draw = np.random.default_rng(tokens)
+    lengths = draw.integers(0, 9, tokens)
+    lengths = lengths[: np.searchsorted(np.cumsum(lengths), tokens)]
+    lengths = np.append(lengths, tokens - lengths.sum())
+    offsets = np.append(0, np.cumsum(lengths))
+    file = np.memmap(tmp_path / "ids", np.int32, "w+", shape=tokens)
+    file[:] = draw.integers(0, 99, tokens)
+    order = draw.permutation(len(lengths))
+    found = []
+    for values in (np.array(file), np.memmap(tmp_path / "ids", np.int32, "r")):
+        column = Ragged(values, offsets)
+        found += [column.take(order), column.take(order.astype(np.int32)), column.truncated(5)]
+    monkeypatch.setattr("object2vec.objects.ragged._MANY", 1 << 30)
+    plain = [Ragged(np.array(file), offsets).take(order)] * 2
+    plain.append(Ragged(np.array(file), offsets).truncated(5))
+    for one, other in zip(found, plain * 2, strict=True):
+        assert one.values.dtype == np.int32
+        assert np.array_equal(one.values, other.values)
+        assert np.array_equal(one.offsets, other.offsets)
+
+
+def test_many_rows_of_too_few_ids_are_rejected():
+    with pytest.raises(IndexError, match="out of bounds"):
+        Ragged(np.zeros(10, np.int32), np.array([0, 1 << 17])).take(np.array([0]))
+
+
 def test_take_refuses_a_row_that_is_not_there():
     with pytest.raises(IndexError, match="out of bounds"):
         Ragged.build(ROWS).take(np.array([5]))

@@ -1,11 +1,13 @@
 """A column of sequences without padding: all tokens one after another, and where each row begins.
 
-Cost follows the tokens that are there. Every operation is a gather by index arithmetic, so it works
-as well on memory-mapped files as on arrays, and no row is ever touched in Python.
+Cost follows the tokens that are there. Every operation is a gather, by index arithmetic or compiled
+code, so it works as well on memory-mapped files as on arrays, and no row is touched in Python.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.compiled import is_postponed, programs_or_none
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.mapped import release_pages
 
@@ -27,6 +30,9 @@ ID_LIST_RULE = f"must be a list of integers in [0, {MAX_ID}]"
 _LIST_CURE = "Pass a list of lists of ids, an integer array or a (values, offsets) pair."
 _SCALARS = (int, float, np.integer, np.floating)
 _PLAIN = {list, tuple, int, float}
+_MANY = 1 << 16  # tokens from which on loading compiled code is worth it
+
+_log = logging.getLogger("object2vec.objects")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +179,11 @@ class Ragged:
     def _gather(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Ragged:
         """Return the rows that begin at `starts`, both shapes (m,)."""
         offsets = offsets_of(lengths)  # (m + 1,)
+        is_much = offsets[-1] >= _MANY and (starts + lengths).max() <= len(self.values)
+        if is_much and (programs := _compiled_programs()) is not None:
+            copied = np.empty(offsets[-1], self.values.dtype)  # (new n_tokens,)
+            programs.copy_rows(self.values, starts, offsets, copied)
+            return Ragged(copied, offsets)
         shifts = np.repeat(starts - offsets[:-1], lengths)  # (new n_tokens,)
         return Ragged(self.values[np.arange(offsets[-1]) + shifts], offsets)
 
@@ -405,3 +416,18 @@ def _reject(
         cure = f"Fix the id at position {position - offsets[row]}."
         problems.append(problem(f"{where}[{row}]", ID_LIST_RULE, got, cure))
     raise DataError(join_problems(problems))
+
+
+def _compiled_programs() -> Any:
+    """Return the module of what is compiled, or None where that cannot be or must wait."""
+    return None if is_postponed() else _programs()
+
+
+@functools.cache
+def _programs() -> Any:
+    def load() -> Any:
+        from object2vec.objects import programs
+
+        return programs
+
+    return programs_or_none(load, _log, "Rows are gathered")
