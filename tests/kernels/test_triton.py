@@ -240,7 +240,7 @@ def test_a_gpu_gets_tritons_kernel_if_it_runs_there(monkeypatch, caplog):
 
 FLOATS, INTS, LONGS = "*fp32", "*i32", "*i64"
 ARRAYS = {"weights": FLOATS, "firsts": FLOATS, "seconds": FLOATS}
-SHARES = {"owners": LONGS, "coefficients": FLOATS, "gradient": FLOATS}
+SHARES = {"owners": INTS, "coefficients": FLOATS, "gradient": FLOATS}
 CONSTANTS = ("fp32",) * 7
 ROW = {"width": "i32", "BLOCK": 128}
 PROGRAMS = {
@@ -249,9 +249,17 @@ PROGRAMS = {
         "IS_WEIGHTED": False, **ROW,
     },
     "segment_max": {"x": FLOATS, "offsets": LONGS, "maxima": FLOATS, "rows": LONGS, **ROW},
+    "spread": {
+        "owners": INTS, "shares": FLOATS, "coefficients": FLOATS, "offsets": LONGS, "first": "i64",
+        "row": "i32", "IS_WEIGHTED": True, "BLOCK": 64,
+    },
+    "arrange": {
+        "ids": INTS, "order": LONGS, "owners": INTS, "shares": FLOATS, "sorted_owners": INTS,
+        "sorted_shares": FLOATS, "is_first": "*i1", "count": "i32", "BLOCK": 1024,
+    },
     "sum_chunks": {"partials": FLOATS, "ids": INTS, **SHARES, "CHUNK": 128, **ROW},
     "update_rows": {
-        **ARRAYS, "tokens": INTS, "starts": LONGS, **SHARES, "partials": FLOATS, "c": CONSTANTS,
+        **ARRAYS, "ids": INTS, "starts": LONGS, **SHARES, "partials": FLOATS, "c": CONSTANTS,
         "CHUNK": 128, "IS_TABLE": False, **ROW,
     },
     "update_flat": {**ARRAYS, "gradient": FLOATS, "size": "i32", "c": CONSTANTS, "BLOCK": 1024},

@@ -32,6 +32,7 @@ _CHUNK = 128  # occurrences that one program sums, if a token has more: two shor
 _COLUMNS = 128  # columns of one program: four numbers for each of a warp's 32 threads
 _RULE_CONSTANTS = 7  # of `Update.constants`, those of a rule alone
 _FLAT = 1024  # numbers of one program where there are no rows
+_TOKENS = 64  # of a sequence that one program writes at once
 
 
 class TritonKernel(PlainLayers):
@@ -55,37 +56,35 @@ class TritonKernel(PlainLayers):
 
     def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the rows that were read."""
-        ids, *occurrences = _occurrences(tape)
-        tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
-        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
+        sums = _Sums(tape)
+        starts = sums.starts()  # (U + 1,)
         if _is_plain(update, table):
-            _update(update, table, tokens, starts, occurrences, is_table=False)
+            sums.update(update, table, starts, is_table=False)
             return
-        index = tokens.long()
+        index = sums.ids[starts[:-1]].long()  # (U,)
         rows = table.rows(index)
-        update.apply(rows, _sums(rows.weight, starts, occurrences), index)
+        update.apply(rows, sums.gradient(rows.weight, starts), index)
         for whole, part in zip(table.changing(), rows.changing(), strict=True):
             whole[index] = part
 
     def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
-        ids, *occurrences = _occurrences(tape)
-        n_rows = len(table.weight)
-        bounds = torch.arange(n_rows + 1, dtype=ids.dtype, device=ids.device)  # (V + 1,)
-        starts = torch.searchsorted(ids, bounds)  # (V + 1,)
+        sums = _Sums(tape)
+        bounds = torch.arange(len(table.weight) + 1, device=sums.ids.device, dtype=torch.int32)
+        starts = torch.searchsorted(sums.ids, bounds)  # (V + 1,)
         if _is_plain(update, table):
-            _update(update, table, bounds, starts, occurrences, is_table=True)
+            sums.update(update, table, starts, is_table=True)
         else:
-            gradient = _sums(table.weight, starts, occurrences)  # (V, E)
+            gradient = sums.gradient(table.weight, starts)  # (V, E)
             update.apply(table, gradient, bounds[:-1].long(), starts.diff() > 0)
 
     def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
         """Return the squared length of a table's gradient, with that of the weights of its rows."""
-        ids, *occurrences = _occurrences(tape)
-        tokens, counts = torch.unique_consecutive(ids, return_counts=True)  # (U,), (U,)
-        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))  # (U + 1,)
-        empty = table.weight.new_empty(len(tokens), table.weight.shape[1])  # (U, E)
-        return squares(table, tokens.long(), _sums(empty, starts, occurrences))
+        sums = _Sums(tape)
+        starts = sums.starts()  # (U + 1,)
+        index = sums.ids[starts[:-1]].long()  # (U,)
+        empty = table.weight.new_empty(len(index), table.weight.shape[1])  # (U, E)
+        return squares(table, index, sums.gradient(empty, starts))
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""
@@ -153,36 +152,6 @@ def _is_plain(update: Update, parameter: Parameter) -> bool:
     return not (update.extras(parameter) or parameter.frozen_columns)
 
 
-def _update(
-    update: Update,
-    table: Parameter,
-    tokens: Tensor,
-    starts: Tensor,
-    occurrences: Sequence[Tensor],
-    is_table: bool,
-) -> None:
-    """Reduce the gradients of tokens and apply the rule to their rows."""
-    _launch_rows(
-        programs.update_rows,
-        (len(starts) - 1, table.weight.shape[1]),
-        *_arrays(table),
-        tokens,
-        starts,
-        *occurrences,
-        update.constants(table)[:_RULE_CONSTANTS],
-        **_constants(update),
-        CHUNK=_CHUNK,
-        IS_TABLE=is_table,
-    )
-
-
-def _sums(weight: Tensor, starts: Tensor, occurrences: Sequence[Tensor]) -> Tensor:
-    """Return the gradient of each token, (U, E): what a step of size -1 makes of zeros."""
-    sums, rule = torch.zeros_like(weight), RULES["sgd"](-1.0)
-    _update(Update(rule, 1), Parameter(sums, ()), starts, starts, occurrences, is_table=True)
-    return sums
-
-
 def _arrays(parameter: Parameter) -> tuple[Tensor, Tensor, Tensor]:
     """Return weight and two states; an unused state is the weight, never touched."""
     weight, first, second = (*parameter.tensors(), *2 * (parameter.weight,))[:3]
@@ -194,35 +163,74 @@ def _constants(update: Update) -> dict[str, Any]:
     return {"RULE": update.rule.name, "STATES": len(update.rule.state_names)}
 
 
-def _occurrences(tape: Sequence[Lookup]) -> tuple[Tensor, ...]:
-    """Return each occurrence of a token in the order of the ids, and what it is summed from.
+class _Sums:
+    """Each occurrence of a token in the order of the ids, to be summed for each token.
 
-    Returns
-    -------
+    Parameters
+    ----------
+    tape : sequence of Lookup
+        With gradients.
+
+    Attributes
+    ----------
     ids : Tensor of shape (n,), int32, ascending
-    owners : Tensor of shape (n,), int64
-        The row of `gradient` that each of them gets its share of.
-    coefficients : Tensor of shape (n,)
-        The share.
-    gradient : Tensor of shape (R, E)
-    partials : Tensor of shape (n // _CHUNK, E)
-        The sum of each chunk that holds one token only; the other rows are undefined.
     """
-    owners, gradients, row = [], [], 0
-    for lookup in tape:
-        assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
-        lengths = lookup.offsets.diff()  # (B,)
-        rows = torch.arange(row, row + len(lengths), device=lengths.device)  # (B,)
-        # With the size given, the device need not be waited for.
-        owners.append(torch.repeat_interleave(rows, lengths, output_size=len(lookup.ids)))
-        gradients.append(lookup.gradient)
-        row += len(lengths)
-    ids, order = torch.sort(_joined([lookup.ids for lookup in tape]), stable=True)  # (n,), (n,)
-    shares = _joined([lookup.shares() for lookup in tape])[order]  # (n,)
-    parts = _joined(owners)[order], shares, _joined(gradients)
-    partials = parts[2].new_empty(len(ids) // _CHUNK, parts[2].shape[1])  # (C, E)
-    _launch_rows(programs.sum_chunks, partials.shape, partials, ids, *parts, CHUNK=_CHUNK)
-    return ids, *parts, partials
+
+    def __init__(self, tape: Sequence[Lookup]) -> None:
+        ids = _joined([lookup.ids for lookup in tape])  # (n,)
+        owners = torch.empty_like(ids)  # (n,) the row of the gradient that each gets its share of
+        shares = torch.empty_like(ids, dtype=torch.float32)  # (n,)
+        gradients, first, row = [], 0, 0
+        for lookup in tape:
+            assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
+            is_weighted = lookup.coefficients is not None
+            coefficients = lookup.coefficients if is_weighted else shares  # the latter: never read
+            arrays = (owners, shares, coefficients, lookup.offsets)
+            rows = len(lookup.gradient)
+            _launch(programs.spread, (rows,), *arrays, first, row, IS_WEIGHTED=is_weighted,
+                    BLOCK=_TOKENS, num_warps=1)  # fmt: skip
+            gradients.append(lookup.gradient)
+            first, row = first + len(lookup.ids), row + rows
+        self.ids, order = torch.sort(ids, stable=True)  # (n,), (n,)
+        n = len(ids)
+        self._is_first = torch.empty(n + 1, dtype=torch.bool, device=ids.device)
+        self._parts = torch.empty_like(owners), torch.empty_like(shares), _joined(gradients)
+        _launch(programs.arrange, (triton.cdiv(n + 1, _FLAT),), self.ids, order, owners, shares,
+                *self._parts[:2], self._is_first, n, BLOCK=_FLAT)  # fmt: skip
+        # The sum of each chunk that holds one token only; the other rows are undefined.
+        gradient = self._parts[2]
+        self._partials = gradient.new_empty(n // _CHUNK, gradient.shape[1])  # (C, E)
+        chunks = (self._partials, self.ids, *self._parts)
+        _launch_rows(programs.sum_chunks, self._partials.shape, *chunks, CHUNK=_CHUNK)
+
+    def starts(self) -> Tensor:
+        """Return where each distinct token begins, and the end, (U + 1,)."""
+        return self._is_first.nonzero()[:, 0]
+
+    def update(self, update: Update, table: Parameter, starts: Tensor, is_table: bool) -> None:
+        """Reduce the gradients of the tokens that begin at `starts`; apply the rule to their rows.
+
+        Without `is_table` the rows are those of the ids, else one after another.
+        """
+        _launch_rows(
+            programs.update_rows,
+            (len(starts) - 1, table.weight.shape[1]),
+            *_arrays(table),
+            self.ids,
+            starts,
+            *self._parts,
+            self._partials,
+            update.constants(table)[:_RULE_CONSTANTS],
+            **_constants(update),
+            CHUNK=_CHUNK,
+            IS_TABLE=is_table,
+        )
+
+    def gradient(self, like: Tensor, starts: Tensor) -> Tensor:
+        """Return the gradient of each token, (U, E): what a step of size -1 makes of zeros."""
+        sums, rule = torch.zeros_like(like), RULES["sgd"](-1.0)
+        self.update(Update(rule, 1), Parameter(sums, ()), starts, is_table=True)
+        return sums
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:

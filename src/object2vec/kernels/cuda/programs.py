@@ -62,10 +62,61 @@ def segment_max(x, offsets, maxima, rows, width, BLOCK: tl.constexpr):
 
 
 @triton.jit
+def spread(
+    owners,
+    shares,
+    coefficients,
+    offsets,
+    first,
+    row,
+    IS_WEIGHTED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Write, for each token of one sequence from `first` on, its gradient's row and its share."""
+    i = tl.program_id(0).to(tl.int64)
+    start, stop = tl.load(offsets + i), tl.load(offsets + i + 1)
+    share = tl.div_rn(1.0, tl.maximum(stop - start, 1).to(tl.float32))
+    for k in tl.range(start, stop, BLOCK):
+        at = k + tl.arange(0, BLOCK)  # (BLOCK,)
+        mask = at < stop
+        each = tl.zeros((BLOCK,), tl.float32) + share
+        if IS_WEIGHTED:
+            each = tl.load(coefficients + at, mask=mask, other=0.0)
+        tl.store(owners + first + at, (row + i).to(tl.int32), mask=mask)
+        tl.store(shares + first + at, each, mask=mask)
+
+
+@triton.jit
+def arrange(
+    ids,
+    order,
+    owners,
+    shares,
+    sorted_owners,
+    sorted_shares,
+    is_first,
+    count,
+    BLOCK: tl.constexpr,
+):
+    """Put owners and shares into the order of the ids, and mark where a token begins, and the end.
+
+    `is_first` has one number more than the others.
+    """
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)  # (BLOCK,)
+    mask = at < count
+    source = tl.load(order + at, mask=mask, other=0)
+    tl.store(sorted_owners + at, tl.load(owners + source, mask=mask), mask=mask)
+    tl.store(sorted_shares + at, tl.load(shares + source, mask=mask), mask=mask)
+    here = tl.load(ids + at, mask=mask, other=-1)
+    before = tl.load(ids + at - 1, mask=mask & (at > 0), other=-1)
+    tl.store(is_first + at, (here != before) | (at == count), mask=at <= count)
+
+
+@triton.jit
 def _add_shares(total, owners, coefficients, gradient, start, stop, columns, mask, width):
     """Add to `total` the shares of the occurrences from `start` to `stop`, one after another."""
     for k in tl.range(start, stop, loop_unroll_factor=_AHEAD):
-        row = tl.load(owners + k)
+        row = tl.load(owners + k).to(tl.int64)
         values = tl.load(gradient + row * width + columns, mask=mask, other=0.0)  # (BLOCK,)
         total += values * tl.load(coefficients + k)
     return total
@@ -93,7 +144,7 @@ def update_rows(
     weights,
     firsts,
     seconds,
-    tokens,
+    ids,
     starts,
     owners,
     coefficients,
@@ -121,7 +172,7 @@ def update_rows(
     for k in tl.range(first, last, loop_unroll_factor=_AHEAD):
         total += tl.load(partials + k * width + columns, mask=mask, other=0.0)
     total = _add_shares(total, owners, coefficients, gradient, tail, stop, columns, mask, width)
-    row = i if IS_TABLE else tl.load(tokens + i).to(tl.int64)
+    row = i if IS_TABLE else tl.load(ids + start).to(tl.int64)
     _step(weights, firsts, seconds, row * width + columns, mask, total, c, RULE, STATES)
 
 
