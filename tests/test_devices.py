@@ -1,4 +1,4 @@
-"""Memory: what is freed stays with the process, unless the user says otherwise; large zeros."""
+"""Memory that is freed stays with the process, unless the user says otherwise; whole products."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from object2vec.devices import large_zeros, sparse_zeros
+from object2vec.devices import computing, full_precision, large_zeros, sparse_zeros
 
 # Frees 24 MB many times and counts the pages that the system had to map again.
 PROGRAM = """
@@ -111,3 +111,15 @@ def test_threads_without_work_leave_their_core_to_others():
         if (cost := float(done.stdout)) < 1.0:
             break
     assert cost < 1.0  # 3 to 16 as OpenMP has it
+
+
+def test_products_are_those_of_float32_while_a_block_runs():
+    """Of every library that PyTorch asks; what was set before holds again afterwards."""
+    backends = torch.backends
+    products = (backends.cudnn.rnn, backends.cuda.matmul, backends.mkldnn.matmul)
+    before = [product.fp32_precision for product in products]
+    assert before[0] == "tf32"  # an LSTM's default on a GPU
+    for block in (full_precision(), computing(1)):
+        with block:
+            assert all(product.fp32_precision in ("ieee", "none") for product in products)
+        assert [product.fp32_precision for product in products] == before

@@ -25,6 +25,8 @@ from object2vec.compiled.cores import available_cores
 from object2vec.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
@@ -113,9 +115,6 @@ def computing(threads: int) -> Iterator[int]:
     """
     import torch
 
-    mkldnn: Any = torch.backends.mkldnn
-    # cudnn is left alone: a lower precision is its default.
-    products = (mkldnn.matmul, mkldnn.conv, mkldnn.rnn, torch.backends.cuda.matmul)
     with contextlib.ExitStack() as stack:
         stack.callback(set_threads, torch.get_num_threads())
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
@@ -127,11 +126,37 @@ def computing(threads: int) -> Iterator[int]:
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
-        for product in products:
+        stack.enter_context(full_precision())
+        yield set_threads(threads)
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Take float32 products as what they are while the block runs.
+
+    PyTorch lets a GPU's LSTM round the factors to 10 bits unless it is told not to.
+    """
+    import torch
+
+    mkldnn: Any = torch.backends.mkldnn
+    cuda: Any = torch.backends.cuda.matmul, torch.backends.cudnn.rnn
+    with contextlib.ExitStack() as stack:
+        for product in (mkldnn.matmul, mkldnn.conv, mkldnn.rnn, *cuda):
             if (precision := product.fp32_precision) not in ("ieee", "none"):
                 stack.callback(setattr, product, "fp32_precision", precision)
                 product.fp32_precision = "ieee"
-        yield set_threads(threads)
+        yield
+
+
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor on a device, without waiting for what that computes.
+
+    The CPU's is a view. For a GPU CUDA copies ordinary memory aside before this returns, so that
+    the array may change at once.
+    """
+    import torch
+
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def retain_freed_memory() -> bool:

@@ -12,10 +12,10 @@ https://arxiv.org/abs/1310.4546), in which all pairs of a block share their nega
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
+from object2vec.devices import on_device
 from object2vec.objectives import Contrast
 from object2vec.pairs.block_pairing import BlockPairing
 
@@ -23,7 +23,7 @@ from object2vec.pairs.block_pairing import BlockPairing
 def contrast(a: Tensor, b: Tensor, pairing: BlockPairing, rate: float, offset: float) -> Contrast:
     """Return what pairs of neighbours lose; see `object2vec.kernels.base.Kernel.contrast`."""
     rows0, rows1, counts = (
-        torch.from_numpy(rows).to(a.device)
+        on_device(rows, a.device)
         for rows in (pairing.rows0, pairing.rows1, pairing.starts[1:] - pairing.starts[:-1])
     )
     scores = (a.index_select(0, rows0) * b.index_select(0, rows1)).sum(1) - offset  # (P,)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from object2vec.config import EncoderConfig
+from object2vec.devices import full_precision, on_device
 from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
 from object2vec.network.tokens import TokenTable
@@ -89,7 +90,7 @@ class PooledEmbedding(Encoder):
         pooled = table.pool(*_tensors(sequences, table.weight.device))  # (B, D)
         if not self.growth:
             return pooled
-        sizes = torch.from_numpy(sequences.powers(self.growth)).to(pooled.device)  # (B,)
+        sizes = on_device(sequences.powers(self.growth), pooled.device)  # (B,)
         return pooled * sizes[:, None]
 
 
@@ -123,14 +124,14 @@ class HCNN(Encoder):
         """Return the maxima over time of every layer, side by side, (B, D)."""
         device = table.weight.device
         rows, starts = self._layout(sequences)  # (n,), (B + 1,)
-        ids = torch.from_numpy(sequences.values).to(device)  # (n,)
-        index = torch.from_numpy(rows).to(device)
+        ids = on_device(sequences.values, device)  # (n,)
+        index = on_device(rows, device)
         n_rows = int(starts[-1]) + self.gap
         x = table.weight.new_zeros(n_rows, table.weight.shape[1])  # (N, E)
         x = x.index_copy(0, index, self.embed(table, ids))
         mask = table.weight.new_zeros(n_rows, 1)  # (N, 1)
         mask[index] = 1.0 if not self.mask_padding else (ids != PADDING).float()[:, None]
-        bounds = torch.from_numpy(starts).to(device)
+        bounds = on_device(starts, device)
         maxima = []
         for depth, convolution in enumerate(self.convolutions):
             assert isinstance(convolution, Convolution)
@@ -204,7 +205,7 @@ class BiLSTM(Encoder):
             x = x.masked_fill((ids == PADDING)[:, None], -math.inf)
         out = table.weight.new_zeros(len(sequences), self.enc_dim)  # (B, D)
         maxima = table.kernel.segment_max(x, offsets)  # (P, D)
-        return out.index_copy(0, torch.from_numpy(present).to(device), maxima)
+        return out.index_copy(0, on_device(present, device), maxima)
 
 
 def _packed_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
@@ -218,10 +219,11 @@ def _packed_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
     rank[by_length] = np.arange(len(lengths))
     owner = np.repeat(np.arange(len(lengths)), lengths)  # (n,)
     step = np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]  # (n,)
-    order = torch.from_numpy(np.lexsort((rank[owner], step))).to(x.device)  # (n,)
+    order = on_device(np.lexsort((rank[owner], step)), x.device)  # (n,)
     batch_sizes = torch.from_numpy(np.bincount(step))  # (T,)
     packed = nn.utils.rnn.PackedSequence(x.index_select(0, order), batch_sizes)
-    states: Tensor = lstm(packed)[0].data  # (n, D) by time step
+    with full_precision():
+        states: Tensor = lstm(packed)[0].data  # (n, D) by time step
     return states.index_select(0, order.argsort())  # (n, D) by sequence
 
 
@@ -276,8 +278,7 @@ def _group_index(
 
 def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the ids (n,) int32 and offsets (B + 1,) int64 of `sequences` on `device`."""
-    ids, offsets = torch.from_numpy(sequences.values), torch.from_numpy(sequences.offsets)
-    return ids.to(device), offsets.to(device)
+    return on_device(sequences.values, device), on_device(sequences.offsets, device)
 
 
 ENCODERS: dict[str, type[Encoder]] = {

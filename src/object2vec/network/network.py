@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from object2vec.config import Config
-from object2vec.devices import large_zeros
+from object2vec.devices import large_zeros, on_device
 from object2vec.kernels.base import Kernel
 from object2vec.kernels.comparator import compare
 from object2vec.network.dropout import Dropout
@@ -116,7 +116,7 @@ class Network(nn.Module):
         assert isinstance(self.head, ScaledTotal)
         a, b = self.comparable(0, a), self.comparable(1, b)  # (B, D), (L, D)
         records, right = (
-            torch.from_numpy(rows).to(a.device) for rows in (targets.records, targets.candidates)
+            on_device(rows, a.device) for rows in (targets.records, targets.candidates)
         )  # (m,), (m,)
         candidates = RightCandidates(records, right, self.head.scale(), self.product)
         given = batch.pairing, batch.label, self.score, batch.weight, self.training
@@ -134,8 +134,8 @@ class Network(nn.Module):
         parts = self.config.comparator_list
         if pairing is None:
             return compare(self._drop(0, a), self._drop(1, b), parts)  # (B, C)
-        rows0 = torch.from_numpy(pairing.rows0).to(a.device)  # (B,)
-        rows1 = torch.from_numpy(pairing.rows1).to(b.device)  # (B,)
+        rows0 = on_device(pairing.rows0, a.device)  # (B,)
+        rows1 = on_device(pairing.rows1, b.device)  # (B,)
         if not (self.training and self.config.dropout):
             return self.table(0).kernel.compare(a, b, rows0, rows1, parts)  # (B, C)
         # Indexing with [] is the same, but its backward pass sorts and takes 100 times as long.

@@ -227,7 +227,7 @@ class Encoded:
         """The labels where the embeddings are, (B,) float32."""
         import torch
 
-        return torch.from_numpy(self.label).to(self.a.device)
+        return torch.from_numpy(self.label).to(self.a.device, non_blocking=True)
 
 
 class Objective(ABC):
@@ -331,7 +331,7 @@ class Objective(ABC):
 
         losses = self.losses(batch)  # (B,)
         if batch.weight is not None:
-            losses = losses * torch.from_numpy(batch.weight).to(losses.device)
+            losses = losses * torch.from_numpy(batch.weight).to(losses.device, non_blocking=True)
         return losses.mean()
 
     @abstractmethod

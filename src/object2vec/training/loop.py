@@ -172,7 +172,7 @@ class Loop:
         progress, total = self.progress, len(self.train)
         started, reported = self._clock() - progress.epoch_s, self._clock()
         for batch in self._batches():
-            self.metrics.update(self.step(batch))
+            self.step(batch, self.metrics.update)
             if self.step.count.bit_count() == 1 or self.step.count % _TRIM_STEPS == 0:
                 release_freed_memory()  # gaps too small for what a step asks for: 80 MB in time
             progress.batches += 1

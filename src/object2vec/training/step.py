@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from object2vec.devices import on_device
 from object2vec.network.dropout import Dropout
 from object2vec.network.network import Network
 from object2vec.objectives import Encoded
@@ -46,13 +47,20 @@ class Step:
         """Updates made so far."""
         return self.optimizer.steps
 
-    def __call__(self, batch: Batch) -> Encoded:
+    def __call__(self, batch: Batch, seen: Callable[[Encoded], object] | None = None) -> Encoded:
         """Update the network once.
+
+        Parameters
+        ----------
+        batch : Batch
+        seen : callable, optional
+            Given the batch as the network sees it before the update, for the metrics: a GPU then
+            makes the update while the CPU prepares what comes next.
 
         Returns
         -------
         Encoded
-            The batch as the network saw it before the update, for the metrics.
+            The same.
         """
         config = self.network.config
         if config.dropout:
@@ -67,6 +75,8 @@ class Step:
                 tensors.append(embeddings)
                 gradients.append(added)
         torch.autograd.backward(tensors, gradients)
+        if seen is not None:
+            seen(encoded)
         self.optimizer.step()
         return encoded
 
@@ -89,4 +99,4 @@ def _decays(rate: float, encoded: Encoded) -> Iterator[tuple[Tensor, Tensor]]:
             yield embeddings, held * share
             continue
         counts = np.bincount(rows, minlength=len(held)).astype(np.float32) * np.float32(share)
-        yield embeddings, held * torch.from_numpy(counts).to(held.device)[:, None]
+        yield embeddings, held * on_device(counts, held.device)[:, None]
