@@ -1,4 +1,4 @@
-"""The same loop on a GPU: it learns, agrees with the CPU, resumes and changes place."""
+"""The same loop on a GPU: it learns, agrees with the CPU, resumes and changes devices."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from object2vec import Interrupted, Object2Vec
+from object2vec.inference.engine import Engine
+from object2vec.inference.instances import Group
 from object2vec.kernels import kernel_for
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
@@ -32,6 +34,60 @@ NETWORKS = ["pooled_embedding", "hcnn", "bilstm"]
 OPTIMIZERS = ["sgd", "adam", "adagrad", "rmsprop", "adadelta"]
 # Sums of some hundred float32 products in another order, through some tens of updates.
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}
+ROUGH = {"rtol": 5e-2, "atol": 5e-2}  # bfloat16 has 8 bits, and each device rounds where it does
+KINDS = [label in (0, 2) for label in TRAIN["label"]]  # whether both objects are of one kind
+POSITIVES = {side: [row for row, same in zip(TRAIN[side], KINDS, strict=True) if same]
+             for side in ("in0", "in1")}  # fmt: skip
+RANKING = {"output_layer": "ranking", "ranking_scale": 5}
+# Each thing that changes what a step computes, with what it is learned from.
+MECHANISMS: dict[str, tuple[dict, dict]] = {
+    "regression": ({"output_layer": "mean_squared_error"}, TRAIN),
+    "cosine": ({"output_layer": "cosine"}, TRAIN),
+    "odds": (
+        {"output_layer": "dot_product", "negative_sampling_rate": 2,
+         "random_negative_sampling_rate": 1}, TRAIN | {"label": [float(same) for same in KINDS]},
+    ),
+    "ranking": (RANKING, POSITIVES),
+    "one direction": (
+        RANKING | {"ranking_direction": "in0", "normalize": "in0", "learn_ranking_scale": False},
+        POSITIVES,
+    ),
+    "corrected ranking": (
+        RANKING | {"shared_negatives": 5, "negative_exponent": 0.5, "log_q_correction": True,
+                   "label_smoothing": 0.1}, POSITIVES,
+    ),
+    "all candidates": (RANKING | {"candidates": "all"}, POSITIVES),
+    "odds of all candidates": ({"output_layer": "dot_product", "candidates": "all"}, POSITIVES),
+    "weights of tokens": ({"enc0_idf_exponent": 1.5}, TRAIN),
+    "identity of tokens": ({"enc0_identity_dims": 2, "enc0_idf_exponent": 0.5}, TRAIN),
+    "token dropout": ({"token_dropout": 0.4}, TRAIN),
+    "sums of tokens": ({"enc0_pool_exponent": 0.5, "mask_padding": False}, TRAIN),
+    "averages": ({"weight_averaging": 0.9}, TRAIN),
+    "noise": ({"noise_temperature": 1.0, "optimizer": "adam", "learning_rate": 0.001}, TRAIN),
+    "decay of embeddings": ({"embedding_decay": 0.5, "negative_sampling_rate": 1}, TRAIN),
+    "decoupled decay": (
+        {"weight_decay": 0.5, "decoupled_weight_decay": True, "optimizer": "adam"}, TRAIN,
+    ),
+    "clipping": ({"gradient_clip_norm": 0.05}, TRAIN),
+    "unit vectors": ({"token_init": "unit"}, TRAIN),
+    "linear schedule": ({"learning_rate_schedule": "linear", "warmup": 0.3}, TRAIN),
+    "cosine schedule": ({"learning_rate_schedule": "cosine"}, TRAIN),
+    "plateau": ({"learning_rate_schedule": "plateau"}, TRAIN),
+    "one encoder": ({"shared_encoder": True}, TRAIN),
+    "three parts": ({"comparator_list": "concat, abs_diff, hadamard"}, TRAIN),
+    "bfloat16": ({"precision": "bfloat16"}, TRAIN),
+}  # fmt: skip
+EVERYTHING = RANKING | {
+    "shared_negatives": 5, "negative_exponent": 0.5, "log_q_correction": True,
+    "label_smoothing": 0.1, "token_dropout": 0.2, "enc0_identity_dims": 2,
+    "enc0_idf_exponent": 1.0, "weight_averaging": 0.9, "noise_temperature": 0.01,
+    "embedding_decay": 0.01, "weight_decay": 0.01, "decoupled_weight_decay": True,
+    "gradient_clip_norm": 1.0, "token_init": "unit", "learning_rate_schedule": "cosine",
+    "warmup": 0.2,
+}  # fmt: skip
+STORAGES = ["dense", "row_sparse"]
+each_storage = pytest.mark.parametrize("storage", STORAGES)
+each_network = pytest.mark.parametrize("network", NETWORKS)
 
 
 def model(**given) -> Object2Vec:
@@ -45,9 +101,9 @@ def model(**given) -> Object2Vec:
     return Object2Vec(**(values | given))
 
 
-@pytest.mark.parametrize("storage", ["dense", "row_sparse"])
+@each_storage
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("network", NETWORKS)
+@each_network
 def test_it_learns_what_is_right(network, storage, tied):
     fitted = model(
         enc0_network=network, token_embedding_storage_type=storage,
@@ -60,23 +116,155 @@ def test_it_learns_what_is_right(network, storage, tied):
 
 @pytest.mark.parametrize("kernel", ["compiled", "reference"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("network", NETWORKS)
+@each_network
 def test_a_short_training_is_that_of_the_cpu(network, optimizer, kernel):
     """The first epoch, before rounding can lead two runs apart."""
     found = []
-    for device in ("cpu", "cuda"):
+    for device, each in (("cpu", "reference"), ("cuda", kernel)):
         fitted = model(
             enc0_network=network, optimizer=optimizer, device=device, epochs=1, weight_decay=0.01,
             negative_sampling_rate=1, token_embedding_storage_type="row_sparse",
-            kernel=kernel, threads=1,
+            kernel=each, threads=1,
         ).fit(TRAIN)  # fmt: skip
         found.append(fitted.encode(in0=IN0))
     np.testing.assert_allclose(*found, **CLOSE)
     assert (found[0] != 0).any()
 
 
+def weights(model: Object2Vec) -> dict[str, np.ndarray]:
+    state = model.artifact.network.state_dict()
+    return {name: tensor.cpu().numpy() for name, tensor in state.items()}
+
+
+def assert_close(found: dict, expected: dict, limits: dict) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in found.items():
+        np.testing.assert_allclose(array, expected[name], err_msg=name, **limits)
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "reference"])
+@each_storage
+@each_network
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_a_mechanism_does_on_a_gpu_what_it_does_on_a_cpu(mechanism, network, storage, kernel):
+    """The first epoch: weights, embeddings, scores and metrics."""
+    given, data = MECHANISMS[mechanism]
+    values = {
+        "enc0_network": network, "token_embedding_storage_type": storage, "optimizer": "sgd",
+        "learning_rate": 0.1, "epochs": 1, "threads": 1, **given,
+    }  # fmt: skip
+    limits = ROUGH if mechanism == "bfloat16" else CLOSE
+    cpu = model(**values, device="cpu", kernel="reference").fit(data)
+    gpu = model(**values, kernel=kernel).fit(data)
+    assert gpu.artifact.network.table(0).weight.is_cuda
+    assert_close(weights(gpu), weights(cpu), limits)
+    for side in ("in0", "in1"):
+        found, expected = (each.encode(**{side: IN0}) for each in (gpu, cpu))
+        np.testing.assert_allclose(found, expected, **limits)
+        assert (found != 0).any()
+    found, expected = (each.predict(in0=IN0, in1=IN0) for each in (gpu, cpu))
+    np.testing.assert_allclose(found, expected, **limits)
+    found, expected = (each.evaluate(data) for each in (gpu, cpu))
+    assert found == pytest.approx(expected, rel=limits["rtol"], abs=limits["atol"])
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "reference"])
+@each_storage
+@each_network
+def test_a_run_with_everything_that_was_stopped_anywhere_goes_on(
+    network, storage, kernel, tmp_path
+):
+    given = EVERYTHING | {
+        "enc0_network": network, "token_embedding_storage_type": storage, "kernel": kernel,
+        "epochs": 3, "dropout": 0.2, "learning_rate": 0.01, "mini_batch_size": 4,
+    }  # fmt: skip
+    whole = model(**given).fit(POSITIVES)
+    folder, stopped = tmp_path / "run", 0
+    for batches in (1, 3, 2):
+        with pytest.raises(Interrupted):
+            model(**given).fit(
+                POSITIVES, checkpoints=folder, resume=stopped > 0, stop=AfterBatches(batches)
+            )
+        stopped += 1
+    resumed = model(**given).fit(POSITIVES, checkpoints=folder, resume=True)
+    assert_close(weights(resumed), weights(whole), CLOSE)
+    other = model(**given | {"seed": 4}).fit(POSITIVES)
+    assert not np.allclose(other.encode(in0=IN0), whole.encode(in0=IN0), **CLOSE)
+
+
+class AfterBatches(StopRequest):
+    """Asks to stop after so many batches."""
+
+    def __init__(self, batches: int) -> None:
+        self._left = batches
+        super().__init__()
+
+    @property
+    def signal_number(self):
+        self._left -= 1
+        return signal.SIGTERM if self._left < 0 else None
+
+    @signal_number.setter
+    def signal_number(self, value):
+        pass
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "reference"])
+def test_words_in_windows_are_learned_as_on_a_cpu(kernel, tmp_path):
+    """Pairs in blocks that share their noise; the vectors of both devices after an epoch."""
+    draw = np.random.default_rng(0)
+    lines = [" ".join(draw.choice(["red", "green", "one", "two", "and"], 6)) for _ in range(200)]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines))
+    settings = {"enc_dim": 8, "learning_rate": 0.1, "mini_batch_size": 300, "epochs": 1,
+                "threads": 1, "seed": 3}  # fmt: skip
+    found = []
+    for device, each in (("cpu", "reference"), ("cuda", kernel)):
+        made = Object2Vec(
+            preset="words", pairs="windows(sample=0)", **settings, device=device, kernel=each
+        )
+        found.append(weights(made.fit(tmp_path / "corpus.txt")))
+    assert_close(*found, CLOSE)
+
+
+TABLE = {
+    "question": [f"a{n % 7} b{n % 5} e{n}" for n in range(60)],
+    "answer": [f"f{n % 7} e{n} g{n % 11}" for n in range(60)],
+}
+
+
+def test_a_preset_on_tables_validates_by_retrieval_and_is_gone_on_from(tmp_path):
+    columns = {"in0": "question:text", "in1": "answer:text", "preset": "retrieval"}
+    settings = {"enc_dim": 12, "mini_batch_size": 16, "epochs": 2, "seed": 3}
+    found = []
+    for device in ("cpu", "cuda"):
+        made = Object2Vec(**columns, **settings, device=device, kernel="auto").fit(TABLE, split=0.2)
+        further = Object2Vec(**columns, **settings, device=device).fit(TABLE, start_from=made)
+        made.save(tmp_path / device)
+        loaded = Object2Vec.load(tmp_path / device, device="cuda")
+        vectors = loaded.encode(in0=["a1 b2 zebra", "zebra quagga"])
+        np.testing.assert_allclose(vectors, made.encode(in0=["a1 b2 zebra", "zebra quagga"]),
+                                   **CLOSE)  # fmt: skip
+        assert np.isfinite(further.encode(in0=["a1 b2"])).all()
+        found.append((vectors, made.evaluate(TABLE)))
+    np.testing.assert_allclose(found[0][0], found[1][0], **ROUGH)
+    assert found[1][1] == pytest.approx(found[0][1], rel=0.1, abs=0.1)
+
+
+@pytest.mark.parametrize("mode", ["classification", "embedding"])
+def test_an_instance_gets_the_same_bits_alone_and_in_a_batch(mode):
+    engine = Engine(model(epochs=2).fit(TRAIN).artifact)
+    engine.warm_up(mode)
+    columns = (IN0, IN0[::-1] if mode == "classification" else None)
+    (together,) = engine.predict([Group(*columns)])
+    for i in range(len(IN0)):
+        one = Group(*(None if column is None else column[i : i + 1] for column in columns))
+        (alone,) = engine.predict([one])
+        assert alone.tobytes() == together[i : i + 1].tobytes()
+    assert (together != 0).any()
+
+
 @pytest.mark.parametrize(("trained", "used"), [("cpu", "cuda"), ("cuda", "cpu")])
-@pytest.mark.parametrize("network", NETWORKS)
+@each_network
 def test_a_model_computes_where_it_is_told(network, trained, used, tmp_path):
     fitted = model(enc0_network=network, device=trained, epochs=2).fit(TRAIN)
     fitted.save(tmp_path / "model")

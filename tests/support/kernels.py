@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import torch
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
-from object2vec.kernels.rules import Parameter
+from object2vec.kernels.rules import Average, Parameter
 
 EPS = float(np.finfo(np.float32).eps)
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -26,6 +27,11 @@ needs_triton = pytest.mark.skipif(
     not (HAS_TRITON and (IS_INTERPRETED or torch.cuda.is_available())),
     reason="needs triton, and a CUDA device or TRITON_INTERPRET=1",
 )
+
+
+if torch.cuda.is_available():
+    # PyTorch warns where a product is the first thing that its thread of backward passes computes.
+    torch.zeros(1, device="cuda", requires_grad=True).exp().sum().backward()
 
 
 class OnGPU:
@@ -52,6 +58,13 @@ class OnGPU:
     def sum_taps(self, products, bias, mask):
         return self.kernel.sum_taps(products.cuda(), bias.cuda(), mask.cuda()).cpu()
 
+    def contrast(self, a, b, pairing, rate, offset):
+        found = self.kernel.contrast(a.cuda(), b.cuda(), pairing, rate, offset)
+        return found._replace(loss=found.loss.cpu())
+
+    def squares(self, table, tape):
+        return self.kernel.squares(moved(table, "cuda"), [on_gpu(lookup) for lookup in tape])
+
     def update_rows(self, update, table, tape):
         self._update(self.kernel.update_rows, update, table, [on_gpu(lookup) for lookup in tape])
 
@@ -62,11 +75,31 @@ class OnGPU:
         self._update(self.kernel.update_dense, update, parameter, gradient.cuda())
 
     def _update(self, change, update, parameter, gradients):
-        weight, *state = (tensor.cuda() for tensor in parameter.tensors())
-        there = Parameter(weight, tuple(state), parameter.decays)
+        there = moved(parameter, "cuda")
         change(update, there, gradients)
-        for here, changed in zip(parameter.tensors(), there.tensors(), strict=True):
+        for here, changed in zip(everything(parameter), everything(there), strict=True):
             here.copy_(changed)
+
+
+def moved(parameter: Parameter, device: str) -> Parameter:
+    """A parameter with all that belongs to it on a device: copies of what is on another one."""
+    average = parameter.average
+    if average is not None:
+        last = None if average.last is None else average.last.to(device)
+        average = Average(average.mean.to(device), last)
+    return replace(
+        parameter,
+        weight=parameter.weight.to(device),
+        state=tuple(each.to(device) for each in parameter.state),
+        weights=None if parameter.weights is None else moved(parameter.weights, device),
+        average=average,
+    )
+
+
+def everything(parameter: Parameter) -> list[torch.Tensor]:
+    """All tensors of a parameter, frozen columns too."""
+    own = [parameter.weight, *parameter.state, *parameter.parts().values()]
+    return own if parameter.weights is None else own + everything(parameter.weights)
 
 
 def on_gpu(lookup: Lookup) -> Lookup:
