@@ -51,12 +51,12 @@ def main() -> None:
 
 
 def _memory(folder: Path, threads: int) -> dict[str, Any]:
-    model = _model(folder)
+    model = pooled_model(folder)
     return {"object2vec": (ours, (model, threads)), "EmbeddingBag": (bag, (threads,))}
 
 
 def _files(folder: Path, threads: int) -> dict[str, Any]:
-    model, ids = _model(folder), _ids(ROWS["files"]).tolist()
+    model, ids = pooled_model(folder), _ids(ROWS["files"]).tolist()
     lines = "".join(f'{{"in0": {row}}}\n' for row in ids)
     (folder / "in0.jsonl").write_text(lines, encoding="utf-8")
     texts = "".join(" ".join(f"w{i}" for i in row) + "\n" for row in ids)
@@ -72,7 +72,7 @@ def _files(folder: Path, threads: int) -> dict[str, Any]:
     return {name: (command, (words, folder)) for name, words in commands.items()}
 
 
-def _model(folder: Path) -> Path:
+def pooled_model(folder: Path) -> Path:
     """Train for a moment; what was learned does not matter here."""
     from object2vec import Object2Vec
 
@@ -97,12 +97,12 @@ def _flat(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return _ids(rows).ravel(), np.arange(0, rows * TOKENS + 1, TOKENS)
 
 
-def ours(path: Path, threads: int) -> Work:
+def ours(path: Path, threads: int, device: str = "cpu") -> Work:
     """Return a function that encodes ids in memory."""
     from object2vec import Object2Vec
     from object2vec.devices import set_threads
 
-    model = Object2Vec.load(path)
+    model = Object2Vec.load(path, device=device)
     set_threads(threads)
     columns = _flat(ROWS["memory"])
 
@@ -112,18 +112,19 @@ def ours(path: Path, threads: int) -> Work:
     return encode
 
 
-def bag(threads: int) -> Work:
+def bag(threads: int, device: str = "cpu") -> Work:
     """Return the same by a bare EmbeddingBag."""
     import torch
 
     torch.set_num_threads(threads)
     module = torch.nn.EmbeddingBag(VOCABULARY, WIDTH, mode="mean", include_last_offset=True)
+    module.to(device)
     ids, offsets = (torch.from_numpy(column) for column in _flat(ROWS["memory"]))
     ids = ids.long()
 
     def encode() -> float:
         with torch.inference_mode():
-            return len(module(ids, offsets).numpy())
+            return len(module(ids.to(device), offsets.to(device)).cpu().numpy())
 
     return encode
 

@@ -80,9 +80,10 @@ def _started(
             process = context.Process(target=_run, args=(far, function, arguments, name in plain))
             process.start()
             stack.callback(_end, process)
+            found[name] = near
+        for name, near in found.items():
             if near.recv() != "ready":
                 raise SystemExit(f"{name} could not begin; its message stands above")
-            found[name] = near
         yield found
 
 

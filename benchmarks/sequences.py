@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.common import save, speed_parser
 from benchmarks.race import Work, race, show
-from benchmarks.steps import training_steps
+from benchmarks.steps import training_steps, wait_for
 
 VOCABULARY, WIDTH, LONGEST, HIDDEN, CLASSES = 43_533, 300, 82, 512, 3
 LAYERS = {"hcnn": 4, "bilstm": 1}
@@ -57,11 +57,13 @@ def records(rows: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     return sides[0], sides[1], draw.integers(0, CLASSES, rows).astype(np.float32)
 
 
-def ours(encoder: str, size: str, precision: str, threads: int) -> Work:
+def ours(
+    encoder: str, size: str, precision: str, threads: int, device: str = "cpu", rounds: int = 1
+) -> Work:
     """Return a function that trains on a few batches and counts their pairs."""
     batch_size, _, n_batches = SIZES[size]
     given = settings(encoder, size) | {"precision": precision}
-    return training_steps(given, *records(batch_size * n_batches), threads)
+    return training_steps(given, *records(batch_size * n_batches * rounds), threads, device)
 
 
 def settings(encoder: str, size: str) -> dict[str, Any]:
@@ -74,7 +76,7 @@ def settings(encoder: str, size: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rival(encoder: str, size: str, threads: int) -> Work:
+def rival(encoder: str, size: str, threads: int, device: str = "cpu", rounds: int = 1) -> Work:
     """Return the same in plain PyTorch."""
     import torch
     from torch import nn
@@ -82,24 +84,28 @@ def rival(encoder: str, size: str, threads: int) -> Work:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     batch_size, enc_dim, n_batches = SIZES[size]
-    sides = nn.ModuleList([_side(encoder, enc_dim) for _ in range(2)])
+    sides = nn.ModuleList([_side(encoder, enc_dim) for _ in range(2)]).to(device)
     head = nn.Sequential(nn.Linear(4 * enc_dim, HIDDEN), nn.Linear(HIDDEN, HIDDEN),
-                         nn.Linear(HIDDEN, CLASSES))  # fmt: skip
+                         nn.Linear(HIDDEN, CLASSES)).to(device)  # fmt: skip
     optimizer = torch.optim.Adam([*sides.parameters(), *head.parameters()], lr=4e-4, fused=True)
-    in0, in1, label = records(batch_size * n_batches)
+    in0, in1, label = records(batch_size * n_batches * rounds)
     batches = [
         (_padded(in0[at : at + batch_size]), _padded(in1[at : at + batch_size]),
          torch.from_numpy(label[at : at + batch_size]).long())
         for at in range(0, len(label), batch_size)
     ]  # fmt: skip
+    if device != "cpu":
+        batches = [tuple(part.pin_memory() for part in batch) for batch in batches]
 
     def epoch() -> float:
-        for first, second, target in batches:
+        for batch in batches:
+            first, second, target = (part.to(device, non_blocking=True) for part in batch)
             a, b = sides[0](first), sides[1](second)  # (B, D), (B, D)
             logits = head(torch.cat([a * b, a, b, (a - b).abs()], dim=1))  # (B, K)
             nn.functional.cross_entropy(logits, target).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        wait_for(device)
         return len(label)
 
     return epoch

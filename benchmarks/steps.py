@@ -9,7 +9,7 @@ from benchmarks.race import Work
 
 
 def training_steps(
-    settings: Mapping[str, Any], in0: Any, in1: Any, label: Any, threads: int
+    settings: Mapping[str, Any], in0: Any, in1: Any, label: Any, threads: int, device: str = "cpu"
 ) -> Work:
     """Return a function that trains on all records once and counts them.
 
@@ -20,25 +20,38 @@ def training_steps(
     in0, in1, label : columns as `Pairs.build` reads them
     threads : int
         As the hyperparameter has it.
+    device : str, default "cpu"
+        ``cpu`` or ``cuda``.
     """
     from object2vec.config import Config
     from object2vec.devices import set_threads
     from object2vec.kernels import kernel_for
     from object2vec.network.network import new_network
     from object2vec.objectives.metrics import Metrics
-    from object2vec.pairs.batches import TrainingBatches
+    from object2vec.pairs.batches import TrainingBatches, prepared_ahead
     from object2vec.pairs.dataset import Pairs
     from object2vec.training.step import Step
 
     set_threads(threads)
     config = Config.build({"seed": 0, **settings})
     batches = TrainingBatches(Pairs.build(in0=in0, in1=in1, label=label), config)
-    step = Step(new_network(config, kernel_for("auto", "cpu")).train())
+    network = new_network(config, kernel_for(config.kernel, device))
+    step = Step(network.to(device).train())
 
     def epoch() -> float:
         metrics = Metrics(step.network.objective)
-        for batch in batches.epoch(0):
-            metrics.update(step(batch))
+        made = batches.epoch(0)
+        for batch in made if device == "cpu" else prepared_ahead(made):  # as the loop has it
+            step(batch, metrics.update)
+        wait_for(device)
         return batches.records
 
     return epoch
+
+
+def wait_for(device: str) -> None:
+    """Return when a device has done all that it was asked for; a CPU has at once."""
+    import torch
+
+    if device != "cpu":
+        torch.cuda.synchronize(device)

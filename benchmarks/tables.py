@@ -172,6 +172,41 @@ def movielens_speed() -> str:
     return _race("movielens_speed", "pairs/s", "task")
 
 
+def gpu_training() -> str:
+    """Return records per second of training steps on a GPU."""
+    return _gpu("training", "records/s", "negatives", "precision")
+
+
+def gpu_sequences() -> str:
+    """Return pairs per second of hcnn and bilstm on a GPU."""
+    return _gpu("sequences", "pairs/s", "encoder")
+
+
+def gpu_encoding() -> str:
+    """Return sequences encoded per second on a GPU."""
+    return _gpu("encoding", "sequences/s", "encoder")
+
+
+def gpu_memory() -> str:
+    """Return how fast lookups and updates move bytes on a GPU."""
+    rows = [
+        (r["of"], r["ids"], f"{r['records']:,}" if r["records"] else "", f"{r['s'] * 1e3:.2f}",
+         f"{r['bytes_per_s'] / 1e9:,.0f}", f"{r['share']:.0%}")
+        for r in _result("gpu")["memory"]
+    ]  # fmt: skip
+    return _table(("of", "ids", "records", "ms", "GB/s", "of a copy"), rows)
+
+
+def _gpu(part: str, unit: str, *keys: str) -> str:
+    """Return the table of a race on a GPU."""
+    rows = [
+        (*(_plain(r[key]) for key in keys), r["of"], f"{r['per_s']:,.0f}",
+         f"{r['ours_is_times']:.2f}", " to ".join(f"{ratio:.2f}" for ratio in r["ratio_spread"]))
+        for r in _result("gpu")[part]
+    ]  # fmt: skip
+    return _table((*keys, "of", unit, "ours is x", "in rounds"), rows)
+
+
 def sequences() -> str:
     """Return pairs per second of hcnn and bilstm."""
     return _race("sequences", "pairs/s", "encoder", "size")
@@ -361,7 +396,7 @@ TABLES: dict[str, Callable[[], str]] = {
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
         encoding_files, encoding_text, reading, table_reading, words, documents_time, startup,
         memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
-        evaluation,
+        evaluation, gpu_training, gpu_sequences, gpu_encoding, gpu_memory,
     )
 }  # fmt: skip
 TABLES |= {f"results_{task}": partial(results_page.task_table, task) for task in results_page.TASKS}

@@ -35,7 +35,7 @@ import numpy as np
 
 from benchmarks.common import save, speed_parser
 from benchmarks.race import Work, race, race_one_by_one, show
-from benchmarks.steps import training_steps
+from benchmarks.steps import training_steps, wait_for
 
 BATCH, TOKENS, WIDTH, HIDDEN = 4096, 50, 300, 512
 BATCHES = 6  # different ones, made before the clock starts
@@ -115,10 +115,10 @@ def columns(task: dict[str, Any], rows: int) -> tuple[np.ndarray, np.ndarray, np
     return ids[0], ids[1], (draw.random(rows) < 0.5).astype(np.float32)
 
 
-def ours(task: dict[str, Any], threads: int) -> Work:
+def ours(task: dict[str, Any], threads: int, device: str = "cpu") -> Work:
     """Return a function that trains on a few batches and counts their records."""
-    rows = BATCH * BATCHES // (1 + task["negatives"])
-    return training_steps(settings(task), *columns(task, rows), threads)
+    rows = BATCH * task.get("batches", BATCHES) // (1 + task["negatives"])
+    return training_steps(settings(task), *columns(task, rows), threads, device)
 
 
 def settings(task: dict[str, Any]) -> dict[str, Any]:
@@ -129,11 +129,15 @@ def settings(task: dict[str, Any]) -> dict[str, Any]:
         "mlp_activation": "relu", "mlp_dim": HIDDEN, "token_embedding_storage_type": "row_sparse",
         "mini_batch_size": BATCH, "negative_sampling_rate": task["negatives"],
         "precision": task["precision"], "tied_token_embedding_weight": task.get("tied", False),
+        "kernel": task.get("kernel", "auto"),
     }  # fmt: skip
 
 
-def rival(task: dict[str, Any], threads: int, is_sparse: bool) -> Work:
-    """Return the same in plain PyTorch; negatives are records like any other."""
+def rival(task: dict[str, Any], threads: int, is_sparse: bool, device: str = "cpu") -> Work:
+    """Return the same in plain PyTorch; negatives are records like any other.
+
+    A GPU's batches lie in memory that it can fetch by itself, as those of a DataLoader do.
+    """
     import torch
     from torch import nn
 
@@ -145,20 +149,26 @@ def rival(task: dict[str, Any], threads: int, is_sparse: bool) -> Work:
                                                         sparse=is_sparse)  # fmt: skip
     head = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(),
                          nn.Linear(HIDDEN, 2))  # fmt: skip
+    for module in (bag, other, head):
+        module.to(device)
     tables = list({id(b): b.weight for b in (bag, other)}.values())
     if is_sparse:
         optimizers = [torch.optim.SparseAdam(tables, lr=4e-4),
                       torch.optim.Adam(head.parameters(), lr=4e-4, fused=True)]  # fmt: skip
     else:
         optimizers = [torch.optim.Adam([*tables, *head.parameters()], lr=4e-4, fused=True)]
-    sides = [torch.from_numpy(column) for column in columns(task, BATCH * BATCHES)]
+    n_batches = task.get("batches", BATCHES)
+    sides = [torch.from_numpy(column) for column in columns(task, BATCH * n_batches)]
+    if device != "cpu":
+        sides = [side.pin_memory() for side in sides]
     batches = list(zip(*(column.split(BATCH) for column in sides), strict=True))
 
     def autocast() -> contextlib.AbstractContextManager[Any]:
-        return torch.autocast("cpu", torch.bfloat16, enabled=task["precision"] == "bfloat16")
+        return torch.autocast(device, torch.bfloat16, enabled=task["precision"] == "bfloat16")
 
     def epoch() -> float:
-        for in0, in1, label in batches:
+        for batch in batches:
+            in0, in1, label = (part.to(device, non_blocking=True) for part in batch)
             a, b = bag(in0), other(in1)  # (B, D), (B, D)
             with autocast():
                 logits = head(a * b)  # (B, 2)
@@ -166,7 +176,8 @@ def rival(task: dict[str, Any], threads: int, is_sparse: bool) -> Work:
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-        return BATCH * BATCHES
+        wait_for(device)
+        return BATCH * n_batches
 
     return epoch
 
