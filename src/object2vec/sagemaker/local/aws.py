@@ -11,9 +11,11 @@ import json
 import os
 import re
 import threading
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 os.environ["TEST_PROXY_MODE"] = "true"  # moto reads it once: a bucket's name may stand in the host
 
@@ -27,7 +29,7 @@ from moto.sts.models import STSBackend, sts_backends
 from werkzeug.exceptions import HTTPException
 
 from object2vec.sagemaker.local.buckets import ACCOUNT, FolderBackend, Folders
-from object2vec.sagemaker.local.protocol import Response
+from object2vec.sagemaker.local.protocol import Response, ServiceError
 
 ROLE = "object2vec-local"
 _TRUST = {
@@ -98,12 +100,17 @@ class Aws:
         body : bytes
         """
         handler = _handler(url, path)
+        form = dict(urllib.parse.parse_qsl(body.decode("latin-1"))) if _is_form(headers) else {}
+        if form.get("Action") == "SimulatePrincipalPolicy":
+            return Response(200, {"Content-Type": "text/xml"}, _all_allowed(form))
         if handler is None:
-            return Response(404, {}, b"This service of AWS is not offered here.")
+            return _not_offered(url, headers, "This service of AWS is not offered here.")
         try:
             with self._lock:
                 request = Request.from_primitives(method, url + path, headers, body)
                 made = handler(request, request.raw_url, request.headers)
+        except NotImplementedError as err:
+            return _not_offered(url, headers, f"{err or 'This'} is not offered here.")
         except HTTPException as err:
             return _response(err.code or 500, dict(err.get_headers()), err.get_body())
         status, said, content = made if isinstance(made, tuple) else (200, {}, made)
@@ -134,6 +141,35 @@ def _handler(url: str, path: str) -> Any:
     found = get_backend(name)[ACCOUNT]  # type: ignore[call-overload]
     backend = found["us-east-1" if "us-east-1" in found else "aws"]
     return next((h for each, h in backend.url_paths.items() if re.match(each, plain)), None)
+
+
+def _is_form(headers: Mapping[str, str]) -> bool:
+    """Whether a request is of the older protocol, a form that gets XML."""
+    return "x-www-form-urlencoded" in headers.get("Content-Type", "")
+
+
+def _all_allowed(form: Mapping[str, str]) -> bytes:
+    """Return IAM's verdict on the actions that a role may do: SDK 3 asks before it trains."""
+    names = [value for key, value in form.items() if key.startswith("ActionNames.member.")]
+    members = "".join(
+        f"<member><EvalActionName>{escape(name)}</EvalActionName><EvalResourceName>*"
+        "</EvalResourceName><EvalDecision>allowed</EvalDecision></member>"
+        for name in names
+    )
+    return (
+        '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
+        f"<SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated><EvaluationResults>{members}"
+        "</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
+    ).encode()
+
+
+def _not_offered(url: str, headers: Mapping[str, str], text: str) -> Response:
+    """Return an error in the protocol of the request, so that a client can say what it is."""
+    if not _is_form(headers) and ".s3" not in f".{url}":
+        return ServiceError("UnknownOperationException", text).response()
+    error = f"<Error><Code>InvalidAction</Code><Message>{escape(text)}</Message></Error>"
+    content = error if ".s3" in f".{url}" else f"<ErrorResponse>{error}</ErrorResponse>"
+    return Response(400, {"Content-Type": "text/xml"}, content.encode())
 
 
 def _response(status: int, headers: Mapping[str, Any], body: Any) -> Response:
