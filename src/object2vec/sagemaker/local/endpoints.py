@@ -26,6 +26,7 @@ from object2vec.sagemaker.local.training import algorithm_of_image, check_enviro
 
 _START_S = 120.0  # that a server may take to load its model
 _POLL_S = 0.05
+_ANSWER_S = 70.0  # of a server, ten more than a model has on AWS
 MAX_ENDPOINTS = 50  # each is a process
 _PORT = re.compile(r"Serving .* at http://\S+:(\d+)")
 _VARIANT = "AllTraffic"
@@ -165,24 +166,30 @@ class Endpoints:
         self, port: int, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         """Send a request over this thread's connection to a server, which stays open."""
-        kept: dict[int, http.client.HTTPConnection]
-        kept = self._connections.__dict__.setdefault("kept", {})
-        for attempt in (0, 1):
-            connection = kept.get(port)
-            if connection is None:
-                connection = kept[port] = http.client.HTTPConnection("127.0.0.1", port, timeout=70)
-                connection.connect()
-                connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        fixed = {"Host": "127.0.0.1", "Content-Length": str(len(body))}
+        lines = [
+            f"{name}: {' '.join(value.split())}" for name, value in (fixed | dict(headers)).items()
+        ]
+        head = "\r\n".join(["POST /invocations HTTP/1.1", *lines, "", ""])
+        request = head.encode("latin-1", "replace") + body  # one packet where it fits
+        kept: dict[int, socket.socket] = self._connections.__dict__.setdefault("kept", {})
+        for is_last in (port not in kept, True):
+            if port not in kept:
+                kept[port] = _connected(port)
             try:
-                connection.request("POST", "/invocations", body, dict(headers))
-                response = connection.getresponse()
-                return response.status, response.getheaders(), response.read()
-            except (http.client.HTTPException, ConnectionError):
-                connection.close()
-                del kept[port]  # closed by the server while it was idle
-                if attempt:
-                    raise ConnectionError("its server has gone") from None
-        raise AssertionError
+                kept[port].sendall(request)
+                with http.client.HTTPResponse(kept[port], method="POST") as response:
+                    response.begin()
+                    content = response.read()
+            except (http.client.HTTPException, OSError) as err:
+                kept.pop(port).close()
+                if is_last or isinstance(err, TimeoutError):
+                    raise ConnectionError(f"{err or 'its server has gone'}") from err
+                continue  # closed by the server while it was idle
+            if response.will_close:
+                kept.pop(port).close()
+            return response.status, response.getheaders(), content
+        raise AssertionError("our bug")
 
     def _create_model(self, request: Document) -> Document:
         containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else []
@@ -323,6 +330,13 @@ class Endpoints:
     def _fail(self, name: str, reason: str) -> None:
         with contextlib.suppress(ServiceError):  # deleted meanwhile
             self.endpoints.change(name, EndpointStatus="Failed", FailureReason=reason[:1024])
+
+
+def _connected(port: int) -> socket.socket:
+    """Return a connection to a server of this machine, which sends what it has at once."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _is_ready(port: int | None) -> bool:
