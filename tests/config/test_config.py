@@ -309,12 +309,12 @@ NOTES = [
     (
         {"output_layer": "mean_squared_error", "num_classes": 2},
         "info",
-        "num_classes is ignored: output_layer is mean_squared_error.",
+        "output_layer is set to mean_squared_error. Ignoring the hyperparameter 'num_classes'.",
     ),
     (
         {"optimizer": "adadelta", "learning_rate": 0.1},
         "info",
-        "learning_rate is ignored: optimizer is adadelta.",
+        "optimizer is set to adadelta. Ignoring the hyperparameter 'learning_rate'.",
     ),
     (
         {"dropout": 0.1},

@@ -117,6 +117,23 @@ def test_a_channel_in_s3(s3, tmp_path):
     assert found == {"a/1": "channel/a/1", "2": "channel/2"}
 
 
+def test_a_prefix_may_end_within_a_name(s3, memory, tmp_path):
+    for key in ("within/train-0", "within/train-1", "within/trail", "within/train-x/deeper"):
+        s3.put_object(Bucket="bucket", Key=key, Body=key.encode())
+        memory.pipe_file(f"/{key}", key.encode())
+    for url in ("s3://bucket/within/train", "memory://within/train"):
+        names = [source.name.rpartition("/")[2] for source in list_sources(url)]
+        assert names == ["train-0", "train-1"]
+    download("s3://bucket/within/train", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train-0", "train-1"]
+    s3.put_object(Bucket="bucket", Key="within/train", Body=b"the object itself")
+    assert len(list_sources("s3://bucket/within/train")) == 1
+    with pytest.raises(DataError):
+        list_sources("s3://bucket/within/nothing")
+    with pytest.raises(DataError):
+        list_sources(f"file://{tmp_path}/trai")
+
+
 def test_what_others_wrote_into_s3_since_the_last_look_is_seen(s3):
     s3.put_object(Bucket="bucket", Key="seen/here/a", Body=b"one")
     assert [source.name for source in list_sources("s3://bucket/seen")] == [

@@ -129,7 +129,9 @@ def _ignored(name: str, where: str, value: str) -> None:
     @_rule(f"`{value}` ignores `{name}`, which the log says.")
     def apply(draft: Draft) -> Findings:
         if draft[where] == value and name in draft.given:
-            yield Note("info", f"{name} is ignored: {where} is {value}.")
+            # AWS's words
+            text = f"{where} is set to {value}. Ignoring the hyperparameter '{name}'."
+            yield Note("info", text)
 
 
 @_rule(

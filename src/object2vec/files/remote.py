@@ -26,6 +26,7 @@ from object2vec.files.whole import storing
 PathLike = str | os.PathLike[str]
 
 _WITH_FOLDERS = {"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "webdav"}
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "az", "memory"}
 
 
 def is_url(name: PathLike) -> bool:
@@ -210,7 +211,7 @@ def download(url: str, folder: Path) -> None:
         if not found:
             raise FileNotFoundError
         for path in found:
-            relative = path.removeprefix(root.rstrip("/")).lstrip("/") or PurePosixPath(root).name
+            relative = name_beneath(path, root)
             target = folder / relative
             if ".." in PurePosixPath(relative).parts or folder not in target.parents:
                 must, cure = "must not lead out of its folder", "Rename the object."
@@ -219,8 +220,23 @@ def download(url: str, folder: Path) -> None:
             system.get_file(path, str(target))
 
 
+def name_beneath(path: str, root: str) -> str:
+    """Return an object's path beneath a prefix; its own name where that is no folder of it.
+
+    Examples
+    --------
+    >>> name_beneath("b/pre/x/1", "b/pre"), name_beneath("b/pre-1", "b/pre")
+    ('x/1', 'pre-1')
+    """
+    folder = root.rstrip("/") + "/"
+    return path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name
+
+
 def list_objects(system: Any, root: str) -> list[str]:
     """Return an object, or all beneath a prefix, sorted, without hidden ones.
+
+    As SageMaker's prefixes, that of an object store may end within a name: ``s3://bucket/pre/train``
+    is ``pre/train-0.jsonl`` and ``pre/train-1.jsonl`` where it is neither an object nor a folder.
 
     Raises
     ------
@@ -228,11 +244,27 @@ def list_objects(system: Any, root: str) -> list[str]:
         If nothing is there.
     """
     if not system.isdir(root):
-        system.info(root)
+        try:
+            system.info(root)
+        except FileNotFoundError:
+            if _protocols(system).isdisjoint(_OBJECT_STORES):
+                raise
+            return _beginning_with(system, root)
         return [root]
     beneath = root.rstrip("/") + "/"
     found = [path for path in sorted(system.find(root)) if not path.endswith("/")]
     return [path for path in found if not _is_hidden(path.removeprefix(beneath))]
+
+
+def _beginning_with(system: Any, root: str) -> list[str]:
+    """Return the objects of one folder whose names begin with the last part of a path."""
+    parent, _, start = root.rpartition("/")
+    found = system.ls(parent, detail=True) if parent and start else []
+    names = sorted(entry["name"] for entry in found if entry["type"] == "file")
+    chosen = [name for name in names if name.startswith(root) and not start.startswith(".")]
+    if not chosen:
+        raise FileNotFoundError(root)
+    return chosen
 
 
 def _is_hidden(path: str) -> bool:
@@ -286,9 +318,12 @@ def open_url(url: str) -> tuple[Any, str]:
 
 def _make_folder(system: Any, path: str) -> None:
     """Make a folder where there are such things; an object store would make a bucket instead."""
-    protocols = {system.protocol} if isinstance(system.protocol, str) else {*system.protocol}
-    if protocols & _WITH_FOLDERS:
+    if _protocols(system) & _WITH_FOLDERS:
         system.makedirs(path, exist_ok=True)
+
+
+def _protocols(system: Any) -> set[str]:
+    return {system.protocol} if isinstance(system.protocol, str) else {*system.protocol}
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
@@ -30,7 +30,7 @@ from object2vec.errors import (
     join_problems,
     problem,
 )
-from object2vec.files.remote import exists, is_url, join, open_url, write_object
+from object2vec.files.remote import exists, is_url, join, name_beneath, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import make_folder, storing, whole_file
 from object2vec.inference.inputs import Tally
@@ -348,8 +348,7 @@ def _relative(name: str, given: str) -> str:
     """Return a file's name beneath the folder that was given; of a file, its own name."""
     if is_url(given):
         system, root = open_url(given)
-        path = str(system._strip_protocol(name))
-        return path.removeprefix(root).strip("/") or PurePosixPath(path).name
+        return name_beneath(str(system._strip_protocol(name)), root)
     if name == "<stdin>":
         cure = "Name a file, or use `object2vec predict` or `encode`."
         raise DataError.at("input", "must be a file or folder", given, cure)
