@@ -136,6 +136,7 @@ class Training:
                 "EnableManagedSpotTraining": False,
                 **request,
                 "AlgorithmSpecification": specification,
+                "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
                 "TrainingJobStatus": "InProgress",
                 "SecondaryStatus": "Starting",
                 "SecondaryStatusTransitions": [_transition("Starting", "Waiting for its turn")],
