@@ -35,7 +35,7 @@ from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.tasks import Evaluation, Question, TaskName, TaskSource, evaluate, suiting
 from object2vec.training.measuring import measured
-from object2vec.training.options import Channels, Habits, checkpoint_habits
+from object2vec.training.options import Channels, Habits, checkpoint_habits, local_folder
 from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import LABEL, Declared, read_pairs, with_labels
@@ -156,6 +156,7 @@ class Object2Vec(Estimator):
         checkpoint_every: str | int | None = None,
         resume: bool = False,
         save_to: str | os.PathLike[str] | None = None,
+        save_state: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
         log_format: LogFormat | None = None,
         reporters: Sequence[Reporter] = (),
@@ -178,8 +179,8 @@ class Object2Vec(Estimator):
             A model to go on from: its weights, and its vocabularies, in which known tokens keep
             their rows and new ones get rows behind them. What is not set is as it was there.
         start_state : path, optional
-            Checkpoints of the run that made the model, finished or not: its known rows and layers
-            go on with the optimizer state of the newest one, new rows begin without.
+            The `save_state` or the checkpoints of the run that made the model, finished or not: its
+            known rows and layers go on with that optimizer state, new rows begin without.
         format, columns, separator, quote, encoding : optional
             How tables are read, see `TableOptions`.
         auxiliary : path or URL, optional
@@ -194,8 +195,11 @@ class Object2Vec(Estimator):
             afresh if there is none.
         save_to : path or URL, optional
             Where to save the model when it is trained; the checkpoints are removed then.
+        save_state : path, optional
+            Folder to keep the optimizer state in that the run ends with, a `start_state` of later
+            ones; with a copy of the weights it is up to three times as large as the model.
         overwrite : bool, default False
-            Replace a model at `save_to`, and the checkpoints of another run.
+            Replace a model at `save_to`, a state at `save_state`, and checkpoints of another run.
         log_format : {"rich", "plain", "sagemaker", "json"}, optional
             Show progress this way; silent by default.
         reporters : sequence of Reporter
@@ -229,7 +233,8 @@ class Object2Vec(Estimator):
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
         channels = Channels(_with_labels(train, y, declared), validation, test, auxiliary)
-        habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop)
+        state = None if save_state is None else local_folder("save_state", save_state)
+        habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop, state)
         run = Run(config, channels, habits, declared, start, start_state)
         try:
             run()

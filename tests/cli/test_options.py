@@ -87,6 +87,11 @@ ARRIVES = {
         "--preset": (SIDES + " --preset topn", {**NAMED, "preset": "topn"}),
         "--vectors": (SIDES + " --vectors glove.txt", {**NAMED, "vectors": "glove.txt"}),
         "--start-from": ("--start-from other", {"start_from": "other"}),
+        "--start-state": (
+            "--start-from other --start-state state",
+            {"start_from": "other", "start_state": "state"},
+        ),
+        "--save-state": ("--save-state state", {"save_state": "state"}),
         "--format": (SIDES + " --format csv", {**NAMED, "format": "csv"}),
         "--columns": (SIDES + " --columns user,film", {**NAMED, "columns": ("user", "film")}),
         "--separator": (SIDES + " --separator ;", {**NAMED, "separator": ";"}),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from object2vec import ConfigError, Object2Vec
+from object2vec import ConfigError, Object2Vec, StorageError
 from object2vec.fields.base import Entry
 from object2vec.training.carried import carry_state
 
@@ -165,6 +165,36 @@ def test_a_state_is_of_the_run_of_the_model(old, tmp_path):
         model().fit(NEW, start_state=tmp_path / "own")
     with pytest.raises(ConfigError, match=r"start_state: must not be the folder of this run's"):
         fit(start_state=tmp_path / "own", checkpoints=tmp_path / "own", overwrite=True)
+
+
+def test_a_run_keeps_its_state_beside_the_model_for_the_next(tmp_path):
+    kept, paths = tmp_path / "state", {"checkpoints": tmp_path / "run", "save_to": tmp_path / "old"}
+    first = model().fit(OLD, save_state=kept, **paths)
+    assert not paths["checkpoints"].exists()
+    assert [path.name[:5] for path in kept.iterdir() if path.is_dir()] == ["step-"]
+    go_on = functools.partial(Object2Vec(epochs=1).fit, NEW, start_from=tmp_path / "old")
+    by_checkpoints = tmp_path / "by"
+    model().fit(OLD, checkpoints=by_checkpoints, checkpoint_every=1)
+    expected = go_on(start_state=by_checkpoints)
+    found = go_on(start_state=kept, save_state=kept, overwrite=True)
+    for side in (0, 1):
+        assert table_of(found, side).tobytes() == table_of(expected, side).tobytes()
+    with pytest.raises(ConfigError, match=r"must hold a checkpoint of the model's .*another one's"):
+        go_on(start_state=kept)  # it is that of the second model by now
+    assert Object2Vec(epochs=1).fit(NEW, start_from=found, start_state=kept).artifact is not None
+    assert first.artifact is not None
+
+
+def test_a_state_does_not_replace_another_or_stand_in_the_way(tmp_path):
+    model().fit(OLD, save_state=tmp_path / "state")
+    with pytest.raises(StorageError, match="must hold no checkpoint of an earlier run"):
+        model().fit(OLD, save_state=tmp_path / "state")
+    with pytest.raises(ConfigError, match=r"save_state: must not be the folder of this run's"):
+        model().fit(OLD, save_state=tmp_path / "a", checkpoints=tmp_path / "a")
+    with pytest.raises(ConfigError, match="must not lie in the folder of the model"):
+        model().fit(OLD, save_state=tmp_path / "m" / "state", save_to=tmp_path / "m")
+    with pytest.raises(ConfigError, match="save_state: must be a folder of this machine"):
+        model().fit(OLD, save_state="s3://bucket/state")
 
 
 RECORDS = [{"in0": [i % 4 + 1], "in1": [i % 3 + 1], "label": i % 2} for i in range(24)]

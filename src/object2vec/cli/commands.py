@@ -46,6 +46,7 @@ from object2vec.cli.options import (
     Resume,
     RowsAs,
     RunLog,
+    SaveState,
     Seed,
     Separator,
     Share,
@@ -53,6 +54,7 @@ from object2vec.cli.options import (
     Side,
     Split,
     StartFrom,
+    StartState,
     TableFormat,
     TaskLabel,
     TaskOption,
@@ -130,6 +132,8 @@ def train(
     settings: ModelSettings = None,
     auxiliary: Auxiliary = None,
     start_from: StartFrom = None,
+    start_state: StartState = None,
+    save_state: SaveState = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     checkpoints: Checkpoints = None,
@@ -158,7 +162,7 @@ def train(
     files = {"train": train, "validation": validation or None, "test": test or None}
     table = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
     how = Reading(table_format, columns, separator, quote, encoding)
-    start = Start(start_from, split, resume, overwrite, checkpoint_every)
+    start = Start(start_from, start_state, save_state, split, resume, overwrite, checkpoint_every)
     folders = out, checkpoints, auxiliary
     run_job(config, settings, files, table, how, folders, start, log_format, host)
 

@@ -241,11 +241,19 @@ Auxiliary = Annotated[
 StartFrom = Annotated[
     str | None, option("MODEL", "Begin with what this model knows, not at random.", section=_RUN)
 ]
+StartState = Annotated[
+    str | None,
+    option("DIR", "The --save-state of that model: known rows go on with it.", section=_RUN),
+]
+SaveState = Annotated[
+    str | None,
+    option("DIR", "Keep the optimizer state, for a --start-state later.", section=_RUN),
+]
 Resume = Annotated[
     bool, flag("--resume", "Go on from the newest checkpoint, if there is one.", section=_RUN)
 ]
 Overwrite = Annotated[
-    bool, flag("--overwrite", "Replace MODEL and checkpoints that are there.", section=_RUN)
+    bool, flag("--overwrite", "Replace MODEL, state and checkpoints that are there.", section=_RUN)
 ]
 Checkpoints = Annotated[
     str | None,

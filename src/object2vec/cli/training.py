@@ -66,6 +66,10 @@ class Start:
     ----------
     model : str, optional
         Where the model is that it goes on from, with new records.
+    state : str, optional
+        Where the optimizer state is that it goes on with.
+    kept_state : str, optional
+        Where its own is kept at the end.
     split : float, optional
         Share of the training records that is kept for validation.
     resume : bool, default False
@@ -77,6 +81,8 @@ class Start:
     """
 
     model: str | None = None
+    state: str | None = None
+    kept_state: str | None = None
     split: float | None = None
     resume: bool = False
     overwrite: bool = False
@@ -180,6 +186,8 @@ def _fit(job: Job, show: Reporter) -> None:
             **job.reading.arguments(),
             split=start.split,
             start_from=start.model,
+            start_state=start.state,
+            save_state=start.kept_state,
             auxiliary=locations.auxiliary,
             checkpoints=locations.checkpoints,
             checkpoint_every=start.checkpoint_every,

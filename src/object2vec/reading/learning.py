@@ -543,15 +543,15 @@ def _blocks(
     columns = table.check(declared.columns)
     taken = {e.column for _, e in declared.fields if not kind_of(e).takes_spans}
     taken.update(declared.roles.values())
-    first = table.first(_FIRST_ROWS, columns)
-    whole = set()
+    asked = columns
     if not table.has_dictionaries:
         whole = {e.column for _, e in declared.fields if isinstance(kind_of(e), TokenKind)}
+        asked = [name for name in columns if name not in whole]
+    first = table.first(_FIRST_ROWS, asked) if asked else None
     repeated = {
         name
-        for name in first.schema.names
-        if name in columns
-        and name not in whole
+        for name in asked
+        if first is not None
         and is_text(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }

@@ -26,7 +26,7 @@ from object2vec.objectives.metrics import Metrics
 from object2vec.pairs.batches import Batch, TrainingBatches, prepared_ahead
 from object2vec.pairs.dataset import Pairs
 from object2vec.reporting import events
-from object2vec.training.checkpoint import BEST, TENSORS
+from object2vec.training.checkpoint import BEST, TENSORS, CheckpointFolder
 from object2vec.training.early_stopping import EarlyStopping
 from object2vec.training.kept import KeptTensors
 from object2vec.training.measuring import AskedChannel, measured
@@ -315,6 +315,12 @@ class Loop:
         """Save the end of the run in a checkpoint, for what comes after it to be tried again."""
         self._is_finished = True
         return None if self.checkpoints is None else self.save_checkpoint()
+
+    def save_state(self, folder: CheckpointFolder) -> None:
+        """Save weights and optimizer state in a folder of their own, in place of what it holds."""
+        with folder.locked():
+            folder.discard()
+            folder.save(self.step.count, self._state(), self._kept.write, None)
 
     def resume(self) -> bool:
         """Go on from the newest checkpoint; return False if there is none.

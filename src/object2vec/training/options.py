@@ -53,11 +53,13 @@ class Habits:
     save_to : path or URL, optional
         Where to save the model at the end.
     overwrite : bool, default False
-        Replace a model at `save_to`, and the checkpoints of another run.
+        Replace a model at `save_to`, a state at `save_state`, and the checkpoints of another run.
     reporters : tuple of Reporter
         Take every event, and are closed at the end.
     stop : StopRequest, optional
         Asked after every batch; by default one that listens to signals.
+    save_state : CheckpointFolder, optional
+        Where the optimizer state at the end is kept, for a run that starts from the model.
     """
 
     checkpoints: CheckpointFolder | None = None
@@ -67,6 +69,7 @@ class Habits:
     overwrite: bool = False
     reporters: tuple[Reporter, ...] = ()
     stop: StopRequest | None = None
+    save_state: CheckpointFolder | None = None
 
 
 def checkpoint_habits(
@@ -86,7 +89,12 @@ def checkpoint_habits(
             must, cure = "must be given with resume or checkpoint_every", "Name a folder for them."
             raise ConfigError.at("checkpoints", must, None, cure)
         return None, interval
+    return local_folder("checkpoints", path), interval
+
+
+def local_folder(name: str, path: PathLike) -> CheckpointFolder:
+    """Return a folder that an option names; raise `ConfigError` if it is not of this machine."""
     if is_url(path):
         got, cure = os.fspath(path), "Copy it to and from the object store yourself."
-        raise ConfigError.at("checkpoints", "must be a folder of this machine", got, cure)
-    return CheckpointFolder(Path(path)), interval
+        raise ConfigError.at(name, "must be a folder of this machine", got, cure)
+    return CheckpointFolder(Path(path))

@@ -171,8 +171,25 @@ class Run:
         habits = self.habits
         if habits.save_to is not None:
             artifact.check_target(habits.save_to, replace=habits.overwrite)
-            if habits.checkpoints is not None:
-                habits.checkpoints.check_apart(habits.save_to)
+            for folder in filter(None, (habits.checkpoints, habits.save_state)):
+                folder.check_apart(habits.save_to)
+        self._check_states()
+
+    def _check_states(self) -> None:
+        """Raise an error if the optimizer state cannot come from or go to where it shall."""
+        habits, start = self.habits, self._start_state
+        if start is not None and self._start is None:
+            cure = "Name the model, too, as start_from."
+            raise ConfigError.at("start_state", "must come with a model", "none", cure)
+        kept = habits.save_state
+        if kept is not None and not (habits.overwrite or habits.resume):
+            kept.check_free()
+        paths = {"start_state": start, "save_state": kept.path if kept else None}
+        own = habits.checkpoints and os.path.realpath(habits.checkpoints.path)
+        for name, path in paths.items():
+            if own and path is not None and own == os.path.realpath(path):
+                must = "must not be the folder of this run's checkpoints"
+                raise ConfigError.at(name, must, str(path), "Choose another one.")
 
     def _open_workspace(self, stack: contextlib.ExitStack) -> Path:
         """Return where the run may put its files: the folder that it owns, or a temporary one."""
@@ -220,16 +237,8 @@ class Run:
 
     def _carry_state(self, step: Step) -> None:
         """Give the optimizer the state of the model that the run goes on from, if asked to."""
-        if self._start_state is None:
+        if self._start_state is None or self._start is None:
             return
-        if self._start is None:
-            cure = "Name the model, too, as start_from."
-            raise ConfigError.at("start_state", "must come with a model", "none", cure)
-        if self.habits.checkpoints is not None and os.path.realpath(
-            self.habits.checkpoints.path
-        ) == os.path.realpath(self._start_state):
-            must, cure = "must not be the folder of this run's checkpoints", "Choose another one."
-            raise ConfigError.at("start_state", must, str(self._start_state), cure)
         note = carry_state(step.optimizer, self._start_state, self._start)
         self._tell(events.Noted(note.text))
 
@@ -323,6 +332,8 @@ class Run:
             peak_memory_bytes=peak_memory_bytes(),
         )
         self._remember(finished)  # before the model is saved with what is remembered
+        if self.habits.save_state is not None:
+            loop.save_state(self.habits.save_state)
         if self.habits.save_to is not None:
             started, path = time.monotonic(), self.habits.save_to
             learned = self._learned(loop.network, vocabularies)
