@@ -226,14 +226,13 @@ class Object2Vec(Estimator):
             model that is trained and cannot be saved is in the last checkpoint, where there is a
             folder for them: `resume` saves it without training again.
         """
-        names = tuple(columns) if columns else None
-        options = TableOptions(format, names, separator, quote, encoding)
+        options = TableOptions(format, tuple(columns or ()) or None, separator, quote, encoding)
         start = _loaded(start_from)
         config, declared = self._begin(start, options, split, y)
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
         channels = Channels(_with_labels(train, y, declared), validation, test, auxiliary)
-        state = None if save_state is None else local_folder("save_state", save_state)
+        state = local_folder("save_state", save_state)
         habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop, state)
         run = Run(config, channels, habits, declared, start, start_state)
         try:

@@ -159,12 +159,10 @@ def train(
     """
     from object2vec.cli.training import Reading, Start, TableChoice, run_job
 
-    files = {"train": train, "validation": validation or None, "test": test or None}
-    table = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
-    how = Reading(table_format, columns, separator, quote, encoding)
+    said = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
+    data, by = (train, validation, test), Reading(table_format, columns, separator, quote, encoding)
     start = Start(start_from, start_state, save_state, split, resume, overwrite, checkpoint_every)
-    folders = out, checkpoints, auxiliary
-    run_job(config, settings, files, table, how, folders, start, log_format, host)
+    run_job(config, settings, data, said, by, start, log_format, host, out, checkpoints, auxiliary)
 
 
 @app.command(cls=Command)

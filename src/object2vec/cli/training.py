@@ -138,15 +138,17 @@ def run_job(config: str | None, settings: Sequence[str] | None, *said: Any) -> N
     config, settings
         Where those are.
     *said
-        The channels, table and reading of a `Job`, what its `Locations` are of, its start, then the
-        format of the log and the name of the host.
+        The files of train, validation and test, the table, reading and start of a `Job`, then the
+        format of the log, the name of the host, and what the job's `Locations` are of.
 
     Raises
     ------
     ConfigError, DataError, Interrupted, StorageError
         As `run` does.
     """
-    channels, table, reading, folders, start, log_format, host = said
+    files, table, reading, start, log_format, host, *folders = said
+    names = "train", "validation", "test"
+    channels = {name: given or None for name, given in zip(names, files, strict=True)}
     read = read_hyperparameters(config, settings), channels, table, reading
     run(Job(*read, Locations.of(*folders), start), log_format=log_format, host=host)
 
