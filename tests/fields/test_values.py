@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from object2vec.fields.base import ValueMistakes
+from object2vec.fields.label import LabelField
 from object2vec.fields.unicode import LIMIT, tables
 from object2vec.fields.values import texts
 
@@ -101,3 +102,19 @@ def test_what_is_no_text_is_rejected_with_its_row(values, row, got):
     with pytest.raises(ValueMistakes) as caught:
         texts(values)
     assert [(each.row, each.got) for each in caught.value.mistakes] == [(row, got)]
+
+
+def test_bytes_that_are_no_text_are_listed_up_to_twenty():
+    values = pa.array([b"\xff", b"a", None, *[b"\xfe"] * 30], pa.binary())
+    with pytest.raises(ValueMistakes) as caught:
+        texts(values)
+    rows = [mistake.row for mistake in caught.value.mistakes]
+    assert rows == [0, *range(3, 22)]
+    few = pa.array([b"a", b"\xff", b"b", b"\xfe"], pa.binary())
+    with pytest.raises(ValueMistakes) as caught:
+        texts(few)
+    assert [mistake.row for mistake in caught.value.mistakes] == [1, 3]
+
+
+def test_what_has_no_label_is_one_right_pair_after_another():
+    assert LabelField() == LabelField(None, None, True, 1.0, 1.0, (1.0,))
