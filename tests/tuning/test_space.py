@@ -154,3 +154,31 @@ def test_the_default_is_what_aws_recommends_of_what_matters():
         for value in ends:
             row = HYPERPARAMETERS[name]
             row.kind.parse(str(int(value) if getattr(each, "is_integer", False) else value))
+
+
+def test_recommended_ranges_are_those_of_aws():
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/object2vec-tuning.html"""
+    sides = {f"enc{side}_{name}": ends for side in (0, 1) for name, ends in (
+        ("cnn_filter_width", (1, 5)), ("layers", (1, 4)), ("token_embedding_dim", (5, 300)),
+    )}  # fmt: skip
+    integers = sides | {
+        "early_stopping_patience": (1, 5), "enc_dim": (4, 4096), "epochs": (4, 20),
+        "mini_batch_size": (1, 8192), "mlp_dim": (16, 1024), "mlp_layers": (1, 4),
+    }  # fmt: skip
+    numbers = {
+        "dropout": (0.0, 1.0),
+        "early_stopping_tolerance": (0.001, 0.1),
+        "learning_rate": (1e-6, 1.0),
+        "weight_decay": (1e-6, 1.0),  # AWS's begins at 0, which no logarithmic scale has
+    }
+    words = {
+        "mlp_activation": {"tanh", "relu", "linear"},
+        "optimizer": {"adagrad", "adam", "rmsprop", "sgd", "adadelta"},
+    }
+    ranges = Space.default({"enc1_network": "hcnn"}).ranges
+    found = {n: (r.low, r.high) for n, r in ranges.items() if isinstance(r, Numbers)}
+    assert found == integers | numbers
+    assert {name for name in found if ranges[name].is_integer} == set(integers)
+    scales = {name for name in found if ranges[name].resolved == "Logarithmic"}
+    assert scales == {"learning_rate", "weight_decay"}
+    assert {n: set(r.values) for n, r in ranges.items() if isinstance(r, Choices)} == words
