@@ -19,13 +19,14 @@ class Jobs:
 
     def submit(self, name):
         self.let_go[name] = threading.Event()
-        self.queue.submit(name, self.folder, self.work)
+        self.queue.submit(self.folder / name, self.work)
 
     def work(self, job):
-        self.started.append((job.name, job.cores))
-        while not (job.stopping.is_set() or self.let_go[job.name].wait(0.005)):
+        name = job.folder.relative_to(self.folder).as_posix()
+        self.started.append((name, job.cores))
+        while not (job.stopping.is_set() or self.let_go[name].wait(0.005)):
             pass
-        self.ended.append((job.name, job.stopping.is_set()))
+        self.ended.append((name, job.stopping.is_set()))
 
     def wait(self, count):
         """Wait until so many have started, and that it is no more."""
@@ -85,13 +86,28 @@ def test_a_job_that_waits_is_stopped_at_once(jobs):
     for name in "abc":
         jobs.submit(name)
     jobs.wait(1)
-    assert jobs.queue.stop("b")
+    assert jobs.queue.stop(jobs.folder / "b")
     jobs.wait(2)
     assert jobs.ended == [("b", True)]
-    assert not jobs.queue.stop("nobody")
+    assert not jobs.queue.stop(jobs.folder / "nobody")
     jobs.let_go["a"].set()
     jobs.wait(3)
     assert jobs.started == [("a", 1), ("b", 0), ("c", 1)]
+
+
+@pytest.mark.parametrize("jobs", [(8, 4)], indirect=True)
+def test_a_job_of_the_same_name_and_another_kind_goes_on(jobs):
+    """AWS gives training jobs and transform jobs names of their own."""
+    for kind in ("training-jobs", "transform-jobs"):
+        jobs.submit(f"{kind}/same")
+    jobs.wait(2)
+    assert jobs.queue.stop(jobs.folder / "transform-jobs" / "same")
+    deadline = time.monotonic() + 10
+    while not jobs.ended:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert jobs.ended == [("transform-jobs/same", True)]
+    assert jobs.queue.stop(jobs.folder / "training-jobs" / "same")
 
 
 def test_the_share_of_a_process_is_what_it_takes_for_its_cores(monkeypatch):

@@ -252,7 +252,7 @@ class Endpoints:
 
     def _start(self, name: str, config_name: str) -> None:
         """Start an endpoint's server; it is in service when it responds."""
-        server = _Server(Work(name, self.endpoints.folder(name)))
+        server = _Server(Work(self.endpoints.folder(name)))
         with self._lock:
             self._started.append((name, server))
         arguments = (name, config_name, server)

@@ -43,18 +43,19 @@ class Work:
 
     Parameters
     ----------
-    name : str
     folder : Path
-        Where its process is noted, so that the next service can end it if this one is killed.
+        Of the job, by whose name it is called. Its process is noted there, so that the next service
+        can end it if this one is killed.
 
     Attributes
     ----------
+    name : str
     cores : int
         That its process may use; 0 for all of them.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self._folder = name, folder
+    def __init__(self, folder: Path) -> None:
+        self.name, self.folder = folder.name, folder
         self.cores = 0
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -85,11 +86,11 @@ class Work:
             self._process = process = processes.start(arguments, variables)
         with process:
             with contextlib.suppress(StorageError):  # its folder may be deleted meanwhile
-                note_process(self._folder, process.pid)
+                note_process(self.folder, process.pid)
             assert process.stdout is not None
             for line in process.stdout:
                 on_line(line.rstrip("\n"))
-        (self._folder / _PID).unlink(missing_ok=True)
+        (self.folder / _PID).unlink(missing_ok=True)
         return process.returncode
 
     def stop(self, grace_s: float = _STOP_S) -> None:
@@ -125,9 +126,9 @@ class Queue:
         self._running: dict[Work, threading.Thread] = {}
         self._lock = threading.RLock()
 
-    def submit(self, name: str, folder: Path, work: Callable[[Work], object]) -> Work:
-        """Let `work` run the job when its turn comes."""
-        job = Work(name, folder)
+    def submit(self, folder: Path, work: Callable[[Work], object]) -> Work:
+        """Let `work` run the job of a folder when its turn comes."""
+        job = Work(folder)
         with self._lock:
             self._waiting.append((job, work))
             self._start_next()
@@ -161,16 +162,19 @@ class Queue:
                 del self._running[job]
                 self._start_next()
 
-    def stop(self, name: str) -> bool:
-        """Ask a job to end; return whether it was there. One that waits has its turn at once."""
+    def stop(self, folder: Path) -> bool:
+        """Ask the job of a folder to end; return whether it was there.
+
+        One that waits has its turn at once.
+        """
         with self._lock:
             for each in self._waiting:
-                if each[0].name == name:
+                if each[0].folder == folder:
                     self._waiting.remove(each)
                     each[0].stop()
                     self._start(*each)
                     return True
-            job = next((job for job in self._running if job.name == name), None)
+            job = next((job for job in self._running if job.folder == folder), None)
         if job is not None:
             job.stop()
         return job is not None

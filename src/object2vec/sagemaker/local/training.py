@@ -148,7 +148,7 @@ class Training:
 
     def _submit(self, name: str, on_metric: Callable[[str, float], object] | None = None) -> None:
         folder = self.jobs.folder(name)
-        self.queue.submit(name, folder, lambda job: self._work(job, on_metric))
+        self.queue.submit(folder, lambda job: self._work(job, on_metric))
 
     def course(self, document: Document, metric: str) -> list[float]:
         """Return every value of a metric that a job has logged."""
@@ -173,7 +173,7 @@ class Training:
             _enter(document, "Stopping", "Stopping the training job")
 
         self.jobs.update(name, edit)
-        self.queue.stop(name)
+        self.queue.stop(self.jobs.folder(name))
 
     def delete(self, request: Document) -> None:
         """Forget a job that has ended."""

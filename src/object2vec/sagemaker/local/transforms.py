@@ -90,7 +90,7 @@ class Transforms:
             raise ServiceError.validation(str(err)) from err
         document = self.jobs.create({**request, "TransformJobStatus": "InProgress"})
         name = request["TransformJobName"]
-        self.queue.submit(name, self.jobs.folder(name), self._work)
+        self.queue.submit(self.jobs.folder(name), self._work)
         return {"TransformJobArn": document["TransformJobArn"]}
 
     def stop(self, request: Document) -> None:
@@ -103,7 +103,7 @@ class Transforms:
             document["TransformJobStatus"] = "Stopping"
 
         self.jobs.update(name, edit)
-        self.queue.stop(name)
+        self.queue.stop(self.jobs.folder(name))
 
     def recover(self) -> None:
         """Start the jobs again that an earlier service left; what they wrote is written again."""
@@ -116,7 +116,7 @@ class Transforms:
             if document["TransformJobStatus"] == "Stopping":
                 self._end(name, "Stopped")
             else:
-                self.queue.submit(name, self.jobs.folder(name), self._work)
+                self.queue.submit(self.jobs.folder(name), self._work)
 
     def _work(self, job: Work) -> None:
         """Run one job from its data to its predictions in S3, and note how it ended."""

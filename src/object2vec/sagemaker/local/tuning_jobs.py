@@ -222,12 +222,12 @@ class TuningJobs:
                 if metric == objective.name:
                     course.append(value)
                     if not watch.epoch(value):
-                        self._training.queue.stop(name)
+                        self._training.queue.stop(jobs.folder(name))
 
             self._training.create(request, take)
         while (job := jobs.get(name))["TrainingJobStatus"] not in ENDED:
             if watch.is_stopping:
-                self._training.queue.stop(name)
+                self._training.queue.stop(jobs.folder(name))
             time.sleep(_POLL_S)
         if self._is_closing and job["TrainingJobStatus"] == "Stopped":
             jobs.delete(name)
