@@ -36,10 +36,10 @@ class Lines(Table):
 
     def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Return the first rows."""
-        self.check(columns)
-        block = next(self.blocks(), None)
-        values = pa.array([], pa.string()) if block is None else block.columns[self._column]
-        return pa.record_batch({self._column: values[:rows]})
+        from object2vec.reading.tables.types import first_rows  # loads as `lines_of` says
+
+        wanted = self.check(columns)
+        return first_rows(self.blocks(), rows, self.schema, wanted)
 
     def blocks(
         self,
