@@ -145,11 +145,15 @@ def test_a_prefix_need_not_be_a_folder(storage, tmp_path):
             storage.get_prefix(uri, tmp_path / "w")
 
 
-def test_a_folder_needs_no_slash_at_its_end(storage, tmp_path):
+def test_a_channel_that_is_a_folder_needs_no_slash_at_its_end(storage, tmp_path):
     """The notebook of sentences names its auxiliary channel so."""
     for number, uri in enumerate(["s3://bucket/a", "s3://bucket/a/"]):
-        assert storage.get_prefix(uri, tmp_path / str(number)) == 4
+        assert storage.get_prefix(uri, tmp_path / str(number), is_channel=True) == 4
         assert {"train-0", "train/x", "test"} < under(tmp_path / str(number)).keys()
+    assert storage.get_prefix("s3://bucket/a/train", tmp_path / "x", is_channel=True) == 3
+    assert under(tmp_path / "x").keys() == {"train-0", "train-1", "train/x"}
+    assert storage.get_prefix("s3://bucket/a", tmp_path / "y") == 4  # of a batch transform
+    assert "a/test" in under(tmp_path / "y")
 
 
 def test_files_come_and_go_one_by_one_too(storage, tmp_path):

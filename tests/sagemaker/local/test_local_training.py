@@ -17,6 +17,7 @@ def done(sagemaker, job, ended):
 
 def test_a_job_ends_with_a_model_in_s3(done, s3, bucket):
     assert done["TrainingJobStatus"] == "Completed", done
+    assert done["OutputDataConfig"] == {"KmsKeyId": "", "S3OutputPath": f"s3://{bucket}/out"}
     states = [each["Status"] for each in done["SecondaryStatusTransitions"]]
     assert states == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     uri = done["ModelArtifacts"]["S3ModelArtifacts"]

@@ -31,12 +31,14 @@ class Storage:
     def __init__(self, buckets: Folders, *, is_remote: bool = False) -> None:
         self._buckets, self._is_remote = buckets, is_remote
 
-    def get_prefix(self, uri: str, target: Path, *, is_changed: bool = False) -> int:
+    def get_prefix(
+        self, uri: str, target: Path, *, is_changed: bool = False, is_channel: bool = False
+    ) -> int:
         """Put every key that begins with a URI into a folder, and return how many there are.
 
-        As on AWS a prefix is a folder with or without ``/`` at its end, and need not be one: of
-        ``s3://b/pre/train`` the key ``pre/train/0`` becomes the file ``0``, or else ``pre/train-0``
-        becomes ``train-0``. Files that are going to be changed must be copies.
+        As on AWS a prefix need not be a folder: of ``s3://b/pre/train`` the key ``pre/train-0``
+        becomes the file ``train-0``, and ``pre/train/0`` becomes ``train/0``, or ``0`` in a channel
+        if all keys are in that folder. Files that are going to be changed must be copies.
 
         Raises
         ------
@@ -49,7 +51,7 @@ class Storage:
             raise MissingData(
                 f"No S3 objects found under S3 URL {uri!r} given in input data source."
             )
-        is_folder = all(key.startswith(f"{prefix}/") for key in keys)
+        is_folder = is_channel and all(key.startswith(f"{prefix}/") for key in keys)
         base = prefix if is_folder else prefix.rpartition("/")[0]
         for key in keys:
             name = key[len(base) + 1 :] if base else key

@@ -135,6 +135,10 @@ class Training:
                 "EnableInterContainerTrafficEncryption": False,
                 "EnableManagedSpotTraining": False,
                 **request,
+                "OutputDataConfig": {
+                    "KmsKeyId": "",
+                    **request["OutputDataConfig"],
+                },  # as AWS has it
                 "AlgorithmSpecification": specification,
                 "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
                 "TrainingJobStatus": "InProgress",
@@ -260,7 +264,7 @@ class Training:
                     f"The channel {name!r} must have the S3DataType S3Prefix here; "
                     f"got {source['S3DataType']}."
                 )
-            self.storage.get_prefix(source["S3Uri"], layout.channel(name))
+            self.storage.get_prefix(source["S3Uri"], layout.channel(name), is_channel=True)
             channels[name] = {
                 "TrainingInputMode": channel.get("InputMode")
                 or document["AlgorithmSpecification"]["TrainingInputMode"],

@@ -88,7 +88,9 @@ class Transforms:
             self.storage.check_bucket(request["TransformOutput"]["S3OutputPath"])
         except (WrongSelection, MissingData) as err:
             raise ServiceError.validation(str(err)) from err
-        document = self.jobs.create({**request, "TransformJobStatus": "InProgress"})
+        output = {"AssembleWith": "None", "KmsKeyId": "", **request["TransformOutput"]}
+        state = {"TransformOutput": output, "TransformJobStatus": "InProgress"}
+        document = self.jobs.create({**request, **state})
         name = request["TransformJobName"]
         self.queue.submit(self.jobs.folder(name), self._work)
         return {"TransformJobArn": document["TransformJobArn"]}
