@@ -20,9 +20,10 @@ bin := $(VENV)/bin
 installed := $(VENV)/installed
 rivals := .venv-bench
 clients := $(patsubst %,.venv-clients/%/installed,boto3 sdk2 sdk3)
+all_clients := $(clients) $(patsubst %,.venv-clients/%/installed,sdk2020 cli)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow test-clients test-triton bench pages docs clean
+.PHONY: help venv demo check test test-slow test-clients test-clients-all test-triton bench pages docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,15 +51,20 @@ test: check  ## check, then the test suite
 	$(bin)/pytest --numprocesses $(WORKERS)
 
 test-slow: $(installed)  ## the long tests: kills, whole trainings, installing every extra
-	$(bin)/pytest -m slow
+	$(bin)/pytest -m 'slow and not clients'
 
 test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is installed
 	TRITON_INTERPRET=1 $(bin)/pytest tests/kernels
 	$(bin)/pytest tests/kernels/test_triton.py
 
-test-clients: $(installed) $(clients)  ## the real SageMaker clients, against a running server
+test-clients: $(installed) $(clients)  ## the real SageMaker clients: a server, and a few notebooks' steps
 	@for python in $(clients:installed=bin/python); do \
 		$$python -m pip freeze | grep -E '^(boto3|sagemaker)=='; done
+	$(bin)/pytest -m 'clients and not slow'
+
+test-clients-all: $(installed) $(all_clients)  ## more of them, through the steps of all four notebooks
+	@for python in $(all_clients:installed=bin/python); do \
+		$$python -m pip freeze | grep -E '^(awscli|boto3|sagemaker)=='; done
 	$(bin)/pytest -m clients
 
 # The clients exclude one another, so each has an environment of its own.
