@@ -135,10 +135,6 @@ class Training:
                 "EnableInterContainerTrafficEncryption": False,
                 "EnableManagedSpotTraining": False,
                 **request,
-                "OutputDataConfig": {
-                    "KmsKeyId": "",
-                    **request["OutputDataConfig"],
-                },  # as AWS has it
                 "AlgorithmSpecification": specification,
                 "OutputDataConfig": {"KmsKeyId": "", **request["OutputDataConfig"]},
                 "TrainingJobStatus": "InProgress",
