@@ -34,12 +34,8 @@ IN1 = [[2], [5], [], [3, 1], [0, 0], [6], [4, 4], [2]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
-# What tokens count and who they are is learned and folded into their vectors, of which averages are
-# kept.
-WEIGHED = {
-    "enc0_idf_exponent": 1.0, "enc0_identity_dims": 2, "weight_averaging": 0.2,
-    "gradient_clip_norm": 5.0,
-}  # fmt: skip
+# What tokens count is learned and folded into their vectors, of which averages are kept.
+WEIGHED = {"enc0_idf_exponent": 1.0, "weight_averaging": 0.2, "gradient_clip_norm": 5.0}
 
 
 def settings(

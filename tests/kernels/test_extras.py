@@ -18,7 +18,7 @@ from object2vec.objects.ragged import Ragged
 from support import oracles
 from support.kernels import EPS, OnGPU, each_fast_kernel, each_kernel
 
-VOCAB, WIDTH, FROZEN = 9, 21, 3
+VOCAB, WIDTH = 9, 21
 KEY = (0xDEADBEEF, 0xFFFFFFFE)
 FROM = 2  # the steps after this one are averaged
 # Steps of a table: each a tape of lookups; row 0 is never read, row 8 but once, at the start.
@@ -30,7 +30,7 @@ STEPS = [
     [[[1, 2, 3, 4, 5, 6, 7], [2, 2]]],
     [[[2, 5]]],
 ]
-EXTRAS = ("weights", "frozen", "average", "noise", "decoupled")
+EXTRAS = ("weights", "average", "noise", "decoupled")
 each_update = pytest.mark.parametrize("update", ["update_rows", "update_table"])
 # Compiling takes a second for each: all extras with every rule, one by one with Adam.
 each_set = pytest.mark.parametrize(
@@ -64,10 +64,9 @@ def made_table(rule, extras: tuple, vocab: int = VOCAB, width: int = WIDTH) -> P
     if "weights" in extras:
         start = torch.from_numpy(random(vocab, 1, seed=1))
         weights = Parameter.new(rule, start, False, is_averaged=is_averaged, number=4)
-    frozen = FROZEN if "frozen" in extras else 0
     return Parameter.new(
-        rule, torch.from_numpy(random(vocab, width, seed=0)), frozen_columns=frozen,
-        weights=weights, is_averaged=is_averaged, is_table=True, number=3,
+        rule, torch.from_numpy(random(vocab, width, seed=0)), weights=weights,
+        is_averaged=is_averaged, is_table=True, number=3,
     )  # fmt: skip
 
 
@@ -98,7 +97,7 @@ def run(kernel, update: str, optimizer: str, extras: tuple, steps=STEPS, **sizes
     for step, lookups in enumerate(steps, 1):
         tape = tape_of(lookups, step, table)
         getattr(kernel, update)(made_update(rule, step, extras), table, tape)
-        seen.append([tensor.clone() for tensor in (table.weight, *table.changing())])
+        seen.append([tensor.clone() for tensor in table.changing()])
     return seen
 
 
@@ -165,9 +164,8 @@ class Oracle:
 def test_extras_of_a_table_are_their_formulas(kernel, optimizer, extras, update):
     found = run(kernel(), update, optimizer, extras)
     rule = rule_of(optimizer, extras)
-    table, width = made_table(rule, extras), WIDTH - FROZEN * ("frozen" in extras)
-    weight = table.weight.numpy().astype(np.float64)
-    own = Oracle(optimizer, extras, weight[:, :width], 3, True)
+    table = made_table(rule, extras)
+    own = Oracle(optimizer, extras, table.weight.numpy(), 3, True)
     logs = None
     if table.weights is not None:
         logs = Oracle(optimizer, extras, table.weights.weight.numpy(), 4, False)
@@ -183,12 +181,11 @@ def test_extras_of_a_table_are_their_formulas(kernel, optimizer, extras, update)
                     tokens.add(token)
         rows = sorted(tokens) if update == "update_rows" else list(range(VOCAB))
         read[rows] = True
-        by_weight = (weight * gradient).sum(1, keepdims=True)
-        own.change(step, rows, gradient[rows, :width], tokens)
-        weight[:, :width] = own.weight
+        by_weight = (own.weight * gradient).sum(1, keepdims=True)
+        own.change(step, rows, gradient[rows], tokens)
         if logs is not None:
             logs.change(step, rows, by_weight[rows], tokens)
-        expected = [weight, own.weight, *own.state]
+        expected = [own.weight, *own.state]
         if "average" in extras:
             counted = found[step - 1][len(expected) + 1]
             expected += averages(own, counted)

@@ -90,8 +90,6 @@ OTHER: dict[str, tuple[dict, object]] = {
     "remove_components": (VECTORS, 1),
     "enc0_idf_exponent": ({}, 1.0),
     "enc1_idf_exponent": (OWN, 1.0),
-    "enc0_identity_dims": ({}, 2),
-    "enc1_identity_dims": (OWN, 2),
     "normalize": (RANKING, "none"),
     "ranking_direction": (RANKING, "in0"),
     "ranking_scale": (RANKING, 10.0),

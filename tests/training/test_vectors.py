@@ -122,8 +122,6 @@ def test_tables_follow_the_width_of_the_vectors_or_are_wider(glove):
         ConfigError, match=r"enc0_token_embedding_dim and .* must leave room .* got 3"
     ):
         wide.set_params(enc0_token_embedding_dim=3).fit(TABLE)
-    with pytest.raises(ConfigError, match="must leave room for vectors of 4 numbers; got 3"):
-        fitted(glove, enc_dim=6, enc0_identity_dims=3)
 
 
 def test_a_preset_that_is_too_narrow_is_widened(tmp_path):
@@ -163,7 +161,7 @@ def test_removed_components_are_those_of_the_vectors_found(glove):
 
 
 def test_vectors_have_length_1_where_random_ones_have(glove):
-    found = rows(fitted(glove, token_init="unit", enc_dim=8, enc0_identity_dims=0))
+    found = rows(fitted(glove, token_init="unit", enc_dim=8))
     vectors = np.array([found[token][:4] for token in ("the", "cat", "dog", "sat", "zebra")])
     assert np.square(vectors).mean() == pytest.approx(1 / 8, rel=1e-3)
     assert vectors[1, 1] / vectors[1, 0] == pytest.approx(5 / 4, rel=1e-3)

@@ -29,7 +29,7 @@ BASE = {
     "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 2, "learning_rate": 0.05,
     "early_stopping_patience": 5, "threads": 1, "device": "cpu", "seed": 3,
 }  # fmt: skip
-WEIGHED = {"enc0_idf_exponent": 1.5, "enc0_identity_dims": 2}
+WEIGHED = {"enc0_idf_exponent": 1.5}
 each_network = pytest.mark.parametrize("network", ["pooled_embedding", "hcnn", "bilstm"])
 each_kernel = pytest.mark.parametrize("kernel", ["compiled", "reference"])
 each_storage = pytest.mark.parametrize("storage", ["dense", "row_sparse"])
@@ -79,15 +79,11 @@ def test_a_token_begins_with_its_inverse_document_frequency(tied):
         expected = idf([row for name in sides for row in DATA[name]], 1.5)
         np.testing.assert_allclose(table.log_weights[:, 0].exp(), expected, rtol=1e-5)
         assert expected.max() > 1.5 * expected.min()
-        identity = table.weight[:, -2:]
-        assert torch.equal(identity.abs(), torch.full((V, 2), 1 / math.sqrt(2)))
-        assert 0 < (identity > 0).float().mean() < 1
 
 
 def embedding(network: str, made, side: int, leaves: dict, column: Ragged) -> torch.Tensor:
     """The embeddings by PyTorch's own operations, of a pooled encoder."""
-    vectors = torch.cat([leaves["E"][:, :-2], leaves["E"][:, -2:] * leaves["beta"]], 1)
-    table = vectors * leaves["w"].exp()
+    table = leaves["E"] * leaves["w"].exp()
     rows = [table[torch.from_numpy(column.row(i)).long()] for i in range(len(column))]
     return torch.stack([row.sum(0) / len(row) ** 0.5 for row in rows])
 
@@ -101,10 +97,9 @@ def test_a_step_is_that_of_the_formulas(kernel, storage):
          "label": np.array(DATA["label"], np.float32)}, None
     )  # fmt: skip
     leaves = [
-        {"E": t.weight.clone().requires_grad_(), "w": t.log_weights.clone().requires_grad_(),
-         "beta": t.identity_scale.detach().clone().requires_grad_()}
+        {"E": t.weight.clone().requires_grad_(), "w": t.log_weights.clone().requires_grad_()}
         for t in made.tables()
-    ]  # fmt: skip
+    ]
     a, b = (
         embedding("", made, side, leaves[side], column)
         for side, column in enumerate((batch.in0, batch.in1))
@@ -116,16 +111,9 @@ def test_a_step_is_that_of_the_formulas(kernel, storage):
         parameter.grad = None
     Step(made)(batch)
     for table, leaf in zip(made.tables(), leaves, strict=True):
-        gradient = leaf["E"].grad.clone()
-        assert (gradient[1:] != 0).any()
-        gradient[:, -2:] = 0  # who a token is stays
-        for found, start, step in (
-            (table.weight, leaf["E"], gradient),
-            (table.log_weights, leaf["w"], leaf["w"].grad),
-            (table.identity_scale, leaf["beta"], leaf["beta"].grad),
-        ):
-            assert (step != 0).any()
-            expected = (start - 0.05 * step).detach()
+        for found, start in ((table.weight, leaf["E"]), (table.log_weights, leaf["w"])):
+            assert (start.grad[1:] != 0).any()
+            expected = (start - 0.05 * start.grad).detach()
             torch.testing.assert_close(found.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
@@ -238,10 +226,6 @@ def test_training_goes_on_from_vectors_with_weights(network, tmp_path):
     np.testing.assert_allclose(found, before, rtol=1e-3, atol=1e-4)
     moved = Object2Vec(**settings).fit(DATA, start_from=start)
     assert np.abs(moved.encode(in0=DATA["in0"]) - before).max() > 0.01
-    with pytest.raises(
-        ConfigError, match=r"start_from: must have the architecture .*identity_dims"
-    ):
-        Object2Vec(**settings | {"enc0_identity_dims": 3}).fit(DATA, start_from=start)
 
 
 TABLE = {
@@ -250,30 +234,32 @@ TABLE = {
 }
 OF_TABLE = {
     "in0": "text:text(min_count=7, buckets=16)", "in1": "other", "epochs": 1, "enc_dim": E,
-    "threads": 1, "device": "cpu", "enc0_idf_exponent": 1.0, "enc0_identity_dims": 3,
+    "threads": 1, "device": "cpu", "enc0_idf_exponent": 1.0,
     "optimizer": "sgd", "learning_rate": 1e-6, "token_init": "unit",
 }  # fmt: skip
 
 
-def test_rows_of_rare_and_unseen_tokens_count_like_the_rarest_and_keep_who_they_are():
-    model = Object2Vec(**OF_TABLE).fit(TABLE)
-    table, schema = model.artifact.network.table(0).weight.numpy(), model.schema
-    size = np.linalg.norm(table[:, -3:], axis=1)  # what a token counts, as it has length 1
+def test_rows_of_rare_and_unseen_tokens_count_like_the_rarest():
+    model, plain = (
+        Object2Vec(**OF_TABLE | {"enc0_idf_exponent": exponent}).fit(TABLE)
+        for exponent in (1.0, 0.0)
+    )
+    tables = [each.artifact.network.table(0).weight.numpy() for each in (model, plain)]
+    size = np.divide(*(np.linalg.norm(each, axis=1) for each in tables))  # what a token counts
+    table, schema = tables[0], model.schema
     by_token = {e.token: size[e.row] for _, e in schema.entries(0) if e.token}
     assert by_token["a"] < by_token["b"] < by_token["c"]
-    hashed = schema.hashed_rows(0)
+    hashed, untrained = schema.hashed_rows(0), schema.untrained_rows(0)
     assert len(hashed) == 16
+    hashed, unseen = np.setdiff1d(hashed, untrained), np.intersect1d(hashed, untrained)
+    assert len(hashed) > 1
+    assert len(unseen) > 8
     np.testing.assert_allclose(size[hashed], size[hashed][0], rtol=1e-5)
     rarest = (math.log(31 / 2) + 1) / (math.log(31 / 25) + 1)
     assert size[hashed][0] / by_token["a"] == pytest.approx(rarest, rel=1e-4)
-    untrained = np.intersect1d(schema.untrained_rows(0), hashed)
-    assert len(untrained) > 8
-    assert len(np.unique(table[untrained, -3:], axis=0)) > 3  # not all the same one
-    assert np.ptp(table[untrained, :-3], axis=0).max() < 1e-5
-    others = np.setdiff1d(np.arange(1, len(table)), schema.untrained_rows(0))
-    np.testing.assert_allclose(
-        table[untrained[0], :-3], table[others, :-3].mean(0), rtol=1e-3, atol=1e-4
-    )
+    assert np.ptp(table[unseen], axis=0).max() < 1e-5
+    others = np.setdiff1d(np.arange(1, len(table)), untrained)
+    np.testing.assert_allclose(table[unseen[0]], table[others].mean(0), rtol=1e-3, atol=1e-4)
 
 
 def test_the_log_says_what_tokens_count():
@@ -290,11 +276,7 @@ def test_the_log_says_what_tokens_count():
     assert any(text.startswith("Tokens of in0 begin with weights from 0.") for text in texts)
 
 
-def test_who_a_token_is_must_leave_room_for_what_it_means():
-    with pytest.raises(
-        ConfigError, match=r"enc0_identity_dims: must be below the width .*, 6; got"
-    ):
-        Config.build(BASE | {"enc0_identity_dims": 6})
+def test_tables_that_are_tied_count_tokens_alike():
     tied = {"tied_token_embedding_weight": True, "enc1_network": "pooled_embedding"}
     sizes = {"enc1_max_seq_len": 5, "enc1_vocab_size": V}
     with pytest.raises(ConfigError, match="enc1_idf_exponent: must equal enc0_idf_exponent"):

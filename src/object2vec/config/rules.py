@@ -22,7 +22,6 @@ TIED = (
     "token_embedding_dim",
     "pretrained_embedding_file",
     "idf_exponent",
-    "identity_dims",
 )
 RANKING = (
     "normalize",
@@ -370,18 +369,9 @@ def _unshareable(draft: Draft) -> Findings:
             yield Contradiction({ours, theirs}, problem(theirs, must, draft[theirs], cure))
 
 
-@_rule("`identity_dims` must leave a column of the token table to learn.")
-def _identity(draft: Draft) -> Findings:
-    for side in (0, 1):
-        name, width = f"enc{side}_identity_dims", draft[f"enc{side}_token_embedding_dim"]
-        if draft[name] >= width and not (side and draft.inherits):
-            must, cure = f"must be below the width of the token table, {width}", "Choose fewer."
-            yield Contradiction({name}, problem(name, must, draft[name], cure))
-
-
 @_rule(
     "Tied tables need equal vocabulary sizes and widths, the same pretrained file, if any, and the "
-    "same `idf_exponent` and `identity_dims`."
+    "same `idf_exponent`."
 )
 def _untieable(draft: Draft) -> Findings:
     for name in TIED if draft["tied_token_embedding_weight"] else ():

@@ -171,13 +171,6 @@ class EncoderConfig:
         "Encoder {side} learns what each token counts, beginning with its inverse document "
         "frequency in the training data to this power; 0: all tokens count the same.",
     )
-    identity_dims: int = _extension(
-        Integer(0, 9999),
-        0,
-        "The last so many numbers of encoder {side}'s token vectors are random and stay so: they "
-        "say which token it is, also of one that training hardly saw. How much they count is "
-        "learned.",
-    )
 
     @property
     def is_frozen(self) -> bool:

@@ -101,8 +101,7 @@ class ReferenceKernel(PlainLayers):
 
 def squares(table: Parameter, tokens: Tensor, gradient: Tensor) -> float:
     """Return the squared length of the gradients (U, E) of rows, with that of their weights."""
-    live = table.trained.shape[1]
-    total = float(gradient[:, :live].double().square().sum())
+    total = float(gradient.double().square().sum())
     if table.weights is None:
         return total
     return total + float((table.weight[tokens] * gradient).sum(1).double().square().sum())

@@ -215,7 +215,7 @@ class Average:
 
     Parameters
     ----------
-    mean : Tensor of the shape of the trained weight
+    mean : Tensor of the shape of the weight
         Over the steps that are counted.
     last : Tensor of shape (rows,), int32, or None
         The last step that is counted of each row; None where every step touches all of it.
@@ -232,12 +232,10 @@ class Parameter:
     Parameters
     ----------
     weight : Tensor, float32
-    state : tuple of Tensor of the shape of the trained columns of `weight`
+    state : tuple of Tensor of the shape of `weight`
         One for each of the rule's `state_names`.
     decays : bool
         Whether weight decay applies; it does not to biases.
-    frozen_columns : int
-        How many columns of a table, its last ones, never change.
     weights : Parameter or None
         The logarithm w of what each row of a table counts in a lookup, (V, 1): the coefficients of
         every lookup are a multiple of e^w. Its gradient is the product of the row with the row's
@@ -251,7 +249,6 @@ class Parameter:
     weight: Tensor
     state: tuple[Tensor, ...]
     decays: bool = True
-    frozen_columns: int = 0
     weights: Parameter | None = None
     average: Average | None = None
     number: int = 0
@@ -263,7 +260,6 @@ class Parameter:
         weight: Tensor,
         decays: bool = True,
         *,
-        frozen_columns: int = 0,
         weights: Parameter | None = None,
         is_averaged: bool = False,
         is_table: bool = False,
@@ -271,18 +267,12 @@ class Parameter:
     ) -> Parameter:
         """Return a parameter with its initial state: zeros, which cost nothing until touched."""
         zeros = sparse_zeros if weight.device.type == "cpu" else weight.new_zeros
-        trained = weight[..., : weight.shape[-1] - frozen_columns] if frozen_columns else weight
-        state = tuple(zeros(trained.shape) for _ in rule.state_names)
+        state = tuple(zeros(weight.shape) for _ in rule.state_names)
         average = None
         if is_averaged:
             new = torch.zeros(len(weight), dtype=torch.int32, device=weight.device)
-            average = Average(zeros(trained.shape), new if is_table else None)
-        return cls(weight, state, decays, frozen_columns, weights, average, number)
-
-    @property
-    def trained(self) -> Tensor:
-        """The columns that change: a view of the weight."""
-        return self.weight[:, : -self.frozen_columns] if self.frozen_columns else self.weight
+            average = Average(zeros(weight.shape), new if is_table else None)
+        return cls(weight, state, decays, weights, average, number)
 
     @property
     def counted_weights(self) -> Parameter | None:
@@ -305,15 +295,15 @@ class Parameter:
         assert average is not None, "our bug: a parameter without an average"
         if average.last is None:
             share = 1.0 / (step - first)
-            return slice(None), average.mean + share * (self.trained - average.mean)
+            return slice(None), average.mean + share * (self.weight - average.mean)
         rows = (average.last > first).nonzero()[:, 0]  # (rows,)
         mean, new = average.mean[rows], step - average.last[rows]
         shares = (new.to(torch.float32) / (step - first))[:, None]  # (rows, 1)
-        return rows, mean + shares * (self.trained[rows] - mean)
+        return rows, mean + shares * (self.weight[rows] - mean)
 
     def tensors(self) -> tuple[Tensor, ...]:
-        """Return the trained columns and what belongs to their state."""
-        return self.trained, *self.state
+        """Return the weight and what belongs to its state."""
+        return self.weight, *self.state
 
     def parts(self) -> dict[str, Tensor]:
         """Return by name all that changes beside the rule's state, of the weights of rows too."""
@@ -337,7 +327,6 @@ class Parameter:
             self.weight[index],
             tuple(t[index] for t in self.state),
             self.decays,
-            self.frozen_columns,
             None if self.weights is None else self.weights.rows(index),
             average,
             self.number,
@@ -405,8 +394,6 @@ class Update:
         if weights is not None:
             assert rows is not None, "our bug: only the rows of a table have weights"
             by_weight = (parameter.weight * gradient).sum(1, keepdim=True)  # (rows, 1)
-        if parameter.frozen_columns:
-            gradient = gradient[:, : -parameter.frozen_columns]
         self._change(parameter, gradient, share)
         self._disturb(parameter, rows, read)
         if weights is not None:
@@ -414,7 +401,7 @@ class Update:
             self._disturb(weights, rows, read)
 
     def _change(self, parameter: Parameter, gradient: Tensor, share: Tensor | float | None) -> None:
-        weight, (_, wd, *_, keep) = parameter.trained, self.constants(parameter)
+        weight, (_, wd, *_, keep) = parameter.weight, self.constants(parameter)
         if share is not None:
             assert parameter.average is not None, "our bug: a parameter without an average"
             parameter.average.mean.add_(share * (weight - parameter.average.mean))
@@ -426,7 +413,7 @@ class Update:
         """Add noise to a weight that has changed."""
         if not self.noise:
             return
-        weight = parameter.trained
+        weight = parameter.weight
         variance = self.noise * self.rule.rates(parameter.state, self.step)
         spread = variance.sqrt() if isinstance(variance, Tensor) else math.sqrt(variance)
         drawn = spread * noise(self.key, parameter.number, weight, rows)

@@ -178,14 +178,6 @@ class Network(nn.Module):
         """Return the token table that one side reads."""
         return self.tables()[-1 if side else 0]
 
-    def scale_identities(self) -> None:
-        """Learn from now on what the identity of tokens counts, beginning with 1 in each table."""
-        for i, table in enumerate(self.tables()):
-            if table.identity_dims:
-                scale = nn.Parameter(table.weight.new_ones(1))
-                self.register_parameter(f"identity_scale{i}", scale)
-                table.scale_identity(scale)
-
     def scores(self, logits: Tensor) -> Tensor:
         """Return what a user sees of logits, (B, K)."""
         return self.objective.scores(logits)
@@ -210,8 +202,6 @@ class Network(nn.Module):
                 fan_out, fan_in = tensor.shape[0], tensor[0].numel()
                 bound = math.sqrt(6.0 / (fan_in + fan_out))
                 tensor.uniform_(-bound, bound, generator=generator)
-        for each in self.tables():
-            each.identify(generator)
 
 
 def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
@@ -234,7 +224,6 @@ def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
             kernel,
             config.token_embedding_storage_type,
             side.is_frozen,
-            side.identity_dims,
         )
         for side in sides
     ]

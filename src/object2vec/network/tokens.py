@@ -8,7 +8,6 @@ once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -32,9 +31,6 @@ class TokenTable(nn.Module):
         Whether an update touches every row, or only those of the batch's tokens.
     is_frozen : bool
         Frozen tables record nothing and never change.
-    identity_dims : int
-        The last so many numbers of each vector are random, and the same for all of training: they
-        say which token it is, however seldom that was seen.
 
     Attributes
     ----------
@@ -54,7 +50,6 @@ class TokenTable(nn.Module):
         kernel: Kernel,
         storage: str,
         is_frozen: bool,
-        identity_dims: int = 0,
     ) -> None:
         super().__init__()
         self.register_buffer("weight", torch.empty(vocab_size, width))
@@ -63,23 +58,12 @@ class TokenTable(nn.Module):
         self.storage = storage
         self.is_frozen = is_frozen
         self.on_change: Callable[[Tensor], object] | None = None
-        self.identity_dims = identity_dims
-        self._scale: tuple[nn.Parameter, ...] = ()  # the network's: it belongs to no row
         self._tape: list[Lookup] = []
 
     @property
     def is_plain(self) -> bool:
         """Whether its rows are all that there is to read."""
-        return self.log_weights is None and self.identity_scale is None
-
-    @torch.no_grad()
-    def identify(self, generator: torch.Generator) -> None:
-        """Draw the numbers that say which token it is: each +1 or -1 over the root of how many."""
-        if not self.identity_dims:
-            return
-        columns = self.weight[:, -self.identity_dims :]  # (V, r)
-        columns.bernoulli_(0.5, generator=generator).mul_(2.0).sub_(1.0)
-        columns.div_(math.sqrt(self.identity_dims))
+        return self.log_weights is None
 
     @torch.no_grad()
     def weigh(self, log_weights: Tensor, *, has_weights: bool = False) -> None:
@@ -100,24 +84,12 @@ class TokenTable(nn.Module):
             self.fold()
             self.log_weights = None
 
-    @property
-    def identity_scale(self) -> nn.Parameter | None:
-        """While training learns it: what the identity of tokens counts, (1,)."""
-        return self._scale[0] if self._scale else None
-
-    def scale_identity(self, scale: nn.Parameter) -> None:
-        """Let the identity of tokens count as much as `scale`, (1,), from now on."""
-        self._scale = (scale,)
-
     @torch.no_grad()
     def fold(self) -> None:
         """Multiply the rows by what is learned of them, which then is 1 for all."""
         if self.log_weights is not None:
             self.weight.mul_(self.log_weights.exp())
             self.log_weights.zero_()
-        if self.identity_scale is not None:
-            self.weight[:, -self.identity_dims :].mul_(self.identity_scale)
-            self.identity_scale.fill_(1.0)
 
     def read(self, rows: Tensor | slice) -> Tensor:
         """Return rows as lookups read them, (m, E)."""
@@ -125,11 +97,10 @@ class TokenTable(nn.Module):
         return vectors if self.log_weights is None else vectors * self.log_weights[rows].exp()
 
     def write(self, rows: Tensor, vectors: Tensor) -> None:
-        """Let lookups read these vectors (m, E) in rows (m,), all but who the tokens are."""
+        """Let lookups read these vectors (m, E) in rows (m,)."""
         if self.log_weights is not None:
             vectors = vectors / self.log_weights[rows].exp()
-        learned = self.weight.shape[1] - self.identity_dims
-        self.weight[rows, :learned] = vectors[:, :learned]
+        self.weight[rows] = vectors
 
     def pool(self, ids: Tensor, offsets: Tensor, coefficients: Tensor | None = None) -> Tensor:
         """Return the mean vector of each sequence, or the weighted sum of its vectors.
@@ -149,7 +120,7 @@ class TokenTable(nn.Module):
         lookup = Lookup(ids, offsets, coefficients=coefficients)
         if self.log_weights is not None:
             lookup.coefficients = lookup.shares() * self.log_weights[:, 0][ids.long()].exp()  # (n,)
-        return self._scaled(self._pooled(lookup))
+        return self._pooled(lookup)
 
     def _pooled(self, lookup: Lookup) -> Tensor:
         """Return the sums of rows, (B, E), and remember the lookup for the update."""
@@ -160,13 +131,6 @@ class TokenTable(nn.Module):
         anchor = torch.zeros((), requires_grad=True)
         pooled: Tensor = _RecordedPool.apply(anchor, self, lookup)  # type: ignore[no-untyped-call]
         return pooled
-
-    def _scaled(self, pooled: Tensor) -> Tensor:
-        """Return sums of rows (B, E) with what the identity of tokens counts."""
-        if self.identity_scale is None:
-            return pooled
-        learned, identity = pooled[:, : -self.identity_dims], pooled[:, -self.identity_dims :]
-        return torch.cat([learned, identity * self.identity_scale], dim=1)  # (B, E)
 
     def rows(self, ids: Tensor) -> Tensor:
         """Return the vector of each token, (n, E): the mean over sequences of one."""

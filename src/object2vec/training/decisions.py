@@ -326,9 +326,8 @@ def _widths(values: Mapping[str, Any], vectors: int | None) -> Iterator[Decision
         name = f"enc{side}_token_embedding_dim"
         if values.get(f"enc{side}_network") == "pooled_embedding":
             name = "enc_dim"
-        width = vectors + int(values.get(f"enc{side}_identity_dims", 0))
-        if int(values.get(name, 0)) < width:
-            yield Decision(name, width, f"the vectors have {vectors} numbers")
+        if int(values.get(name, 0)) < vectors:
+            yield Decision(name, vectors, f"the vectors have {vectors} numbers")
         if (freeze := f"enc{side}_freeze_pretrained_embedding") not in values:
             yield Decision(freeze, False, "vectors are where training begins")
 

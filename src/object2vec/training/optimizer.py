@@ -87,12 +87,10 @@ class Optimizer:
 
     def _of_table(self, table: TokenTable, new: Callable[..., Parameter], number: int) -> Parameter:
         """Return a token table with its state, and with that of what its tokens count."""
-        weights, frozen = None, table.identity_dims
+        weights = None
         if table.log_weights is not None:
             weights = new(table.log_weights, False, number=number + _WEIGHTS)
-        return new(
-            table.weight, frozen_columns=frozen, weights=weights, is_table=True, number=number
-        )
+        return new(table.weight, weights=weights, is_table=True, number=number)
 
     def step(self) -> None:
         """Apply the gradients of the last backward pass and forget them."""
@@ -193,7 +191,7 @@ class Optimizer:
             if (counted := parameter.counted_weights) is not None:
                 found[_of_weights(table)] = counted.averaged(self.steps, first)
             for name, (rows, values) in found.items():
-                kept.append((name, rows, self._named[name].trained[rows].clone()))
+                kept.append((name, rows, self._named[name].weight[rows].clone()))
                 self._replace(name, rows, values)
         return kept
 
@@ -201,7 +199,7 @@ class Optimizer:
         """Put other values into rows of a weight, and let who keeps rows know before."""
         if name in self._tables and isinstance(rows, Tensor):
             self._tables[name].changing(rows.to(torch.int32))
-        self._named[name].trained[rows] = values
+        self._named[name].weight[rows] = values
 
 
 def _named(parameters: Mapping[str, Parameter]) -> Iterator[tuple[str, Parameter]]:

@@ -91,8 +91,7 @@ def _check_shapes(network: Network, start: Artifact) -> None:
 
     other = [f"{name}={value}" for name, value in _other_settings(network.config, start)]
     needed = {n for n in ours.keys() | theirs.keys() if _goes_on(n, network.config, start)}
-    is_same = all(map(fits, needed))
-    if is_same and not any("identity_dims" in each for each in other):
+    if all(map(fits, needed)):
         return
     must = "must have the architecture of the model that it goes on from"
     cure = "Leave these as they were in the model, or train a new one."
@@ -112,8 +111,7 @@ def _other_settings(config: Config, start: Artifact) -> Iterator[tuple[str, Any]
         field = HYPERPARAMETERS[name].field
         grows = field == "vocab_size" and start.schema is not None
         follows = field == "token_embedding_dim" and value == config.enc_dim
-        named = name == "shared_encoder" or field == "identity_dims"
-        shapes = HYPERPARAMETERS[name].group in _SHAPING or named
+        shapes = HYPERPARAMETERS[name].group in _SHAPING or name == "shared_encoder"
         if shapes and not (grows or follows):
             if value != old[name]:
                 yield name, value

@@ -72,7 +72,7 @@ def load_vectors(network: Network, schema: ObjectSchema, location: PathLike) -> 
 
 def _check_room(width: int, table: TokenTable, setting: str) -> None:
     """Raise `ConfigError` if a table is narrower than vectors."""
-    room = table.weight.shape[1] - table.identity_dims
+    room = table.weight.shape[1]
     if width > room:
         must, cure = f"must leave room for vectors of {width} numbers", "Choose a larger one."
         raise ConfigError.at(setting, must, room, cure)

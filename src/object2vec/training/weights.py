@@ -46,7 +46,6 @@ def learn_weights(
         What a log says of it, a line for each table.
     """
     config, texts = network.config, []
-    network.scale_identities()
     for side, table in enumerate(network.tables()):
         if not (exponent := config.encoders[side].idf_exponent):
             continue

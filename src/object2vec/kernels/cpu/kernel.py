@@ -94,10 +94,9 @@ class CompiledKernel:
         ranks = self._ranks_of(len(table.weight))
         tokens, starts, *shares = _occurrences(tape, ranks)
         ranks[tokens] = 0
-        numbers = np.array([table.frozen_columns, table.weights is not None], np.int64)
         squares = np.empty(len(tokens))  # (u,)
         arrays = table.weight.numpy(), starts, tokens
-        square_rows(_bounds(starts), numbers, *arrays, *shares, squares)
+        square_rows(_bounds(starts), table.weights is not None, *arrays, *shares, squares)
         return float(squares.sum())
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
@@ -245,7 +244,7 @@ def _numbers(update: Update, parameter: Parameter) -> NDArray[np.int64]:
     of_weights = 0 if parameter.weights is None else parameter.weights.number
     keys = first, second + parameter.number, second + of_weights
     since = update.average_from or 0
-    return np.array([update.step - 1, since, parameter.frozen_columns, *keys], np.int64)
+    return np.array([update.step - 1, since, *keys], np.int64)
 
 
 def _bounds(starts: NDArray[np.int64]) -> NDArray[np.int64]:

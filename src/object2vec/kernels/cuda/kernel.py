@@ -149,7 +149,7 @@ def _launch(program: Any, grid: tuple[int, ...], *arguments: Any, **constants: A
 
 def _is_plain(update: Update, parameter: Parameter) -> bool:
     """Return whether the rule is all there is; PyTorch's own operations do what else there is."""
-    return not (update.extras(parameter) or parameter.frozen_columns)
+    return not update.extras(parameter)
 
 
 def _arrays(parameter: Parameter) -> tuple[Tensor, Tensor, Tensor]:

@@ -199,8 +199,8 @@ _RATES = {
 
 
 # What else is done to a row. Numbers `n` of a step are: the steps before it, the last step that is
-# in no average, the columns that never change, the first half of the noise's key, and its second
-# half for the parameter and for the weights of its rows.
+# in no average, the first half of the noise's key, and its second half for the parameter and for
+# the weights of its rows.
 
 
 @inner
@@ -276,7 +276,7 @@ def _mixed(x):
 
 def _noise(c, n, key, row, first, w, s, u):
     """Add to each number, of a row's column `first` on, the noise that is its own."""
-    start = _mixed(np.uint32(_mixed(np.uint32(row + n[3])) + np.uint32(n[key])))
+    start = _mixed(np.uint32(_mixed(np.uint32(row + n[2])) + np.uint32(n[key])))
     for i in range(len(w)):
         x = _mixed(np.uint32(start + np.uint32(np.uint32(first + i) * _STRIDE)))
         pairs = np.uint32((x & _BYTES) + ((x >> np.uint32(8)) & _BYTES))
@@ -354,17 +354,16 @@ def _update_table(
 
 def _update_row(row, is_read, total, product, c, n, w, s, u, mean, counted, cw, ww, ws, wu, wmean):
     """Update one row of a table, and its weight, by its gradient `total`; noise if it was read."""
-    live = w.shape[1] - n[2]
     share = _share(n, counted, row)
-    _average(share, w[row, :live], mean[row])
+    _average(share, w[row], mean[row])
     _average_weight(share, ww[row], wmean[row])
     _multiply(w[row], total, product)
-    _shrink(c, w[row, :live])
-    _apply(c, w[row, :live], total[:live], s[row], u[row])
+    _shrink(c, w[row])
+    _apply(c, w[row], total, s[row], u[row])
     _apply_weight(cw, ww[row], product, ws[row], wu[row])
     if is_read:
-        _disturb(c, n, 4, row, 0, w[row, :live], s[row], u[row])
-        _disturb_weight(cw, n, 5, row, 0, ww[row], ws[row], wu[row])
+        _disturb(c, n, 3, row, 0, w[row], s[row], u[row])
+        _disturb_weight(cw, n, 4, row, 0, ww[row], ws[row], wu[row])
 
 
 def _update_flat(first, last, share, c, n, w, s, u, mean, gradient):
@@ -372,22 +371,21 @@ def _update_flat(first, last, share, c, n, w, s, u, mean, gradient):
     _average(share, w[first:last], mean[first:last])
     _shrink(c, w[first:last])
     _apply(c, w[first:last], gradient[first:last], s[first:last], u[first:last])
-    _disturb(c, n, 4, 0, first, w[first:last], s[first:last], u[first:last])
+    _disturb(c, n, 3, 0, first, w[first:last], s[first:last], u[first:last])
 
 
 @parallel
-def square_rows(first, last, n, w, starts, tokens, owners, coefficients, gradient, squares):
+def square_rows(first, last, weighs, w, starts, tokens, owners, coefficients, gradient, squares):
     """Write the squared length of each token's gradient; units are entries of `tokens`.
 
-    With weights of rows, as ``n[1]`` says, that of its weight counts, too.
+    Where its rows have weights, which `weighs` says, that of its weight counts, too.
     """
     total, product = np.empty(w.shape[1], np.float32), np.empty(1, np.float32)
     for k in range(first, last):
         _sum_shares(owners, coefficients, gradient, starts[k], starts[k + 1], total)
-        live = total[: w.shape[1] - n[0]]
-        _product(live, live, product)
+        _product(total, total, product)
         squares[k] = product[0]
-        if n[1]:
+        if weighs:
             _product(w[tokens[k]], total, product)
             squares[k] += np.float64(product[0]) * product[0]
 
