@@ -205,8 +205,8 @@ PEERS = {
     ),
     "Surprise SVD++": Peer(
         surprise_svdpp,
-        {"n_factors": 20, "n_epochs": 30, "lr_all": 0.007, "reg_all": 0.05},
-        {"n_factors": (20, 50), "n_epochs": (20, 40), "reg_all": (0.05, 0.1)},
+        {"n_factors": 20, "n_epochs": 30, "lr_all": 0.007, "reg_all": 0.05, "cache_ratings": True},
+        {"n_epochs": (20, 40), "reg_all": (0.05, 0.08, 0.12)},
         package="scikit-surprise",
     ),
     "myFM": Peer(my_fm, {"rank": 8, "samples": 300}, {"rank": (4, 8, 12)}, package="myfm"),
