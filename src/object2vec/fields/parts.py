@@ -16,20 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.fields.base import Coverage, Fitted, Kind, Learner
+from object2vec.fields.learner import Counter, SeenTokens, VocabularyLearner
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import StringTable, hash_strings
 from object2vec.fields.vocabulary import (
     MISSING_ROW,
     NO_ROW,
-    Counter,
     Counts,
     Rows,
-    SeenTokens,
     Tokenised,
     Vocabulary,
     VocabularyField,
     VocabularyKind,
-    VocabularyLearner,
     flat,
     vocabulary_of,
     with_empty,
