@@ -168,6 +168,7 @@ def test_all_mistakes_of_a_table_are_listed_with_their_lines(tmp_path, read):
             [*map(str, range(19)), "good"],
             r"some\.csv:21: \"stars\" must have a number as label.*'good",
         ),
+        (["4", "5", "oops", "3", "2"], "stars: must hold numbers only, or names .*; got 'oops'"),
     ],
 )
 def test_labels_that_are_nearly_all_numbers_are_no_classes(labels, message, tmp_path, read):
@@ -176,6 +177,12 @@ def test_labels_that_are_nearly_all_numbers_are_no_classes(labels, message, tmp_
     path.write_text("\n".join(["user,film,stars", *rows]), encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read(path, declared(label="stars"))
+
+
+def test_a_number_among_names_is_a_class(read):
+    labels = ["yes", "no", "2", "no"]
+    table = {"user": list("abcd"), "film": list("wxyz"), "answer": labels}
+    assert read(table, declared(label="answer")).schema.label.classes == ("2", "no", "yes")
 
 
 def test_a_split_contradicts_a_validation_table(ratings, read):

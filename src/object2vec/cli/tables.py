@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from object2vec.config.presets import names_columns
@@ -59,7 +59,7 @@ class Reading:
         return TableOptions(**self.arguments())
 
     def table(self, files: Sequence[str], intake: ValueIntake | None = None) -> Table:
-        """Return the table that `files` are; their lines are the values of `intake`."""
+        """Return the table that `files` are, for the columns of `intake` or with its values."""
         if self.is_lines and intake is not None:
             from object2vec.files.sources import list_sources
             from object2vec.reading.tables.whole_lines import Lines
@@ -67,7 +67,8 @@ class Reading:
             return Lines(list_sources(files), _only(intake.columns))
         from object2vec.reading.tables import open_table
 
-        return open_table(list(files), self.options())
+        expected = () if intake is None else tuple(intake.columns)
+        return open_table(list(files), replace(self.options(), expected=expected))
 
     def reject(self) -> None:
         """Reject options that a model without a schema has no use for."""

@@ -22,7 +22,6 @@ MOST_DISTINCT = 31  # numbers that are kept: one more than there may be classes 
 _LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 _MISTAKEN_SHARE = 0.1  # texts among so many numbers are rather mistakes than classes
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_MANY = 30  # classes, from which on they are looked at for that
 
 Numbers = NDArray[np.float64]
 
@@ -169,9 +168,11 @@ class LabelLearner:
         if strange and all(_DECIMAL_COMMA.fullmatch(name) for name in strange):
             must, cure = "must have numbers with a decimal point", "Write 3.5, not 3,5."
             raise DataError.at(f"column {self.column}", must, min(strange), cure)
-        if len(names) > _MANY and len(strange) < _MISTAKEN_SHARE * len(names):
+        if 2 * len(strange) < len(names):  # "other" among grades, or a slip among ratings
             must = "must hold numbers only, or names of classes only"
-            cure = "Fix or remove the rows that hold it."
+            cure = (
+                "Fix or remove the rows that hold it; where labels are classes, give each a name."
+            )
             raise DataError.at(f"column {self.column}", must, min(strange), cure)
         return LabelField(self.column, tuple(sorted(names)))
 

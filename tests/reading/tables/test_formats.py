@@ -126,6 +126,28 @@ def test_fasttext(tmp_path):
     assert rows(table, ["label"]) == [{"label": "a"}]
 
 
+def test_weights_of_starspace(tmp_path):
+    path = tmp_path / "t.train"
+    path.write_text(
+        "__label__a __weight__:0.5 two words\n__label__b x\n__label__c y __weight__:2\n"
+    )
+    table = open_table(path)
+    assert rows(table, ["weight"]) == [{"weight": each} for each in ("0.5", None, "2")]
+    assert rows(table, ["text"]) == [{"text": each} for each in ("two words", "x", "y")]
+    assert rows(table, ["label"]) == [{"label": each} for each in "abc"]
+
+
+def test_a_csv_of_one_column_is_known_by_the_name_that_is_looked_for(tmp_path):
+    path = tmp_path / "stdin"
+    path.write_text('overview\na film about a ship\n"two\nlines"\n')
+    for options in (None, TableOptions(expected=("film",))):
+        assert open_table(path, options).names[0] == "text"
+    table = open_table(path, TableOptions(expected=("film", "overview")))
+    assert rows(table) == [{"overview": "a film about a ship"}, {"overview": "two\nlines"}]
+    path.write_text('"overview"\r\nx\r\n')
+    assert rows(open_table(path, TableOptions(expected=("overview",)))) == [{"overview": "x"}]
+
+
 def test_labeldoc(tmp_path):
     path = tmp_path / "t.txt"
     path.write_text("a b\tc d\te\nf\n")

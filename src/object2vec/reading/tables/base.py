@@ -47,6 +47,9 @@ class TableOptions:
         are text like any other.
     encoding : str, optional
         Of text that is neither UTF-8 nor begins with a byte order mark: ``latin-1``.
+    expected : tuple of str, default ()
+        Columns that are looked for: a text of lines whose first one is such a name is a CSV of one
+        column, and no plain text.
     """
 
     format: str | None = None
@@ -54,6 +57,7 @@ class TableOptions:
     separator: str | None = None
     quote: str = '"'
     encoding: str | None = None
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

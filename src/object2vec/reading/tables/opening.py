@@ -141,10 +141,17 @@ def _format_of(source: Source, options: TableOptions) -> type[Format]:
     for each in FORMATS.values():
         if suffixes and suffixes[-1] in each.suffixes:
             return each
+    return Csv if _is_csv(text, options) else PlainText
+
+
+def _is_csv(text: bytes, options: TableOptions) -> bool:
+    """Return whether a text has several columns, or one that is looked for."""
+    first = text.split(b"\n", 1)[0].decode(errors="replace").strip()
+    if first.strip(options.quote) in options.expected:
+        return True
     separator = sniff_separator(text, options)
     counts = sniffed_counts(text, Delimiters(separator, options.quote))
-    is_csv = len(counts) > 1 and counts[0] > 1 and bool((counts == counts[0]).all())
-    return Csv if is_csv else PlainText
+    return len(counts) > 1 and counts[0] > 1 and bool((counts == counts[0]).all())
 
 
 def _partition(table: Table) -> Mapping[str, str | None]:

@@ -13,7 +13,7 @@ from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import WholeLines, WrongRows
 
-_PREFIX = "__label__"
+_PREFIX, _WEIGHT = "__label__", "__weight__:"
 
 
 class FastText(Format):
@@ -22,7 +22,7 @@ class FastText(Format):
     name = "fasttext"
     about = (
         "words with `__label__x` among them (fastText, StarSpace): `text` without the labels, "
-        "`label` where every line has one, `labels` as lists"
+        "`label` where every line has one, `labels` as lists, `weight` from `__weight__:x`"
     )
 
     @classmethod
@@ -43,13 +43,17 @@ class FastTextTable(WholeLines):
         "label": pa.string(),
         "labels": pa.list_(pa.string()),
         "text": pa.string(),
+        "weight": pa.string(),
     }
 
     def column(self, name: str, lines: pa.StringArray) -> pa.Array:
         """Return a column of some lines."""
         if name == "text":
-            without = pc.replace_substring_regex(lines, rf"(^|\s){_PREFIX}\S*", "")
+            without = pc.replace_substring_regex(lines, rf"(^|\s)({_PREFIX}|{_WEIGHT})\S*", "")
             return pc.utf8_trim_whitespace(without)
+        if name == "weight":
+            found = pc.extract_regex(lines, rf"(?:^|\s){_WEIGHT}(?P<weight>\S*)")
+            return pc.struct_field(found, "weight")  # null on a line without one
         labels = _labels(lines)
         if name == "labels":
             return labels
