@@ -166,6 +166,11 @@ class VocabularyLearner(Learner):
         self.kind = kind
         self._learned = learned
 
+    @classmethod
+    def of(cls, kind: VocabularyKind, start: Vocabulary | None) -> VocabularyLearner:
+        """Return what learns a vocabulary, or goes on from one."""
+        return cls(kind, SeenTokens(start))
+
     def beside(self, kind: Kind) -> VocabularyLearner:
         """Return the learner of a field of another kind that shares this vocabulary.
 
@@ -271,3 +276,6 @@ def _count(counts: Counter, kept: pa.Array) -> None:
 
     is_single = pa.types.is_integer(kept.type)
     counts.add(flat(kept).to_numpy(), kept.null_count if is_single else 0)
+
+
+VocabularyKind.learns = VocabularyLearner.of

@@ -11,7 +11,7 @@ behind them.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -67,9 +67,12 @@ class VocabularyKind(Kind):
     is_single : bool
         Whether each value is one token. One that is missing reads a row of its own then; where
         values are lists of tokens, it is an empty list.
+    learns : callable
+        Makes what learns the vocabulary, of a kind and of what is known already.
     """
 
     is_single: ClassVar[bool] = False
+    learns: ClassVar[Callable[[VocabularyKind, Vocabulary | None], Learner]]
 
     min_count: int = option(
         1, Integer(1, None), "how often training must see a token that gets a row of its own"
@@ -114,9 +117,7 @@ class VocabularyKind(Kind):
 
     def learner(self, start: Fitted | None = None) -> Learner:
         """Return what learns the vocabulary."""
-        from object2vec.fields.learner import SeenTokens, VocabularyLearner  # which need us
-
-        return VocabularyLearner(self, SeenTokens(vocabulary_of(start)))
+        return type(self).learns(self, vocabulary_of(start))
 
     def restored(self, state: Mapping[str, Any]) -> VocabularyKind:
         """Return the kind with what a saved field says of it."""
