@@ -140,6 +140,7 @@ class Service:
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "SAGEMAKER_PYTHON_SDK_TELEMETRY_OPT_OUT": "true",
+            "NLTK_ALLOW_PROXIED_URLOPEN": "1",  # or it downloads nothing; the proxy is this machine
             **keys,
         }
 
