@@ -71,7 +71,7 @@ test-clients-all: $(installed) $(all_clients)  ## more of them, through the step
 .venv-clients/%/installed: tests/clients/requirements-%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade pip
-	$(@D)/bin/python -m pip install --quiet --requirement $<
+	$(@D)/bin/python -m pip install --quiet --no-compile --requirement $<
 	@touch $@
 
 # Rivals bring dozens of packages: they have an environment of their own.
