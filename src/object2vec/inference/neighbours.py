@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from object2vec.errors import DataError, suggestion
 from object2vec.evaluation.retrieval import nearest
 from object2vec.files.json import strict_json
-from object2vec.inference.inputs import Tally, intakes
+from object2vec.inference.inputs import Tally, intakes, warn_of
 from object2vec.inference.values import read_values, value_intakes
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
+from object2vec.objects.schema import SIDES
 
 if TYPE_CHECKING:
     from object2vec.inference.encoder import Encoder
@@ -114,9 +115,8 @@ class Objects:
             cure = f"Write it as JSON, such as {{{json.dumps(columns[0])}: ...}}."
             raise DataError.at("query", must, got, cure)
         each = value_intakes(schema, config)[self.side]
-        tally = Tally()
-        (taken,) = (part[self.side] for part in read_values(open_table(records), [each], tally))
-        tally.say()
+        (taken,) = (part[self.side] for part in read_values(open_table(records), [each], Tally()))
+        warn_of(SIDES[self.side], taken.omissions)
         for row in np.flatnonzero(~taken.is_known).tolist():
             must = f"must have a token of in{self.side} that training knew"
             near = suggestion(str(values[row]), self._some_names())
@@ -125,7 +125,7 @@ class Objects:
         return taken.sequences
 
     def _take_ids(self, values: Sequence[Any]) -> Ragged:
-        sequences, tally = Ragged.build([self._ids(value) for value in values], "query"), Tally()
+        sequences = Ragged.build([self._ids(value) for value in values], "query")
         intake = intakes(self.encoder.config)[self.side]
         sequences, omissions = intake.accept(sequences, lambda row: f"query {values[row]!r}")
         has_token = np.any if intake.mask_padding else np.size
@@ -133,8 +133,7 @@ class Objects:
             if not has_token(sequences.row(row)):
                 must, cure = "must have an id other than 0, which is padding", "Write such an id."
                 raise DataError.at("query", must, value, cure)
-        tally.count(self.side, omissions)
-        tally.say()
+        warn_of(SIDES[self.side], omissions)
         return sequences
 
     def vocabulary(self) -> Candidates:
