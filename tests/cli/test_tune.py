@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from object2vec.cli import main
+from object2vec.cli import main, tuning
 from object2vec.cli.tuning import _fingerprint
 from object2vec.model import Object2Vec
 from object2vec.tuning.trials import Study
@@ -145,3 +147,18 @@ def test_killed_and_resumed_no_finished_trial_is_lost(command, tmp_path):
             break
     subprocess.run([*arguments, "--resume"], check=True)
     assert [trial.state for trial in Study.open(tmp_path / "study").trials()] == ["completed"] * 8
+
+
+def test_what_is_not_said_is_a_bayesian_study_of_twenty_trials(monkeypatch):
+    asked = []
+    monkeypatch.setattr(tuning, "run", asked.append)
+    assert main(["tune", "--train", "a", "--objective", "train:accuracy", "--out", "b"]) == 0
+    assert main(["tune", "--objective", "o", "--out", "b", "--parent", "p", "--resume"]) == 0
+    plain = tuning.Wish(
+        out=Path("b"), objective="train:accuracy", space=None, trials=20, strategy="bayesian",
+        parallel=0, early_stopping=False, parents=(), warm_start=None, seed=0, resume=False,
+        arguments=("--train", "a"),
+    )  # fmt: skip
+    assert asked[0] == plain
+    warm = {"parents": ("p",), "warm_start": "IDENTICAL_DATA_AND_ALGORITHM", "resume": True}
+    assert asked[1] == replace(plain, objective="o", arguments=(), **warm)

@@ -3,6 +3,7 @@ import pytest
 
 from object2vec.errors import DataError
 from object2vec.reading.tables import TableOptions, open_table
+from object2vec.reading.tables.types import plain
 
 
 def rows(table, columns=None, dictionary=()):
@@ -172,3 +173,12 @@ def test_the_first_record_may_hold_values(tmp_path):
     options = TableOptions(columns=("any",), separator=",")
     (part,) = [part for part, _ in open_table(path, options)._parts]
     assert part.first_fields() == ["5", "5", "", "a, b"]
+
+
+@pytest.mark.parametrize("chunks", [[["a"], ["b", None]], [["a"]], []])
+def test_chunks_of_a_column_are_one_array(chunks):
+    column = pa.chunked_array(chunks, pa.large_string())
+    found = plain(column)
+    assert isinstance(found, pa.Array)
+    assert found.to_pylist() == [value for chunk in chunks for value in chunk]
+    assert isinstance(plain(column, dictionary=True), pa.DictionaryArray)
