@@ -240,7 +240,9 @@ class Campaign:
     def check(self):
         """What the next service must say at once."""
         folder = self.service.folder
-        assert not list((folder / "buckets").rglob(f"{TEMPORARY_PREFIX}*"))
+        self.waited(  # jobs that go on write there, too
+            lambda: list((folder / "buckets").rglob(f"{TEMPORARY_PREFIX}*")), lambda left: not left
+        )
         s3, sagemaker = self.service.client("s3"), self.service.client("sagemaker")
         kept = {}
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
