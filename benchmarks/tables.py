@@ -19,7 +19,8 @@ from benchmarks import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md", "docs/results.md")
+PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md", "docs/results.md",
+         "docs/sagemaker.md", "docs/tuning.md")  # fmt: skip
 
 
 def main() -> int:
@@ -264,6 +265,34 @@ def startup() -> str:
     return _table(("what", "median s", "fastest", "slowest"), rows)
 
 
+def sagemaker_local() -> str:
+    """Return what a job takes by the local service and by the command."""
+    seconds = _result("sagemaker_local")["seconds"]
+    rows = [(r["of"], f"{r['median_s']:.2f}", f"{min(r['rounds_s']):.2f}",
+             f"{max(r['rounds_s']):.2f}") for r in seconds]  # fmt: skip
+    return _table(("what", "median s", "fastest", "slowest"), rows)
+
+
+def sagemaker_latency() -> str:
+    """Return what a request takes on the ways to an endpoint."""
+    rows = [(r["of"], f"{r['p50_ms']:.2f}", f"{r['over_alone_ms']:+.2f}")
+            for r in _result("sagemaker_local")["latency"]]  # fmt: skip
+    return _table(("invoke_endpoint", "p50 ms", "beside the server alone"), rows)
+
+
+def tuning() -> str:
+    """Return what tuning finds beside fixed values."""
+    rows = [(r["of"], f"{r['dev']:.4f}", f"{r['test']:.4f}") for r in _result("tuning")["against"]]
+    return _table(("squared error of", "dev", "ua.test"), rows)
+
+
+def warm_start() -> str:
+    """Return how many trials a study needs with and without parents."""
+    rows = [(r["start"], f"{r['median']:g}", min(r["trials"]), max(r["trials"]))
+            for r in _result("tuning")["starts"]]  # fmt: skip
+    return _table(("start", "trials, median", "fewest", "most"), rows)
+
+
 def memory() -> str:
     """Return the memory that training needs."""
     rows = [(f"{r['data_bytes'] / 1e6:,.0f}", f"{r['pairs']:,}", f"{r['peak_bytes'] / 1e6:,.0f}",
@@ -396,7 +425,8 @@ TABLES: dict[str, Callable[[], str]] = {
         table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
         encoding_files, encoding_text, reading, table_reading, words, documents_time, startup,
         memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
-        evaluation, gpu_training, gpu_sequences, gpu_encoding, gpu_memory,
+        evaluation, sagemaker_local, sagemaker_latency, tuning, warm_start,
+        gpu_training, gpu_sequences, gpu_encoding, gpu_memory,
     )
 }  # fmt: skip
 TABLES |= {f"results_{task}": partial(results_page.task_table, task) for task in results_page.TASKS}

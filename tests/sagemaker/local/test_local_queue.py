@@ -1,12 +1,16 @@
 """The queue: first come first served, never more processes times threads than cores."""
 
+import contextlib
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from object2vec.compiled.cores import CORES_VARIABLE, available_cores
 from object2vec.sagemaker.local.jobs import Queue
+from object2vec.sagemaker.local.service import Service
 
 
 class Jobs:
@@ -119,3 +123,50 @@ def test_the_share_of_a_process_is_what_it_takes_for_its_cores(monkeypatch):
         assert available_cores() == everything
     monkeypatch.setenv(CORES_VARIABLE, "0")
     assert available_cores() == 1
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """One that shares the cores as it does by default."""
+    with Service(tmp_path_factory.mktemp("default")).running(grace_s=5) as running:
+        yield running
+
+
+def cores_in_use():
+    """The cores of each process that this one has started for a job."""
+    found = []
+    for each in Path("/proc").iterdir():
+        if each.name.isdecimal():
+            with contextlib.suppress(OSError):
+                parent = int((each / "stat").read_text().rpartition(")")[2].split()[1])
+                said = (each / "environ").read_bytes().split(b"\0")
+                mark = f"{CORES_VARIABLE}=".encode()
+                shares = [int(v.removeprefix(mark)) for v in said if v.startswith(mark)]
+                found += shares if parent == os.getpid() else []
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_twenty_jobs_at_once_wait_for_each_other(sagemaker, job, ended):
+    names = [f"job-{number:02d}" for number in range(20)]
+    most, over = 0, threading.Event()
+
+    def watch():
+        nonlocal most
+        while not over.wait(0.02):
+            most = max(most, sum(cores_in_use()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for name in names:
+            sagemaker.create_training_job(TrainingJobName=name, **job())
+        said = [ended(name) for name in names]
+    finally:
+        over.set()
+        watcher.join()
+    assert {each["TrainingJobStatus"] for each in said} == {"Completed"}
+    started = [each["TrainingStartTime"] for each in said]
+    assert started == sorted(started)
+    assert 0 < most <= available_cores()
