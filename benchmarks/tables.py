@@ -19,8 +19,7 @@ from benchmarks import results_page
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md", "docs/results.md",
-         "docs/sagemaker.md", "docs/tuning.md")  # fmt: skip
+PAGES = ("README.md", "benchmarks/README.md", "docs/ipinsights.md", "docs/results.md")
 
 
 def main() -> int:
@@ -289,7 +288,7 @@ def tuning() -> str:
 def warm_start() -> str:
     """Return how many trials a study needs with and without parents."""
     rows = [(r["start"], f"{r['median']:g}", min(r["trials"]), max(r["trials"]))
-            for r in _result("tuning")["starts"]]  # fmt: skip
+            for r in _result("tuning_warm_start")["starts"]]  # fmt: skip
     return _table(("start", "trials, median", "fewest", "most"), rows)
 
 

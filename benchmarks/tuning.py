@@ -11,6 +11,8 @@ the users (TRANSFER_LEARNING). The quality is what the studies from scratch reac
 ten trials, in the median; a study that does not reach it with all its trials counts as one trial
 more. Five repeats, each with seeds of its own and a parent of its own.
 
+With ``--work DIR`` the studies stay there, and the same command goes on with them.
+
 The data: https://grouplens.org/datasets/movielens/100k. `--data` names the folder that holds the
 folder movielens_100k.
 """
@@ -22,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,17 +62,23 @@ def main() -> None:
     options.add_argument("--defaults", action="store_true", help="train AWS's defaults, too")
     options.add_argument("--trials", type=int, default=40, help="of the first study")
     options.add_argument("--most", type=int, default=25, help="trials of the others")
+    options.add_argument("--part", choices=("against", "starts"), help="one of the two alone")
+    options.add_argument("--work", type=Path, help="folder in which the studies stay")
     given = options.parse_args()
     split = splits.ratings(given.data)
-    with tempfile.TemporaryDirectory() as folder:
-        against = _against_defaults(Path(folder), split, given)
-        starts = _warm_starts(Path(folder), split, given)
-    protocol = {"protocol": splits.PROTOCOLS["ratings"], "space": SPACE, "fixed": IDS | BATCHES}
-    save("tuning", protocol | against | starts, given,
-         versions=("object2vec", "torch", "numpy", "numba", "optuna"))  # fmt: skip
+    parts = {"against": ("tuning", _against), "starts": ("tuning_warm_start", _warm_starts)}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.work or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        for part, (name, measure) in parts.items():
+            if given.part in (None, part):
+                protocol = {"protocol": splits.PROTOCOLS["ratings"], "space": SPACE,
+                            "fixed": IDS | BATCHES}  # fmt: skip
+                save(name, protocol | measure(folder, split, given), given,
+                     versions=("object2vec", "torch", "numpy", "numba", "optuna"))  # fmt: skip
 
 
-def _against_defaults(folder: Path, split: Any, given: Any) -> dict[str, Any]:
+def _against(folder: Path, split: Any, given: Any) -> dict[str, Any]:
     """Return what 40 trials find, and what AWS's defaults give."""
     names = {}
     for name in ("train", "dev", "test"):
@@ -81,23 +88,23 @@ def _against_defaults(folder: Path, split: Any, given: Any) -> dict[str, Any]:
     data = ["--train", str(names["train"]), "--validation", str(names["dev"])]
     settings = _set(IDS | {"threads": given.threads})
     study = ["--space", str(folder / "space.json"), "--objective", OBJECTIVE, "--parallel", "1",
-             "--trials", str(given.trials), "--out", str(folder / "study")]  # fmt: skip
+             "--trials", str(given.trials), "--out", str(folder / "study"), "--resume"]  # fmt: skip
     runs = {
         "tuned": (["tune", *data, *settings[:-2], *_set(BATCHES), *study], folder / "study/best"),
         "AWS's notebook": (
-            ["train", *data, *settings, *_set(NOTEBOOK), f"--out={folder}/book"], folder / "book",
+            ["train", *data, *settings, *_set(NOTEBOOK), f"--out={folder}/book", "--overwrite"],
+            folder / "book",
         ),
     }  # fmt: skip
     if given.defaults:
-        plain = ["train", *data, *settings, f"--out={folder}/plain"]
+        plain = ["train", *data, *settings, f"--out={folder}/plain", "--overwrite"]
         runs["AWS's defaults"] = (plain, folder / "plain")
     rows = [{"of": name, **_measured(command, model, names)}
             for name, (command, model) in runs.items()]  # fmt: skip
-    table(("of", "dev", "ua.test", "seconds"),
-          [(r["of"], r["dev"], r["test"], r["seconds"]) for r in rows])  # fmt: skip
+    table(("of", "dev", "ua.test"), [(r["of"], r["dev"], r["test"]) for r in rows])
     found = sorted(folder.glob("study/trials/*/trial.json"))
     trials = [json.loads(path.read_text()) for path in found]
-    kept = ("number", "values", "state", "value", "seconds")
+    kept = ("number", "values", "state", "value")
     return {"against": rows, "trials": [{name: each[name] for name in kept} for each in trials]}
 
 
@@ -105,12 +112,10 @@ def _measured(command: list[str], model: Path, data: dict[str, Path]) -> dict[st
     """Run a command and measure the model that it leaves."""
     from object2vec import Object2Vec
 
-    started = time.perf_counter()
     subprocess.run([sys.executable, "-m", "object2vec", *command], check=True, capture_output=True)
-    seconds = time.perf_counter() - started
     fitted = Object2Vec.load(model)
     found = {name: fitted.evaluate(data[name])["mean_squared_error"] for name in ("dev", "test")}
-    return {**found, "seconds": seconds}
+    return found
 
 
 def _warm_starts(folder: Path, split: Any, given: Any) -> dict[str, Any]:
@@ -161,9 +166,9 @@ def _study(
 
     space = Space.parse(SPACE, "space")
     search = Search(space, Goal.parse(OBJECTIVE), seed=seed)
-    study = Study.create(path, {"objective": OBJECTIVE, "space": space.state(), "fixed": {},
-                                "data": path.name, "seed": seed,
-                                "strategy": "bayesian"})  # fmt: skip
+    settings = {"objective": OBJECTIVE, "space": space.state(), "fixed": {}, "data": path.name,
+                "seed": seed, "strategy": "bayesian"}  # fmt: skip
+    study = Study.open(path) if path.exists() else Study.create(path, settings)
 
     def train(trial: Any, watch: Any) -> Any:
         from object2vec import Object2Vec
@@ -176,6 +181,8 @@ def _study(
         if trial.value is not None and trial.value <= quality:
             tuner.stop()
 
+    if any(value <= quality for value in _values(study)):
+        return study
     tuner = Tuner(study, search, train, trials=most, parents=[parent] if parent else [],
                   warm_start=kind, report=report)  # fmt: skip
     tuner.run()
