@@ -176,10 +176,12 @@ _ROWS = (
             "enc1_idf_exponent": 0.8,
             "shared_encoder": True,
             "token_init": "unit",
-            "token_dropout": 0.3,
+            "token_dropout": 0.35,
+            "ranking_scale": 15,
+            "learn_ranking_scale": False,  # it would grow, and only the nearest rivals would count
             "mini_batch_size": 2048,
-            "learning_rate": 0.02,
-            "epochs": 5,
+            "learning_rate": 0.0035,  # small, so that rare tokens keep who they are
+            "epochs": 7,
         },
         (("texts", "none"),),
     ),
