@@ -205,7 +205,7 @@ PEERS = {
     ),
     "Surprise SVD++": Peer(
         surprise_svdpp,
-        {"n_factors": 20, "n_epochs": 30, "lr_all": 0.007, "reg_all": 0.05, "cache_ratings": True},
+        {"n_factors": 20, "n_epochs": 40, "lr_all": 0.007, "reg_all": 0.08, "cache_ratings": True},
         {"n_epochs": (20, 40), "reg_all": (0.05, 0.08, 0.12)},
         package="scikit-surprise",
     ),
