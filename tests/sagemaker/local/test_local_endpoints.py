@@ -1,6 +1,8 @@
 """Endpoints by boto3: a model in S3 answers, and its name is free again afterwards."""
 
+import io
 import json
+import tarfile
 
 import pytest
 from botocore.exceptions import ClientError
@@ -74,3 +76,27 @@ def test_names_are_free_again(deployed, sagemaker):
         sagemaker.describe_endpoint(EndpointName="e")
     sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="c")
     sagemaker.delete_endpoint(EndpointName="e")
+
+
+def test_an_endpoint_whose_server_cannot_read_its_model_has_failed(sagemaker, s3, bucket, waiting):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        entry = tarfile.TarInfo("config.json")
+        entry.size = 2
+        archive.addfile(entry, io.BytesIO(b"{}"))
+    s3.put_object(Bucket=bucket, Key="broken/model.tar.gz", Body=packed.getvalue())
+    container = {"Image": IMAGE, "ModelDataUrl": f"s3://{bucket}/broken/model.tar.gz"}
+    sagemaker.create_model(ModelName="broken", PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    variant = {
+        "VariantName": "all", "ModelName": "broken", "InitialInstanceCount": 1,
+        "InstanceType": "ml.m4.xlarge",
+    }  # fmt: skip
+    sagemaker.create_endpoint_config(EndpointConfigName="broken", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="broken", EndpointConfigName="broken")
+    said = waiting(
+        lambda: sagemaker.describe_endpoint(EndpointName="broken"),
+        lambda said: said["EndpointStatus"] != "Creating",
+    )
+    assert said["EndpointStatus"] == "Failed"
+    assert "config.json" in said["FailureReason"]
+    sagemaker.delete_endpoint(EndpointName="broken")

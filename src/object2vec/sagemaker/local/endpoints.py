@@ -295,10 +295,9 @@ class Endpoints:
         code = server.job.run(arguments, environment, take)
         model.unlink(missing_ok=True)
         with self._lock:
-            is_current = self._servers.get(name) is server
-            if is_current:
+            if self._servers.get(name) is server:
                 del self._servers[name]
-        if not server.job.stopping.is_set() and (is_current or server.port is None):
+        if not server.job.stopping.is_set():  # also one that never became ready
             said = " ".join(server.last_lines[-3:])
             self._fail(name, f"The server ended with exit code {code}. {said}")
 
