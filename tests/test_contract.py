@@ -34,7 +34,8 @@ IN1 = [[2], [5], [], [3, 1], [0, 0], [6], [4, 4], [2]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
-# What tokens count is learned and folded into their vectors, of which averages are kept.
+# What tokens count and who is with them is learned and folded into their vectors, of which averages
+# are kept.
 WEIGHED = {"enc0_idf_exponent": 1.0, "weight_averaging": 0.2, "gradient_clip_norm": 5.0}
 
 
@@ -52,7 +53,8 @@ def settings(
         "device": "cpu",
     }  # fmt: skip
     values |= {"learning_rate": 0.1} if output == "cosine" else {}
-    return values | (WEIGHED if weighed else {}) | given
+    alone = {"enc1_partners": True} if weighed and not tied else {}
+    return values | (WEIGHED if weighed else {}) | alone | given
 
 
 COMBINATIONS = [

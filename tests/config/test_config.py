@@ -144,8 +144,10 @@ def test_what_one_encoder_needs_to_know():
         }
     )
     assert config.encoders == (
-        EncoderConfig(0, "hcnn", 10, 100, 4, 3, 300, "", "", True, 1.0, 0.0),
-        EncoderConfig(1, "bilstm", 20, 200, 2, 5, 50, "glove.txt", "vocab.json", True, 1.0, 0.0),
+        EncoderConfig(0, "hcnn", 10, 100, 4, 3, 300, "", "", True, 1.0, 0.0, False),
+        EncoderConfig(
+            1, "bilstm", 20, 200, 2, 5, 50, "glove.txt", "vocab.json", True, 1.0, 0.0, False
+        ),
     )
     assert [encoder.is_frozen for encoder in config.encoders] == [False, True]
     assert not dataclasses.replace(config.encoders[1], freeze_pretrained_embedding=False).is_frozen
@@ -204,7 +206,7 @@ def test_encoder_1_takes_every_setting_of_encoder_0(explicit):
     }
     config = Config.build(encoder0 | explicit)
     assert config.encoders[0] == EncoderConfig(
-        0, "bilstm", 7, 70, 3, 5, 30, "glove.txt", "vocab.json", False, 1.0, 0.0
+        0, "bilstm", 7, 70, 3, 5, 30, "glove.txt", "vocab.json", False, 1.0, 0.0, False
     )
     assert config.encoders[1] == dataclasses.replace(config.encoders[0], side=1)
     assert config.notes == ()
@@ -228,7 +230,7 @@ def test_ignored_settings_of_encoder_1_are_named(explicit):
 def test_a_network_of_its_own_inherits_nothing():
     config = Config.build(BOTH | {"enc0_layers": 2, "enc0_token_embedding_dim": 40})
     assert config.encoders[1] == EncoderConfig(
-        1, "hcnn", 20, 200, 4, 3, 300, "", "", True, 1.0, 0.0
+        1, "hcnn", 20, 200, 4, 3, 300, "", "", True, 1.0, 0.0, False
     )
     assert config.notes == ()
 
@@ -748,6 +750,7 @@ def valid_hyperparameters(draw) -> dict:
     for side in (0, 1):
         if values.get(f"enc{side}_pretrained_embedding_file"):
             values[f"enc{side}_vocab_file"] = "vocab.json"
+            values.pop(f"enc{side}_partners", None)
     if values.get("tied_token_embedding_weight") or values.get("shared_encoder"):
         values["enc1_vocab_size"] = values["enc0_vocab_size"]
         values["enc1_pretrained_embedding_file"] = ""
@@ -755,7 +758,7 @@ def valid_hyperparameters(draw) -> dict:
             values["enc0_network"] = "pooled_embedding"
             values["enc1_network"] = "enc0" if values.get("shared_encoder") else "pooled_embedding"
         for side in (0, 1):
-            for name in ("token_embedding_dim", "idf_exponent"):
+            for name in ("token_embedding_dim", "idf_exponent", "partners"):
                 values.pop(f"enc{side}_{name}", None)
     return values
 

@@ -36,6 +36,8 @@ FAST = {
     "learning_rate": 0.05,
     "mini_batch_size": 16,
     "weight_decay": 0.0,
+    "enc0_partners": False,
+    "enc1_partners": False,
     "noise_temperature": 0.0,  # of the preset for ratings, which moves a row by far more than STILL
     "weight_averaging": 0.0,
 }

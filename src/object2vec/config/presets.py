@@ -79,17 +79,20 @@ _ROWS = (
     Preset(
         "ratings",
         "numbers for pairs, such as the stars that a user gives a film",
-        {  # factors and a bias of each token, whose average over the run is kept
+        {  # factors and a bias of each token and of its partners, whose average is kept
             **_POOLED,
+            "enc0_partners": True,
+            "enc1_partners": True,
+            "output_bias": "mean",
             "token_embedding_storage_type": "dense",  # a prior holds every row in each update
-            "enc_dim": 64,
+            "enc_dim": 32,
             "comparator_list": "hadamard, concat",
             "mlp_layers": 0,
             "mini_batch_size": 1000,
-            "learning_rate": 0.02,
-            "noise_temperature": 0.3,
+            "learning_rate": 0.01,
+            "noise_temperature": 0.2,
             "weight_averaging": 0.75,
-            "epochs": 70,
+            "epochs": 30,
             "early_stopping_patience": 10,
             "early_stopping_tolerance": 0.0001,
         },

@@ -321,6 +321,12 @@ def _ranking(draft: Draft) -> Findings:
             yield Note("info", f"{name} is ignored: output_layer is {draft['output_layer']}.")
 
 
+@_rule("`output_bias` is that of `mean_squared_error`; the others ignore it, which the log says.")
+def _output_bias(draft: Draft) -> Findings:
+    if draft["output_layer"] != "mean_squared_error" and draft["output_bias"] != "zero":
+        yield Note("info", f"output_bias is ignored: output_layer is {draft['output_layer']}.")
+
+
 @_rule("`linear` hidden layers have no dropout, which the log says.")
 def _linear_dropout(draft: Draft) -> Findings:
     if draft["mlp_activation"] == "linear" and draft["dropout"] and draft["mlp_layers"]:
@@ -386,3 +392,21 @@ def _untieable(draft: Draft) -> Findings:
                     cure = f"Make {other} and enc_dim equal, or untie the tables."
             must = f"must equal {ours} ({draft[ours]!r}) with tied_token_embedding_weight"
             yield Contradiction(names, problem(theirs, must, draft[theirs], cure))
+
+
+@_rule("`partners` need a token table for each side: not tied, and not frozen.")
+def _partners(draft: Draft) -> Findings:
+    for side in (0, 1):
+        name, freeze = f"enc{side}_partners", f"enc{side}_freeze_pretrained_embedding"
+        if not draft[name] or (side and draft.inherits):
+            continue
+        must = "must be false"
+        if draft["tied_token_embedding_weight"]:
+            cure = "Untie the tables, or leave partners out."
+            names = {name, "tied_token_embedding_weight"}
+            yield Contradiction(names, problem(name, f"{must} with tied tables", True, cure))
+        file = f"enc{side}_pretrained_embedding_file"
+        if draft[file] and draft[freeze]:
+            cure = f"Set {freeze} to false, or leave partners out."
+            names = {name, file, freeze}
+            yield Contradiction(names, problem(name, f"{must} with a frozen table", True, cure))

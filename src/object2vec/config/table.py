@@ -172,6 +172,14 @@ class EncoderConfig:
         "frequency in the training data to this power; 0: all tokens count the same.",
     )
 
+    partners: bool = _extension(
+        Boolean(),
+        False,
+        "The vector of each token of encoder {side} has a part of every token that it is paired "
+        "with in training, as SVD++ has it: users who rated the same films begin alike. Saved as "
+        "one vector for each token.",
+    )
+
     @property
     def is_frozen(self) -> bool:
         """Whether the token table stays as it was loaded."""
@@ -321,6 +329,12 @@ class Hyperparameters:
         "Random start of the token vectors: xavier, small ones whose size falls with the number of "
         "tokens, as AWS has it; unit, of length 1 on average, whose direction few updates of a "
         "rare token do not erase.",
+    )
+    output_bias: str = _extension(
+        Choice(("zero", "mean")),
+        "zero",
+        "Where the number that mean_squared_error predicts begins: at 0, or at the mean label of "
+        "training, so that vectors need not learn it.",
     )
     normalize: str = _extension(
         Choice(("both", "in0", "in1", "none")),

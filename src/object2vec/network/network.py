@@ -22,6 +22,7 @@ from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
 from object2vec.network.head import Head, Odds, ScaledTotal, Total
 from object2vec.network.tokens import TokenTable
 from object2vec.objectives import Encoded, Objective, Pairing, RightCandidates, Rivals, objective_of
+from object2vec.objectives.mean_squared_error import MeanSquaredError
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
@@ -178,6 +179,13 @@ class Network(nn.Module):
         """Return the token table that one side reads."""
         return self.tables()[-1 if side else 0]
 
+    @torch.no_grad()
+    def center(self, mean: float) -> None:
+        """Let predicted numbers begin at the mean label; what is no number begins as it does."""
+        if isinstance(self.objective, MeanSquaredError):
+            assert isinstance(self.head, Head)
+            self.head.output.bias.fill_(mean)
+
     def scores(self, logits: Tensor) -> Tensor:
         """Return what a user sees of logits, (B, K)."""
         return self.objective.scores(logits)
@@ -262,8 +270,9 @@ def folded(network: Network) -> Network:
         table.fold()
     with torch.device("meta"):
         used = Network(network.config, tables[0].kernel)
-    weights = network.state_dict()
-    used.load_state_dict({name: weights[name] for name in used.state_dict()}, assign=True)
+    weights, shapes = network.state_dict(), used.state_dict()
+    kept = {name: weights[name][: len(shapes[name])] for name in shapes}  # without partners' rows
+    used.load_state_dict(kept, assign=True)
     return used.eval()
 
 

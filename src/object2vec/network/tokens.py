@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from object2vec.kernels.base import Kernel, Lookup
 from object2vec.kernels.rules import Parameter, Update
+from object2vec.objects.ragged import Ragged
 
 
 class TokenTable(nn.Module):
@@ -58,12 +60,13 @@ class TokenTable(nn.Module):
         self.storage = storage
         self.is_frozen = is_frozen
         self.on_change: Callable[[Tensor], object] | None = None
+        self._partners: Ragged | None = None
         self._tape: list[Lookup] = []
 
     @property
     def is_plain(self) -> bool:
         """Whether its rows are all that there is to read."""
-        return self.log_weights is None
+        return self.log_weights is None and self._partners is None
 
     @torch.no_grad()
     def weigh(self, log_weights: Tensor, *, has_weights: bool = False) -> None:
@@ -85,14 +88,43 @@ class TokenTable(nn.Module):
             self.log_weights = None
 
     @torch.no_grad()
+    def accompany(self, partners: Ragged, count: int) -> None:
+        """Let the vector of each token have a part of each of its partners from now on.
+
+        It is the token's own row and, over the root of how many there are, the sum of the rows that
+        its partners have here, behind those of the tokens: zeros in the beginning.
+
+        Parameters
+        ----------
+        partners : Ragged of length V
+            Of each token, from 0 to below `count`, each once.
+        count : int
+            Objects that are anybody's partners.
+        """
+        size = len(self.weight)
+        own = np.arange(size, dtype=np.int32)  # (V,)
+        values = np.insert(partners.values + np.int32(size), partners.offsets[:-1], own)
+        self._partners = Ragged(values, partners.offsets + np.arange(size + 1))
+        self.weight = torch.cat([self.weight, self.weight.new_zeros(count, self.weight.shape[1])])
+        if self.log_weights is not None:
+            self.log_weights = torch.cat([self.log_weights, self.log_weights.new_zeros(count, 1)])
+
+    @torch.no_grad()
     def fold(self) -> None:
         """Multiply the rows by what is learned of them, which then is 1 for all."""
         if self.log_weights is not None:
             self.weight.mul_(self.log_weights.exp())
             self.log_weights.zero_()
+        if self._partners is not None:
+            size = len(self._partners)
+            self.weight[:size] = self.read(slice(size))
+            self.weight[size:] = 0.0
 
     def read(self, rows: Tensor | slice) -> Tensor:
         """Return rows as lookups read them, (m, E)."""
+        if self._partners is not None:
+            tokens = torch.arange(len(self._partners), device=self.weight.device)[rows]  # (m,)
+            return self.kernel.pool(self.weight, self._weighed(self._accompanied(tokens)))
         vectors = self.weight[rows]
         return vectors if self.log_weights is None else vectors * self.log_weights[rows].exp()
 
@@ -118,9 +150,34 @@ class TokenTable(nn.Module):
             Zeros for an empty sequence.
         """
         lookup = Lookup(ids, offsets, coefficients=coefficients)
+        if self._partners is None:
+            return self._pooled(self._weighed(lookup))
+        # A token that stands in many sequences is put together once.
+        distinct, at = torch.unique(ids, return_inverse=True)  # (u,), (n,)
+        vectors = self._pooled(self._weighed(self._accompanied(distinct)))  # (u, E)
+        parts = vectors.index_select(0, at) * lookup.shares()[:, None]  # (n, E)
+        sequences = torch.arange(len(offsets) - 1, device=offsets.device)
+        owners = sequences.repeat_interleave(offsets.diff(), output_size=len(ids))  # (n,)
+        return vectors.new_zeros(len(sequences), vectors.shape[1]).index_add(0, owners, parts)
+
+    def _accompanied(self, tokens: Tensor) -> Lookup:
+        """Return the lookup of tokens (m,) with their partners, each a sequence."""
+        assert self._partners is not None, "our bug: tokens without partners"
+        found = self._partners.take(tokens.cpu().numpy())
+        shares = (1 / np.sqrt(np.maximum(found.lengths - 1, 1))).astype(np.float32)  # (m,)
+        coefficients = np.repeat(shares, found.lengths)  # (n,)
+        coefficients[found.offsets[:-1]] = 1.0  # a token's own row counts whole
+        device = self.weight.device
+        arrays = found.values, found.offsets, coefficients
+        ids, offsets, counts = (torch.from_numpy(array).to(device) for array in arrays)
+        return Lookup(ids, offsets, coefficients=counts)
+
+    def _weighed(self, lookup: Lookup) -> Lookup:
+        """Return a lookup in which each token counts what is learned of it."""
         if self.log_weights is not None:
-            lookup.coefficients = lookup.shares() * self.log_weights[:, 0][ids.long()].exp()  # (n,)
-        return self._pooled(lookup)
+            learned = self.log_weights[:, 0][lookup.ids.long()].exp()  # (n,)
+            lookup.coefficients = lookup.shares() * learned  # (n,)
+        return lookup
 
     def _pooled(self, lookup: Lookup) -> Tensor:
         """Return the sums of rows, (B, E), and remember the lookup for the update."""

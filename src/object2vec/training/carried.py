@@ -54,9 +54,11 @@ def carry_state(optimizer: Optimizer, folder: PathLike, start: Artifact) -> Note
     for name, parameter in optimizer.parameters.items():
         size = len(weights[name])
         rows = arrays.get(f"{name.rpartition('.')[0]}.rows")  # of a table: those with a state
+        parts = [arrays.get(f"optimizer.{name}.{part}") for part in rule.state_names]
+        if _has_partners(name, theirs):
+            rows, parts = _of_tokens(rows, parts, size)
         known += 0 if rows is None else len(rows)
-        for part, tensor in zip(rule.state_names, parameter.state, strict=True):
-            values = arrays.get(f"optimizer.{name}.{part}")
+        for values, tensor in zip(parts, parameter.state, strict=True):
             if values is None or not _fits(values, rows, size, tuple(tensor.shape[1:])):
                 _reject(folder, "must hold a checkpoint of the model's run", f"another {name}")
             at = slice(size) if rows is None else torch.from_numpy(rows.astype(np.int64))
@@ -64,6 +66,24 @@ def carry_state(optimizer: Optimizer, folder: PathLike, start: Artifact) -> Note
     optimizer.rule = replace(rule, steps_before=int(state["steps"]))
     what = f"{counted(known, 'row')} and the layers" if known else "Known rows and the layers"
     return Note("info", f"{what} have their optimizer state from {path.name}.")
+
+
+def _has_partners(name: str, hyperparameters: dict[str, Any]) -> bool:
+    """Return whether a weight is a token table that had rows for partners behind its tokens."""
+    table, _, rest = name.partition(".")
+    side = rest.partition(".")[0]
+    return table == "tokens" and bool(hyperparameters.get(f"enc{side}_partners"))
+
+
+def _of_tokens(
+    rows: NDArray[Any] | None, parts: list[NDArray[Any] | None], size: int
+) -> tuple[NDArray[Any] | None, list[NDArray[Any] | None]]:
+    """Return the rows of tokens and their state: a model goes on without those of partners."""
+    if rows is None:
+        return None, [None if each is None else each[:size] for each in parts]
+    kept = rows < size  # (k,)
+    are_whole = all(each is not None and len(each) == len(rows) for each in parts)
+    return rows[kept], [each[kept] for each in parts if each is not None] if are_whole else [None]
 
 
 def _fits(

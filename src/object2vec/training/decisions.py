@@ -127,7 +127,7 @@ def decide(
         found += _candidates(schema, begun | set_by_user)
         begun |= {each.name: each.value for each in found}
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths)]
-        found += _tables(schema, begun)
+        found += [*_tables(schema, begun), *_partners(schema, begun)]
         found += [*_widths(begun | set_by_user, vectors), *_prior(records, prior)]
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
@@ -355,6 +355,15 @@ def _candidates(schema: ObjectSchema, begun: Mapping[str, Any]) -> Iterator[Deci
     if begun.get("candidates") == "all" and (count := schema.table_size(1)) > _MOST_CANDIDATES:
         why = f"in1 has {counted(count, 'token')}, too many to set each record against"
         yield Decision("candidates", "batch", why)
+
+
+def _partners(schema: ObjectSchema, begun: Mapping[str, Any]) -> Iterator[Decision]:
+    """Yield that tokens go without the partners of a preset, where they can have none."""
+    why = "the columns have one table" if schema.is_tied else ""
+    why = why or ("pairs are made of the rows" if schema.declared.making else "")
+    for name in ("enc0_partners", "enc1_partners") if why else ():
+        if begun.get(name):
+            yield Decision(name, False, why)
 
 
 def _tables(schema: ObjectSchema, begun: Mapping[str, Any]) -> Iterator[Decision]:

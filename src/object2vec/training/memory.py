@@ -17,9 +17,14 @@ def needed_bytes(config: Config) -> tuple[int, int]:
     The rest of a network is small beside them, or does not depend on the data.
     """
     sides = config.encoders[:1] if config.tied_token_embedding_weight else config.encoders
+    partners = [other.vocab_size for other in reversed(config.encoders)]
+    rows = [
+        side.vocab_size + (others if side.partners else 0)
+        for side, others in zip(sides, partners, strict=False)
+    ]
     sizes = [
-        (side.vocab_size * side.token_embedding_dim * _FLOAT_BYTES, side.is_frozen)
-        for side in sides
+        (count * side.token_embedding_dim * _FLOAT_BYTES, side.is_frozen)
+        for count, side in zip(rows, sides, strict=True)
     ]
     trained = sum(size for size, is_frozen in sizes if not is_frozen)
     copies = len(RULES[config.optimizer].state_names) + (config.weight_averaging > 0)

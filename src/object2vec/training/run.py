@@ -43,6 +43,7 @@ from object2vec.training.loop import Loop
 from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
 from object2vec.training.options import Channels, Habits
+from object2vec.training.partners import find_partners
 from object2vec.training.schedule import Horizon
 from object2vec.training.settling import Settling, settling_text
 from object2vec.training.start import start_from
@@ -291,9 +292,17 @@ class Run:
             )
 
     def _weighed(self, network: Network) -> Network:
-        """Return the network, which learns from now on what tokens count, if it shall."""
+        """Return the network, which learns from now on what tokens count and who is with them.
+
+        Its predictions begin at the mean label, if they shall.
+        """
         goes_on = self._start is not None
-        for text in learn_weights(network, self._pairs["train"], self.schema, goes_on=goes_on):
+        train = self._pairs["train"]
+        if self.config.output_bias == "mean" and not goes_on:
+            facts = train.statistics["label"]
+            network.center(facts.total / facts.rows)
+        said = learn_weights(network, train, self.schema, goes_on=goes_on)
+        for text in (*said, *find_partners(network, train)):
             self._tell(events.Noted(text))
         return network
 
