@@ -8,12 +8,15 @@ and `object2vec evaluate model test.csv --task multilabel --validation dev.csv` 
 F1 on test, with thresholds that are chosen on dev: one for all labels, and one for each (`_per_label`).
 The peers are in benchmarks/peers/multilabel.py, with the same parts and thresholds.
 
-`--dev` measures on dev instead, to choose settings; then `--set` changes some of them.
+`--choose` compares the settings of `_GRID` on dev with one seed, as the peers' does, and writes which
+is best (`_choose.json`): these are in `CHOSEN`. `--dev` measures on dev and saves nothing; then `--set`
+changes some settings.
 """  # noqa: E501
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import resource
@@ -21,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,12 @@ from benchmarks.common import ROOT, parser, save, summary, table
 GOALS = {"goemotions": "56.3 (58)", "tmdb5000": "57 (59)"}
 FIGURES = ("micro_f1", "micro_f1_per_label", "macro_f1_per_label")
 _QUICK = 300  # texts of a part
+_TEXT = "overview:text(punctuation=true,unseen=skip)"  # rare words say nothing, rather than share
+_GRID = {"token_dropout": (0.0, 0.5), "enc0_pool_exponent": (0.1, 0.3), "epochs": (3, 10, 15)}
+CHOSEN = {  # on dev
+    "goemotions": {"token_dropout": 0.0, "enc0_pool_exponent": 0.1},
+    "tmdb5000": {"token_dropout": 0.5, "enc0_pool_exponent": 0.3},
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__ or "", "../shared/data")
     options.set_defaults(seeds=3, threads=2)
     options.add_argument("--dev", action="store_true", help="measure on dev, and save nothing")
+    options.add_argument("--choose", action="store_true", help="compare settings on dev")
     options.add_argument("--corpus", choices=GOALS, action="append", help="only this one")
     options.add_argument("--set", metavar="NAME=VALUE", action="append", default=[])
     given = options.parse_args(arguments)
@@ -47,15 +57,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
             folder = Path(name)
             for part in ("train", "dev", "test"):
                 _write(folder / f"{part}.csv", getattr(split, part), given.quick)
+            if given.choose:
+                _choose(corpus, folder, given)
+                continue
             runs = []
             for seed in range(given.seeds):
-                settings = [*given.set, f"seed={seed}", f"threads={given.threads}"]
+                settings = [*_words(CHOSEN[corpus]), *given.set, f"seed={seed}"]
+                settings.append(f"threads={given.threads}")
                 runs.append(_run(folder, settings, "dev" if given.dev else "test"))
         row = {name: summary([run[name] for run in runs]) for name in runs[0]}
         table((corpus, *FIGURES), [("object2vec", *(row[name]["mean"] for name in FIGURES))])
         if not given.dev:
             save(corpus, {"protocol": splits.PROTOCOLS[corpus], "goal": GOALS[corpus],
-                          "rows": {"object2vec": row}}, given)  # fmt: skip
+                          "settings": CHOSEN[corpus], "rows": {"object2vec": row}},
+                 given)  # fmt: skip
+
+
+def _choose(corpus: str, folder: Path, given: Any) -> None:
+    """Print and write what each of the settings to compare gives on dev."""
+    trials = []
+    for values in itertools.product(*_GRID.values()):
+        settings = dict(zip(_GRID, values, strict=True))
+        words = [*_words(settings), *given.set, "seed=0", f"threads={given.threads}"]
+        found = _run(folder, words, "dev")
+        trials.append({"settings": settings, "dev": {name: found[name] for name in FIGURES},
+                       "seconds": found["seconds"]})  # fmt: skip
+        print(corpus, settings, f"{found['micro_f1']:.4f}", flush=True)
+    save(f"{corpus}_choose", {"protocol": splits.PROTOCOLS[corpus], "trials": trials}, given)
+
+
+def _words(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def _write(path: Path, part: splits.Labelled, is_quick: bool) -> None:
@@ -68,7 +100,7 @@ def _write(path: Path, part: splits.Labelled, is_quick: bool) -> None:
 def _run(folder: Path, settings: Sequence[str], part: str) -> dict[str, float]:
     """Train and measure once, by the commands; return the figures."""
     model = folder / "model"
-    fields = ["--in0", "overview:text", "--in1", 'genres:tokens("|")', "--preset", "multilabel"]
+    fields = ["--in0", _TEXT, "--in1", 'genres:tokens("|")', "--preset", "multilabel"]
     changed = [word for each in settings for word in ("--set", each)]
     started = time.perf_counter()
     _command(["train", "--train", folder / "train.csv", *fields, *changed, "--out", model,

@@ -219,3 +219,15 @@ def test_a_prior_weighs_as_some_rows_whatever_their_number(rows, decay):
     assert config({"weight_decay": 0.5}, label=NUMBERS, lengths=lengths).weight_decay == 0.5
     other = decided(None, "aws", label=NUMBERS, lengths=lengths)
     assert "weight_decay" not in other.hyperparameters
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(43_410, 2), (3_329, 19), (3, 100), (10**6, 1)])
+def test_a_preset_takes_so_many_updates_whatever_the_number_of_rows(rows, epochs):
+    given = {"in0": "plot:text", "lengths": ({1: rows}, {1: rows})}
+    found = config(**given)
+    assert (found.mini_batch_size, found.epochs) == (256 if rows > 3 else 128, epochs)
+    (why,) = [each.reason for each in decided(**given).decisions if each.name == "epochs"]
+    assert why == f"256 updates or more, {found.mini_batch_size} rows each"
+    assert config({"epochs": 7}, **given).epochs == 7
+    more = config({"mini_batch_size": 100}, **given).epochs
+    assert more == min(100, -(-256 // -(-rows // 100)))

@@ -38,6 +38,8 @@ class Preset:
     prior_rows : float, optional
         How many rows of training hold a vector back as much as its prior: weight_decay is that over
         the number of rows.
+    updates : int, optional
+        How many updates training takes, at the least, whatever the number of rows: epochs follow.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Preset:
     suits: tuple[tuple[Objects, Labels], ...] = ()
     pairs: str | None = None
     prior_rows: float | None = None
+    updates: int | None = None
 
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
@@ -156,18 +159,19 @@ _ROWS = (
             "candidates": "all",  # a logistic regression of each label, in as many dimensions
             "normalize": "none",
             "ranking_scale": 1,
-            "enc_dim": 64,
-            "enc0_pool_exponent": 0.5,  # the length of a text's counts, about
-            "enc0_idf_exponent": 1,
-            "token_dropout": 0.2,
+            "output_bias": "mean",  # most labels are wrong for most texts
+            "enc_dim": 200,
+            "enc0_pool_exponent": 0.3,  # nearly a sum: words add up to the odds
             "token_embedding_storage_type": "dense",  # rare words decay in each update, too
+            "token_dropout": 0.2,  # long texts want more, short ones none
             "weight_decay": 0.00003,
+            "optimizer": "adagrad",
             "mini_batch_size": 256,
-            "learning_rate": 0.01,
+            "learning_rate": 0.05,
             "learning_rate_schedule": "linear",
-            "epochs": 10,
         },
         (("both", "none"),),
+        updates=256,  # with more, words say too much about the texts of training
     ),
     Preset(
         "retrieval",

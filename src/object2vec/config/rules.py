@@ -321,10 +321,30 @@ def _ranking(draft: Draft) -> Findings:
             yield Note("info", f"{name} is ignored: output_layer is {draft['output_layer']}.")
 
 
-@_rule("`output_bias` is that of `mean_squared_error`; the others ignore it, which the log says.")
+@_rule(
+    "`output_bias` is that of `mean_squared_error`, and of `dot_product` with `candidates=all` "
+    "where a token of in1 is its row: of a pooled encoder with a trained table of its own, not "
+    "normalized. Else it is ignored, which the log says."
+)
 def _output_bias(draft: Draft) -> Findings:
-    if draft["output_layer"] != "mean_squared_error" and draft["output_bias"] != "zero":
-        yield Note("info", f"output_bias is ignored: output_layer is {draft['output_layer']}.")
+    output_layer = draft["output_layer"]
+    if output_layer == "mean_squared_error" or draft["output_bias"] == "zero":
+        return
+    why = ""
+    if (output_layer, draft["candidates"]) != ("dot_product", "all"):
+        why = f"output_layer is {output_layer}"
+        why += " without candidates=all" * (output_layer == "dot_product")
+    elif draft["enc1_network"] != "pooled_embedding":
+        why = f"enc1_network is {draft['enc1_network']}"
+    elif draft["tied_token_embedding_weight"]:
+        why = "both sides have one token table"
+    elif draft["enc1_pretrained_embedding_file"] and draft["enc1_freeze_pretrained_embedding"]:
+        why = "the token table of in1 is frozen"
+    elif draft["normalize"] in ("both", "in1"):
+        why = f"normalize is {draft['normalize']}"
+    if why:
+        yield Note("info", f"output_bias is ignored: {why}.")
+        draft.values["output_bias"] = "zero"
 
 
 @_rule("`linear` hidden layers have no dropout, which the log says.")

@@ -333,8 +333,9 @@ class Hyperparameters:
     output_bias: str = _extension(
         Choice(("zero", "mean")),
         "zero",
-        "Where the number that mean_squared_error predicts begins: at 0, or at the mean label of "
-        "training, so that vectors need not learn it.",
+        "Where predictions begin: at 0, or at what training says on average, so that vectors need "
+        "not learn it. That is the mean label with mean_squared_error, and with dot_product and "
+        "candidates=all the log odds of each token of in1.",
     )
     normalize: str = _extension(
         Choice(("both", "in0", "in1", "none")),

@@ -22,7 +22,6 @@ from object2vec.network.encoders import ENCODERS, Encoder, PooledEmbedding
 from object2vec.network.head import Head, Odds, ScaledTotal, Total
 from object2vec.network.tokens import TokenTable
 from object2vec.objectives import Encoded, Objective, Pairing, RightCandidates, Rivals, objective_of
-from object2vec.objectives.mean_squared_error import MeanSquaredError
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
@@ -180,11 +179,21 @@ class Network(nn.Module):
         return self.tables()[-1 if side else 0]
 
     @torch.no_grad()
-    def center(self, mean: float) -> None:
-        """Let predicted numbers begin at the mean label; what is no number begins as it does."""
-        if isinstance(self.objective, MeanSquaredError):
-            assert isinstance(self.head, Head)
-            self.head.output.bias.fill_(mean)
+    def center(self, means: Tensor) -> None:
+        """Let predictions begin at these numbers.
+
+        Parameters
+        ----------
+        means : Tensor of shape (K,), or (V1,) where each token of in1 has a bias
+            For each output, or each token of in1.
+        """
+        if isinstance(self.head, Head):
+            self.head.output.bias.copy_(means)
+            return
+        rows = torch.arange(len(means), device=means.device)
+        vectors = self.table(1).read(rows)  # (V1, D)
+        vectors[:, -1] = means
+        self.table(1).write(rows, vectors)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Return what a user sees of logits, (B, K)."""

@@ -5,6 +5,7 @@ What a user sets stands over everything here; each decision has its reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ MAX_CLASSES = 30  # integers 0 to k - 1 are classes up to here: scores and count
 LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
 _FEW_UPDATES = 64  # in an epoch; with fewer, batches are made smaller
 _SMALLEST_BATCH, _FEWEST_POSITIVES = 32, 16  # a positive needs others to borrow negatives from
+_MOST_EPOCHS = 100  # of a preset that takes some number of updates: AWS's own limit
 _LARGEST_DECAY = 0.0005  # of a preset: few rows are no reason to learn nothing
 _NEGATIVES = "negative_sampling_rate"
 _TIED = "tied_token_embedding_weight"
@@ -118,9 +120,9 @@ def decide(
     if start is None:
         chosen, why = _chosen(schema, objective.labels, preset)
         begun, said = dict(chosen.values), f"{chosen.name} ({why})"
-        prior = chosen.prior_rows
+        prior, updates = chosen.prior_rows, chosen.updates
     else:
-        begun, said, prior = start.to_dict() | dict(named), "", None
+        begun, said, prior, updates = start.to_dict() | dict(named), "", None, None
     set_by_user = _both_encoders(given)
     found = [*_sizes(schema, start, begun)]
     if start is None:
@@ -132,15 +134,20 @@ def decide(
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
     if start is None or preset:
-        rate = {**begun, **{each.name: each.value for each in found}, **set_by_user}
-        negatives = int(rate.get(_NEGATIVES, 0))
-        if rate.get("candidates") == "all":
-            negatives = schema.table_size(1) - 1
-        found += [*_batches(records, begun, negatives)]
-    decisions = tuple(each for each in found if each.name not in set_by_user)
+        found += [*_batches(records, begun, _negatives(schema, _all(begun, found, set_by_user)))]
+    if updates is not None:
+        size = int(_all(begun, found, set_by_user)["mini_batch_size"])
+        found += [*_epochs(records, size, updates)]
     _check_sizes(schema, set_by_user)
-    values = begun | {each.name: each.value for each in decisions} | set_by_user
-    return Decided(_with_pooled_widths(values), said, decisions)
+    values = _with_pooled_widths(_all(begun, found, set_by_user))
+    return Decided(values, said, tuple(each for each in found if each.name not in set_by_user))
+
+
+def _all(
+    begun: Mapping[str, Any], found: Sequence[Decision], set_by_user: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return hyperparameters: what is set stands over what is decided."""
+    return {**begun, **{each.name: each.value for each in found}, **set_by_user}
 
 
 def _with_pooled_widths(values: dict[str, Any]) -> dict[str, Any]:
@@ -341,6 +348,19 @@ def _batches(rows: int, begun: Mapping[str, Any], negatives: int) -> Iterator[De
     if size < usual:
         why = f"so that an epoch of {counted(rows, 'row')} has enough updates"
         yield Decision("mini_batch_size", size, why)
+
+
+def _negatives(schema: ObjectSchema, values: Mapping[str, Any]) -> int:
+    """Return how many negatives each row is set against."""
+    if values.get("candidates") == "all":
+        return schema.table_size(1) - 1
+    return int(values.get(_NEGATIVES, 0))
+
+
+def _epochs(rows: int, batch: int, updates: int) -> Iterator[Decision]:
+    """Yield the epochs of a preset that takes so many updates, at the least."""
+    epochs = min(math.ceil(updates / math.ceil(rows / batch)), _MOST_EPOCHS)
+    yield Decision("epochs", epochs, f"{updates} updates or more, {batch} rows each")
 
 
 def _prior(rows: int, prior: float | None) -> Iterator[Decision]:

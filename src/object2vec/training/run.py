@@ -39,6 +39,7 @@ from object2vec.reading.tables import Table
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
 from object2vec.training.carried import carry_state
+from object2vec.training.centering import center
 from object2vec.training.loop import Loop
 from object2vec.training.measuring import measured
 from object2vec.training.memory import checked_memory
@@ -294,14 +295,13 @@ class Run:
     def _weighed(self, network: Network) -> Network:
         """Return the network, which learns from now on what tokens count and who is with them.
 
-        Its predictions begin at the mean label, if they shall.
+        Its predictions begin at what training says on average, if they shall.
         """
         goes_on = self._start is not None
         train = self._pairs["train"]
-        if self.config.output_bias == "mean" and not goes_on:
-            facts = train.statistics["label"]
-            network.center(facts.total / facts.rows)
         said = learn_weights(network, train, self.schema, goes_on=goes_on)
+        if not goes_on:
+            center(network, train)
         for text in (*said, *find_partners(network, train)):
             self._tell(events.Noted(text))
         return network

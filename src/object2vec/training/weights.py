@@ -50,7 +50,7 @@ def learn_weights(
         if not (exponent := config.encoders[side].idf_exponent):
             continue
         sides = (0, 1) if config.tied_token_embedding_weight else (side,)
-        columns = (objects[each] for objects in _objects(pairs) for each in sides)
+        columns = (objects[each] for objects in training_objects(pairs) for each in sides)
         weights = _idf(columns, side, len(table.weight), schema) ** exponent  # (V,)
         log_weights = torch.from_numpy(np.log(weights).astype(np.float32))
         table.weigh(log_weights.to(table.weight.device), has_weights=goes_on)
@@ -62,7 +62,7 @@ def learn_weights(
     return texts
 
 
-def _objects(pairs: Pairs) -> Iterator[tuple[Ragged, Ragged]]:
+def training_objects(pairs: Pairs) -> Iterator[tuple[Ragged, Ragged]]:
     """Yield the objects of both sides; of pairs that are made afresh, those of some first ones."""
     if not isinstance(pairs, MadePairs):
         yield pairs.columns["in0"], pairs.columns["in1"]
