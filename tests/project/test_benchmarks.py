@@ -676,3 +676,12 @@ def test_mechanisms(tmp_path, monkeypatch):
     found = json.loads((tmp_path / "mechanisms.json").read_text())["results"]
     assert [each["of"] for each in found] == list(mechanisms.MECHANISMS)
     assert all(each["ratio"] > 0 for each in found)
+
+
+def test_labels_have_settings_that_were_compared():
+    from benchmarks import multilabel
+
+    for corpus in multilabel.GOALS:
+        settings = multilabel.CHOSEN[corpus]
+        assert settings.keys() == multilabel._GRID.keys()
+        assert all(value in multilabel._GRID[name] for name, value in settings.items())

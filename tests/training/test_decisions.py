@@ -221,13 +221,23 @@ def test_a_prior_weighs_as_some_rows_whatever_their_number(rows, decay):
     assert "weight_decay" not in other.hyperparameters
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(43_410, 2), (3_329, 19), (3, 100), (10**6, 1)])
+@pytest.mark.parametrize(("rows", "epochs"), [(43_410, 2), (3_329, 15), (3, 100), (10**6, 1)])
 def test_a_preset_takes_so_many_updates_whatever_the_number_of_rows(rows, epochs):
     given = {"in0": "plot:text", "lengths": ({1: rows}, {1: rows})}
     found = config(**given)
     assert (found.mini_batch_size, found.epochs) == (256 if rows > 3 else 128, epochs)
     (why,) = [each.reason for each in decided(**given).decisions if each.name == "epochs"]
-    assert why == f"256 updates or more, {found.mini_batch_size} rows each"
+    assert why == f"200 updates or more, {found.mini_batch_size} rows each"
     assert config({"epochs": 7}, **given).epochs == 7
     more = config({"mini_batch_size": 100}, **given).epochs
-    assert more == min(100, -(-256 // -(-rows // 100)))
+    assert more == min(100, -(-200 // -(-rows // 100)))
+
+
+@pytest.mark.parametrize(
+    ("length", "share"), [({16: 9}, 0.0), ({10: 5, 40: 5}, 0.2), ({60: 9}, 0.5), ({0: 3}, 0.0)]
+)
+def test_a_preset_reads_so_many_tokens_of_an_object_of_usual_length(length, share):
+    given = {"in0": "plot:text", "lengths": (length, {1: sum(length.values())})}
+    assert config(**given).token_dropout == share
+    assert config({"token_dropout": 0.7}, **given).token_dropout == 0.7
+    assert config(**given | {"in0": "user:token"}).token_dropout == 0.0, "another preset"

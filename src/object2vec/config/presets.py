@@ -40,6 +40,8 @@ class Preset:
         the number of rows.
     updates : int, optional
         How many updates training takes, at the least, whatever the number of rows: epochs follow.
+    tokens_read : int, optional
+        Tokens that an update reads of an in0 of usual length, at least half: token_dropout follows.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Preset:
     pairs: str | None = None
     prior_rows: float | None = None
     updates: int | None = None
+    tokens_read: int | None = None
 
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
@@ -163,7 +166,6 @@ _ROWS = (
             "enc_dim": 200,
             "enc0_pool_exponent": 0.3,  # nearly a sum: words add up to the odds
             "token_embedding_storage_type": "dense",  # rare words decay in each update, too
-            "token_dropout": 0.2,  # long texts want more, short ones none
             "weight_decay": 0.00003,
             "optimizer": "adagrad",
             "mini_batch_size": 256,
@@ -171,7 +173,8 @@ _ROWS = (
             "learning_rate_schedule": "linear",
         },
         (("both", "none"),),
-        updates=256,  # with more, words say too much about the texts of training
+        updates=200,  # with more, words say too much about the texts of training
+        tokens_read=20,  # long texts say the same twice, short ones do not
     ),
     Preset(
         "retrieval",

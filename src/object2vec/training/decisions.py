@@ -23,6 +23,7 @@ LOST_SHARE = 0.001  # of the tokens may be beyond the length that is read
 _FEW_UPDATES = 64  # in an epoch; with fewer, batches are made smaller
 _SMALLEST_BATCH, _FEWEST_POSITIVES = 32, 16  # a positive needs others to borrow negatives from
 _MOST_EPOCHS = 100  # of a preset that takes some number of updates: AWS's own limit
+_LARGEST_DROPOUT = 0.5  # of a preset that reads some number of tokens
 _LARGEST_DECAY = 0.0005  # of a preset: few rows are no reason to learn nothing
 _NEGATIVES = "negative_sampling_rate"
 _TIED = "tied_token_embedding_weight"
@@ -117,27 +118,28 @@ def decide(
     """
     named = preset_of(preset).values if preset else {}
     objective = _objective(schema.label, given.get("output_layer", named.get("output_layer")))
+    chosen: Preset | None = None
     if start is None:
         chosen, why = _chosen(schema, objective.labels, preset)
         begun, said = dict(chosen.values), f"{chosen.name} ({why})"
-        prior, updates = chosen.prior_rows, chosen.updates
     else:
-        begun, said, prior, updates = start.to_dict() | dict(named), "", None, None
+        begun, said = start.to_dict() | dict(named), ""
     set_by_user = _both_encoders(given)
     found = [*_sizes(schema, start, begun)]
-    if start is None:
+    if chosen is not None:
         found += _candidates(schema, begun | set_by_user)
         begun |= {each.name: each.value for each in found}
         found += [*objective.decisions(begun | set_by_user), *_lengths(lengths)]
         found += [*_tables(schema, begun), *_partners(schema, begun)]
-        found += [*_widths(begun | set_by_user, vectors), *_prior(records, prior)]
+        found += [*_widths(begun | set_by_user, vectors), *_prior(records, chosen.prior_rows)]
+        found += _dropout(lengths[0], chosen.tokens_read)
     elif has_new_label:
         found += objective.decisions(begun | set_by_user)
     if start is None or preset:
         found += [*_batches(records, begun, _negatives(schema, _all(begun, found, set_by_user)))]
-    if updates is not None:
+    if chosen and chosen.updates:
         size = int(_all(begun, found, set_by_user)["mini_batch_size"])
-        found += [*_epochs(records, size, updates)]
+        found += [*_epochs(records, size, chosen.updates)]
     _check_sizes(schema, set_by_user)
     values = _with_pooled_widths(_all(begun, found, set_by_user))
     return Decided(values, said, tuple(each for each in found if each.name not in set_by_user))
@@ -355,6 +357,16 @@ def _negatives(schema: ObjectSchema, values: Mapping[str, Any]) -> int:
     if values.get("candidates") == "all":
         return schema.table_size(1) - 1
     return int(values.get(_NEGATIVES, 0))
+
+
+def _dropout(counts: Mapping[int, int], tokens: int | None) -> Iterator[Decision]:
+    """Yield the token_dropout of a preset that reads so many tokens of an in0 of usual length."""
+    if tokens is not None:
+        usual = sum(n * rows for n, rows in counts.items()) / max(1, sum(counts.values()))
+        share = round(min(max(0.0, 1 - tokens / max(usual, 1)), _LARGEST_DROPOUT), 2)
+        yield Decision(
+            "token_dropout", share, f"an object of in0 has {usual:.3g} tokens, on average"
+        )
 
 
 def _epochs(rows: int, batch: int, updates: int) -> Iterator[Decision]:
