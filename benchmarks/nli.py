@@ -52,7 +52,7 @@ NETWORKS: dict[str, dict[str, Any]] = {  # what is not as in the preset
 }  # fmt: skip
 WORD = re.compile(r"\w+")
 PEER: dict[str, float] = {
-    "width": 256, "hidden": 256, "dropout": 0.1, "token_dropout": 0, "rate": 0.002, "decay": 0,
+    "width": 256, "hidden": 256, "dropout": 0.1, "token_dropout": 0, "rate": 0.004, "decay": 0,
     "batch": 64, "epochs": 12,
 }  # fmt: skip
 

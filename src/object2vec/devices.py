@@ -134,7 +134,7 @@ def computing(threads: int) -> Iterator[int]:
 def full_precision() -> Iterator[None]:
     """Take float32 products as what they are while the block runs.
 
-    PyTorch lets a GPU's LSTM round the factors to 10 bits unless it is told not to.
+    PyTorch lets a GPU's LSTM round the factors to 10 bits by default.
     """
     import torch
 

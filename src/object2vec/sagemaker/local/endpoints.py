@@ -26,7 +26,7 @@ from object2vec.sagemaker.local.training import algorithm_of_image, check_enviro
 
 _START_S = 120.0  # that a server may take to load its model
 _POLL_S = 0.05
-_ANSWER_S = 70.0  # of a server, ten more than a model has on AWS
+_RESPONSE_S = 70.0  # of a server, ten more than a model has on AWS
 MAX_ENDPOINTS = 50  # each is a process
 _PORT = re.compile(r"Serving .* at http://\S+:(\d+)")
 _VARIANT = "AllTraffic"
@@ -333,7 +333,7 @@ class Endpoints:
 
 def _connected(port: int) -> socket.socket:
     """Return a connection to a server of this machine, which sends what it has at once."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=_ANSWER_S)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=_RESPONSE_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
