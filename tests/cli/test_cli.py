@@ -409,8 +409,8 @@ def stop_at(monkeypatch):
     call = Step.__call__
 
     def arm(number, at):
-        def stopping(step, batch):
-            encoded = call(step, batch)
+        def stopping(step, *given):
+            encoded = call(step, *given)
             if step.count == at:
                 os.kill(os.getpid(), number)
             return encoded

@@ -259,7 +259,10 @@ def list_objects(system: Any, root: str) -> list[str]:
 def _beginning_with(system: Any, root: str) -> list[str]:
     """Return the objects of one folder whose names begin with the last part of a path."""
     parent, _, start = root.rpartition("/")
-    found = system.ls(parent, detail=True) if parent and start else []
+    try:
+        found = system.ls(parent, detail=True) if parent and start else []
+    except FileNotFoundError as err:
+        raise FileNotFoundError(root) from err  # what was asked for, not the folder it would be in
     names = sorted(entry["name"] for entry in found if entry["type"] == "file")
     chosen = [name for name in names if name.startswith(root) and not start.startswith(".")]
     if not chosen:
