@@ -12,12 +12,11 @@ WINDOW = 3  # words before and after
 
 if len(sys.argv) > 1:  # any text, a line for each sentence
     lines = Path(sys.argv[1]).read_text(encoding="utf-8").lower().split("\n")
-    texts = [line.split() for line in lines]
 else:
-    texts = read_wordnet().texts[:LINES]
+    lines = read_wordnet().texts[:LINES]
 
 rows = {"word": [], "around": []}
-for text in texts:
+for text in map(str.split, lines):
     for i, word in enumerate(text):
         rows["word"].append(word)
         rows["around"].append(" ".join(text[max(0, i - WINDOW) : i] + text[i + 1 : i + 1 + WINDOW]))

@@ -2,16 +2,12 @@ from __future__ import annotations
 
 from collections import Counter
 from importlib.resources import files
+from itertools import islice
 
 import numpy as np
 import pytest
 
-from object2vec.examples.wordnet import DefinitionTask, _own_words, words
-from object2vec.objects.ragged import Ragged
-
-
-def lists(column):
-    return [column.row(i).tolist() for i in range(len(column))]
+from object2vec.examples.wordnet import DefinitionTask, WordNet, words
 
 
 def test_wordnet_is_whole_small_and_licensed(wordnet):
@@ -21,9 +17,9 @@ def test_wordnet_is_whole_small_and_licensed(wordnet):
     assert "WordNet 3.0 Copyright 2006 by Princeton University" in licence
     assert "Permission to use, copy, modify and distribute" in licence
     assert len(wordnet.terms) == len(wordnet.texts) == 117_791
-    assert wordnet.terms[4] == ["object", "physical_object"]
+    assert wordnet.terms[4] == ["object", "physical object"]
     text = "a tangible and visible entity an entity that can cast a shadow"
-    assert " ".join(wordnet.texts[4]) == text
+    assert wordnet.texts[4] == text
     assert all(wordnet.texts)
 
 
@@ -31,7 +27,7 @@ def test_wordnet_is_whole_small_and_licensed(wordnet):
     ("text", "expected"),
     [
         ("a dog's x-ray, (or two)", ["a", "dog's", "x-ray", "or", "two"]),
-        ("hot_dog", ["hot", "dog"]),
+        ("hot dog", ["hot", "dog"]),
         ("'a-'", ["a"]),
         ("!", []),
     ],
@@ -54,75 +50,66 @@ def test_held_out_definitions_are_unseen_and_their_words_are_known(task, some):
         assert some.terms[i][0] in task.candidates
 
 
-def test_the_vocabulary_holds_what_train_holds_twice_but_not_what_is_everywhere(task, some):
+def test_telling_words_stand_twice_in_train_but_not_everywhere(task, some):
     counts = Counter(
         word
         for i in task.train
-        for word in some.texts[i] + [part for term in some.terms[i] for part in words(term)]
+        for word in some.texts[i].split() + [part for term in some.terms[i] for part in words(term)]
     )
-    used_in = Counter(word for text in some.texts for word in set(text))
+    used_in = Counter(word for text in some.texts for word in set(text.split()))
     usual = {word for word, n in counts.items() if n > 1}
     dull = {word for word in usual if used_in[word] > 0.01 * len(some.texts)}
     assert {"the", "of"} < dull
-    assert task.vocabulary.keys() == usual - dull
-    assert list(task.vocabulary.values()) == list(range(1, len(task.vocabulary) + 1))
-    by_id = [counts[word] for word in task.vocabulary]
-    assert by_id == sorted(by_id, reverse=True)
+    assert task.telling == usual - dull
+    said = task.telling_words("the tropical xyzzy of tropical words")
+    assert said == ["tropical", "tropical", "words"]
     assert len(task.candidates) == 400
-    assert set(task.candidates) <= task.vocabulary.keys()
+    assert set(task.candidates) <= task.telling
 
 
 def test_a_task_is_a_function_of_its_generator(some, task):
     again, other = (DefinitionTask.draw(some, np.random.default_rng(seed)) for seed in (0, 1))
-    assert (again.test, again.vocabulary) == (task.test, task.vocabulary)
+    assert (again.test, again.candidates) == (task.test, task.candidates)
     assert other.test != task.test
 
 
-def test_training_pairs_are_definitions_and_words_with_the_rest_of_theirs(task, some):
-    pairs = task.training_pairs(np.random.default_rng(3))
-    records = list(zip(lists(pairs.in0), lists(pairs.in1), strict=True))
-    texts = [task.ids(some.texts[i]) for i in task.train]
-    expected = [
-        (term, text)
-        for i, text in zip(task.train, texts, strict=True)
-        for term in (task.ids(words(term)) for term in some.terms[i])
-        if term and text
-    ]
-    assert records[: len(expected)] == expected
-    own = records[len(expected) :]
-    allowed = {(word, tuple(x for x in text if x != word)) for text in texts for word in set(text)}
-    assert {(word, tuple(rest)) for (word,), rest in own} <= allowed
-    several = [text for text in texts if len(set(text)) > 1]
-    assert len(own) == sum(min(len(text), 3) for text in several)
-    assert pairs.label.tolist() == [1.0] * len(records)
+def test_training_rows_are_definitions_and_words_with_the_rest_of_theirs(task, some):
+    table = task.training_table(np.random.default_rng(3))
+    rows = list(zip(table["term"], table["definition"], strict=True))
+    expected = [(term, some.texts[i]) for i in task.train for term in some.terms[i]]
+    assert rows[: len(expected)] == expected
+    own = iter(rows[len(expected) :])
+    for text in (some.texts[i] for i in task.train):
+        telling = set(task.telling_words(text))
+        drawn = list(islice(own, min(len(telling), 3) if len(telling) > 1 else 0))
+        assert len({word for word, _ in drawn}) == len(drawn)
+        for word, rest in drawn:
+            assert word in telling
+            assert rest.split() == [each for each in text.split() if each != word]
+    assert next(own, None) is None
+    assert task.training_table(np.random.default_rng(3)) == table
 
 
 def test_every_word_of_a_definition_is_drawn_as_often():
-    texts = Ragged.build([[1, 2, 3, 4, 5, 6]] * 4000)
-    own, rest = _own_words(texts, np.random.default_rng(0))
-    counts = np.bincount(own.values, minlength=7)[1:]
-    assert len(own) == 12_000
-    assert abs(counts - 2000).max() < 5 * np.sqrt(2000)
-    assert {len(set(lists(own.slice(i, i + 3))[j][0] for j in range(3))) for i in (0, 3, 6)} == {3}
-    assert lists(rest)[0] == [x for x in range(1, 7) if x != own.values[0]]
+    telling = {"a", "b", "c", "d", "e", "f"}
+    wordnet = WordNet([[]] * 4000, ["a b c the d e f"] * 4000)
+    task = DefinitionTask(wordnet, list(range(4000)), [], [], telling, [])
+    table = task.training_table(np.random.default_rng(0))
+    counts = Counter(table["term"])
+    assert counts.keys() == telling
+    assert sum(counts.values()) == 12_000
+    assert max(abs(n - 2000) for n in counts.values()) < 5 * np.sqrt(2000)
 
 
-def test_held_out_pairs_have_as_many_wrong_partners_as_training(task, some):
-    pairs = task.held_out_pairs(task.test)
-    n, in0, in1 = len(task.test), lists(pairs.in0), lists(pairs.in1)
-    heads = [[task.vocabulary[some.terms[i][0]]] for i in task.test]
-    texts = [task.ids(some.texts[i]) for i in task.test]
-    assert (in0, in1[:n]) == (heads * 4, texts)
-    assert pairs.label.tolist() == [1.0] * n + [0.0] * (3 * n)
-    for step in (1, 2, 3):
-        wrong = in1[step * n : (step + 1) * n]
-        assert wrong == texts[step:] + texts[:step]
+def test_held_out_rows_are_first_terms_with_their_definitions(task, some):
+    table = task.held_out_table(task.test)
+    assert table["term"] == [some.terms[i][0] for i in task.test]
+    assert table["definition"] == [some.texts[i] for i in task.test]
+    found = [task.candidates[i] for i in task.targets(task.test)]
+    assert found == table["term"]
 
 
 def test_documents_hold_a_word_and_its_definitions_in_train(task, some):
-    for word, document in zip(task.candidates, lists(task.documents), strict=True):
-        expected = [task.vocabulary[word]]
-        for i in task.train:
-            if word in some.terms[i]:
-                expected += task.ids(some.texts[i])
-        assert document == expected
+    for word, document in zip(task.candidates, task.documents, strict=True):
+        expected = [some.texts[i] for i in task.train if word in some.terms[i]]
+        assert document == " ".join([word, *expected])

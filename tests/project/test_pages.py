@@ -130,6 +130,11 @@ def test_the_readmes_first_lines_print_what_it_says(capsys):
     assert len([line for line in blocks(readme, "python")[0].split("\n") if line]) <= 11
 
 
+def test_the_readme_shows_what_the_demo_printed():
+    shown = next(block for block in blocks(ROOT / "README.md", "") if block.startswith("Which of"))
+    assert shown in read(ROOT / "benchmarks" / "results" / "demo.txt")
+
+
 def test_the_readmes_files_and_commands_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     records = [{"in0": [i % 7], "in1": [i % 5], "label": float(i % 3)} for i in range(1, 60)]

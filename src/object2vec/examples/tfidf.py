@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from object2vec.evaluation.retrieval import ranks_by_score
 from object2vec.objects.ragged import Ragged, offsets_of
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
+Texts = Sequence[Sequence[str]]
 
 
-def tfidf_ranks(documents: Ragged, queries: Ragged, target: Ids, size: int) -> Ids:
+def tfidf_ranks(documents: Texts, queries: Texts, target: Ids) -> Ids:
     """Return at which rank each query finds its document.
 
     A term of count n weighs (1 + ln n) (1 + ln(N / df)), as scikit-learn's with sublinear_tf.
 
     Parameters
     ----------
-    documents : Ragged of N rows
-        Ids of the words of each document.
-    queries : Ragged of n rows
+    documents : N lists of words
+    queries : n lists of words
     target : array of shape (n,)
         The document that each query should find.
-    size : int
-        Number of different ids.
 
     Returns
     -------
     array of shape (n,)
         From 1; the middle one among documents of equal score.
     """
+    numbers: dict[str, int] = {}
+    known, asked = (
+        Ragged.build([[numbers.setdefault(word, len(numbers)) for word in text] for text in texts])
+        for texts in (documents, queries)
+    )
+    return ranks_by_score(_scores(known, asked, len(numbers)), target)
+
+
+def _scores(documents: Ragged, queries: Ragged, size: int) -> Iterator[NDArray[Any]]:
+    """Return the cosines of some queries after another with all documents, (m, N) each."""
     count = len(documents)
     used_in = np.bincount(_counts(documents, size)[1], minlength=size)  # (V,)
     rarity = 1 + np.log(count / np.maximum(used_in, 1))  # (V,)
     document, word, weight = _weighted(documents, rarity)  # (nnz,) by document
     by_word = np.argsort(word, kind="stable")  # (nnz,)
     postings = Ragged(by_word.astype(np.int32), offsets_of(used_in))  # of each word
-    found = []
     for start in range(0, len(queries), 256):
         part = queries.slice(start, start + 256)
         query, asked, asked_weight = _weighted(part, rarity)  # (nnz of part,)
@@ -47,11 +56,7 @@ def tfidf_ranks(documents: Ragged, queries: Ragged, target: Ids, size: int) -> I
         cell = np.repeat(query, hits.lengths) * count + document[hits.values]  # (hits,)
         product = np.repeat(asked_weight, hits.lengths) * weight[hits.values]  # (hits,)
         scores = np.bincount(cell, product, minlength=len(part) * count)
-        scores = scores.reshape(len(part), count)  # (m, N)
-        excess = scores - scores[np.arange(len(part)), target[start : start + 256]][:, None]
-        equal = (np.abs(excess) <= 1e-9).sum(axis=1) - 1  # (m,) the target equals itself
-        found.append(1 + (excess > 1e-9).sum(axis=1) + (equal + 1) // 2)
-    return np.concatenate(found)
+        yield scores.reshape(len(part), count).round(9)  # equal ones, whatever the order of sums
 
 
 def _counts(texts: Ragged, size: int) -> tuple[Ids, Ids, Ids]:
