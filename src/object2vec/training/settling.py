@@ -35,12 +35,15 @@ class _Unread:
         Those of them that validation may read.
     others : Tensor of shape (n,), int64
         What their vectors are to be the mean of.
+    has_odds : bool
+        Whether their last number stays: the log odds of a label, which every record has taught.
     """
 
     table: TokenTable
     rows: Tensor
     validated: Tensor
     others: Tensor
+    has_odds: bool
 
     def settle(self, rows: Tensor) -> None:
         """Make some rows the mean of the others."""
@@ -52,8 +55,11 @@ class _Unread:
             total += self.table.read(some).sum(dim=0, dtype=torch.float64)
         mean = (total / len(self.others)).float()  # (E,)
         for some in torch.split(rows, _ROWS):
+            vectors = mean.repeat(len(some), 1)  # (m, E)
+            if self.has_odds:
+                vectors[:, -1] = self.table.read(some)[:, -1]
             self.table.changing(some.int())
-            self.table.write(some, mean.expand(len(some), -1))
+            self.table.write(some, vectors)
 
 
 class Settling:
@@ -88,7 +94,9 @@ class Settling:
             return
         for side, table in enumerate(network.tables()):
             if not table.is_frozen:
-                self._unread += _of_table(table, side, schema, network.config, pairs)
+                has_odds = network.objective.head == "odds" and side == 1
+                found = _of_table(table, side, schema, network.config, pairs)
+                self._unread += [_Unread(table, *rows, has_odds) for rows in found]
 
     @torch.no_grad()
     def __call__(self, *, is_over: bool) -> None:
@@ -127,8 +135,8 @@ def _of_table(
     schema: ObjectSchema,
     config: Config,
     pairs: Mapping[str, Pairs],
-) -> Iterable[_Unread]:
-    """Yield the unread rows of each vocabulary of a table that has other rows, too."""
+) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+    """Yield the unread rows, the validated ones and the others, of vocabularies that have both."""
     device = table.weight.device
     sides = (0, 1) if len(_tables_of(schema)) == 1 else (side,)
     is_read = _read_by(pairs.get("validation"), sides, len(table.weight))  # (V,)
@@ -143,7 +151,8 @@ def _of_table(
             others = others[np.linspace(0, len(others) - 1, _SAMPLE, dtype=np.int64)]
         rows = part.in_table(own)
         found = (rows, rows[is_read[rows]], part.in_table(others))
-        yield _Unread(table, *(torch.from_numpy(r.astype(np.int64)).to(device) for r in found))
+        first, second, third = (torch.from_numpy(r.astype(np.int64)).to(device) for r in found)
+        yield first, second, third
 
 
 def _read_by(pairs: Pairs | None, sides: Iterable[int], size: int) -> NDArray[np.bool_]:
