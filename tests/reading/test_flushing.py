@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 
 import pytest
 
 from object2vec.files.sources import list_sources
 from object2vec.reading import flushing
-from object2vec.reading.cache import open_or_build
+from object2vec.reading.cache import open_or_build, remove_cached
 
 
 def wait():
@@ -109,3 +110,19 @@ def test_a_set_that_cannot_be_flushed_is_removed(boot, read, monkeypatch, caplog
     wait()
     assert [*(tmp_path / "cache").iterdir()] == []
     assert "Input/output error" in caplog.text
+
+
+def test_what_is_removed_has_no_name_that_a_flush_could_add_to(tmp_path, monkeypatch):
+    folder = tmp_path / ("ab" * 16)
+    folder.mkdir()
+    (folder / "in0").write_bytes(b"records")
+    remove = shutil.rmtree
+
+    def remove_slowly(path, **given):
+        with pytest.raises(FileNotFoundError):
+            (folder / ".flushed").touch()
+        remove(path, **given)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_slowly)
+    remove_cached(folder)
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -409,7 +408,7 @@ def _as_text(entry: Entry, field: str) -> str:
 
 def cache(*, clear: bool) -> str:
     """Return where parsed records are kept and how much they take, and remove them if asked."""
-    from object2vec.reading.cache import cache_root, cached_folders
+    from object2vec.reading.cache import cache_root, cached_folders, remove_cached
 
     root = cache_root()
     if root is None:
@@ -418,9 +417,6 @@ def cache(*, clear: bool) -> str:
     files = [file for folder in folders for file in (folder, *folder.rglob("*"))]
     size = sum(file.stat().st_size for file in files if file.is_file())
     for folder in folders if clear else []:
-        if folder.is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            folder.unlink(missing_ok=True)
+        remove_cached(folder)
     facts = f"{root}: {len(folders)} sets of records, {size / 2**20:.1f} MiB"
     return f"{facts}, removed" if clear else facts

@@ -198,7 +198,7 @@ def open_or_make(
             return found
         if folder.exists():
             _log.info("The cached records in %s are damaged; reading the source again.", folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_cached(folder)
             if folder.exists():
                 must = "must be removable, since the cached records in it are damaged"
                 cure = "Remove it, or name another folder for caches by OBJECT2VEC_CACHE."
@@ -481,6 +481,20 @@ def cached_folders(root: Path) -> list[Path]:
         return []
     names = (_FOLDER_NAME, re.escape(TEMPORARY_PREFIX) + ".*")
     return sorted(p for p in root.iterdir() if any(re.fullmatch(n, p.name) for n in names))
+
+
+def remove_cached(path: Path) -> None:
+    """Remove a set of records, or what is left of one, as far as the system lets it be removed.
+
+    It loses its name first: whoever flushes it meanwhile finds nothing there to add to.
+    """
+    aside = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError):
+        path = path.rename(aside)
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @functools.cache
