@@ -404,7 +404,7 @@ def test_resume_without_a_checkpoint_starts_afresh(world, fresh, capsys):
 
 
 @pytest.fixture
-def stop_at(monkeypatch):
+def stop_at(monkeypatch, python_takes_signals):
     """Send this process a signal in the middle of a step, as a terminal or a scheduler would."""
     call = Step.__call__
 
@@ -623,6 +623,7 @@ def test_a_process_that_is_terminated_can_be_resumed(started, tmp_path, capsys):
     assert weights(tmp_path / "model") == weights(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("python_takes_signals")
 def test_ctrl_c_ends_a_process_with_130(started, tmp_path):
     process, _ = started
     process.send_signal(signal.SIGINT)
