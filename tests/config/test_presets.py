@@ -46,3 +46,18 @@ def test_a_preset_that_nobody_knows():
         ConfigError, match=r"^preset: must be one of .*; got 'rating'. Did you mean "
     ):
         preset_of("rating")
+
+
+def test_what_presets_say_beside_hyperparameters():
+    """The hyperparameters themselves stand on the page of commands."""
+    keys = ("pairs", "prior_rows", "updates", "tokens_read")
+    said = {
+        name: {key: value for key in keys if (value := getattr(preset, key)) is not None}
+        for name, preset in PRESETS.items()
+    }
+    assert {name: values for name, values in said.items() if values} == {
+        "ratings": {"prior_rows": 16},
+        "topn": {"pairs": "history(dropout=0.3)"},
+        "multilabel": {"updates": 200, "tokens_read": 20},
+        "words": {"pairs": "windows"},
+    }

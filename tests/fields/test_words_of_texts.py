@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from object2vec.fields import unicode
 from object2vec.fields.spans import Spans
 from object2vec.fields.values import texts
 from object2vec.fields.words import runs_of, words
@@ -132,3 +134,47 @@ def test_runs_are_all_neighbours(lengths, least, more):
         for first, last in pairwise(offsets.tolist())
     ]
     assert found == expected
+
+
+def class_of(character: str, category: str) -> int:
+    """The class of an assigned character, as its name and its category say."""
+    name = unicodedata.name(character, "")
+    if "CJK UNIFIED IDEOGRAPH" in name or "CJK COMPATIBILITY IDEOGRAPH" in name:
+        return unicode.ALONE
+    if name in ("ZERO WIDTH SPACE", "ZERO WIDTH NO-BREAK SPACE"):
+        return unicode.SEPARATOR
+    if category == "Cf" or re.fullmatch(r"VARIATION SELECTOR-([1-9]|1[0-6])", name):
+        return unicode.IGNORED
+    if category == "Nd":
+        return unicode.DIGIT
+    if category == "So" and character >= "\N{BLACK SUN WITH RAYS}":
+        return unicode.ALONE
+    kinds = {"L": unicode.WORD, "N": unicode.WORD, "M": unicode.WORD}
+    return (kinds | {"P": unicode.SIGN, "S": unicode.SIGN}).get(category[0], unicode.SEPARATOR)
+
+
+def test_every_character_is_what_its_name_and_category_say():
+    found = unicode.tables()
+    joins = {
+        *(chr(v) for v in range(0x1100, 0x1200) if len(normal("\u1100" + chr(v))) == 1),
+        *(chr(t) for t in range(0x1100, 0x1200) if len(normal("\uac00" + chr(t))) == 1),
+    }
+    assert len(joins) == 21 + 27
+    wrong = []
+    for code in range(unicode.LIMIT):
+        character = chr(code)
+        category = unicodedata.category(character)
+        if category in ("Cn", "Cs", "Co"):
+            continue
+        unsure = normal(character) != character or category[0] == "M" or character in joins
+        unsure |= "\uf900" <= character <= "\ufaff"  # a dozen of these stay as they are
+        small = ord(character.lower()[0]) if category in ("Lu", "Lt") else code
+        expected = class_of(character, category), small, unsure
+        if expected != (found.classes[code], found.small[code], found.unsure[code]):
+            wrong.append((hex(code), expected))
+    assert wrong == []
+    assert not found.classes[[0xD7A4, 0xD7AF]].any()  # behind the last of a block
+
+
+def normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)

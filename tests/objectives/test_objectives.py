@@ -14,7 +14,16 @@ from torch.nn import functional
 from object2vec import Object2Vec
 from object2vec.config import Config
 from object2vec.config.table import HYPERPARAMETERS, Choice
-from object2vec.objectives import OBJECTIVES, Encoded, Metric, Objective, Rivals, objective_of
+from object2vec.objectives import (
+    AGAINST_ALL,
+    OBJECTIVES,
+    Encoded,
+    Metric,
+    Objective,
+    Rivals,
+    metrics_by_name,
+    objective_of,
+)
 from object2vec.objectives.mean_squared_error import NumberLabels
 from object2vec.reporting.events import EpochDone, Verdict
 from object2vec.reporting.live import _row
@@ -56,6 +65,46 @@ def ranking(monkeypatch):
     row = HYPERPARAMETERS["output_layer"]
     kind = Choice((*OBJECTIVES,))
     monkeypatch.setitem(HYPERPARAMETERS, "output_layer", replace(row, kind=kind))
+
+
+@pytest.mark.parametrize(
+    ("objective", "head", "said", "label", "threshold", "against"),
+    [
+        (OBJECTIVES["softmax"], "layers", set(), None, 0.5, None),
+        (OBJECTIVES["mean_squared_error"], "layers", set(), None, 0.5, None),
+        (OBJECTIVES["dot_product"], "sum", {"has_noise"}, None, 0.0, (0, 1)),
+        (OBJECTIVES["ranking"], "similarity", {"is_in_batch", "is_measured_by_task"}, 1, 0.5, None),
+        (OBJECTIVES["cosine"], "sum", {"is_measured_by_task"}, None, 0.5, None),
+        (AGAINST_ALL["dot_product"], "odds", {"is_measured_by_task"}, 1, 0.0, None),
+        (AGAINST_ALL["ranking"], "similarity", {"is_measured_by_task"}, 1, 0.5, None),
+    ],
+)
+def test_what_an_objective_is(objective, head, said, label, threshold, against):
+    switches = ("is_in_batch", "has_noise", "is_measured_by_task", "averages_batches")
+    assert {name for name in switches if getattr(objective, name)} == said
+    assert (objective.head, objective.default_label, objective.threshold) == (
+        head,
+        label,
+        threshold,
+    )
+    assert objective.measured_against == against
+
+
+def test_which_metrics_are_in_tables_and_in_lines_that_sagemaker_reads():
+    metrics = metrics_by_name().values()
+    assert {each.name for each in metrics if not each.is_tabled} == {
+        *("perplexity", "micro_precision", "micro_recall")
+    }
+    assert {each.name for each in metrics if each.is_quality} == {
+        *("cross_entropy", "accuracy", "mean_squared_error", "ndcg@10", "spearman"),
+        *("binary_classification_accuracy", "binary_classification_cross_entropy"),
+        "discriminator_auc",
+    }
+    assert {each.name for each in metrics if each.kind == "loss"} == {
+        *("perplexity", "cross_entropy", "mean_squared_error", "mean_absolute_error"),
+        *("binary_classification_cross_entropy", "ranking_loss", "cosine_loss"),
+        "candidate_cross_entropy",
+    }
 
 
 def test_the_table_of_hyperparameters_names_every_objective():

@@ -183,7 +183,7 @@ def label_thresholds(scores: Any, truth: Any) -> Floats:
     return np.where(np.isfinite(found), found, best_threshold(scores, truth))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decisions:
     """Which labels were said of which units, and which are true, (n, L) each."""
 
@@ -208,7 +208,7 @@ class Decisions:
         return _figures(hits, said, truth)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """Scores in order, for the area under the ROC curve: units, groups of equals, positives."""
 

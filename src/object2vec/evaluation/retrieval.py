@@ -178,7 +178,7 @@ class _Ahead:
         return self._better + (self._equal if self._is_pessimistic else (self._equal + 1) // 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Hidden:
     """Pairs of a query and a candidate that are not counted, in the order of the queries."""
 

@@ -50,7 +50,7 @@ class Term(NamedTuple):
     value: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """Objects that may be found.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from object2vec.fields.schema import ObjectSchema
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PooledReader:
     """The pooled encoder of one side of a model.
 

@@ -49,7 +49,7 @@ _CURE = "Add it, empty where it is not known."
 _log = logging.getLogger("object2vec.inference")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Taken:
     """Objects of one side as they are encoded, and what became of their values.
 

@@ -21,7 +21,7 @@ from object2vec.objectives import Contrast
 from object2vec.pairs.block_pairing import BlockPairing
 
 
-@dataclass
+@dataclass(eq=False)
 class Lookup:
     """One recorded lookup of a table.
 

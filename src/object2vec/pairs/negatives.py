@@ -43,7 +43,7 @@ class Negatives:
 NO_NEGATIVES = Negatives()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairing:
     """Which embeddings make the records of a batch.
 

@@ -123,7 +123,7 @@ def read_columns(
         raise DataError(join_problems(reader.problems))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Found:
     """What a block holds; a key that none of its records has is not among the columns."""
 

@@ -35,7 +35,7 @@ _FAILED = (
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Ticket:
     """A request in the queue."""
 

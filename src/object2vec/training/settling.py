@@ -23,7 +23,7 @@ _SAMPLE = 1 << 16  # rows that stand for more
 _IDS = 1 << 22  # that are looked at, at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Unread:
     """Rows of a table that no record of training reads, and others of their vocabulary.
 
