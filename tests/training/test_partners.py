@@ -13,6 +13,7 @@ from object2vec.network.network import folded, new_network
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.dataset import Pairs
+from object2vec.training import partners
 from object2vec.training.partners import find_partners, partners_of
 from object2vec.training.step import Step
 from support.kernels import KERNELS
@@ -152,3 +153,16 @@ def test_pairs_that_are_made_have_no_partners():
         ConfigError, match=r"enc1_partners: must be false where pairs are made|tied"
     ):
         model.fit(table)
+
+
+def test_a_log_says_of_how_many_tokens_some_partners_are_not_read(monkeypatch):
+    pairs = Pairs.read(DATA, default_label=None, name="train")
+    config = Config.build(BASE)
+    plain, held = (new_network(config, KERNELS["compiled"]()) for _ in range(2))
+    assert all(text.endswith(" on average.") for text in find_partners(plain, pairs))
+    lengths = partners_of(pairs.in0, pairs.in1, 7, 9, has_padding=True).lengths
+    monkeypatch.setattr(partners, "_MOST", 2)
+    first, _ = find_partners(held, pairs)
+    full = int((lengths >= 2).sum())
+    assert first.endswith(f"; {full} from 2 of them, the most that are read.")
+    assert full > 1

@@ -60,3 +60,19 @@ def test_of_a_large_vocabulary_rows_evenly_spaced_stand_for_all(monkeypatch):
     weight = films_of(fitted().fit(ROWS, validation=HELD_OUT))
     chosen = np.array(FILMS)[np.linspace(0, 59, 16, dtype=np.int64)]
     torch.testing.assert_close(weight[70], weight[chosen].double().mean(dim=0).float())
+
+
+@pytest.mark.parametrize("bias", ["mean", "zero"])
+def test_a_label_that_no_record_has_keeps_its_log_odds(bias):
+    rows = {"text": [f"w{i % 7} w{i % 5}" for i in range(60)], "label": ["a", "b", "c"] * 20}
+    model = Object2Vec(
+        in0="text:text", in1="label", output_layer="dot_product", candidates="all", enc_dim=8,
+        output_bias=bias, epochs=2, threads=1, device="cpu",
+    ).fit(rows)  # fmt: skip
+    weight = films_of(model)
+    named = {entry.token: entry.row for _, entry in model.schema.entries(1)}
+    unread, known = weight[named[None]], weight[[named[token] for token in "abc"]]
+    torch.testing.assert_close(unread[:-1], known[:, :-1].double().mean(dim=0).float())
+    assert abs(unread[-1] - known[:, -1].mean()) > 1e-3
+    if bias == "mean":
+        assert unread[-1] < known[:, -1].min() - 1

@@ -1,4 +1,4 @@
-"""What tokens count, and who they are: learned beside the vectors, in them when saved."""
+"""What tokens count: learned beside the vectors, in them when saved."""
 
 from __future__ import annotations
 

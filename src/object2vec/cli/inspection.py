@@ -242,7 +242,8 @@ def presets(*, as_json: bool) -> str:
     for each in PRESETS.values():
         lines += _titled(each.name, each.meaning)
         values = ", ".join(f"{name}={_shown(value)}" for name, value in each.values.items())
-        lines += [f"    {line}" for line in textwrap.wrap(values, _COLUMNS - 4)]
+        for text in (values, *each.decided):
+            lines += [f"    {line}" for line in textwrap.wrap(text, _COLUMNS - 4)]
     return "\n".join(lines)
 
 

@@ -53,6 +53,18 @@ class Preset:
     updates: int | None = None
     tokens_read: int | None = None
 
+    @property
+    def decided(self) -> list[str]:
+        """What the rows of training decide of its hyperparameters, and how, a text each."""
+        texts = []
+        if self.prior_rows is not None:
+            texts.append(f"weight_decay is {self.prior_rows:g} over the number of rows")
+        if self.updates is not None:
+            texts.append(f"epochs are those of {self.updates} updates or more")
+        if self.tokens_read is not None:
+            texts.append(f"token_dropout leaves {self.tokens_read} tokens of an in0, or half")
+        return texts
+
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
 _SEARCHED = {  # positives with negatives: the dot product alone decides, so vectors can be searched

@@ -47,10 +47,13 @@ def find_partners(network: Network, pairs: Pairs) -> list[str]:
             raise ConfigError.at(config.setting(side, "partners"), must, True, cure)
         sizes = encoder.vocab_size, config.encoders[1 - side].vocab_size
         columns = pairs.columns[f"in{side}"], pairs.columns[f"in{1 - side}"]
-        partners = partners_of(*columns, *sizes, has_padding=config.mask_padding)
+        partners = partners_of(*columns, *sizes, has_padding=config.mask_padding, most=_MOST)
         network.table(side).accompany(partners, sizes[1])
         mean = len(partners.values) / max(1, int((partners.lengths > 0).sum()))
-        texts.append(f"Tokens of in{side} learn from their partners, {mean:.3g} on average.")
+        text = f"Tokens of in{side} learn from their partners, {mean:.3g} on average"
+        if full := int((partners.lengths == _MOST).sum()):
+            text += f"; {full:,} from {_MOST:,} of them, the most that are read"
+        texts.append(f"{text}.")
     return texts
 
 

@@ -67,9 +67,10 @@ class Settling:
 
     An unseen token is to say nothing of its own, instead of what its random numbers happen to say:
     its row becomes the mean of its vocabulary, of 65,536 rows evenly spaced where there are more.
-    But the numbers that say which token it is stay; and where both sides share vectors that begin
-    at length 1, buckets keep their random ones: by them an unseen token finds itself on the other
-    side. A token that stands for a sequence gets the vector that makes it its embedding.
+    But a label that no record has keeps its log odds, which every record has taught; and where both
+    sides share vectors that begin at length 1, buckets keep their random ones: by them an unseen
+    token finds itself on the other side. A token that stands for a sequence gets the vector that
+    makes it its embedding.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ class Settling:
             return
         for side, table in enumerate(network.tables()):
             if not table.is_frozen:
-                has_odds = network.objective.head == "odds" and side == 1
+                has_odds = network.objective.head == "odds" and table is network.table(1)
                 found = _of_table(table, side, schema, network.config, pairs)
                 self._unread += [_Unread(table, *rows, has_odds) for rows in found]
 
