@@ -106,7 +106,7 @@ def _service(folder: Path) -> Iterator[tuple[dict[str, str], float]]:
                           text=True) as process:  # fmt: skip
         assert process.stdout is not None
         variables: dict[str, str] = {}
-        while "SAGEMAKER_PYTHON_SDK_TELEMETRY_OPT_OUT" not in variables:
+        while "AWS_SECRET_ACCESS_KEY" not in variables:  # the last one
             match = re.match(r"export (\w+)=(\S+)", process.stdout.readline())
             assert match is not None
             variables[match[1]] = match[2]
