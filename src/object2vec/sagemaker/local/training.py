@@ -365,12 +365,11 @@ class Training:
         """Note how a job ended."""
 
         def edit(document: Document) -> None:
-            now = time.time()
             message = _LAST.get(status) or reason.partition("\n")[0]
             _enter(document, "MaxRuntimeExceeded" if over else status, message)
             document["TrainingJobStatus"] = status
-            document["SecondaryStatusTransitions"][-1]["EndTime"] = now
-            document["TrainingEndTime"] = now
+            last = document["SecondaryStatusTransitions"][-1]
+            now = last["EndTime"] = document["TrainingEndTime"] = last["StartTime"]
             seconds = int(now - document.get("TrainingStartTime", now))
             document["TrainingTimeInSeconds"] = document["BillableTimeInSeconds"] = seconds
             if status == "Failed":
