@@ -329,14 +329,14 @@ def test_what_cannot_be_served_is_rejected_at_once(service):
     service.call("CreateModel", ModelName="m", Containers=[good])
     assert service.call("DescribeModel", ModelName="m")["PrimaryContainer"] == good
     variant = {"VariantName": "v", "ModelName": "m"}
-    for variants in ([], [variant, variant]):
-        with pytest.raises(ServiceError, match="one production variant"):
-            service.call(
-                "CreateEndpointConfig", EndpointConfigName="c", ProductionVariants=variants
-            )
-    with pytest.raises(ServiceError, match="Could not find Model"):
-        variant = {"VariantName": "v", "ModelName": "none"}
-        service.call("CreateEndpointConfig", EndpointConfigName="c", ProductionVariants=[variant])
+    for variants, text in (
+        ([], "one production variant"),
+        ([variant, variant], "one production variant"),
+        ([variant | {"ModelName": "none"}], "Could not find Model"),
+    ):
+        asked = {"EndpointConfigName": "c", "ProductionVariants": variants}
+        with pytest.raises(ServiceError, match=text):
+            service.call("CreateEndpointConfig", **asked)
     for operation in ("CreateEndpoint", "UpdateEndpoint"):
         with pytest.raises(ServiceError, match="Could not find EndpointConfig"):
             service.call(operation, EndpointName="e", EndpointConfigName="none")
