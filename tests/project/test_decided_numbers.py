@@ -103,6 +103,17 @@ DECIDED = {
         "tuning.search": {"_RANDOM_TRIALS": 10, "_REDUCTION": 3, "_FEWEST": 3},
         "tuning.space": {"_WIDE": 100},
     },
+    "what a seed leads to": {
+        "kernels.noise": {"MASK": 0xFFFFFFFF, "MULTIPLIERS": (0x7FEB352D, 0x846CA68B)},
+        "pairs.batches": {"_TRIES": 20, "_LISTED": 1048576},
+        "pairs.blocks": {"_WORDS": 256, "_MEASURED": 64},
+        "pairs.makers.windows": {"_TRIES": 8},
+        "pairs.order": {"_ROUNDS": 8},
+        "training.measuring": {"_SAMPLE": 7},
+        "training.optimizer": {"_WEIGHTS": 65536, "_NOISE": 6},
+        "training.settling": {"_SAMPLE": 65536},
+        "training.step": {"_DROPOUT": 3},
+    },
     "seconds": {
         "reading.cache": {"_STALE_S": 86400, "_TICK_S": 0.02, "_COARSE_TICK_S": 2.0},
         "reporting.live": {"_SHOW_EVERY_S": 0.1},

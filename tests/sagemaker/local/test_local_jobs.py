@@ -144,6 +144,9 @@ def test_a_job_finds_what_a_container_finds_and_leaves_a_model(service):
     waiting = service.jobs.get("t")
     assert (waiting["TrainingJobStatus"], waiting["SecondaryStatus"]) == ("InProgress", "Starting")
     assert "TrainingStartTime" not in waiting
+    for name in ("NetworkIsolation", "InterContainerTrafficEncryption", "ManagedSpotTraining"):
+        assert waiting[f"Enable{name}"] is False
+    assert waiting["OutputDataConfig"] == {"KmsKeyId": "", "S3OutputPath": "s3://b/out/"}
     service.queue.run("t", process)
 
     assert seen == {

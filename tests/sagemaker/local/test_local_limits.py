@@ -1,10 +1,13 @@
 """What the service does not take: bodies without end, other keys, code instead of data."""
 
 import socket
+import ssl
 
 import pytest
 from botocore.exceptions import ClientError
 
+from object2vec.sagemaker.local import service as local
+from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.service import Service
 
 
@@ -93,3 +96,86 @@ def test_with_a_key_other_keys_are_rejected(tmp_path, client):
             assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         unsigned = said(running, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert unsigned.startswith(b"HTTP/1.1 403 ")
+
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=a/20260101/eu-west-1/{}/aws4_request"
+
+
+@pytest.mark.parametrize(
+    ("signed", "path", "host"),
+    [
+        ("sagemaker", "/", "api.sagemaker.eu-west-1.amazonaws.com"),
+        ("sagemaker", "/endpoints/e/invocations", "runtime.sagemaker.eu-west-1.amazonaws.com"),
+        ("logs", "/", "logs.eu-west-1.amazonaws.com"),
+        ("", "/bucket/key", "s3.us-east-1.amazonaws.com"),
+    ],
+)
+def test_a_request_by_url_is_for_the_host_that_its_signature_names(service, signed, path, host):
+    headers = {"Authorization": SIGNED.format(signed)} if signed else {}
+    assert service.host_of(headers, path) == host
+
+
+def test_paths_of_the_runtime_that_are_not_offered(service):
+    host = "runtime.sagemaker.us-east-1.amazonaws.com"
+    assert service.respond("POST", host, "/endpoints/e", {}, b"").status == 404
+    unknown = service.respond("POST", host, "/endpoints/no%20ne/invocations?x=1", {}, b"")
+    assert unknown.status == 400
+    assert b"Endpoint no ne of account not found" in unknown.body
+
+
+def test_clients_that_go_away_are_nothing_to_speak_of(service, capsys):
+    def handled(error):
+        try:
+            raise error
+        except type(error):
+            service._server.handle_error(None, None)
+        return capsys.readouterr().err
+
+    for error in (ConnectionResetError(), BrokenPipeError(), TimeoutError(), ssl.SSLError()):
+        assert handled(error) == ""
+    assert handled(ValueError("our bug")).endswith("ValueError: our bug\n")
+
+
+def test_clients_find_the_service_by_variables(service, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    bundle, direct = str(service.authority.bundle), service.environment()["no_proxy"]
+    assert service.environment() == {
+        "HTTPS_PROXY": service.url,
+        "https_proxy": service.url,
+        "NO_PROXY": direct,
+        "no_proxy": direct,
+        "AWS_CA_BUNDLE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+        "SSL_CERT_FILE": bundle,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "SAGEMAKER_PYTHON_SDK_TELEMETRY_OPT_OUT": "true",
+        "NLTK_ALLOW_PROXIED_URLOPEN": "1",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    assert service.environment()["AWS_ACCESS_KEY_ID"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "size"),
+    [
+        ("5", 10, 5),
+        ("5", 16, 5),
+        (" 1f ", 16, 31),
+        ("0" * 15, 10, 0),
+        ("1" * 15, 10, int("1" * 15)),
+    ],
+)
+def test_the_size_of_a_body(text, base, size):
+    assert local._size(text, base) == size
+
+
+@pytest.mark.parametrize(("text", "base"), [("", 10), ("1f", 10), ("1" * 16, 10), ("+5", 16)])
+def test_what_is_no_size_of_a_body(text, base):
+    with pytest.raises(ServiceError) as caught:
+        local._size(text, base)
+    assert caught.value.code == "IncompleteBody"
