@@ -87,6 +87,37 @@ def test_what_is_wrong_is_said_before_anything_is_trained(command, tmp_path, cap
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--bogus", "1"], "No such option: --bogus"),
+        (
+            ["--trails", "3"],
+            "No such option: --trails (Possible options: --pairs, --train, --trials)",
+        ),
+        (["-x"], "No such option: -x"),
+        (["more.jsonl"], "Got unexpected extra argument(s) (more.jsonl)"),
+        (["--split"], "Option '--split' requires an argument."),
+        (["--split", "much"], "Invalid value for '--split'"),
+        (["--split", "2"], "--split: must be between 0 and 1; got 2.0."),
+        (["--split", "0.1"], "--split: excludes --validation"),
+        (["--label", "rating"], "--label: goes with --in0 and --in1"),
+        (["--in0", "user:texts", "--in1", "film"], "user: must be of a known kind; got 'texts'"),
+        (["--in0", "user", "--in1", "film", "--preset", "top"], "preset: must be one of"),
+        (["--test", "no.jsonl"], "no.jsonl: must be a file or folder"),
+        (["--trials", "x"], "Invalid value for '--trials'"),
+        (["--warm-start", "WARM"], "Invalid value for '--warm-start'"),
+        (["--parent"], "Option '--parent' requires an argument."),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(given, said, command, tmp_path, capsys):
+    assert main(command(*given)) == 2
+    written = capsys.readouterr().err
+    assert said in written
+    assert written.count("Error: ") == 1
+    assert not (tmp_path / "study").exists()
+
+
 def test_other_settings_are_another_study(command, capsys):
     assert main(command(trials=1)) == 0
     assert main(command("--resume", "--search-seed", "5", trials=2)) == 2
@@ -102,7 +133,8 @@ def test_other_content_of_any_file_is_other_data(tmp_path):
         (tmp_path / name).write_bytes(b"x" * 2 * middle)
 
     def fingerprint(*names):
-        return _fingerprint(["--train", *(str(tmp_path / name) for name in names), "--in0", "a"])
+        files = [str(tmp_path / name) for name in names]
+        return _fingerprint({"train": files, "validation": (), "test": ()})
 
     before = fingerprint("a", "b")
     assert fingerprint("a", "copy") == before
@@ -112,7 +144,7 @@ def test_other_content_of_any_file_is_other_data(tmp_path):
 
 
 def test_what_fails_alike_in_every_trial_ends_the_study(command, capsys):
-    assert main(command("--set", "enc0_vocab_size=3", trials=9)) == 1
+    assert main(command("--set", "enc0_vocab_size=3", trials=9)) == 2  # as of train
     said = capsys.readouterr().err
     assert "must have a trial that trains" in said
     assert "in0" in said

@@ -73,7 +73,10 @@ DEFAULTS = {
         "Search": {"seed": 0, "early_stopping": False, "epochs": 30, "grid_points": 4}
     },
     "tuning.space": {"Numbers": {"is_integer": False}},
-    "tuning.tuner": {"Tuner": {"parallel": 1}, "Trained": {"is_interrupted": False}},
+    "tuning.tuner": {
+        "Tuner": {"parallel": 1},
+        "Trained": {"is_rejected": False, "is_interrupted": False},
+    },
 }
 
 

@@ -131,6 +131,16 @@ def test_where_every_trial_fails_alike_the_study_ends(tmp_path):
     assert len(study.trials()) == 3
 
 
+def test_what_every_trial_rejects_is_an_error_of_what_it_was_given(tmp_path):
+    outcomes = [Trained(error="no file", is_rejected=True)] * 2 + [Trained(error="no file")]
+    tuner, _ = tuned(tmp_path / "a", lambda trial, watch: outcomes[0], trials=3)
+    with pytest.raises(ConfigError, match="must have a trial that trains; got 'no file'"):
+        tuner.run()
+    tuner, _ = tuned(tmp_path / "b", lambda trial, watch: outcomes[trial.number - 1], trials=3)
+    with pytest.raises(TrainingError, match="no file"):
+        tuner.run()
+
+
 def test_trials_run_side_by_side(tmp_path):
     barrier = threading.Barrier(3, timeout=20)
 

@@ -113,10 +113,14 @@ class Job:
         ConfigError, DataError
             If hyperparameters, options or names of files are.
         """
-        self.table.check(self.reading, has_model=self.start.model is not None)
-        list_sources([name for files in self.channels.values() for name in files or ()])
+        self.check_options()
         if not self.has_table:
             Config.build(self.hyperparameters)
+
+    def check_options(self) -> None:
+        """Report what is wrong but for the hyperparameters, which a study may not have yet."""
+        self.table.check(self.reading, has_model=self.start.model is not None)
+        list_sources([name for files in self.channels.values() for name in files or ()])
         if (split := self.start.split) is not None:
             self._check_split(split)
         Interval.parse(self.start.checkpoint_every)

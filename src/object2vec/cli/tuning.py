@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,7 +19,7 @@ from object2vec.errors import ConfigError, Interrupted, MissingExtraError
 __all__ = ["app"]
 
 _OWN = ("--out", "--checkpoints", "--resume", "--overwrite", "--log-format", "--checkpoint-every")
-_FILES = ("--train", "--validation", "--test")
+_CHANNELS = ("train", "validation", "test")
 
 SpaceFile = Annotated[
     str | None, option("FILE", "JSON object of ranges; AWS's recommended ones by default.")
@@ -29,8 +30,9 @@ StudyFolder = Annotated[str, option("DIR", "Folder of the study.")]
 How = Annotated[str, option("NAME", "bayesian, random, grid or hyperband.")]
 Parallel = Annotated[int, option("N", "Trainings at once; 0: one for each two cores.")]
 Parents = Annotated[list[str] | None, option("DIR", "A finished study to learn from.", "--parent")]
+WarmStart = Literal["IDENTICAL_DATA_AND_ALGORITHM", "TRANSFER_LEARNING"]
 Warm = Annotated[
-    str, option("KIND", "IDENTICAL_DATA_AND_ALGORITHM or TRANSFER_LEARNING.", "--warm-start")
+    WarmStart, option("KIND", "IDENTICAL_DATA_AND_ALGORITHM or TRANSFER_LEARNING.", "--warm-start")
 ]
 Seed = Annotated[int, option("N", "Of the choice of values.", "--search-seed")]
 Early = Annotated[
@@ -96,7 +98,7 @@ class Wish:
     parallel: int
     early_stopping: bool
     parents: tuple[str, ...]
-    warm_start: str | None
+    warm_start: WarmStart | None
     seed: int
     resume: bool
     arguments: tuple[str, ...]
@@ -130,7 +132,7 @@ def run(choice: Wish) -> None:
         trials=choice.trials,
         parallel=at_once,
         parents=parents,
-        warm_start=choice.warm_start,  # type: ignore[arg-type]
+        warm_start=choice.warm_start,
         report=tell,
     )
     best = _interruptible(tuner)
@@ -145,7 +147,8 @@ def _planned(choice: Wish) -> tuple[Any, dict[str, Any]]:
     from object2vec.tuning.search import Search, strategy_of
     from object2vec.tuning.space import Space
 
-    goal, fixed = _checked(choice)
+    options = _read_options(choice.arguments)
+    goal, fixed = _checked(choice, options)
     space = Space.read(choice.space) if choice.space else Space.default(fixed)
     fixed = {name: value for name, value in fixed.items() if name not in space.ranges}
     search = Search(
@@ -163,13 +166,45 @@ def _planned(choice: Wish) -> tuple[Any, dict[str, Any]]:
         "strategy": search.strategy,
         "seed": choice.seed,
         "arguments": list(choice.arguments),
-        "data": _fingerprint(choice.arguments),
+        "data": _fingerprint(options),
     }
     return search, settings
 
 
-def _checked(choice: Wish) -> tuple[Any, dict[str, Any]]:
+def _read_options(arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options of train, by parameter; raise what click raises for those that are wrong.
+
+    An unknown one may be meant as one of tune's own.
+    """
+    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    own = [name for parameter in commands["tune"].params for name in parameter.opts]
+    try:
+        context = commands["train"].make_context("object2vec tune", ["--out=DIR", *arguments])
+    except Exception as err:
+        if (near := getattr(err, "possibilities", None)) is not None:
+            near += difflib.get_close_matches(vars(err)["option_name"], own)
+        raise
+    given: dict[str, Any] = context.params
+    return given
+
+
+def _job(options: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
+    """Return what every training has in common, as a job of train."""
+    from object2vec.cli.tables import Reading, TableChoice
+    from object2vec.cli.training import Job, Locations, Start
+
+    table = TableChoice(**{each.name: options[each.name] for each in fields(TableChoice)})
+    names = "columns", "separator", "quote", "encoding"
+    reading = Reading(options["table_format"], *(options[name] for name in names))
+    start = Start(options["start_from"], options["start_state"], split=options["split"])
+    channels = {name: list(options[name]) for name in _CHANNELS}
+    locations = Locations.of(options["out"], None, options["auxiliary"])
+    return Job(fixed, channels, table, reading, locations, start)
+
+
+def _checked(choice: Wish, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the objective and the hyperparameters that are set; raise what is wrong with both."""
+    from object2vec.cli.settings import read_hyperparameters
     from object2vec.tuning.objective import Goal
     from object2vec.tuning.space import check_value
 
@@ -181,19 +216,20 @@ def _checked(choice: Wish) -> tuple[Any, dict[str, Any]]:
     for name, (value, lowest) in (least | {"--search-seed": (choice.seed, 0)}).items():
         if value < lowest:
             raise ConfigError.at(name, f"must be at least {lowest}", value, "Use a larger number.")
-    goal, fixed = Goal.parse(choice.objective), _fixed(choice.arguments)
-    given = {name for name, _ in _options(choice.arguments)}
-    if goal.channel != "train" and given.isdisjoint((f"--{goal.channel}", "--split")):
+    goal = Goal.parse(choice.objective)
+    fixed = read_hyperparameters(options["config"], options["settings"])
+    if not (options[goal.channel] or options["split"]):
         must, cure = "must be of a channel that there is", f"Give --{goal.channel}, or --split."
         raise ConfigError.at("--objective", must, choice.objective, cure)
     for name, value in fixed.items():
         check_value(name, value, "--set or --config")
+    _job(options, fixed).check_options()
     return goal, fixed
 
 
 def _opened(choice: Wish, settings: Mapping[str, Any], parents: Sequence[Any]) -> Any:
     """Return the study: a new one, or the one that is gone on with."""
-    from object2vec.tuning.parents import WARM_STARTS, Setting, check
+    from object2vec.tuning.parents import Setting, check
     from object2vec.tuning.trials import Study
 
     if choice.resume and choice.out.exists():
@@ -208,13 +244,10 @@ def _opened(choice: Wish, settings: Mapping[str, Any], parents: Sequence[Any]) -
             raise ConfigError.at("--resume", "must be the same study", different, cure)
         return study
     if choice.warm_start is not None:
-        if choice.warm_start not in WARM_STARTS:
-            must = f"must be one of {', '.join(WARM_STARTS)}"
-            raise ConfigError.at("--warm-start", must, choice.warm_start, "Choose one.")
         facts = Setting(
             settings["objective"], settings["space"], settings["fixed"], settings["data"]
         )
-        check(facts, parents, choice.warm_start)  # type: ignore[arg-type]
+        check(facts, parents, choice.warm_start)
     return Study.create(choice.out, settings)
 
 
@@ -239,40 +272,14 @@ def _interruptible(tuner: Any) -> Any:
     return best
 
 
-def _fixed(arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the hyperparameters that the arguments of train set."""
-    from object2vec.cli.settings import read_hyperparameters
-
-    config, settings = None, []
-    for name, value in _options(arguments):
-        if name == "--config":
-            config = value
-        elif name == "--set":
-            settings.append(value)
-    return dict(read_hyperparameters(config, settings))
-
-
-def _options(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the options among arguments with each of their values."""
-    found, name = [], ""
-    for each in arguments:
-        if each.startswith("--"):
-            name, is_joined, value = each.partition("=")
-            if is_joined:
-                found.append((name, value))
-        else:
-            found.append((name, each))
-    return found
-
-
-def _fingerprint(arguments: Sequence[str]) -> str:
+def _fingerprint(options: Mapping[str, Any]) -> str:
     """Return what tells the content of a study's files from other data; of a URL its name."""
     from object2vec.files.sources import list_sources, read_raw
 
     digest = hashlib.blake2b(digest_size=16)
-    for name, value in _options(arguments):
-        for source in list_sources(value) if name in _FILES else ():
-            digest.update(name.encode())
+    for channel in _CHANNELS:
+        for source in list_sources(list(options[channel])) if options[channel] else ():
+            digest.update(channel.encode())
             if source.path is None:
                 digest.update(source.name.encode())
                 continue

@@ -19,7 +19,6 @@ from object2vec.tuning.space import Space
 from object2vec.tuning.trials import Study, Trial
 
 WarmStart = Literal["IDENTICAL_DATA_AND_ALGORITHM", "TRANSFER_LEARNING"]
-WARM_STARTS = ("IDENTICAL_DATA_AND_ALGORITHM", "TRANSFER_LEARNING")
 MAX_PARENTS, MAX_CHANGES = 5, 10
 _FIRST = 3  # of the best values of all parents, tried first on other data
 _ENOUGH = 3  # trials of its own that tell a study what is usual on its data

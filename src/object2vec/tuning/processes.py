@@ -20,6 +20,7 @@ from object2vec.tuning.tuner import Trained, Watch
 _LINES = 5  # of a failed process that are remembered
 _GRACE_S = 60.0
 _LOG = "log.txt"
+_REJECTED = 2  # the exit code for wrong options and records
 
 
 class ProcessTrainer:
@@ -64,7 +65,8 @@ class ProcessTrainer:
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         if code == 0 or ending.has_ended:
             return Trained(value=course.final, is_interrupted=is_interrupted)
-        return Trained(error=course.error or f"exit code {code}")
+        error = course.error or f"exit code {code}"
+        return Trained(error=error, is_rejected=code == _REJECTED)
 
     def _command(self, trial: Trial, folder: Path) -> list[str]:
         settings = [f"--set={name}={_text(value)}" for name, value in trial.values.items()]

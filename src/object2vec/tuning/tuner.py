@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from object2vec.errors import TrainingError
+from object2vec.errors import ConfigError, TrainingError
 from object2vec.tuning.parents import WarmStart, knowledge
 from object2vec.tuning.search import Search
 from object2vec.tuning.trials import State, Study, Trial
@@ -38,12 +38,15 @@ class Trained:
         The objective of its model; None if it has none.
     error : str
         Why it failed; "" if it did not.
+    is_rejected : bool
+        Whether it failed because what it was given is wrong.
     is_interrupted : bool
         Whether it can go on later from a checkpoint.
     """
 
     value: float | None = None
     error: str = ""
+    is_rejected: bool = False
     is_interrupted: bool = False
 
 
@@ -88,6 +91,7 @@ class Tuner:
         self._lock = threading.RLock()
         self._trials = {trial.number: trial for trial in study.trials()}
         self._stopping = threading.Event()
+        self._rejected: set[int] = set()  # trials that were given something wrong
 
     def stop(self) -> None:
         """Ask the trials that run to end; they go on when the study does."""
@@ -103,7 +107,7 @@ class Tuner:
 
         Raises
         ------
-        TrainingError
+        ConfigError, TrainingError
             If no trial has a model: what is wrong with the first one is wrong with all.
         """
         for trial in list(self._trials.values()):
@@ -160,6 +164,8 @@ class Tuner:
                 return
             if outcome.value is None and not (outcome.error or watch.is_hopeless):
                 outcome = Trained(error=f"no value of {self.study.objective.name}")
+            if outcome.is_rejected:
+                self._rejected.add(trial.number)
             state: State = "completed"
             if outcome.error or watch.is_hopeless:
                 state = "failed" if outcome.error else "stopped"
@@ -190,10 +196,12 @@ class Tuner:
             self._raise_failed()
 
     def _raise_failed(self) -> None:
-        errors = [trial.error for trial in self._trials.values() if trial.error]
+        failed = [trial for trial in self._trials.values() if trial.error]
+        is_rejected = self._rejected.issuperset(trial.number for trial in failed) and failed
+        kind = ConfigError if is_rejected else TrainingError
         cure = "Mend this, then go on with --resume."
-        got = errors[0] if errors else "no trial"
-        raise TrainingError.at(str(self.study.path), "must have a trial that trains", got, cure)
+        got = failed[0].error if failed else "no trial"
+        raise kind.at(str(self.study.path), "must have a trial that trains", got, cure)
 
 
 class _Watch:

@@ -1,11 +1,13 @@
 """What the service does not take: bodies without end, other keys, code instead of data."""
 
+import re
 import socket
 import ssl
 
 import pytest
 from botocore.exceptions import ClientError
 
+from object2vec.cli import main
 from object2vec.sagemaker.local import service as local
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.service import Service
@@ -85,6 +87,30 @@ def test_a_key_that_leads_out_of_its_channel_is_rejected(sagemaker, job, ended, 
     said = ended("escape")
     assert said["FailureReason"].startswith("ClientError: The key 'out-of/../")
     assert "can be no file" in said["FailureReason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--port -1", r"--port: must be in \[0, 65535\]; got -1"),
+        ("--port 65536", r"--port: must be in \[0, 65535\]; got 65536"),
+        ("--slots -1", r"--slots: must not be negative; got -1"),
+        ("--region Nowhere!", r"--region: must be a region of AWS; got 'Nowhere!'"),
+        ("--slots -1 --port -1", r"2 problems:"),
+        ("--slots many", r"Invalid value for '--slots'"),
+    ],
+)
+def test_wrong_options_are_a_usage_error_before_anything_starts(options, message, tmp_path, capsys):
+    folder = tmp_path / "dir"
+    assert main(["sagemaker", "local", "--dir", str(folder), *options.split(), "--", "true"]) == 2
+    assert re.search(f"^Error: {message}", capsys.readouterr().err, re.MULTILINE)
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_is_said(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["sagemaker", "local", "--dir", str(tmp_path / "file"), "--", "true"]) == 1
+    assert "file: must be writable, with space left; got" in capsys.readouterr().err
 
 
 def test_with_a_key_other_keys_are_rejected(tmp_path, client):

@@ -24,8 +24,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from object2vec.errors import ConfigError, StorageError
-from object2vec.files.whole import make_folder, remove_abandoned
+from object2vec.errors import ConfigError, StorageError, join_problems, problem
+from object2vec.files.whole import make_folder, remove_abandoned, storing
 from object2vec.sagemaker.local.api import SageMaker
 from object2vec.sagemaker.local.aws import Aws
 from object2vec.sagemaker.local.certificates import Authority
@@ -45,6 +45,8 @@ _INVOKED = re.compile(r"/endpoints/([^/]+)/invocations")
 _HOSTS = {"sagemaker": "api.sagemaker"}
 _MOST = "A body must have at most {} bytes."
 _MAX_LINE = 1 << 16  # of a body in chunks
+_MAX_PORT = (1 << 16) - 1
+_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # a part of a host's name
 _IDLE_S = 120.0
 _POLL_S = 0.05  # for the end of the service
 
@@ -87,8 +89,10 @@ class Service:
         key: str | None = None,
         has_remote_storage: bool = False,
     ) -> None:
+        _check(port, region, slots)
         self.folder, self.region, self.key = folder, region, key
-        make_folder(folder)
+        with storing(folder):
+            make_folder(folder)
         self._lock = FileLock(folder / "object2vec.lock", timeout=0)
         try:
             self._lock.acquire()
@@ -354,6 +358,22 @@ class _Unbuffered:
 
     def close(self) -> None:
         """Do nothing: the server closes the connection."""
+
+
+def _check(port: int, region: str, slots: int) -> None:
+    """Raise `ConfigError` for settings that cannot be."""
+    cure = "Choose another one, or 0 for any free port."
+    problems = []
+    if not 0 <= port <= _MAX_PORT:
+        problems.append(problem("--port", f"must be in [0, {_MAX_PORT}]", port, cure))
+    if not _REGION.fullmatch(region):
+        cure = "Write for example us-east-1."
+        problems.append(problem("--region", "must be a region of AWS", region, cure))
+    if slots < 0:
+        cure = "Use 0 for as many as share the cores well."
+        problems.append(problem("--slots", "must not be negative", slots, cure))
+    if problems:
+        raise ConfigError(join_problems(problems))
 
 
 def _size(text: str, base: int) -> int:
