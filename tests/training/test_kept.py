@@ -6,6 +6,7 @@ import safetensors.numpy
 import torch
 
 from object2vec import ArtifactError, Object2Vec
+from object2vec.compiled.cores import CORES_VARIABLE
 from object2vec.config import Config
 from object2vec.files.tensors import write_arrays
 from object2vec.kernels import kernel_for
@@ -243,3 +244,26 @@ def test_a_run_that_goes_on_with_other_cores_keeps_its_number_of_threads(tmp_pat
     fit(1, epochs=4, threads=1)
     fit(2, epochs=5)
     assert found == [2, 2, 1, 1]
+
+
+def test_a_run_has_no_more_threads_than_it_is_left_beside_others(monkeypatch):
+    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
+                "enc_dim": 4, "mlp_dim": 4, "epochs": 1}  # fmt: skip
+    said = []
+
+    class Listener:
+        def __call__(self, event):
+            if event.name == "run":
+                said.append(event.threads)
+            elif event.name == "note":
+                said.append(event.text)
+
+        def close(self):
+            pass
+
+    for threads, share in ((2, "1"), (2, "2"), (2, "3"), (2, "")):
+        monkeypatch.setenv(CORES_VARIABLE, share)
+        Object2Vec(**settings, threads=threads).fit(DATA, reporters=[Listener()])
+    said = [each for each in said if isinstance(each, int) or each.startswith("threads: ")]
+    note = "threads: 1 instead of 2, this process's share of the cores."
+    assert said == [note, 1, 2, 2, 2]

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 CORES_VARIABLE = "OBJECT2VEC_CORES"
 """Names the cores that whoever starts a process leaves to it, beside others that it starts."""
 
+_NO_BOUND = 1 << 16
 _MOUNTS, _GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # How an OpenMP thread waits for work, GNU's and LLVM's: about 50 microseconds instead of up to 16
 # milliseconds, 200 with LLVM's, in which it keeps a core from whoever has work for it.
@@ -33,9 +34,13 @@ def available_cores() -> int:
     share is what ``OBJECT2VEC_CORES`` says.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(allowed or 1, *(max(1, math.ceil(quota)) for quota in _quotas()), share_of_cores())
+
+
+def share_of_cores() -> int:
+    """Return how many cores whoever started this process leaves to it; no bound if it is silent."""
     share = os.environ.get(CORES_VARIABLE, "")
-    given = max(1, int(share)) if share.isdecimal() else 1 << 16
-    return min(allowed or 1, *(max(1, math.ceil(quota)) for quota in _quotas()), given)
+    return max(1, int(share)) if share.isdecimal() else _NO_BOUND
 
 
 def limit_waiting(environ: MutableMapping[str, str] = os.environ) -> bool:

@@ -16,6 +16,7 @@ import torch
 from object2vec import artifact
 from object2vec.artifact import Artifact, ModelFacts, Vocabulary
 from object2vec.artifact.location import METRICS
+from object2vec.compiled.cores import share_of_cores
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.devices import (
     computing,
@@ -207,8 +208,13 @@ class Run:
         """Return the number of threads; without one given, that of the run that this one goes on.
 
         The rounding of PyTorch's products depends on it, so a run that goes on elsewhere keeps it.
+        It is never more than whoever started this process beside others leaves to it.
         """
         folder, given = self.habits.checkpoints, self.config.threads
+        if given > (share := share_of_cores()):
+            text = f"threads: {share} instead of {given}, this process's share of the cores."
+            self._tell(events.Noted(text))
+            given = share
         path = folder.latest() if folder is not None and self.habits.resume else None
         if given or folder is None or path is None:
             return given

@@ -132,6 +132,14 @@ def service(tmp_path_factory):
         yield running
 
 
+def test_threads_of_a_job_are_never_more_than_its_share(sagemaker, client, job, ended):
+    sagemaker.create_training_job(TrainingJobName="greedy", **job(threads=1000))
+    assert ended("greedy")["TrainingJobStatus"] == "Completed"
+    logs = client("logs").filter_log_events(logGroupName="/aws/sagemaker/TrainingJobs")
+    text = f"threads: {available_cores()} instead of 1000, this process's share of the cores."
+    assert [each for each in logs["events"] if each["message"].endswith(text)]
+
+
 def cores_in_use():
     """The cores of each process that this one has started for a job."""
     found = []

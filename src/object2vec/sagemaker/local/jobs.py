@@ -51,7 +51,7 @@ class Work:
     ----------
     name : str
     cores : int
-        That its process may use; 0 for all of them.
+        That its process may use, whatever `threads` its hyperparameters ask for; 0 for all of them.
     """
 
     def __init__(self, folder: Path) -> None:
