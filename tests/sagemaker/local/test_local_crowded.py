@@ -88,6 +88,7 @@ def test_a_running_job_that_is_stopped_keeps_its_checkpoint_and_its_model(
     s3.head_object(Bucket="sagemaker-data", Key="out/running/output/model.tar.gz")
     kept = s3.list_objects_v2(Bucket="sagemaker-data", Prefix="kept/step-")["Contents"]
     assert {each["Key"].rpartition("/")[2] for each in kept} >= {"state.json"}
+    assert len({each["Key"].split("/")[1] for each in kept}) == 1  # older ones are gone, as on AWS
 
 
 def test_a_folder_belongs_to_one_service(service):

@@ -1,6 +1,7 @@
 """Parts of the local service by themselves: records of a transform, storage, tuning's requests."""
 
 import pathlib
+import shutil
 import ssl
 import types
 
@@ -13,7 +14,8 @@ from object2vec.sagemaker.local.certificates import Authority
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.selections import WrongSelection, selection
 from object2vec.sagemaker.local.storage import MissingData, Storage, split_uri
-from object2vec.sagemaker.local.training import algorithm_name, algorithm_of_image
+from object2vec.sagemaker.local.training import Training, algorithm_name, algorithm_of_image
+from object2vec.sagemaker.paths import JobTree
 from object2vec.tuning.trials import Trial
 
 LINES, CSV, JSON = "application/jsonlines", "text/csv", "application/json"
@@ -154,6 +156,92 @@ def test_a_channel_that_is_a_folder_needs_no_slash_at_its_end(storage, tmp_path)
     assert under(tmp_path / "x").keys() == {"train-0", "train-1", "train/x"}
     assert storage.get_prefix("s3://bucket/a", tmp_path / "y") == 4  # of a batch transform
     assert "a/test" in under(tmp_path / "y")
+
+
+@pytest.fixture
+def checkpoints(storage, tmp_path):
+    """A job's checkpoints: its folder, what copies them, and what S3 has of them."""
+    jobs, tree = types.SimpleNamespace(folder=lambda name: tmp_path / "jobs"), JobTree(tmp_path)
+    training = Training(jobs, None, storage, None, None, "us-east-1")
+    config = {"CheckpointConfig": {"S3Uri": "s3://bucket/kept"}, "SecondaryStatus": "Training"}
+
+    def write(*names):
+        for name in names:
+            for file in ("state.json", "tensors"):
+                (tree.checkpoints / name).mkdir(parents=True, exist_ok=True)
+                (tree.checkpoints / name / file).write_text(name)
+
+    def there():
+        return [
+            key.removeprefix("kept/") for key in storage._keys("bucket", "kept/", "s3://bucket")
+        ]
+
+    made = types.SimpleNamespace(write=write, there=there, folder=tree.checkpoints)
+    made.copying = lambda held=None: training._copying(config, tree, held)
+    made.fetch = lambda: training._fetch_checkpoints(config, tree)
+    made.save = lambda **more: training._save_checkpoints({"TrainingJobName": "", **config, **more})
+    return made
+
+
+def test_a_checkpoint_that_is_removed_is_removed_in_s3(checkpoints, storage, tmp_path):
+    (tmp_path / "note").write_text("of another program")
+    storage.put(tmp_path / "note", "s3://bucket/kept/before")
+    checkpoints.write("step-1")
+    storage.put_folder(checkpoints.folder, "s3://bucket/kept")
+    (checkpoints.folder / "step-1" / "state.json").unlink()
+    storage.put(tmp_path / "note", "s3://bucket/kept/step-0/tensors")  # not whole
+    held = checkpoints.fetch()
+    assert under(checkpoints.folder).keys() == {"before", "step-1/state.json", "step-1/tensors"}
+    storage.put(tmp_path / "note", "s3://bucket/kept/later")
+    copy = checkpoints.copying(held).copy
+    copy()
+    whole = ["state.json", "tensors"]
+    assert checkpoints.there() == ["before", "later", *(f"step-1/{each}" for each in whole)]
+    checkpoints.write("step-2", ".step-3")
+    copy()
+    shutil.rmtree(checkpoints.folder / "step-1")
+    copy()
+    assert checkpoints.there() == ["before", "later", *(f"step-2/{each}" for each in whole)]
+
+
+def test_none_is_removed_in_s3_before_what_replaces_it_is_there(checkpoints, storage, monkeypatch):
+    checkpoints.write("step-1")
+    copy = checkpoints.copying().copy
+    copy()
+    shutil.rmtree(checkpoints.folder / "step-1")
+    checkpoints.write("step-2")
+    put = Storage.put
+
+    def putting(self, source, uri):
+        """Meanwhile the training has come to its next checkpoint."""
+        if (checkpoints.folder / "step-2").exists():
+            checkpoints.write("step-3")
+            shutil.rmtree(checkpoints.folder / "step-2")
+        put(self, source, uri)
+
+    monkeypatch.setattr(Storage, "put", putting)
+    copy()
+    assert checkpoints.there() == ["step-1/state.json", "step-1/tensors"]
+    copy()
+    assert checkpoints.there() == ["step-3/state.json", "step-3/tensors"]
+
+
+@pytest.mark.parametrize(("state", "is_copied"), [("Downloading", False), ("Training", True)])
+def test_what_a_killed_service_has_fetched_in_part_is_not_copied_back(
+    state, is_copied, checkpoints
+):
+    tree = JobTree(checkpoints.folder.parent / "jobs" / "ml")
+    (tree.checkpoints / "step-1").mkdir(parents=True)
+    (tree.checkpoints / "step-1" / "tensors").write_text("half")
+    checkpoints.save(SecondaryStatus=state)
+    assert checkpoints.there() == ["step-1/tensors"] * is_copied
+
+
+def test_a_key_is_deleted_with_its_folders(storage, tmp_path):
+    storage.delete("s3://bucket/a/train/x")
+    storage.delete("s3://bucket/a/none")
+    assert not (tmp_path / "s3" / "buckets" / "bucket" / "a" / "train").exists()
+    assert storage.get_prefix("s3://bucket/a/", tmp_path / "x") == 3
 
 
 def test_files_come_and_go_one_by_one_too(storage, tmp_path):

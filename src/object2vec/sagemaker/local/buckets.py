@@ -87,6 +87,19 @@ class Folders:
             shutil.copyfileobj(stream, target)
         self.meta_file(bucket, key).unlink(missing_ok=True)
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete a key, and the folders that are empty without it."""
+        for path, root in (
+            (self.file(bucket, key), self.buckets / bucket),
+            (self.meta_file(bucket, key), self.meta / bucket),
+        ):
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                for parent in path.parents:
+                    if parent == root:
+                        break
+                    parent.rmdir()
+
 
 class FileKey(FakeKey):
     """A key whose bytes are those of a file."""
@@ -175,20 +188,10 @@ class FolderKeys(_VersionedKeyStore):
         raise Unstorable("versions of keys are not kept")
 
     def pop(self, key: str) -> None:  # type: ignore[override]
-        """Delete a key, and the folders that are empty without it."""
+        """Delete a key."""
         if key not in self:
             raise KeyError(key)
-        folders, bucket = self._folders, self._bucket
-        for path, root in (
-            (folders.file(bucket, key), folders.buckets / bucket),
-            (folders.meta_file(bucket, key), folders.meta / bucket),
-        ):
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                for parent in path.parents:
-                    if parent == root:
-                        break
-                    parent.rmdir()
+        self._folders.delete(self._bucket, key)
 
     def item_size(self) -> int:
         """Return the bytes of all keys."""

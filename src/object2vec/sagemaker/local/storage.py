@@ -109,6 +109,15 @@ class Storage:
         self.check_bucket(uri)
         self._buckets.put_file(bucket, key, source)
 
+    def delete(self, uri: str) -> None:
+        """Delete a key; nothing if it is not there."""
+        bucket, key = split_uri(uri)
+        if not self._is_remote:
+            self._buckets.delete(bucket, key)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            open_url(uri)[0].rm_file(f"{bucket}/{key}")
+
     def put_folder(self, source: Path, uri: str) -> int:
         """Write every file of a folder below a URI, and return how many there are."""
         files = [path for path in sorted(source.rglob("*")) if path.is_file()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -51,6 +52,7 @@ _DEFINITIONS = {
     "object2vec": (*METRIC_DEFINITIONS, *FURTHER_METRIC_DEFINITIONS),
     "ipinsights": IP_INSIGHTS_METRIC_DEFINITIONS,
 }
+_Stamp = tuple[int, int]  # when a file was changed, and its size
 _SUMMARY = (
     "TrainingJobName",
     "TrainingJobArn",
@@ -203,7 +205,12 @@ class Training:
                 self._end(name, "Failed", INTERRUPTED)
 
     def _save_checkpoints(self, document: Document) -> None:
-        """Copy the checkpoints that a killed service has left; its last ones may be on the way."""
+        """Copy the checkpoints that a killed service has left; its last ones may be on the way.
+
+        Before the training, those of S3 may be there in part.
+        """
+        if document["SecondaryStatus"] == "Downloading":
+            return
         tree = JobTree(self.jobs.folder(document["TrainingJobName"]) / _TREE)
         with contextlib.suppress(MissingData, OSError, Object2VecError):
             self._copying(document, tree).copy()
@@ -221,8 +228,9 @@ class Training:
         self.jobs.change(name, TrainingStartTime=time.time())
         try:
             self._prepare(document, layout)
+            held = self._fetch_checkpoints(document, layout)
             self._enter(name, "Training", "Training image is running")
-            with _limited(document, job) as clock, self._copying(document, layout):
+            with _limited(document, job) as clock, self._copying(document, layout, held):
                 code = job.run(
                     ["sagemaker", "train"], _environment(document, layout), _lines(stream, metrics)
                 )
@@ -273,38 +281,49 @@ class Training:
         _write(layout.hyperparameters, document.get("HyperParameters", {}))
         _write(layout.input_data_config, channels)
         _write(layout.resource_config, {"current_host": HOST, "hosts": hosts})
-        if checkpoint := document.get("CheckpointConfig"):
-            make_folder(layout.checkpoints)
-            try:
-                uri = _folder(checkpoint["S3Uri"])
-                self.storage.get_prefix(uri, layout.checkpoints, is_changed=True)
-                for each in layout.checkpoints.glob("step-*"):
-                    if not (each / _MARK).is_file():  # it never came to S3 as a whole
-                        shutil.rmtree(each)
-            except MissingData:
-                self.storage.check_bucket(checkpoint["S3Uri"])
 
-    def _copying(self, document: Document, layout: JobTree) -> _Copying:
-        """Return what keeps the checkpoints in S3 in step while the job runs."""
+    def _fetch_checkpoints(self, document: Document, layout: JobTree) -> dict[str, _Stamp]:
+        """Bring the checkpoints that are in S3, and return which files they are."""
+        if (checkpoint := document.get("CheckpointConfig")) is None:
+            return {}
+        make_folder(layout.checkpoints)
+        try:
+            uri = _folder(checkpoint["S3Uri"])
+            self.storage.get_prefix(uri, layout.checkpoints, is_changed=True)
+        except MissingData:
+            self.storage.check_bucket(checkpoint["S3Uri"])
+        held = _stamps(layout.checkpoints)
+        for each in layout.checkpoints.glob("step-*"):
+            if not (each / _MARK).is_file():  # it never came to S3 as a whole
+                shutil.rmtree(each)
+        return held
+
+    def _copying(
+        self, document: Document, layout: JobTree, held: Mapping[str, _Stamp] | None = None
+    ) -> _Copying:
+        """Return what keeps the checkpoints in S3 in step while the job runs.
+
+        As on AWS, what is removed here is removed there: of what S3 held before, and what was
+        copied. A checkpoint is removed only when the one that replaces it is there as a whole.
+        Source: https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
+        """
         checkpoint = document.get("CheckpointConfig")
         if checkpoint is None:
             return _Copying(lambda: None)
         uri = _folder(checkpoint["S3Uri"])
-        sent: dict[str, tuple[int, int]] = {}
+        sent = dict(held or {})
 
         def copy() -> None:
-            for path in sorted(layout.checkpoints.rglob("*"), key=_last_of_all):
-                name = path.relative_to(layout.checkpoints).as_posix()
-                try:
-                    if not path.is_file() or any(each.startswith(".") for each in name.split("/")):
-                        continue
-                    facts = path.stat()
-                    stamp = (facts.st_mtime_ns, facts.st_size)
-                    if sent.get(name) != stamp:
-                        self.storage.put(path, uri + name)
+            found = _stamps(layout.checkpoints)
+            for name, stamp in found.items():
+                if sent.get(name) != stamp:
+                    with contextlib.suppress(FileNotFoundError):  # an older one, just removed
+                        self.storage.put(layout.checkpoints / name, uri + name)
                         sent[name] = stamp
-                except FileNotFoundError:
-                    continue  # an older checkpoint that was removed meanwhile
+            if _stamps(layout.checkpoints) == found:
+                for name in sent.keys() - found.keys():
+                    self.storage.delete(uri + name)
+                    del sent[name]
 
         return _Copying(copy)
 
@@ -500,9 +519,20 @@ def _reason(layout: JobTree, code: int, *, is_stopped: bool) -> str:
         return f"AlgorithmError: exit code {code}"
 
 
-def _last_of_all(path: Path) -> tuple[bool, Path]:
-    """Sort the file that says that a checkpoint is whole behind the others."""
-    return path.name == _MARK, path
+def _stamps(folder: Path) -> dict[str, _Stamp]:
+    """Return the files beneath a folder that are no temporary ones, by name.
+
+    Those that say that a checkpoint is whole are the last ones.
+    """
+    found: dict[str, _Stamp] = {}
+    for inside, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        for path in (Path(inside) / each for each in files if not each.startswith(".")):
+            with contextlib.suppress(FileNotFoundError):  # of a checkpoint that is being removed
+                facts = path.stat()
+                name = path.relative_to(folder).as_posix()
+                found[name] = facts.st_mtime_ns, facts.st_size
+    return dict(sorted(found.items(), key=lambda each: (each[0].endswith(_MARK), each[0])))
 
 
 def _folder(uri: str) -> str:
