@@ -484,7 +484,7 @@ class Object2Vec(Estimator):
         """Return the figures of a task; by default that which suits the objective."""
         question = Question.build(asked)
         engine = Engine(self.artifact)
-        given = TaskSource(self.config, self.schema, source, question.label)
+        given = TaskSource(self.config, self.schema, source, question.label, seed=question.seed)
         return evaluate(engine, given, task or suiting(engine, question), question)
 
     def score(self, source: Any, y: Any = None) -> float:

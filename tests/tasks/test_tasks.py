@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from object2vec import ConfigError, DataError, Object2Vec
 from object2vec.cli import main
-from object2vec.tasks import TASKS, Evaluation
+from object2vec.tasks import TASKS, Evaluation, TaskSource
 
 USERS, FILMS = 12, 9
 GENRES = ("crime", "drama", "love", "war")
@@ -60,6 +60,60 @@ def vectors(model, rows):
 
 def part(rows, chosen):
     return {name: [column[i] for i in chosen] for name, column in rows.items()}
+
+
+DOCUMENTS = [[f"a{n % 7} b{n % 5}", f"c{n % 3} d{n % 11}"] for n in range(40)] + [["a1 b1"]]
+
+
+@pytest.fixture(scope="module")
+def rest():
+    """Learned from sentences, each with the rest of its document."""
+    model = Object2Vec(pairs="sentence_rest", in0="sentence:text", epochs=2, enc_dim=8)
+    return model.fit({"sentences": DOCUMENTS})
+
+
+def made_by_hand(first):
+    """Both columns of documents of two sentences, of which `first` says which one asks."""
+    pairs = [(d[i], d[1 - i]) for d, i in zip(DOCUMENTS, first, strict=False)]
+    return {"sentence": [a for a, _ in pairs], "text": [b for _, b in pairs]}
+
+
+@pytest.mark.parametrize("task", ["retrieval", "ranking"])
+def test_of_documents_a_pair_each_is_made_as_in_training(rest, task):
+    source = {"sentences": DOCUMENTS}
+    records = TaskSource(rest.config, rest.schema, source, seed=4).records()
+    assert len(records) == 40  # one sentence by itself makes no pair
+    asks, swapped = (
+        TaskSource(rest.config, rest.schema, made_by_hand([i] * 40)).records() for i in (0, 1)
+    )
+    first = records.in0.hashes() != asks.in0.hashes()
+    np.testing.assert_array_equal(
+        records.in0.hashes(), np.where(first, swapped.in0.hashes(), asks.in0.hashes())
+    )
+    assert 0 < sum(first) < 40
+    found = rest.evaluate(source, task=task, seed=4)
+    by_hand = rest.evaluate(made_by_hand(first.astype(int)), task=task, seed=4)
+    assert found == by_hand
+    protocol = {**found.protocol}
+    assert protocol.pop("pairs") == "made by sentence_rest, one of each line or group, seed 4"
+    assert protocol == by_hand.protocol
+    assert rest.evaluate(source, task=task, seed=4) == found != rest.evaluate(source, task=task)
+
+
+def test_pairs_are_made_for_the_file_alone(rest, tmp_path, capsys):
+    text = "".join("\t".join(document) + "\n" for document in DOCUMENTS)
+    (tmp_path / "documents.txt").write_text(text)
+    rest.save(tmp_path / "model")
+    command = ["evaluate", str(tmp_path / "model"), str(tmp_path / "documents.txt")]
+    assert main([*command, "--task", "retrieval", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["mean_rank"] >= 1
+    assert main([*command, "--known", command[-1]]) == 2
+    assert "must have every column that is named; got 'sentence'" in capsys.readouterr().err
+    assert main([*command, "--task", "similarity"]) == 2
+    assert "must name the column of labels" in capsys.readouterr().err
+    (tmp_path / "documents.txt").write_text("one sentence\n" * 3)
+    assert main([*command, "--task", "retrieval"]) == 2
+    assert "can make pairs of" in capsys.readouterr().err
 
 
 def test_ranking_is_that_of_scikit_learn(mood, rows):

@@ -319,4 +319,4 @@ Clip = Annotated[
     str | None, option("LOW:HIGH", "Bounds of a predicted number, such as 1:5.", section=_TASK)
 ]
 Resamples = Annotated[int, option("COUNT", "Of the bootstrap; 0 for no intervals.", section=_TASK)]
-Seed = Annotated[int, option("NUMBER", "Of the bootstrap.", section=_TASK)]
+Seed = Annotated[int, option("NUMBER", "Of the bootstrap, and of made pairs.", section=_TASK)]

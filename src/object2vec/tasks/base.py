@@ -51,7 +51,7 @@ class Question:
     clip : pair of float, optional
         Least and greatest prediction of a number.
     resamples, seed : int
-        Of the bootstrap.
+        Of the bootstrap; `seed` also of pairs that are made of documents.
     """
 
     label: str | None = None

@@ -36,6 +36,7 @@ class FindTask(Task):
         measure = rank_measure(ranked, units, at=question.at)
         figures = measure.figures(resamples=question.resamples, seed=question.seed)
         protocol = {
+            **({"pairs": pool.made} if pool.made else {}),
             self.unit: measure.units,
             "right_candidates": len(ranked),
             "candidates": len(pool.candidates),
@@ -103,6 +104,8 @@ class Pool:
         Pairs that do not count.
     origin : str
         Where the candidates are from, in words.
+    made : str
+        How the pairs were made, in words; "" if the file has them.
     """
 
     queries: Ragged
@@ -112,6 +115,7 @@ class Pool:
     pair: Rows
     known: tuple[Rows, Rows]
     origin: str
+    made: str
 
     @classmethod
     def of(cls, source: TaskSource, question: Question) -> Pool:
@@ -142,6 +146,7 @@ class Pool:
             pair,
             divmod(hidden, count),
             origin,
+            right.origin,
         )
 
     def ranks(self, engine: Engine, by: By, question: Question) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +25,13 @@ from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import SIDES
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading.tables import TableOptions
+from object2vec.reading.tables.members import members_column
+from object2vec.training.tables import made_pairs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from object2vec.fields.schema import ObjectSchema
+    from object2vec.fields.schema import ObjectSchema, TableSchema
     from object2vec.reading.tables import Table, TableBlock
 
 
@@ -41,11 +43,14 @@ class Records:
     ----------
     in0, in1 : Ragged of length n
     label : float32 array (n,), optional
+    origin : str, optional
+        How they were made, where the file has no such pairs.
     """
 
     in0: Ragged
     in1: Ragged
     label: NDArray[np.float32] | None = None
+    origin: str = ""
 
     def __len__(self) -> int:
         return len(self.in0)
@@ -54,7 +59,7 @@ class Records:
         """Return those records of a mask (n,)."""
         rows = np.flatnonzero(is_kept)
         label = None if self.label is None else self.label[rows]
-        return Records(self.in0.take(rows), self.in1.take(rows), label)
+        return Records(self.in0.take(rows), self.in1.take(rows), label, self.origin)
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class TaskSource:
         Column of the labels; by default that of training.
     options : TableOptions
         How tables are read.
+    seed : int, optional
+        Of pairs that are made of rows as in training; without one the rows are the pairs.
     """
 
     config: Config
@@ -78,13 +85,16 @@ class TaskSource:
     given: Any
     label: str | None = None
     options: TableOptions = field(default_factory=TableOptions)
+    seed: int | None = None
 
     def of(self, given: Any) -> TaskSource:
         """Return something else that was given, read in the same way."""
-        return TaskSource(self.config, self.schema, given, self.label, self.options)
+        return replace(self, given=given, seed=None)
 
     def records(self, *, need_labels: bool = False) -> Records:
         """Return pairs, with labels if they are there; a record of ids without one has label 1.
+
+        Of rows that training would make pairs of, such as documents, one is made of each.
 
         Raises
         ------
@@ -93,6 +103,8 @@ class TaskSource:
         """
         if self.schema is None:
             found = self._from_ids(None if need_labels else 1.0)
+        elif self.seed is not None and self._are_unmade(self.schema.declared):
+            found = self._made(self.schema, self.seed)
         else:
             found = self._from_table(self.schema)
         if not len(found):
@@ -121,6 +133,24 @@ class TaskSource:
         from object2vec.reading.tables import open_table
 
         return open_table(self.given, self.options)
+
+    def _are_unmade(self, declared: TableSchema) -> bool:
+        """Return whether the table is one that pairs are made of, and has not both sides."""
+        if (making := declared.making) is None:
+            return False
+        table, sides = self._table(), [[each.column for each in side] for side in declared.sides]
+        are_given = all(any(map(table.has, columns)) for columns in sides)
+        if making.members is None:
+            return not are_given and any(map(table.has, sides[0]))
+        return not are_given and members_column(table, making.members) is not None
+
+    def _made(self, schema: ObjectSchema, seed: int) -> Records:
+        pairs = made_pairs(self.given, schema, self.options, "evaluate", seed)
+        first = pairs.first[:-1][np.diff(pairs.first) > 0]  # one of each collection
+        columns = pairs.take(first).columns
+        in0, in1 = (self._accept(side, columns[name]) for side, name in enumerate(SIDES))
+        origin = f"made by {pairs.maker.specification()}, one of each line or group, seed {seed}"
+        return Records(in0, in1, origin=origin)
 
     def _from_table(self, schema: ObjectSchema) -> Records:
         table, both, tally = self._table(), value_intakes(schema, self.config), Tally()

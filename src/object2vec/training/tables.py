@@ -212,6 +212,26 @@ def read_pairs(source: Any, schema: ObjectSchema, options: TableOptions, name: s
     return pairs_of(schema, cached, name)
 
 
+def made_pairs(
+    source: Any, schema: ObjectSchema, options: TableOptions, name: str, seed: int
+) -> MadePairs:
+    """Return the pairs that are made of a table as those of training were, by a seed.
+
+    Raises
+    ------
+    DataError
+        If the table does not fit the schema, or no pair can be made of it.
+    """
+    from object2vec.reading.tables import open_table
+
+    making = schema.declared.making
+    assert making is not None, "our bug: pairs of rows are not made"
+    cached, facts = read_with(_opened(open_table(source, options), schema.declared), schema)
+    for text in coverage_lines(facts.coverage):
+        _log.info("%s", text)
+    return MadePairs.of(pairs_of(schema, cached, name), maker_of(making.maker), seed)
+
+
 def _opened(table: Table, schema: TableSchema) -> Table:
     """Return a table, with a row for each member where a value of in0 holds several."""
     if schema.making is None or schema.making.members is None:

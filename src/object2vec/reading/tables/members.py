@@ -39,7 +39,7 @@ class Members(Table):
     def __init__(self, table: Table, column: str, separator: str) -> None:
         self.name, self.sources, self.options = table.name, table.sources, table.options
         self._table, self._column, self._separator = table, column, separator
-        found = next((name for name in (column, *_USUAL) if table.has(name)), None)
+        found = members_column(table, column)
         if found is None:
             raise table.lacks(column)
         self._source = found
@@ -102,6 +102,11 @@ class Members(Table):
         made = {self._column: members, ROW: pa.array(parents + before)}
         taken = pa.array(parents)
         return {n: made[n] if n in made else columns[n].take(taken) for n in wanted}, parents
+
+
+def members_column(table: Table, column: str) -> str | None:
+    """Return the column of a table that holds the members; None if there is none."""
+    return next((name for name in (column, *_USUAL) if table.has(name)), None)
 
 
 def _where_of_parent(block: TableBlock, parents: NDArray[np.int64], row: int) -> str:
