@@ -924,3 +924,23 @@ def test_the_log_of_ip_insights_has_the_metrics_that_the_service_reads():
         "validation:discriminator_auc": ["0.875"],
     }
     assert '"Algorithm": "IPInsights"' in text
+
+
+def test_the_bar_moves_ten_times_a_second_at_the_most_and_at_the_end_of_an_epoch(monkeypatch):
+    shown = []
+    monkeypatch.setattr("object2vec.reporting.live._bar", lambda event: shown.append(event) or "")
+    batches = [
+        events.BatchesDone(
+            epoch=epoch, epochs=2, batches=n, batches_total=10, records=n, epoch_s=n / 16,
+            metrics=_mse(0.5, 0.25),
+        )
+        for epoch in (0, 1)
+        for n in range(1, 11)
+    ]  # fmt: skip
+    stream = io.StringIO()
+    reporter = RichReporter(Console(file=stream, force_terminal=True, width=80))
+    for event in batches:
+        reporter(event)
+    reporter.close()
+    seen = [(event.epoch, event.batches) for event in shown if event]
+    assert seen == [(0, n) for n in (1, 3, 5, 7, 9, 10)] + [(1, n) for n in (1, 3, 5, 7, 9, 10)]
