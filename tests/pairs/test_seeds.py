@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from object2vec.config import Config
+from object2vec.objects import ragged
 from object2vec.objects.schema import records
 from object2vec.pairs import batches
 from object2vec.pairs.batches import TrainingBatches, evaluation_batches
@@ -18,6 +20,7 @@ from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import MAKERS, maker_of
 from object2vec.pairs.order import RandomOrder
+from object2vec.reading import splits
 
 
 def mark(*values) -> str:
@@ -145,3 +148,25 @@ def test_pairs_that_are_made_of_two_epochs(maker, expected):
         taken = made.of_epoch(epoch).take(np.arange(len(made)))
         said.append(mark(taken.in0, taken.in1, taken.label))
     assert " ".join(said) == expected
+
+
+@pytest.mark.parametrize("mixed", [splits.mixed, ragged._mixed])
+def test_keys_are_mixed_as_splitmix64_mixes_them(mixed):
+    """Its published outputs for the seed 0: of 0, and of what it adds once and twice."""
+    step = 0x9E3779B97F4A7C15
+    keys = np.array([0, step, 2 * step % 2**64], np.uint64)
+    with np.errstate(over="ignore"):
+        found = mixed(keys)
+    assert [hex(each) for each in found.tolist()] == [
+        *("0xe220a8397b1dcdaf", "0x6e789e6aa1b965f4", "0x6c45d188009454f"),
+    ]
+
+
+def test_who_is_chosen_for_validation():
+    keys = np.arange(1000)
+    assert mark(np.flatnonzero(splits.chosen(keys, 0.1, 3))) == "5513864f"
+    assert splits.chosen(keys, 1.0, 3).all()
+    assert not splits.chosen(keys, 0.0, 3).any()
+    assert np.flatnonzero(splits.latest(np.array([3, 1, 2, 3, 3]), 0.5)).tolist() == [3, 4]
+    groups = pa.array(["a", "bé", "a", "long enough for two words"])
+    assert mark(splits.group_numbers(groups)) == "f6d72d0c"
