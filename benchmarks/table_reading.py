@@ -79,8 +79,8 @@ def _write_texts(path: Path) -> None:
 
 def ours(path: Path, cache: Path, sides: tuple[str, str]) -> Work:
     """Return a function that learns the columns and writes their ids to the disk."""
-    from object2vec.fields.schema import TableSchema
     from object2vec.fields.specification import parse_field
+    from object2vec.fields.table_schema import TableSchema
     from object2vec.reading.learning import learn
     from object2vec.reading.tables import open_table
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from object2vec.artifact import Artifact
-    from object2vec.fields.schema import TableSchema
     from object2vec.fields.specification import Field
+    from object2vec.fields.table_schema import TableSchema
 
 _COLUMNS = 80
 

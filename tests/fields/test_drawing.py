@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from object2vec.fields.kinds import KINDS
-from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
+from object2vec.fields.table_schema import TableSchema
 from object2vec.reading.learning import learn
 from object2vec.reading.tables import open_table
 

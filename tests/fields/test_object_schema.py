@@ -13,8 +13,9 @@ from safetensors.numpy import load_file
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.label import LabelField, LabelLearner
-from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of, side_by_side
+from object2vec.fields.schema import ObjectSchema, side_by_side
 from object2vec.fields.specification import parse_field
+from object2vec.fields.table_schema import TableSchema, kind_of
 from object2vec.files.tensors import map_arrays, map_matrix, write_arrays
 from object2vec.objects.ragged import Ragged
 

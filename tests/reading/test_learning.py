@@ -11,8 +11,8 @@ import pytest
 
 from object2vec import Config, Pairs
 from object2vec.errors import ConfigError, DataError, StorageError
-from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import parse_field
+from object2vec.fields.table_schema import TableSchema
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.reading import learning
 from object2vec.reading.learning import learn, read_with

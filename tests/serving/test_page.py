@@ -151,8 +151,8 @@ def test_nothing_of_a_model_is_shown_to_who_may_not_see_it(plays):
 
 
 def test_names_of_fields_and_classes_are_escaped():
-    from object2vec.fields.schema import TableSchema
     from object2vec.fields.specification import parse_field
+    from object2vec.fields.table_schema import TableSchema
     from object2vec.serving.inputs import example, inputs
 
     class Schema:

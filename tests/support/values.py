@@ -10,8 +10,9 @@ import torch
 from object2vec.artifact import Artifact
 from object2vec.config import Config
 from object2vec.fields.label import LabelLearner
-from object2vec.fields.schema import ObjectSchema, TableSchema
+from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.specification import parse_field
+from object2vec.fields.table_schema import TableSchema
 from object2vec.kernels import kernel_for
 from object2vec.model import Object2Vec
 from object2vec.network.network import Network

@@ -7,8 +7,9 @@ import pytest
 
 from object2vec import Config, ConfigError, DataError
 from object2vec.fields.label import LabelField
-from object2vec.fields.schema import ObjectSchema, TableSchema
+from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.specification import parse_field
+from object2vec.fields.table_schema import TableSchema
 from object2vec.training.decisions import decide, provisional, sufficient_length
 
 FILMS = [f"film {i}" for i in range(5)]

@@ -24,7 +24,8 @@ from object2vec.errors import ConfigError, DataError, suggestion
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
     from object2vec.fields.base import Entry, Optioned
-    from object2vec.fields.schema import ObjectSchema, TableSchema
+    from object2vec.fields.schema import ObjectSchema
+    from object2vec.fields.table_schema import TableSchema
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
 _COLUMNS = 80

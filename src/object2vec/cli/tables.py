@@ -17,7 +17,7 @@ from object2vec.files.remote import is_url
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from object2vec.fields.schema import TableSchema
+    from object2vec.fields.table_schema import TableSchema
     from object2vec.inference.values import ValueIntake
     from object2vec.reading.tables import Table, TableOptions
 

@@ -1,8 +1,7 @@
-"""What the columns of a table mean: declared by the user, then learned, saved and applied.
+"""What the fields of both sides have learned: it is saved, and makes ids of any new values.
 
-A `TableSchema` says which columns make the objects of both sides, and which are label, weight,
-group and time. Learning turns it into an `ObjectSchema`, which knows the row of a token table that
-each token has, and makes ids of any new values.
+Learning turns a `TableSchema` into an `ObjectSchema`, which knows the row of a token table that
+each token has.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,198 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import (
-    MAX_PROBLEMS,
-    ConfigError,
-    DataError,
-    join_problems,
-    problem,
-    suggestion,
-)
-from object2vec.fields.base import (
-    Arrays,
-    Coverage,
-    Entry,
-    Fitted,
-    Kind,
-    ValueMistakes,
-    WrongValue,
-)
+from object2vec.errors import MAX_PROBLEMS, DataError, suggestion
+from object2vec.fields.base import Arrays, Coverage, Entry, Fitted, ValueMistakes, WrongValue
 from object2vec.fields.label import LabelField
 from object2vec.fields.saved import damaged, read_schema, write_schema
-from object2vec.fields.specification import Field, parse_field
+from object2vec.fields.table_schema import TableSchema, kind_of
 from object2vec.objects.ragged import MAX_ID, Ragged, offsets_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Sides = tuple[tuple[Field, ...], tuple[Field, ...]]
-
-_ROLES = ("label", "weight", "group", "time")
-
-
-@dataclass(frozen=True)
-class Making:
-    """How the pairs of training are made of the rows of a table, afresh each epoch.
-
-    Parameters
-    ----------
-    maker : str
-        Specification of the one in `object2vec.pairs.makers`.
-    columns : tuple of str
-        Columns of objects that are made of other rows: no table of training has them.
-    members : str, optional
-        The column whose values hold several members each, as a list or between separators: the
-        table is read as one with a row for each of them.
-    separator : str, default tab
-        What divides them in a text.
-    lists : bool, default False
-        Whether a value of a made column is a list, where the column that it shares a vocabulary
-        with holds single tokens.
-    divides : bool, default False
-        Whether rows of one group may be on both sides of a split.
-    """
-
-    maker: str
-    columns: tuple[str, ...] = ()
-    members: str | None = None
-    separator: str = "\t"
-    lists: bool = False
-    divides: bool = False
-
-
-@dataclass(frozen=True)
-class TableSchema:
-    """What the columns of a table mean.
-
-    Parameters
-    ----------
-    sides : pair of tuples of Field
-        The fields of in0 and of in1. An object is what its fields say, in this order.
-    label, weight, group, time : str, optional
-        Columns that say what a pair is worth, how much it counts, what it belongs to, and when it
-        was.
-    share : tuple of tuples of str
-        Columns whose fields have one vocabulary.
-    making : Making, optional
-        How pairs are made of the rows; by default each row is one.
-
-    Raises
-    ------
-    ConfigError
-        If that contradicts itself; all problems are listed.
-    """
-
-    sides: Sides
-    label: str | None = None
-    weight: str | None = None
-    group: str | None = None
-    time: str | None = None
-    share: tuple[tuple[str, ...], ...] = ()
-    making: Making | None = None
-
-    def __post_init__(self) -> None:
-        if problems := [*self._problems_of_sides(), *self._problems_of_sharing()]:
-            raise ConfigError(join_problems(problems))
-
-    @property
-    def fields(self) -> list[tuple[int, Field]]:
-        """Each field with its side, those of in0 first."""
-        return [(side, each) for side, fields in enumerate(self.sides) for each in fields]
-
-    @property
-    def roles(self) -> dict[str, str]:
-        """The columns that are read for something else than an object, by what for."""
-        return {role: getattr(self, role) for role in _ROLES if getattr(self, role) is not None}
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns that training reads, each once."""
-        roles = [getattr(self, role) for role in _ROLES]
-        read = [each.column for number, (_, each) in enumerate(self.fields) if self.is_read(number)]
-        return list(dict.fromkeys(read + [name for name in roles if name]))
-
-    def is_read(self, number: int) -> bool:
-        """Return whether a table of training has the column of the field with this number."""
-        return self.making is None or self.fields[number][1].column not in self.making.columns
-
-    @property
-    def parts(self) -> list[list[int]]:
-        """The numbers of the fields that have one vocabulary, vocabulary by vocabulary."""
-        shared = {column: columns[0] for columns in self.share for column in columns}
-        parts: dict[object, list[int]] = {}
-        for number, (_, each) in enumerate(self.fields):
-            parts.setdefault(shared.get(each.column, number), []).append(number)
-        return list(parts.values())
-
-    @property
-    def is_tied(self) -> bool:
-        """Whether some vocabulary is of both sides, so that they have one token table."""
-        sides = [{self.fields[number][0] for number in part} for part in self.parts]
-        return any(len(each) == 2 for each in sides)
-
-    def with_kinds(self, kinds: Sequence[Kind]) -> TableSchema:
-        """Return the schema with these kinds of its fields, in the order of `fields`."""
-        of = iter(kinds)
-        first, second = ([replace(f, kind=next(of)) for f in fields] for fields in self.sides)
-        return replace(self, sides=(tuple(first), tuple(second)))
-
-    def state(self) -> dict[str, Any]:
-        """Return the plain values that describe it."""
-        sides = [[each.specification() for each in fields] for fields in self.sides]
-        roles = {role: getattr(self, role) for role in _ROLES}
-        share = [*map(list, self.share)]
-        making = None if self.making is None else asdict(self.making)
-        return {"in0": sides[0], "in1": sides[1], **roles, "share": share, "making": making}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> TableSchema:
-        """Return the schema that has this state; raise `ConfigError` if it is none."""
-        first, second = (tuple(map(parse_field, state[side])) for side in ("in0", "in1"))
-        roles = {role: state[role] for role in _ROLES}
-        making = state["making"]
-        if making is not None:
-            making = Making(**{**making, "columns": tuple(making["columns"])})
-        share = tuple(map(tuple, state["share"]))
-        return cls((first, second), **roles, share=share, making=making)
-
-    def _problems_of_sides(self) -> Iterator[str]:
-        for side, fields in enumerate(self.sides):
-            name = f"in{side}"
-            if not fields:
-                must = "must name at least one column of the table"
-                yield problem(name, must, "none", f"Pass --in{side} COLUMN or in{side}=COLUMN.")
-            for number, each in enumerate(fields):
-                if each in fields[:number]:
-                    yield problem(name, "must name each field once", each.column, "Remove one.")
-        named = {each.column for _, each in self.fields}
-        roles = self.roles
-        for role, column in roles.items():
-            if role in ("label", "weight") and column in named:
-                must = f"must not be a column of an object: a model would read its {role}"
-                yield problem(role, must, column, "Leave it out on one of the two.")
-            earlier = next(other for other in roles if roles[other] == column)
-            if role != earlier and {role, earlier} != {"group", "time"}:
-                yield problem(role, f"must be another column than {earlier}", column, "Name it.")
-
-    def _problems_of_sharing(self) -> Iterator[str]:
-        columns = {each.column for _, each in self.fields}
-        seen: set[str] = set()
-        for shared in self.share:
-            if len(set(shared)) < 2:
-                yield problem("share", "must name two or more columns", shared, "Add another one.")
-            for column in shared:
-                if column not in columns:
-                    cure = f"{suggestion(column, columns)}Fields: {', '.join(sorted(columns))}."
-                    yield problem("share", "must name columns of in0 or in1", column, cure)
-                elif column in seen:
-                    yield problem("share", "must name each column once", column, "Remove one.")
-                seen.add(column)
-            kinds = [f.kind for _, f in self.fields if f.column in shared and f.kind is not None]
-            if not all(kinds[0].shares_with(kind) for kind in kinds[1:]):
-                must = "must name columns whose kinds can have one vocabulary"
-                said = [f.specification() for _, f in self.fields if f.column in shared]
-                yield problem("share", must, said, "Give them the same kind and options.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -513,10 +329,7 @@ class ObjectSchema:
             stops = [*firsts[1:], part.fitted.size]
             if firsts[:1] != [0] or any(a > b for a, b in zip(firsts, stops, strict=True)):
                 return False
-            pieces += [
-                (row, row + stop - own)
-                for (own, row), stop in zip(part.segments, stops, strict=True)
-            ]
+            pieces += part.stretches
         ends = [1, *(end for _, end in sorted(pieces))]
         return all(start == end for (start, _), end in zip(sorted(pieces), ends, strict=False))
 
@@ -564,13 +377,6 @@ def side_by_side(columns: Sequence[Ragged]) -> Ragged:
         values[np.arange(len(each.values)) + shifts] = each.values
         starts = starts + each.lengths
     return Ragged(values, offsets)
-
-
-def kind_of(each: Field) -> Kind:
-    """Return the kind of a field that has one by now."""
-    if each.kind is None:
-        raise ValueError(f"{each.column} has no kind")
-    return each.kind
 
 
 def in_column(column: str, mistakes: Sequence[WrongValue]) -> list[WrongValue]:

@@ -28,7 +28,8 @@ from object2vec.fields.guess import guess_kind
 from object2vec.fields.kinds.token import TokenKind
 from object2vec.fields.kinds.tokens import listed
 from object2vec.fields.label import LabelField, LabelLearner, is_text
-from object2vec.fields.schema import ObjectSchema, TableSchema, kind_of
+from object2vec.fields.schema import ObjectSchema
+from object2vec.fields.table_schema import TableSchema, kind_of
 from object2vec.files.whole import storing
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import Schema, records

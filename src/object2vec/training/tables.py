@@ -11,8 +11,9 @@ from object2vec.artifact import Artifact
 from object2vec.config import Config, Note
 from object2vec.config.presets import preset_of
 from object2vec.errors import ConfigError, DataError
-from object2vec.fields.schema import Making, ObjectSchema, TableSchema
+from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.specification import kind_text
+from object2vec.fields.table_schema import Making, TableSchema
 from object2vec.files.remote import PathLike
 from object2vec.objects.vectors import open_vectors
 from object2vec.pairs.dataset import Pairs

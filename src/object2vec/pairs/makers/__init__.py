@@ -10,8 +10,8 @@ from typing import Any
 
 from object2vec.config.presets import maker_named
 from object2vec.errors import ConfigError, suggestion
-from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import with_options
+from object2vec.fields.table_schema import TableSchema
 from object2vec.pairs.makers.base import Fields, Maker
 from object2vec.pairs.makers.first_two import FirstTwo
 from object2vec.pairs.makers.group import SameGroup

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from object2vec.errors import ConfigError
 from object2vec.fields.base import Optioned
 from object2vec.fields.kinds.tokens import TokensKind
-from object2vec.fields.schema import Making, TableSchema
 from object2vec.fields.specification import Field, kind_text
+from object2vec.fields.table_schema import Making, TableSchema
 from object2vec.objects.ragged import Ragged, Rows, offsets_of
 from object2vec.pairs.dataset import PairBlocks, Pairs
 from object2vec.pairs.makers.collections import Collections

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import Field
+from object2vec.fields.table_schema import TableSchema
 from object2vec.pairs.makers.base import Asked, Fields, Made, Maker, Roles
 from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws, Numbers

@@ -9,8 +9,9 @@ import numpy as np
 from object2vec.config.kinds import Choice, Float, Integer
 from object2vec.fields.base import option
 from object2vec.fields.kinds.token import TokenKind
-from object2vec.fields.schema import Making, TableSchema, side_by_side
+from object2vec.fields.schema import side_by_side
 from object2vec.fields.specification import Field
+from object2vec.fields.table_schema import Making, TableSchema
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.makers.base import (
     Asked,

@@ -10,8 +10,8 @@ from object2vec.config.kinds import Integer
 from object2vec.fields.base import option
 from object2vec.fields.kinds.text import TextKind
 from object2vec.fields.kinds.tokens import TokensKind
-from object2vec.fields.schema import Making, TableSchema
 from object2vec.fields.specification import Field
+from object2vec.fields.table_schema import Making, TableSchema
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.makers.base import Asked, Fields, Made, Maker, Roles, by_rows

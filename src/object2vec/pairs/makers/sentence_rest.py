@@ -9,8 +9,8 @@ import numpy as np
 from object2vec.config.kinds import Float, Integer
 from object2vec.fields.base import option
 from object2vec.fields.kinds.text import TextKind
-from object2vec.fields.schema import TableSchema
 from object2vec.fields.specification import Field
+from object2vec.fields.table_schema import TableSchema
 from object2vec.pairs.makers.base import Asked, Fields, Made, Maker, Roles, others, rest_of
 from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws, Numbers

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from object2vec.config.kinds import Float, Integer
 from object2vec.fields.base import option
 from object2vec.fields.kinds.text import TextKind
-from object2vec.fields.schema import Making, TableSchema
 from object2vec.fields.specification import Field
+from object2vec.fields.table_schema import Making, TableSchema
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.dataset import PairBlocks, Pairs
