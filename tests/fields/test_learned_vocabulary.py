@@ -15,7 +15,7 @@ from object2vec.errors import ArtifactError
 from object2vec.fields.base import Coverage, ValueMistakes
 from object2vec.fields.kinds import KINDS
 from object2vec.fields.strings import hash_strings
-from object2vec.fields.vocabulary import buckets_for
+from object2vec.fields.vocabulary_field import buckets_for
 
 Token, Tokens, Text = (KINDS[name] for name in ("token", "tokens", "text"))
 

@@ -19,13 +19,9 @@ from object2vec.fields.base import Coverage, Fitted, Kind, Learner
 from object2vec.fields.learner import Counter, SeenTokens, VocabularyLearner
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import StringTable, hash_strings
-from object2vec.fields.vocabulary import (
-    MISSING_ROW,
-    NO_ROW,
-    Counts,
-    Rows,
+from object2vec.fields.vocabulary import MISSING_ROW, NO_ROW, Counts, Rows, Vocabulary
+from object2vec.fields.vocabulary_field import (
     Tokenised,
-    Vocabulary,
     VocabularyField,
     VocabularyKind,
     flat,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from object2vec.config import Config, Note
 from object2vec.errors import ConfigError
 from object2vec.fields.schema import ObjectSchema, Part
-from object2vec.fields.vocabulary import VocabularyField
+from object2vec.fields.vocabulary_field import VocabularyField
 from object2vec.files.remote import PathLike
 from object2vec.network.network import Network
 from object2vec.network.tokens import TokenTable

@@ -21,7 +21,8 @@ from object2vec.fields.parts import Parts, PartsKind
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.values import Texts, encoding, texts
-from object2vec.fields.vocabulary import Counts, Tokenised
+from object2vec.fields.vocabulary import Counts
+from object2vec.fields.vocabulary_field import Tokenised
 from object2vec.objects.ragged import offsets_of
 
 if TYPE_CHECKING:

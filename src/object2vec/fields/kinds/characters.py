@@ -13,7 +13,8 @@ from object2vec.fields.base import option
 from object2vec.fields.parts import Parts, PartsKind
 from object2vec.fields.spans import Spans
 from object2vec.fields.values import whole_values
-from object2vec.fields.vocabulary import MOST_BUCKETS, Counts, Tokenised, buckets_for
+from object2vec.fields.vocabulary import MOST_BUCKETS, Counts
+from object2vec.fields.vocabulary_field import Tokenised, buckets_for
 from object2vec.fields.words import framed, runs_of
 
 if TYPE_CHECKING:

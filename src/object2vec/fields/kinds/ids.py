@@ -21,7 +21,7 @@ from object2vec.fields.base import (
     WrongValue,
 )
 from object2vec.fields.values import encoding, is_list, is_text
-from object2vec.fields.vocabulary import with_empty
+from object2vec.fields.vocabulary_field import with_empty
 from object2vec.objects.ragged import MAX_ID, PADDING, Ragged, offsets_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from object2vec.fields.parts import Parts, PartsKind
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import StringTable
 from object2vec.fields.values import texts
-from object2vec.fields.vocabulary import Counts, Tokenised, VocabularyKind
+from object2vec.fields.vocabulary import Counts
+from object2vec.fields.vocabulary_field import Tokenised, VocabularyKind
 from object2vec.objects.ragged import offsets_of
 
 if TYPE_CHECKING:

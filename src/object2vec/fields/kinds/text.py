@@ -11,7 +11,7 @@ from object2vec.errors import ArtifactError
 from object2vec.fields.base import Fitted, Kind, Learner, option
 from object2vec.fields.options import AnyText
 from object2vec.fields.values import texts
-from object2vec.fields.vocabulary import OpenKind, Tokenised, VocabularyField, VocabularyKind
+from object2vec.fields.vocabulary_field import OpenKind, Tokenised, VocabularyField, VocabularyKind
 from object2vec.fields.words import runs_of, words
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from object2vec.fields.spans import TextSpans
 from object2vec.fields.values import whole_values
-from object2vec.fields.vocabulary import OpenKind, Tokenised
+from object2vec.fields.vocabulary_field import OpenKind, Tokenised
 
 if TYPE_CHECKING:
     import pyarrow as pa

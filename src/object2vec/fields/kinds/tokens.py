@@ -12,7 +12,7 @@ from object2vec.fields.kinds.token import TokenKind
 from object2vec.fields.options import AnyText
 from object2vec.fields.spans import Spans
 from object2vec.fields.values import Texts, encoding, is_list, is_text, texts
-from object2vec.fields.vocabulary import OpenKind, Tokenised
+from object2vec.fields.vocabulary_field import OpenKind, Tokenised
 from object2vec.objects.ragged import offsets_of
 
 if TYPE_CHECKING:
