@@ -23,6 +23,8 @@ from object2vec.fields.hashing import plain_hashes
 Bytes = NDArray[np.uint8]
 Ordinals = NDArray[np.int32]
 Integers = NDArray[np.int64]
+Arrays = tuple[NDArray[np.uint64], Bytes, Integers]
+"""The slots, content and offsets of a table."""
 
 _WORD_BYTES = 8
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
@@ -94,7 +96,7 @@ class Strings:
     def find(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
         """Return the ordinal of each part of `data`, -1 where it is not here, (t,)."""
         find = _probed if compiled_programs() is None else _found
-        return find(data, starts, ends, self.slots, self.content, self.offsets)
+        return find(data, starts, ends, (self.slots, self.content, self.offsets))
 
     def values(self, first: int, last: int) -> list[bytes]:
         """Return the UTF-8 of the strings `first` to before `last`."""
@@ -137,7 +139,7 @@ class StringTable:
             content, offsets = start.content, start.offsets
         self.size = len(offsets) - 1
         slots = np.zeros(slots_for(self.size), np.uint64)
-        self._arrays = (slots, _longer(content, 1 << 12), _longer(offsets, 1 << 9))
+        self._arrays: Arrays = (slots, _longer(content, 1 << 12), _longer(offsets, 1 << 9))
         self._plain: dict[bytes, int] | None = None
         if compiled_programs() is None:
             parts = _parts(content, offsets[:-1], offsets[1:])
@@ -160,7 +162,7 @@ class StringTable:
         if (known := self._plain) is not None:
             parts = _parts(data, starts, ends)
             return np.array([known.get(text, -1) for text in parts], np.int32)
-        return _found(data, starts, ends, *self._arrays)
+        return _found(data, starts, ends, self._arrays)
 
     def add(self, data: Bytes, starts: Integers, ends: Integers) -> Ordinals:
         """Return the ordinal of each part of `data`, new ones in the order they are met, (t,)."""
@@ -205,15 +207,9 @@ class StringTable:
         self._arrays = slots, content, offsets
 
 
-def _found(
-    data: Bytes,
-    starts: Integers,
-    ends: Integers,
-    slots: NDArray[np.uint64],
-    content: Bytes,
-    offsets: Integers,
-) -> Ordinals:
+def _found(data: Bytes, starts: Integers, ends: Integers, table: Arrays) -> Ordinals:
     """Return what compiled code finds of each part of `data` in a table, (t,)."""
+    slots, content, offsets = table
     ordinals = np.empty(len(starts), np.int32)
     arrays = read_only(_wide(data), starts, ends, slots, _wide(content), offsets)
     compiled_programs().find_strings(*arrays, ordinals)
@@ -225,15 +221,9 @@ def _wide(data: Bytes) -> Bytes:
     return data if len(data) >= _WORD_BYTES else np.append(data, np.zeros(_WORD_BYTES, np.uint8))
 
 
-def _probed(
-    data: Bytes,
-    starts: Integers,
-    ends: Integers,
-    slots: NDArray[np.uint64],
-    content: Bytes,
-    offsets: Integers,
-) -> Ordinals:
+def _probed(data: Bytes, starts: Integers, ends: Integers, table: Arrays) -> Ordinals:
     """Return the same without compiled code: all parts look at their next slot together."""
+    slots, content, offsets = table
     hashes, ordinals = plain_hashes(data, starts, ends), np.full(len(starts), -1, np.int32)
     mask = np.uint64(len(slots) - 1)
     parts, slot = np.arange(len(starts)), hashes & mask  # (m,): those that still look

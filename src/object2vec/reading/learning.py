@@ -45,7 +45,7 @@ from object2vec.reading.cache import (
 from object2vec.reading.facts import Channel, CountedRecords, Facts, read_facts, write_facts
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
 from object2vec.reading.steps import ColumnStep, Done, Problems, do_steps, weights_of
-from object2vec.reading.tables import Table, TableBlock
+from object2vec.reading.tables import Forms, Table, TableBlock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -556,7 +556,8 @@ def _blocks(
         and is_text(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }
-    return table.map_blocks(partial(do_steps, steps=steps), columns, repeated, set(columns) - taken)
+    forms = Forms(repeated, set(columns) - taken)
+    return table.map_blocks(partial(do_steps, steps=steps), columns, forms)
 
 
 def _as_it_is(values: Any) -> Any:

@@ -15,7 +15,7 @@ import zstandard
 from pyarrow import feather, ipc
 
 from object2vec.errors import ConfigError, DataError
-from object2vec.reading.tables import TableOptions, open_table
+from object2vec.reading.tables import Forms, TableOptions, open_table
 from object2vec.reading.tables.formats import FORMATS, describe_formats
 
 ROWS = [
@@ -286,7 +286,7 @@ def test_a_separator_may_have_several_characters(tmp_path, monkeypatch, size):
             arrays = [c if isinstance(c, pa.Array) else c.array() for c in columns.values()]
             return list(zip(*(each.to_pylist() for each in arrays), strict=True))
 
-        blocks = open_table(path, options).map_blocks(rows_of, None, **form)
+        blocks = open_table(path, options).map_blocks(rows_of, None, Forms(**form))
         assert [row for _, made in blocks for row in made] == expected
     path.write_text("user::film\n1::2::3\n")
     with pytest.raises(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from object2vec.errors import DataError
 from object2vec.fields.spans import TextSpans
-from object2vec.reading.tables import TableOptions, lines, open_table
+from object2vec.reading.tables import Forms, TableOptions, lines, open_table
 from object2vec.reading.tables.formats import csv as csv_format
 
 FEW, MANY = 60, 2000
@@ -38,8 +38,8 @@ def blocks_of(table, names, form):
     def arrays(columns):
         return {n: c.array() if isinstance(c, TextSpans) else c for n, c in columns.items()}
 
-    wanted = {} if form == "strings" else {form: set(table.names)}
-    return [made for _, made in table.map_blocks(arrays, names, **wanted)]
+    forms = Forms(**({} if form == "strings" else {form: set(table.names)}))
+    return [made for _, made in table.map_blocks(arrays, names, forms)]
 
 
 def read(path, options=None, form="strings"):

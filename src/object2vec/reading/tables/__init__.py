@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from object2vec.reading.tables.base import Table, TableBlock, TableOptions
+from object2vec.reading.tables.base import Forms, Table, TableBlock, TableOptions
 
 if TYPE_CHECKING:
     from object2vec.reading.tables.opening import open_table
@@ -21,4 +21,4 @@ def __getattr__(name: str) -> Any:
     return import_module("object2vec.reading.tables.opening").open_table
 
 
-__all__ = ["Table", "TableBlock", "TableOptions", "open_table"]
+__all__ = ["Forms", "Table", "TableBlock", "TableOptions", "open_table"]

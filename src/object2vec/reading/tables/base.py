@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from object2vec.errors import DataError, suggestion
 from object2vec.reading.ahead import read_ahead
@@ -22,6 +22,27 @@ EMPTY_CURE = "Check that this is the right input."
 _LISTED = 20
 
 Result = TypeVar("Result")
+Work = Callable[[dict[str, Any]], Result]
+"""What is made of the columns of a block."""
+
+
+class Forms(NamedTuple):
+    """In which form columns of text may come that need not be strings.
+
+    Attributes
+    ----------
+    dictionary : collection of str
+        Those that should be dictionary-encoded, each block with a dictionary of its own; the fast
+        way where values repeat.
+    spans : collection of str
+        Those that may be `TextSpans`, where they stand in a text like this.
+    """
+
+    dictionary: Collection[str] = ()
+    spans: Collection[str] = ()
+
+
+STRINGS = Forms()
 
 
 class EmptyTableError(DataError):
@@ -156,8 +177,7 @@ class Table(ABC):
         columns : sequence of str, optional
             All of `names` by default.
         dictionary : collection of str
-            Columns of text that should come dictionary-encoded, each block with a dictionary of
-            its own; the fast way where values repeat.
+            As `Forms` has it.
 
         Raises
         ------
@@ -166,11 +186,7 @@ class Table(ABC):
         """
 
     def map_blocks(
-        self,
-        work: Callable[[dict[str, Any]], Result],
-        columns: Sequence[str] | None = None,
-        dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
+        self, work: Work[Result], columns: Sequence[str] | None = None, forms: Forms = STRINGS
     ) -> Iterator[tuple[TableBlock, Result]]:
         """Yield the blocks, without their columns, and what threads have made of these before.
 
@@ -179,18 +195,17 @@ class Table(ABC):
         work : callable
             Called with the columns of a block. Where a block is parsed by a thread that one goes on
             with it, while what it has read is still in its core's cache.
-        columns, dictionary
+        columns
             As `blocks` takes them.
-        spans : collection of str
-            Columns of text that may come as `TextSpans`, where they stand in a text like this. They
-            are gone when `work` returns.
+        forms : Forms
+            Spans are gone when `work` returns.
 
         Raises
         ------
         DataError
             As `blocks` does.
         """
-        blocks = self.blocks(columns, dictionary)
+        blocks = self.blocks(columns, forms.dictionary)
         return read_ahead(blocks, lambda block: work(block.columns))
 
     def has(self, column: str) -> bool:

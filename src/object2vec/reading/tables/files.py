@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from object2vec.errors import DataError
-from object2vec.reading.tables.base import EMPTY_CURE, Result, Table, TableBlock, TableOptions
+from object2vec.reading.tables.base import (
+    EMPTY_CURE,
+    STRINGS,
+    Forms,
+    Result,
+    Table,
+    TableBlock,
+    TableOptions,
+    Work,
+)
 from object2vec.reading.tables.types import TEXT_DICTIONARY, as_batch, merged_type
 
 Item = TypeVar("Item")
@@ -83,20 +92,16 @@ class FilesTable(Table):
         return self._of_parts(read, self.check(columns), dictionary)
 
     def map_blocks(
-        self,
-        work: Callable[[dict[str, Any]], Result],
-        columns: Sequence[str] | None = None,
-        dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
+        self, work: Work[Result], columns: Sequence[str] | None = None, forms: Forms = STRINGS
     ) -> Iterator[tuple[TableBlock, Result]]:
         """Yield the blocks, and what threads have made of their columns."""
         if self.has_dictionaries:  # nothing is parsed by threads: they may run ahead over all parts
-            return super().map_blocks(work, columns, dictionary)
+            return super().map_blocks(work, columns, forms)
 
         def read(part: Table, own: Sequence[str], whole: _Whole) -> Iterator[Any]:
-            return part.map_blocks(lambda found: work(whole(found)), own, dictionary, spans)
+            return part.map_blocks(lambda found: work(whole(found)), own, forms)
 
-        return self._of_parts(read, self.check(columns), dictionary)
+        return self._of_parts(read, self.check(columns), forms.dictionary)
 
     def _of_parts(
         self,

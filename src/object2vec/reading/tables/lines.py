@@ -20,11 +20,14 @@ from object2vec.files.sources import Source, read_text
 from object2vec.reading.ahead import read_ahead
 from object2vec.reading.tables.base import (
     EMPTY_CURE,
+    STRINGS,
     EmptyTableError,
+    Forms,
     Result,
     Table,
     TableBlock,
     TableOptions,
+    Work,
 )
 from object2vec.reading.tables.records import Delimiters, RecordText, split_records
 from object2vec.reading.tables.types import first_rows, plain
@@ -74,9 +77,7 @@ class LinesTable(Table):
         self._source, self._encoding, self._delimiters = source, options.encoding, delimiters
 
     @abstractmethod
-    def parser(
-        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
-    ) -> Callable[[RecordText], Parsed]:
+    def parser(self, columns: Sequence[str], forms: Forms) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text; threads call it, for several texts at once."""
 
     def texts(self, size: int = PARSED_BYTES) -> Iterator[RecordText]:
@@ -104,7 +105,7 @@ class LinesTable(Table):
     def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Return the first rows."""
         wanted = self.check(columns)
-        read = partial(_worked, self.parser(wanted, ()), dict)
+        read = partial(_worked, self.parser(wanted, STRINGS), dict)
         blocks = self._blocks((text, read(text)) for text in self._rows(FIRST_BYTES))
         return first_rows(_with_columns(blocks), rows, self.schema, wanted)
 
@@ -112,17 +113,13 @@ class LinesTable(Table):
         self, columns: Sequence[str] | None = None, dictionary: Collection[str] = ()
     ) -> Iterator[TableBlock]:
         """Yield all rows of some columns."""
-        return _with_columns(self.map_blocks(dict, columns, dictionary))
+        return _with_columns(self.map_blocks(dict, columns, Forms(dictionary)))
 
     def map_blocks(
-        self,
-        work: Callable[[dict[str, Any]], Result],
-        columns: Sequence[str] | None = None,
-        dictionary: Collection[str] = (),
-        spans: Collection[str] = (),
+        self, work: Work[Result], columns: Sequence[str] | None = None, forms: Forms = STRINGS
     ) -> Iterator[tuple[TableBlock, Result]]:
         """Yield the blocks, and what threads have made of their columns."""
-        parse = self.parser(self.check(columns), dictionary, spans)
+        parse = self.parser(self.check(columns), forms)
         return self._blocks(read_ahead(self._rows(PARSED_BYTES), partial(_worked, parse, work)))
 
     def _rows(self, size: int) -> Iterator[RecordText]:
@@ -157,7 +154,7 @@ class LinesTable(Table):
 
 def _worked(
     parse: Callable[[RecordText], Parsed],
-    work: Callable[[dict[str, Any]], Result],
+    work: Work[Result],
     text: RecordText,
 ) -> tuple[Parsed, Any]:
     """Return what a text holds, and what is made of that; None if it has no row."""
@@ -240,11 +237,9 @@ class WholeLines(LinesTable):
     def column(self, name: str, lines: pa.StringArray) -> pa.Array:
         """Return a column of some lines; raise `WrongRows` if it cannot be."""
 
-    def parser(
-        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
-    ) -> Callable[[RecordText], Parsed]:
+    def parser(self, columns: Sequence[str], forms: Forms) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
-        return partial(self._parse, columns=columns, dictionary=dictionary)
+        return partial(self._parse, columns=columns, dictionary=forms.dictionary)
 
     def _parse(
         self, text: RecordText, columns: Sequence[str], dictionary: Collection[str]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice, pairwise
@@ -25,7 +25,7 @@ from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.spans import TextSpans
 from object2vec.files.sources import UTF8_MARK, Source, read_text
 from object2vec.reading.compiled import compiled_programs
-from object2vec.reading.tables.base import Table, TableOptions
+from object2vec.reading.tables.base import Forms, Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import (
     FIRST_BYTES,
@@ -145,13 +145,11 @@ class CsvTable(LinesTable):
             rest = data[end:]
         yield rest.replace(separator, SUBSTITUTE.encode())
 
-    def parser(
-        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
-    ) -> Callable[[RecordText], Parsed]:
+    def parser(self, columns: Sequence[str], forms: Forms) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         types = {
-            str(self._position[column]): TEXT_DICTIONARY if column in dictionary else pa.string()
-            for column in columns
+            str(self._position[name]): TEXT_DICTIONARY if name in forms.dictionary else pa.string()
+            for name in columns
         }
         convert = pyarrow_csv.ConvertOptions(
             column_types=types,
@@ -159,9 +157,7 @@ class CsvTable(LinesTable):
             null_values=[""],
             strings_can_be_null=True,
         )
-        return partial(
-            self._parse, columns=columns, dictionary=dictionary, spans=spans, convert=convert
-        )
+        return partial(self._parse, columns=columns, forms=forms, convert=convert)
 
     def rows_of(self, texts: Iterator[RecordText]) -> Iterator[RecordText]:
         """Yield of these texts what is behind the header line."""
@@ -205,18 +201,13 @@ class CsvTable(LinesTable):
         return names
 
     def _parse(
-        self,
-        text: RecordText,
-        columns: Sequence[str],
-        dictionary: Collection[str],
-        spans: Collection[str],
-        convert: Any,
+        self, text: RecordText, columns: Sequence[str], forms: Forms, convert: Any
     ) -> Parsed:
         """Return the columns of a text, or what is wrong with it."""
         if b"\0" in text.data or len(text.lone_returns()):
             return self._mistakes(text, "characters that no text has")
         if text.inside is None:
-            found = self._found(text, columns, dictionary, spans)
+            found = self._found(text, columns, forms)
             if found is not None:
                 return Parsed(found)
         read = pyarrow_csv.ReadOptions(
@@ -239,11 +230,7 @@ class CsvTable(LinesTable):
         return Parsed(dict(zip(columns, arrays, strict=True)))
 
     def _found(
-        self,
-        text: RecordText,
-        columns: Sequence[str],
-        dictionary: Collection[str],
-        spans: Collection[str],
+        self, text: RecordText, columns: Sequence[str], forms: Forms
     ) -> dict[str, Any] | None:
         """Return the columns of a text without quotes; None if compiled code cannot find them."""
         if (programs := compiled_programs()) is None:
@@ -258,9 +245,9 @@ class CsvTable(LinesTable):
         found: dict[str, Any] = {}
         for name, *bounds in zip(ordered, starts[:, :rows], ends[:, :rows], strict=True):
             found[name] = TextSpans(text.raw, *bounds)
-            if name in dictionary:
+            if name in forms.dictionary:
                 found[name] = found[name].array().dictionary_encode()
-            elif name not in spans:
+            elif name not in forms.spans:
                 found[name] = found[name].array()
         if not text.data.isascii():
             arrays = [each for each in found.values() if not isinstance(each, TextSpans)]

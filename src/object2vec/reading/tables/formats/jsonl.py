@@ -23,7 +23,7 @@ from pyarrow import json as pyarrow_json
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import Source
 from object2vec.reading.jsonl import NAN_OF_ARROW, check_layout, find_records
-from object2vec.reading.tables.base import Table, TableOptions
+from object2vec.reading.tables.base import Forms, Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import LinesTable, Parsed, wrong_bytes
 from object2vec.reading.tables.records import RecordText
@@ -98,12 +98,10 @@ class JsonTable(LinesTable):
         """Return whether any record has a column, which may take a look at all of them."""
         return column in self.names or self._late_type(column) is not None
 
-    def parser(
-        self, columns: Sequence[str], dictionary: Collection[str], spans: Collection[str] = ()
-    ) -> Callable[[RecordText], Parsed]:
+    def parser(self, columns: Sequence[str], forms: Forms) -> Callable[[RecordText], Parsed]:
         """Return what reads these columns of a text."""
         types = {column: self._type(column) for column in columns}
-        return partial(self._parse, types=types, dictionary=dictionary)
+        return partial(self._parse, types=types, dictionary=forms.dictionary)
 
     def _keys(self, column: str) -> tuple[str, ...]:
         """Return the keys that lead to a column."""
