@@ -30,7 +30,7 @@ from object2vec.objects.ragged import Ragged
 from object2vec.objects.statistics import IdStatistics, NumberStatistics
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import check_channel
-from object2vec.reading import cache
+from object2vec.reading import cache, cached_set
 
 IN0, IN1, LABEL = [[1, 2], [], [3, 0, 5]], [[7], [8, 8], [9]], [1.0, 0.0, 2.5]
 RECORDS = [{"in0": a, "in1": b, "label": c} for a, b, c in zip(IN0, IN1, LABEL, strict=True)]
@@ -473,7 +473,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, cache_dir, monkeypatch):
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache._Array, "append", no_space)
+    monkeypatch.setattr(cached_set._Array, "append", no_space)
     with pytest.raises(StorageError, match="must be writable, with space left; got 'No space left"):
         Pairs.read(write(tmp_path / "f", RECORDS))
     assert list(cache_dir.iterdir()) == []

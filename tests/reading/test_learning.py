@@ -460,7 +460,7 @@ def test_weights_and_groups_of_large_sets_are_read_row_by_row(read, monkeypatch)
     schema = declared(weight="clicks", group="session")
     rows = np.array([7, 399, 0, 7])
     small = read(table, schema).channels["train"]
-    monkeypatch.setattr("object2vec.reading.cache._MAPPED_BYTES", 0)
+    monkeypatch.setattr("object2vec.reading.cached_set._MAPPED_BYTES", 0)
     large = read(table, schema).channels["train"]
     assert large.files
     assert not small.files

@@ -21,7 +21,7 @@ from object2vec.objects.schema import RECORDS, Column, Schema
 if TYPE_CHECKING:
     from object2vec.config import Config
     from object2vec.pairs.batches import Batch
-    from object2vec.reading.cache import Cached
+    from object2vec.reading.cached_set import Cached
 
 _WINDOWS, _WINDOW = 256, 4096  # parts of a column that its fingerprint is made of, ids in each
 Draw = Callable[[int, np.random.Generator], Ragged]

@@ -16,7 +16,7 @@ from object2vec.fields.base import Coverage
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import Schema
 from object2vec.objects.statistics import IdStatistics
-from object2vec.reading.cache import Writer
+from object2vec.reading.cached_set import Writer
 from object2vec.reading.jsonl import Chunk
 
 _MOST_LENGTHS = 1 << 20  # that are counted in an array

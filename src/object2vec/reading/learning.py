@@ -34,14 +34,8 @@ from object2vec.files.whole import storing
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import Schema, records
 from object2vec.reading.ahead import read_ahead
-from object2vec.reading.cache import (
-    Cached,
-    new_set,
-    open_cached,
-    open_or_make,
-    temporary_folder,
-    writing,
-)
+from object2vec.reading.cache import new_set, open_or_make, temporary_folder
+from object2vec.reading.cached_set import Cached, open_cached, writing
 from object2vec.reading.facts import Channel, CountedRecords, Facts, read_facts, write_facts
 from object2vec.reading.splits import Clock, Mask, chosen, group_numbers, latest
 from object2vec.reading.steps import ColumnStep, Done, Problems, do_steps, weights_of

@@ -19,7 +19,7 @@ from object2vec.objects.vectors import open_vectors
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import maker_of
-from object2vec.reading.cache import Cached
+from object2vec.reading.cached_set import Cached
 from object2vec.reading.facts import Facts, counted_lengths
 from object2vec.reading.learning import Learned, learn, read_with
 from object2vec.reading.tables import Table, TableOptions
