@@ -13,7 +13,7 @@ from object2vec import Object2Vec, StorageError
 from object2vec.files import mapped
 from object2vec.pairs import batches
 from object2vec.pairs.dataset import Pairs
-from object2vec.reading import cache
+from object2vec.reading import cached_set
 
 ROWS, LENGTH = 40_000, 50  # 8 MB of ids a side
 
@@ -47,7 +47,7 @@ def read(source, monkeypatch):
     """Reads the pairs: mapped as a whole, or row by row."""
 
     def read(mapped_bytes: int) -> Pairs:
-        monkeypatch.setattr(cache, "_MAPPED_BYTES", mapped_bytes)
+        monkeypatch.setattr(cached_set, "_MAPPED_BYTES", mapped_bytes)
         monkeypatch.setattr(mapped, "_KEPT_BYTES", -1)
         pairs = Pairs.read(source[0], cache_dir=source[2])
         mapped.release_pages(pairs.in0.values, pairs.in1.values)
@@ -96,7 +96,7 @@ def test_rows_from_the_disk_are_those_of_the_mapped_file(read, rows):
 @with_pread
 def test_a_file_that_shrinks_is_an_error_not_wrong_ids(tmp_path, monkeypatch):
     (tmp_path / "pairs.jsonl").write_text('{"in0": [1, 2], "in1": [3], "label": 1}\n' * 9)
-    monkeypatch.setattr(cache, "_MAPPED_BYTES", 0)
+    monkeypatch.setattr(cached_set, "_MAPPED_BYTES", 0)
     pairs = Pairs.read(tmp_path / "pairs.jsonl", cache_dir=tmp_path / "cache")
     (values,) = (tmp_path / "cache").glob("*/in0.values.npy")
     os.truncate(values, values.stat().st_size - 4)
@@ -111,7 +111,7 @@ def test_training_on_rows_from_the_disk_learns_the_same_bytes(source, monkeypatc
     monkeypatch.setattr(batches, "_LISTED", 1000)  # the order is computed, too
     learned = []
     for mapped_bytes in (0, sys.maxsize):
-        monkeypatch.setattr(cache, "_MAPPED_BYTES", mapped_bytes)
+        monkeypatch.setattr(cached_set, "_MAPPED_BYTES", mapped_bytes)
         model = Object2Vec(
             enc0_network="pooled_embedding", enc0_max_seq_len=LENGTH, enc0_vocab_size=1000,
             enc_dim=4, output_layer="mean_squared_error", mini_batch_size=1024, epochs=2,
@@ -127,8 +127,8 @@ def test_training_on_rows_from_the_disk_learns_the_same_bytes(source, monkeypatc
 def test_opening_a_large_set_does_not_wait_for_the_compiler(source, read):
     read(0)  # the set is there
     program = (
-        "import sys; from object2vec.reading import cache; from object2vec import Pairs; "
-        "cache._MAPPED_BYTES = 0; pairs = Pairs.read(sys.argv[1], cache_dir=sys.argv[2]); "
+        "import sys; from object2vec.reading import cached_set; from object2vec import Pairs; "
+        "cached_set._MAPPED_BYTES = 0; pairs = Pairs.read(sys.argv[1], cache_dir=sys.argv[2]); "
         "assert pairs.are_on_disk; print({'numba', 'torch'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", program, str(source[0]), str(source[2])]

@@ -17,7 +17,7 @@ from object2vec.files.sources import BLOCK_BYTES, Block, Source, list_sources
 from object2vec.objects.ragged import MAX_ID
 from object2vec.objects.schema import RECORDS
 from object2vec.pairs.dataset import Pairs
-from object2vec.reading import cache
+from object2vec.reading import cached_set
 from object2vec.reading.compiled import programs
 from object2vec.reading.jsonl import _Reader, line_of, read_columns
 from object2vec.reading.scanner import scan
@@ -474,7 +474,7 @@ def test_without_compiled_code_everything_is_read_too(tmp_path, monkeypatch, cap
     monkeypatch.delitem(sys.modules, "object2vec.reading.programs")
     monkeypatch.delattr("object2vec.reading.programs")
     monkeypatch.setattr("numba.njit", no_locator)
-    monkeypatch.setattr(cache, "_MAPPED_BYTES", 0)
+    monkeypatch.setattr(cached_set, "_MAPPED_BYTES", 0)
     programs.cache_clear()
     with caplog.at_level("INFO", "object2vec.reading"):
         found = Pairs.read(path, cache_dir=tmp_path / "b").take(rows)
@@ -494,8 +494,8 @@ def test_a_disabled_compiler_is_not_asked(tmp_path):
     (tmp_path / "f").write_text('{"in0":[1],"in1":[2],"label":1}\n')
     program = (
         "import sys; import numpy as np; from object2vec import Pairs;"
-        "from object2vec.reading import cache, compiled;"
-        "cache._MAPPED_BYTES = 0; pairs = Pairs.read(sys.argv[1], cache_dir=sys.argv[2]);"
+        "from object2vec.reading import cached_set, compiled;"
+        "cached_set._MAPPED_BYTES = 0; pairs = Pairs.read(sys.argv[1], cache_dir=sys.argv[2]);"
         "assert compiled.compiled_programs() is None;"
         "print(pairs.take(np.array([0, 0])).in1.values.tolist())"
     )

@@ -15,7 +15,8 @@ from object2vec.fields.specification import parse_field
 from object2vec.fields.table_schema import TableSchema
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.reading import learning
-from object2vec.reading.learning import learn, read_with
+from object2vec.reading.learning import learn
+from object2vec.reading.table_records import read_with
 from object2vec.reading.tables import TableOptions, lines, open_table
 
 RATINGS = """user,film,rating,when

@@ -13,7 +13,7 @@ from object2vec.objects.layouts import LAYOUTS
 from object2vec.objects.schema import RECORDS, Column, Schema
 from object2vec.objects.statistics import NumberStatistics
 from object2vec.pairs.batches import TrainingBatches
-from object2vec.reading import cache
+from object2vec.reading import cached_set
 from object2vec.reading.jsonl import _Reader, read_columns
 from object2vec.reading.scanner import scan
 
@@ -61,7 +61,7 @@ def values(pairs, name):
 @pytest.mark.parametrize("mapped_bytes", [0, 1 << 30], ids=["row by row", "mapped"])
 @pytest.mark.parametrize("schema", [WEIGHTED, WIDE], ids=["weighted", "wide"])
 def test_a_column_more_is_read_cached_and_taken(written, monkeypatch, schema, mapped_bytes, form):
-    monkeypatch.setattr(cache, "_MAPPED_BYTES", mapped_bytes)
+    monkeypatch.setattr(cached_set, "_MAPPED_BYTES", mapped_bytes)
     path = written(ROWS, form)
     for _ in range(2):  # read, then opened
         pairs = Pairs.read(path, schema=schema)

@@ -87,6 +87,11 @@ class TableSchema:
         return [(side, each) for side, fields in enumerate(self.sides) for each in fields]
 
     @property
+    def names(self) -> list[str]:
+        """What each field is called: its side and its specification."""
+        return [f"in{side} {each.specification()}" for side, each in self.fields]
+
+    @property
     def roles(self) -> dict[str, str]:
         """The columns that are read for something else than an object, by what for."""
         return {role: getattr(self, role) for role in _ROLES if getattr(self, role) is not None}

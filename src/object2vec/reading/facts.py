@@ -19,6 +19,7 @@ from object2vec.objects.statistics import IdStatistics
 from object2vec.reading.cached_set import Writer
 from object2vec.reading.jsonl import Chunk
 
+TRAIN, VALIDATION = "train", "validation"  # channels that one table may hold
 _MOST_LENGTHS = 1 << 20  # that are counted in an array
 _FACTS = "facts.json"
 

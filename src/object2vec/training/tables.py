@@ -21,7 +21,8 @@ from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import maker_of
 from object2vec.reading.cached_set import Cached
 from object2vec.reading.facts import Facts, counted_lengths
-from object2vec.reading.learning import Learned, learn, read_with
+from object2vec.reading.learning import Learned, learn
+from object2vec.reading.table_records import read_with
 from object2vec.reading.tables import Table, TableOptions
 from object2vec.reporting.events import FieldFacts, TableLearned
 from object2vec.reporting.table import coverage_lines
@@ -329,15 +330,16 @@ def _plain(value: Any) -> Any:
 def _fields(learned: Learned) -> Iterator[FieldFacts]:
     """Yield what was learned of each field."""
     schema = learned.schema
-    for (side, each), fitted in zip(schema.declared.fields, schema.fields, strict=True):
-        key = f"in{side} {each.specification()}"
+    declared = schema.declared
+    fields = zip(declared.names, declared.fields, schema.fields, strict=True)
+    for name, (side, each), fitted in fields:
         yield FieldFacts(
             side=side,
             column=each.column,
             kind="" if each.kind is None else kind_text(each.kind),
-            reason=learned.guesses.get(key, ""),
+            reason=learned.guesses.get(name, ""),
             tokens=fitted.size - fitted.first_known,
-            coverage={name: channel.coverage[key] for name, channel in learned.facts.items()},
+            coverage={channel: facts.coverage[name] for channel, facts in learned.facts.items()},
         )
 
 
