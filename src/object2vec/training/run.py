@@ -11,13 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from object2vec import artifact
-from object2vec.artifact import Artifact, ModelFacts, Vocabulary
+from object2vec.artifact import Artifact, ModelFacts
 from object2vec.artifact.location import METRICS
 from object2vec.compiled.cores import share_of_cores
-from object2vec.config import Config, EncoderConfig, Note
+from object2vec.config import Config, Note
 from object2vec.devices import (
     computing,
     find_device,
@@ -25,20 +23,20 @@ from object2vec.devices import (
     release_freed_memory,
     retain_freed_memory,
 )
-from object2vec.errors import ConfigError, DataError, shown
+from object2vec.errors import ConfigError, DataError
 from object2vec.fields.schema import ObjectSchema
-from object2vec.files.remote import PathLike, join
+from object2vec.files.remote import PathLike
 from object2vec.kernels import kernel_for
 from object2vec.kernels.compiling import CompileClock
 from object2vec.network.network import Network, folded, new_network, parameter_count
 from object2vec.objectives import objective_of
-from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.report import Report, check_channel
 from object2vec.reading.tables import Table
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
+from object2vec.training.auxiliary import Vocabularies, load_auxiliary
 from object2vec.training.carried import carry_state
 from object2vec.training.centering import center
 from object2vec.training.loop import Loop
@@ -52,7 +50,7 @@ from object2vec.training.start import start_from
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
-from object2vec.training.vectors import load_vectors, prepared
+from object2vec.training.vectors import load_vectors
 from object2vec.training.weights import learn_weights
 from object2vec.version import VERSION
 
@@ -69,8 +67,6 @@ _COMPILING = "Compiling kernels for this machine, once: the first steps wait for
 _NOT_SAVED = (
     "The trained model is not saved, but kept in the checkpoint: resume saves it without training."
 )
-
-Vocabularies = tuple[Vocabulary | None, Vocabulary | None]
 
 
 class Run:
@@ -256,7 +252,7 @@ class Run:
         device = find_device(config.device)
         kernel = kernel_for(config.kernel, device)
         network = new_network(config, kernel)
-        vocabularies, notes = _load_auxiliary(network, config, self.channels.auxiliary)
+        vocabularies, notes = load_auxiliary(network, config, self.channels.auxiliary)
         if self._start is not None:
             notes.append(
                 start_from(
@@ -438,74 +434,6 @@ def _opened(source: str, pairs: Pairs, report: Report, config: Config) -> events
         buckets=len(batches.buckets) if batches else 1,
         replicated_records=batches.repeated_records if batches else repeated,
         notes=tuple(notes),
-    )
-
-
-def _load_auxiliary(
-    network: Network, config: Config, folder: str | os.PathLike[str] | None
-) -> tuple[Vocabularies, list[Note]]:
-    """Load the configured vocabularies, and pretrained vectors into the token tables."""
-    vocabularies: list[Vocabulary | None] = [None, None]
-    notes: list[Note] = []
-    for encoder in config.encoders:
-        if not encoder.vocab_file:
-            continue
-        if folder is None:
-            must = f"must be given with {config.setting(encoder.side, 'vocab_file')}"
-            cure = "Name the folder that holds the files (--auxiliary)."
-            raise ConfigError.at("auxiliary", must, None, cure)
-        file = join(folder, encoder.vocab_file)
-        vocabulary = read_vocabulary(file)
-        if beyond := {t: i for t, i in vocabulary.items() if i >= encoder.vocab_size}:
-            notes.append(_beyond(beyond, config, encoder))  # AWS takes such a file, too
-            vocabulary = {t: i for t, i in vocabulary.items() if t not in beyond}
-        vocabularies[encoder.side] = vocabulary
-        is_second_of_tied = encoder.side and config.tied_token_embedding_weight
-        if encoder.pretrained_embedding_file and not is_second_of_tied:
-            notes.append(_load_vectors(network, config, encoder, vocabulary, folder))
-    return (vocabularies[0], vocabularies[1]), notes
-
-
-def _beyond(tokens: Vocabulary, config: Config, encoder: EncoderConfig) -> Note:
-    """Return what is said of tokens whose ids have no row in the table."""
-    token, index = next(iter(tokens.items()))
-    setting = config.setting(encoder.side, "vocab_size")
-    text = (
-        f"{encoder.vocab_file}: {len(tokens)} of its tokens, such as {shown(token)} with {index}, "
-        f"have ids that are not below {setting} {encoder.vocab_size}. They have no row and are "
-        f"left out; raise {setting} if records hold them."
-    )
-    return Note("warning", text)
-
-
-def _load_vectors(
-    network: Network,
-    config: Config,
-    encoder: EncoderConfig,
-    vocabulary: Vocabulary,
-    folder: PathLike,
-) -> Note:
-    """Put pretrained vectors into one side's table; return what was found."""
-    file = join(folder, encoder.pretrained_embedding_file)
-    found = read_vectors(
-        file,
-        vocabulary,
-        encoder.token_embedding_dim,
-        vocab_size=encoder.vocab_size,
-        setting=config.setting(encoder.side, "token_embedding_dim"),
-    )
-    table = network.table(encoder.side)
-    vectors = prepared(found.vectors, table.weight.shape[1], config)
-    table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(vectors)
-    state = "frozen" if encoder.is_frozen else "trained further"
-    odd = (
-        f" Tabs or several blanks stand in {found.odd_lines} lines: is it whole and the right file?"
-    )
-    return Note(
-        "warning" if found.odd_lines or not len(found.rows) else "info",
-        f"enc{encoder.side}: {len(found.rows)} of {len(vocabulary)} tokens have a vector in "
-        f"{encoder.pretrained_embedding_file}; the others keep their random one. "
-        f"The table is {state}.{odd if found.odd_lines else ''}",
     )
 
 
