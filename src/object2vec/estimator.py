@@ -5,13 +5,18 @@ scikit-learn is not needed for any of it, and is imported only when it asks for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from object2vec.config import Config
 from object2vec.config.configuration import unknown
 from object2vec.config.presets import names_columns
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.errors import ConfigError, shown
+from object2vec.reading.tables import TableOptions
+from object2vec.training.tables import LABEL, Declared
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,6 +62,29 @@ class Estimator:
         sides = (_fields(given.pop("in0", ())), _fields(given.pop("in1", ())))
         pairs, share = given.pop("pairs", None), _shared(given.pop("share", ()))
         return declared_schema(sides, pairs, preset, **given, share=share)
+
+    def _begin(
+        self, start: Artifact | None, options: TableOptions, split: float | None, y: Any
+    ) -> tuple[Config, Declared | None]:
+        """Return the config as far as it is known before data are read, and what columns mean."""
+        schema, given = self._declared_schema(), self._hyperparameters
+        if schema is None and start is not None and start.schema is not None:
+            schema = start.schema.declared
+        if schema is None:
+            named = {name: self._arguments.get(name) for name in ("preset", "vectors")}
+            _reject_of_tables({"split": split, **named})
+            return Config.build(given if start is None else start.config.to_dict() | given), None
+        if start is not None and start.schema is None:
+            must, cure = "must be a model that knows columns", "Train a new model on the table."
+            raise ConfigError.at("start_from", must, "a model of ids", cure)
+        if y is not None and schema.label is None:
+            schema = replace(schema, label=LABEL)
+        preset, vectors = self._arguments.get("preset"), self._arguments.get("vectors")
+        if start is not None and vectors is not None:
+            must, cure = "must not be given with a model to start from", "It has vectors already."
+            raise ConfigError.at("vectors", must, str(vectors), cure)
+        declared = Declared(schema, given, preset, options, split or 0.0, vectors)
+        return declared.provisional_config(start), declared
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments as given; scikit-learn's protocol."""
@@ -115,6 +143,27 @@ class Estimator:
         columns = {name: self._arguments[name] for name in COLUMNS if name in self._arguments}
         given = columns | dict(sorted(self._arguments.items()))
         return {name: value for name, value in given.items() if not _is_default(name, value)}
+
+
+def arguments_of(loaded: Artifact) -> dict[str, Any]:
+    """Return the arguments that a model was made with; of one that reads ids, all that hold."""
+    if loaded.schema is None:
+        return loaded.config.to_dict()
+    declared = loaded.schema.declared.state()
+    if (making := declared.pop("making")) is not None:
+        made = making["columns"]
+        declared["pairs"] = making["maker"]
+        declared["share"] = [each for each in declared["share"] if not {*made} & {*each}]
+        declared["group"] = None if making["members"] else declared["group"]
+    return {**declared, **loaded.schema.decisions.get("given", {})}
+
+
+def _reject_of_tables(given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if something is given that only tables have."""
+    for name, value in given.items():
+        if value:
+            cure = "Name the columns of both sides (in0=, in1=)."
+            raise ConfigError.at(name, "goes with the columns of a table", value, cure)
 
 
 def _fields(given: Any) -> tuple[Field, ...]:

@@ -7,38 +7,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from object2vec import artifact as artifacts
-from object2vec.artifact import Artifact, ModelFacts, Vocabulary
+from object2vec.artifact import Artifact, ModelFacts, Vocabularies
 from object2vec.config import Config
-from object2vec.config.table import HYPERPARAMETERS
-from object2vec.errors import ConfigError, DataError, NotFittedError
-from object2vec.estimator import Estimator
+from object2vec.errors import DataError, NotFittedError
+from object2vec.estimator import Estimator, arguments_of
 from object2vec.fields.schema import ObjectSchema
 from object2vec.inference.engine import Engine
-from object2vec.inference.inputs import Omissions, Tally, intakes, warn_of
+from object2vec.inference.given import take_objects
 from object2vec.inference.neighbours import Neighbour, Objects, find_nearest
-from object2vec.inference.values import as_table, take_values, value_intakes
 from object2vec.objectives import objective_of
-from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import SIDES
-from object2vec.pairs.dataset import Pairs
-from object2vec.pairs.report import check_channel
 from object2vec.reading.tables import TableOptions
 from object2vec.reporting import LogFormat
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
-from object2vec.tasks import Evaluation, Question, TaskName, TaskSource, evaluate, suiting
-from object2vec.training.measuring import measured
+from object2vec.tasks import Question, TaskName, TaskSource, evaluate, evaluate_as_trained, suiting
 from object2vec.training.options import Channels, Habits, checkpoint_habits, local_folder
 from object2vec.training.run import Run
 from object2vec.training.stop import StopRequest
-from object2vec.training.tables import LABEL, Declared, read_pairs, with_labels
+from object2vec.training.tables import Declared, with_labels
 
 Floats = NDArray[np.float32]
 
@@ -127,7 +120,7 @@ class Object2Vec(Estimator):
         return self.artifact.facts
 
     @property
-    def vocabularies(self) -> tuple[Vocabulary | None, Vocabulary | None]:
+    def vocabularies(self) -> Vocabularies:
         """Token to id for in0 and in1, where a vocabulary file was given."""
         return self.artifact.vocabularies
 
@@ -231,7 +224,7 @@ class Object2Vec(Estimator):
         config, declared = self._begin(start, options, split, y)
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
-        channels = Channels(_with_labels(train, y, declared), validation, test, auxiliary)
+        channels = Channels(with_labels(train, y, declared), validation, test, auxiliary)
         state = local_folder("save_state", save_state)
         habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop, state)
         run = Run(config, channels, habits, declared, start, start_state)
@@ -240,29 +233,6 @@ class Object2Vec(Estimator):
         finally:
             self._artifact = run.artifact or self._artifact
         return self
-
-    def _begin(
-        self, start: Artifact | None, options: TableOptions, split: float | None, y: Any
-    ) -> tuple[Config, Declared | None]:
-        """Return the config as far as it is known before data are read, and what columns mean."""
-        schema, given = self._declared_schema(), self._hyperparameters
-        if schema is None and start is not None and start.schema is not None:
-            schema = start.schema.declared
-        if schema is None:
-            named = {name: self._arguments.get(name) for name in ("preset", "vectors")}
-            _reject_of_tables({"split": split, **named})
-            return Config.build(given if start is None else start.config.to_dict() | given), None
-        if start is not None and start.schema is None:
-            must, cure = "must be a model that knows columns", "Train a new model on the table."
-            raise ConfigError.at("start_from", must, "a model of ids", cure)
-        if y is not None and schema.label is None:
-            schema = replace(schema, label=LABEL)
-        preset, vectors = self._arguments.get("preset"), self._arguments.get("vectors")
-        if start is not None and vectors is not None:
-            must, cure = "must not be given with a model to start from", "It has vectors already."
-            raise ConfigError.at("vectors", must, str(vectors), cure)
-        declared = Declared(schema, given, preset, options, split or 0.0, vectors)
-        return declared.provisional_config(start), declared
 
     def encode(
         self, *, in0: Any = None, in1: Any = None, max_seq_lens: Sequence[int] | None = None
@@ -307,7 +277,7 @@ class Object2Vec(Estimator):
             )
         engine = Engine(self.artifact)
         side, given = (0, in0) if in1 is None else (1, in1)
-        return engine.encode(side, self._accept({side: given}, max_seq_lens)[side])
+        return engine.encode(side, take_objects(self.artifact, {side: given}, max_seq_lens)[side])
 
     def predict(
         self,
@@ -354,7 +324,7 @@ class Object2Vec(Estimator):
             got = ", ".join(["table"] * (table is not None) + [SIDES[side] for side in sides])
             must = "must be given a table, or in0 and in1"
             raise DataError.at("predict", must, got or "nothing", cure)
-        taken = self._accept(sides, max_seq_lens, table)
+        taken = take_objects(self.artifact, sides, max_seq_lens, table)
         if len(taken[0]) != len(taken[1]):
             lengths, cure = [len(taken[0]), len(taken[1])], "Give each object its partner."
             raise DataError.at("predict", "must have columns of one length", lengths, cure)
@@ -410,16 +380,8 @@ class Object2Vec(Estimator):
         """
         engine, numbers = Engine(self.artifact), [SIDES.index(each) for each in (side, of or side)]
         asked, found = (Objects(engine, n, self.vocabularies[n]) for n in numbers)
-        if candidates is None:
-            chosen = found.vocabulary()
-        elif self.schema is None:
-            chosen = found.of_ids(Ragged.build(candidates, SIDES[found.side]))
-        else:
-            chosen = found.of_table(
-                as_table(candidates, self.schema.columns(found.side), "candidates")
-            )
         given = [queries] if isinstance(queries, str | Mapping) else queries
-        return find_nearest(given, asked, found, chosen, k, is_whole=whole)
+        return find_nearest(given, asked, found, found.candidates(candidates), k, is_whole=whole)
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -462,30 +424,10 @@ class Object2Vec(Estimator):
             If records are wrong.
         """
         if task is not None or asked:
-            return self._evaluate_task(source, task, asked)
-        network, schema = self.artifact.network, self.artifact.schema
-        if schema is None:
-            default = network.objective.default_label
-            pairs = Pairs.read(source, default_label=default, name="evaluate")
-        else:
-            pairs = read_pairs(source, schema, TableOptions(), "evaluate")
-        config = self.config
-        if compat_metrics is not None:
-            config = replace(config, compat_metrics=compat_metrics)
-        report = check_channel(pairs, config, "evaluate", is_trained=True)
-        for name, seen in (("in0", report.in0), ("in1", report.in1)):
-            padded = seen.padding_rows if config.mask_padding else 0
-            warn_of(name, Omissions(seen.truncated_rows, padded, seen.empty_rows))
-        return measured(network, pairs, config, objective=objective_of(config))
-
-    def _evaluate_task(
-        self, source: Any, task: TaskName | None, asked: Mapping[str, Any]
-    ) -> Evaluation:
-        """Return the figures of a task; by default that which suits the objective."""
-        question = Question.build(asked)
-        engine = Engine(self.artifact)
-        given = TaskSource(self.config, self.schema, source, question.label, seed=question.seed)
-        return evaluate(engine, given, task or suiting(engine, question), question)
+            question, engine = Question.build(asked), Engine(self.artifact)
+            given = TaskSource(self.config, self.schema, source, question.label, seed=question.seed)
+            return evaluate(engine, given, task or suiting(engine, question), question)
+        return evaluate_as_trained(self.artifact, source, compat_metrics)
 
     def score(self, source: Any, y: Any = None) -> float:
         """Return one number that is the greater the better the model, as scikit-learn expects it.
@@ -509,12 +451,9 @@ class Object2Vec(Estimator):
         DataError
             If records are wrong.
         """
-        objective = objective_of(self.config)
-        scores = (metric for metric in objective.metrics if metric.kind == "score")
-        metric = objective.watched if objective.retrieval else next(scores, objective.watched)
-        schema = self.artifact.schema
+        metric, schema = objective_of(self.config).score, self.artifact.schema
         declared = None if schema is None else Declared(schema.declared)
-        value = self.evaluate(_with_labels(source, y, declared))[metric.name]
+        value = self.evaluate(with_labels(source, y, declared))[metric.name]
         return value if metric.kind == "score" else -value
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -554,7 +493,7 @@ class Object2Vec(Estimator):
             If the device is not there.
         """
         loaded = artifacts.load(path, device)
-        model = cls(**_arguments_of(loaded))
+        model = cls(**arguments_of(loaded))
         model._artifact = loaded
         return model
 
@@ -572,31 +511,6 @@ class Object2Vec(Estimator):
             raise NotFittedError.at("Object2Vec", "must be trained or loaded", "a new model", cure)
         return self._artifact
 
-    def _accept(
-        self,
-        sides: Mapping[int, Any],
-        max_seq_lens: Sequence[int] | None,
-        table: Any = None,
-    ) -> dict[int, Ragged]:
-        """Return objects as they are encoded, by side; say what is left out."""
-        limits = (None, None) if max_seq_lens is None else _checked(max_seq_lens)
-        if self.artifact.schema is not None:
-            return take_values(
-                value_intakes(self.artifact.schema, self.config), sides, table, limits
-            )
-        if table is not None:
-            pairs = Pairs.read(table, default_label=0.0, name="predict")
-            sides = dict(enumerate((pairs.in0, pairs.in1)))
-        taken, tally = {}, Tally()
-        for side, ids in sides.items():
-            name = SIDES[side]
-            taken[side], omissions = intakes(self.config)[side].accept(
-                Ragged.build(ids, name), f"{name} row {{}}".format, limits[side]
-            )
-            tally.count(side, omissions)
-        tally.say()
-        return taken
-
 
 def _is_empty(value: Any) -> bool:
     return isinstance(value, tuple | list | str) and not value
@@ -609,46 +523,3 @@ def _loaded(start_from: str | os.PathLike[str] | Object2Vec | None) -> Artifact 
     if isinstance(start_from, Object2Vec):
         return start_from.artifact
     return artifacts.load(start_from, "cpu")
-
-
-def _reject_of_tables(given: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` if something is given that only tables have."""
-    for name, value in given.items():
-        if value:
-            cure = "Name the columns of both sides (in0=, in1=)."
-            raise ConfigError.at(name, "goes with the columns of a table", value, cure)
-
-
-def _arguments_of(loaded: Artifact) -> dict[str, Any]:
-    """Return the arguments that a model was made with; of one that reads ids, all that hold."""
-    if loaded.schema is None:
-        return loaded.config.to_dict()
-    declared = loaded.schema.declared.state()
-    if (making := declared.pop("making")) is not None:
-        made = making["columns"]
-        declared["pairs"] = making["maker"]
-        declared["share"] = [each for each in declared["share"] if not {*made} & {*each}]
-        declared["group"] = None if making["members"] else declared["group"]
-    return {**declared, **loaded.schema.decisions.get("given", {})}
-
-
-def _with_labels(source: Any, y: Any, declared: Declared | None = None) -> Any:
-    """Return the records of `source`, with the labels `y` if there are any."""
-    if y is None:
-        return source
-    if declared is not None:
-        return with_labels(source, declared.options, y, declared.schema.label)
-    pairs = Pairs.read(source, default_label=0.0)
-    return Pairs.build(in0=pairs.in0, in1=pairs.in1, label=y)
-
-
-def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:
-    """Return the numbers of tokens to read of in0 and in1 if they are two that training allows."""
-    kind = HYPERPARAMETERS["enc0_max_seq_len"].kind
-    try:
-        first, second = map(kind.parse, max_seq_lens)
-    except (TypeError, ValueError) as err:
-        must = f"must be a pair, each of which {kind.rule}"
-        cure = "Give one number for in0 and one for in1."
-        raise DataError.at("max_seq_lens", must, max_seq_lens, cure) from err
-    return first, second

@@ -18,6 +18,7 @@ allocated.
 from object2vec.artifact.content import (
     Artifact,
     ModelFacts,
+    Vocabularies,
     Vocabulary,
     load,
     load_vocabulary,
@@ -33,6 +34,7 @@ __all__ = [
     "WEIGHTS",
     "Artifact",
     "ModelFacts",
+    "Vocabularies",
     "Vocabulary",
     "check_target",
     "load",

@@ -60,6 +60,8 @@ class ModelFacts:
 
 
 Vocabulary = dict[str, int]
+Vocabularies = tuple[Vocabulary | None, Vocabulary | None]
+"""Those of in0 and in1."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Artifact:
 
     config: Config
     network: Network
-    vocabularies: tuple[Vocabulary | None, Vocabulary | None] = (None, None)
+    vocabularies: Vocabularies = (None, None)
     facts: ModelFacts = field(default_factory=ModelFacts)
     schema: ObjectSchema | None = None
 

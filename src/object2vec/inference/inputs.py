@@ -239,6 +239,34 @@ def intakes(config: Config) -> tuple[Intake, Intake]:
     return first, second
 
 
+def take_ids(
+    config: Config,
+    sides: Mapping[int, Ragged],
+    limits: Sequence[int | None] = (None, None),
+) -> dict[int, Ragged]:
+    """Return sequences of ids as they are encoded, by side; log what is left out.
+
+    Parameters
+    ----------
+    config : Config
+    sides : mapping of {0, 1} to Ragged
+    limits : pair of int or None
+        Tokens of in0 and in1 to read; those of training by default.
+
+    Raises
+    ------
+    UnknownIds
+        If an id is not below the size of the vocabulary. The first 20 are listed.
+    """
+    taken, tally = {}, Tally()
+    for side, ids in sides.items():
+        where = f"{SIDES[side]} row {{}}".format
+        taken[side], omissions = intakes(config)[side].accept(ids, where, limits[side])
+        tally.count(side, omissions)
+    tally.say()
+    return taken
+
+
 def batches_by_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield the rows of batches of similar length, each of about as many tokens as fit well.
 

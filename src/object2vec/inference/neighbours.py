@@ -19,7 +19,7 @@ from object2vec.errors import DataError, suggestion
 from object2vec.evaluation.retrieval import nearest
 from object2vec.files.json import strict_json
 from object2vec.inference.inputs import Tally, intakes, warn_of
-from object2vec.inference.values import read_values, value_intakes
+from object2vec.inference.values import as_table, read_values, value_intakes
 from object2vec.objectives import objective_of
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import SIDES
@@ -135,6 +135,15 @@ class Objects:
                 raise DataError.at("query", must, value, cure)
         warn_of(SIDES[self.side], omissions)
         return sequences
+
+    def candidates(self, given: Any = None) -> Candidates:
+        """Return the objects of a table, or column of values or of ids; or all known tokens."""
+        schema = self.encoder.schema
+        if given is None:
+            return self.vocabulary()
+        if schema is None:
+            return self.of_ids(Ragged.build(given, SIDES[self.side]))
+        return self.of_table(as_table(given, schema.columns(self.side), "candidates"))
 
     def vocabulary(self) -> Candidates:
         """Return the known tokens as objects of their own."""

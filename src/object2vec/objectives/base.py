@@ -289,6 +289,12 @@ class Objective(ABC):
     threshold: ClassVar[float] = 0.5
     averages_batches = False
 
+    @property
+    def score(self) -> Metric:
+        """The metric that says in one number how good a model is: a score if there is one."""
+        scores = () if self.retrieval else (each for each in self.metrics if each.kind == "score")
+        return next(iter(scores), self.watched)
+
     def __init__(self, config: Config) -> None:
         self.config = config
 

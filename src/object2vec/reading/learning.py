@@ -45,7 +45,7 @@ from object2vec.reading.table_records import (
     columns_of,
     fields_read,
     joined_records,
-    made_of,
+    made_from,
     read_with,
     role_steps,
     step_name,
@@ -137,7 +137,7 @@ def learn(
     def make(folder: Path) -> None:
         _Learning(folder, train, declared, start).run(split, seed)
 
-    learned = made_of(train, identity, partial(_open, train), make, cache_dir)
+    learned = made_from(train, identity, partial(_open, train), make, cache_dir)
     channels, facts = dict(learned.channels), dict(learned.facts)
     known = learned.schema if words is None else learned.schema.with_words(words)
     for channel, table in tables.items():

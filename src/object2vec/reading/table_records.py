@@ -56,10 +56,10 @@ def read_with(
     def make(folder: Path) -> None:
         _read_into(folder, table, schema)
 
-    return made_of(table, ["read", schema.fingerprint], open_, make, cache_dir)
+    return made_from(table, ["read", schema.fingerprint], open_, make, cache_dir)
 
 
-def made_of(
+def made_from(
     table: Table,
     identity: list[Any],
     open_: Callable[[Path], _T | None],

@@ -13,7 +13,7 @@ from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.label import numbers_of
-from object2vec.inference.inputs import Tally, intakes
+from object2vec.inference.inputs import Tally, take_ids
 from object2vec.inference.values import (
     find_columns,
     in_file,
@@ -172,8 +172,10 @@ class TaskSource:
 
     def _from_ids(self, default_label: float | None) -> Records:
         pairs = Pairs.read(self.given, default_label=default_label, name="evaluate")
-        in0, in1 = (self._accept(side, pairs.columns[name]) for side, name in enumerate(SIDES))
-        return Records(in0, in1, pairs.columns["label"])
+        taken = take_ids(
+            self.config, {side: pairs.columns[name] for side, name in enumerate(SIDES)}
+        )
+        return Records(taken[0], taken[1], pairs.columns["label"])
 
     def _ids_of(self, side: int) -> Ragged:
         from object2vec.files.sources import list_sources
@@ -181,18 +183,12 @@ class TaskSource:
         from object2vec.reading.jsonl import read_columns
 
         if not _are_paths(self.given):
-            return self._accept(side, Ragged.build(self.given, SIDES[side]))
+            ids = Ragged.build(self.given, SIDES[side])
+            return take_ids(self.config, {side: ids})[side]
         schema = RECORDS.but(**{SIDES[1 - side]: IGNORED, "label": IGNORED})
         chunks = read_columns(list_sources(self.given), schema)
-        return self._accept(side, Ragged.concatenate([c.columns[SIDES[side]] for c in chunks]))
-
-    def _accept(self, side: int, ids: Ragged) -> Ragged:
-        """Return sequences of ids as they are encoded."""
-        tally, name = Tally(), SIDES[side]
-        sequences, omitted = intakes(self.config)[side].accept(ids, f"{name} row {{}}".format)
-        tally.count(side, omitted)
-        tally.say()
-        return sequences
+        ids = Ragged.concatenate([chunk.columns[SIDES[side]] for chunk in chunks])
+        return take_ids(self.config, {side: ids})[side]
 
 
 def _are_paths(given: Any) -> bool:

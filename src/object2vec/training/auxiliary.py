@@ -6,15 +6,13 @@ import os
 
 import torch
 
-from object2vec.artifact import Vocabulary
+from object2vec.artifact import Vocabularies, Vocabulary
 from object2vec.config import Config, EncoderConfig, Note
 from object2vec.errors import ConfigError, shown
 from object2vec.files.remote import PathLike, join
 from object2vec.network.network import Network
 from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 from object2vec.training.vectors import prepared
-
-Vocabularies = tuple[Vocabulary | None, Vocabulary | None]
 
 
 def load_auxiliary(

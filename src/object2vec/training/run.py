@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from object2vec import artifact
-from object2vec.artifact import Artifact, ModelFacts
+from object2vec.artifact import Artifact, ModelFacts, Vocabularies
 from object2vec.artifact.location import METRICS
 from object2vec.compiled.cores import share_of_cores
 from object2vec.config import Config, Note
@@ -36,7 +36,7 @@ from object2vec.pairs.report import Report, check_channel
 from object2vec.reading.tables import Table
 from object2vec.reporting import events
 from object2vec.reporting.json import MetricsFile
-from object2vec.training.auxiliary import Vocabularies, load_auxiliary
+from object2vec.training.auxiliary import load_auxiliary
 from object2vec.training.carried import carry_state
 from object2vec.training.centering import center
 from object2vec.training.loop import Loop

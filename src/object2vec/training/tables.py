@@ -262,24 +262,26 @@ def made_of(rows: Mapping[str, Pairs], making: Making, seed: int) -> dict[str, M
     }
 
 
-def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = None) -> Any:
-    """Return a table with the labels `y`, if there are any, in place of those that it has.
+def with_labels(source: Any, y: Any, declared: Declared | None = None) -> Any:
+    """Return records with the labels `y`, if there are any, in place of those that they have.
 
     Parameters
     ----------
-    source : anything that `open_table` opens
-    options : TableOptions
+    source : anything that `open_table` opens, or `Pairs.read` reads if columns mean nothing
     y : sequence of n numbers or names of classes, or None
-    label : str, optional
-        The column that they become.
+    declared : Declared, optional
+        What the columns of a table mean.
     """
     if y is None:
         return source
+    if declared is None:
+        pairs = Pairs.read(source, default_label=0.0)
+        return Pairs.build(in0=pairs.in0, in1=pairs.in1, label=y)
     import pyarrow as pa
 
     from object2vec.reading.tables import open_table
 
-    table = open_table(source, options)
+    table = open_table(source, declared.options)
     columns: dict[str, list[pa.Array]] = {name: [] for name in table.names}
     for block in table.blocks():
         for name, values in block.columns.items():
@@ -290,7 +292,7 @@ def with_labels(source: Any, options: TableOptions, y: Any, label: str | None = 
     if len(labels) != rows:
         must, cure = f"must have one label for each of the {rows} rows", "Check the labels."
         raise DataError.at("y", must, len(labels), cure)
-    return pa.table({**joined, label or LABEL: labels})
+    return pa.table({**joined, declared.schema.label or LABEL: labels})
 
 
 def pairs_of(schema: ObjectSchema, cached: Cached, name: str) -> Pairs:
