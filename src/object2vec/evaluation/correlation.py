@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import DataError
-from object2vec.evaluation.measure import Floats, Measure
+from object2vec.evaluation.measure import Floats, Measure, paired
 
 
 def correlation_measure(scores: Any, label: Any) -> Measure:
@@ -33,10 +32,7 @@ def correlation_measure(scores: Any, label: Any) -> Measure:
     >>> correlation_measure([0.1, 0.2, 0.9], [1, 2, 3]).values()["spearman"]
     1.0
     """
-    scores, label = np.asarray(scores, np.float64), np.asarray(label, np.float64)
-    if scores.shape != label.shape or scores.ndim != 1:
-        must, got = "must be one for each label", [scores.shape, label.shape]
-        raise DataError.at("scores", must, got, "Pass two columns of one length.")
+    scores, label = paired("scores", scores, label)
     x, y = _groups(scores), _groups(label)
 
     def of(counts: Floats) -> dict[str, Floats]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,3 +130,18 @@ def means(counts: Floats, **each: NDArray[np.generic]) -> dict[str, Floats]:
 def share(part: Floats, whole: Floats) -> Floats:
     """Return part / whole, 0 where there is nothing."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def paired(name: str, numbers: Any, label: Any) -> tuple[Floats, Floats]:
+    """Return numbers and their labels as float64, both (n,).
+
+    Raises
+    ------
+    DataError
+        If their lengths differ; `name` says what the numbers are.
+    """
+    found, wanted = np.asarray(numbers, np.float64), np.asarray(label, np.float64)
+    if found.shape != wanted.shape or wanted.ndim != 1:
+        must, got = "must be one for each label", [found.shape, wanted.shape]
+        raise DataError.at(name, must, got, "Pass two columns of one length.")
+    return found, wanted

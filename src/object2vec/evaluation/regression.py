@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from object2vec.errors import DataError
-from object2vec.evaluation.measure import Floats, Measure, means
+from object2vec.evaluation.measure import Floats, Measure, means, paired
 
 
 def error_measure(predicted: Any, label: Any) -> Measure:
@@ -32,10 +31,7 @@ def error_measure(predicted: Any, label: Any) -> Measure:
     >>> error_measure([1.0, 2.0], [1.0, 4.0]).values()["mean_squared_error"]
     2.0
     """
-    predicted, label = np.asarray(predicted, np.float64), np.asarray(label, np.float64)
-    if predicted.shape != label.shape or label.ndim != 1:
-        must, got = "must be one for each label", [predicted.shape, label.shape]
-        raise DataError.at("predictions", must, got, "Pass two columns of one length.")
+    predicted, label = paired("predictions", predicted, label)
     errors = predicted - label  # (n,)
 
     def of(counts: Floats) -> dict[str, Floats]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[Any]]
 
+MISSING_ROW = 0  # of a field where a value is one token
+
 
 @dataclass(frozen=True)
 class Coverage:

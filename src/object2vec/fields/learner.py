@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.fields.base import Kind, Learner
+from object2vec.fields.base import MISSING_ROW, Kind, Learner
 from object2vec.fields.ordering import byte_strings, text_order
 from object2vec.fields.spans import TextSpans
 from object2vec.fields.strings import Strings, StringTable, compiled_programs, read_only
-from object2vec.fields.vocabulary import MISSING_ROW, NO_ROW, Counts, Rows, Vocabulary
+from object2vec.fields.vocabulary import NO_ROW, Counts, Rows, Vocabulary
 from object2vec.fields.vocabulary_field import (
     Tokenised,
     VocabularyField,

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.fields.base import Coverage, Fitted, Kind, Learner
+from object2vec.fields.base import MISSING_ROW, Coverage, Fitted, Kind, Learner
 from object2vec.fields.learner import Counter, SeenTokens, VocabularyLearner
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import StringTable, hash_strings
-from object2vec.fields.vocabulary import MISSING_ROW, NO_ROW, Counts, Rows, Vocabulary
+from object2vec.fields.vocabulary import NO_ROW, Counts, Rows, Vocabulary
 from object2vec.fields.vocabulary_field import (
     Tokenised,
     VocabularyField,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError
-from object2vec.fields.base import Arrays, Entry
+from object2vec.fields.base import MISSING_ROW, Arrays, Entry
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import Strings, StringTable, hash_strings
 
@@ -27,7 +27,7 @@ Counts = NDArray[np.int64]
 
 POLICIES = ("buckets", "unknown", "skip", "error")
 MOST_BUCKETS = 250_000_000  # as many as IP Insights has entities
-MISSING_ROW, _UNKNOWN_ROW = 0, 1
+_UNKNOWN_ROW = MISSING_ROW + 1
 NO_ROW = -1
 
 

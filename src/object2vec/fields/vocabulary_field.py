@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from object2vec.config.kinds import Choice, Integer
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import (
+    MISSING_ROW,
     Arrays,
     Coverage,
     Entry,
@@ -24,14 +25,7 @@ from object2vec.fields.base import (
     option,
 )
 from object2vec.fields.spans import Spans, TextSpans
-from object2vec.fields.vocabulary import (
-    MISSING_ROW,
-    MOST_BUCKETS,
-    NO_ROW,
-    POLICIES,
-    Rows,
-    Vocabulary,
-)
+from object2vec.fields.vocabulary import MOST_BUCKETS, NO_ROW, POLICIES, Rows, Vocabulary
 from object2vec.objects.ragged import Ragged, offsets_of
 
 if TYPE_CHECKING:

@@ -304,9 +304,9 @@ class Objective(ABC):
         return False, False
 
     @property
-    @abstractmethod
     def width(self) -> int:
-        """Numbers that the head gives for one record, K."""
+        """Numbers that the head gives for one record, K; by default there is one."""
+        return 1
 
     @property
     @abstractmethod
@@ -340,9 +340,9 @@ class Objective(ABC):
             losses = losses * torch.from_numpy(batch.weight).to(losses.device, non_blocking=True)
         return losses.mean()
 
-    @abstractmethod
     def scores(self, logits: Tensor) -> Tensor:
-        """Return what a user sees of logits (B, K), of the same shape."""
+        """Return what a user sees of logits (B, K), of the same shape; by default themselves."""
+        return logits
 
     @abstractmethod
     def sums(self, batch: Encoded) -> Sequence[float]:

@@ -40,18 +40,9 @@ class _AgainstAll(Objective):
         return self.config.normalize in ("both", "in0"), self.config.normalize in ("both", "in1")
 
     @property
-    def width(self) -> int:
-        """One number."""
-        return 1
-
-    @property
     def labels(self) -> LabelRule:
         """1 alone."""
         return PositiveLabels(self.config.output_layer)
-
-    def scores(self, logits: Tensor) -> Tensor:
-        """Return the numbers (B, 1) as they are."""
-        return logits
 
 
 class LabelOdds(_AgainstAll):

@@ -43,11 +43,6 @@ class Cosine(Objective):
         return True, True
 
     @property
-    def width(self) -> int:
-        """One number."""
-        return 1
-
-    @property
     def labels(self) -> LabelRule:
         """Any numbers."""
         return NumberLabels()
@@ -68,10 +63,6 @@ class Cosine(Objective):
         below = torch.cat([below.new_full((1,), -torch.inf), below])  # (B + 1,)
         lower = torch.searchsorted(label[order].contiguous(), label.contiguous())  # (B,)
         return torch.nn.functional.softplus(below[lower] - scaled)
-
-    def scores(self, logits: Tensor) -> Tensor:
-        """Return the cosines (B, 1) as they are."""
-        return logits
 
     def sums(self, batch: Encoded) -> Sequence[float]:
         """Return the summed losses."""

@@ -43,11 +43,6 @@ class DotProduct(Objective):
     has_noise = True
 
     @property
-    def width(self) -> int:
-        """One number."""
-        return 1
-
-    @property
     def labels(self) -> LabelRule:
         """0 and 1."""
         return ClassLabels(2)
@@ -72,10 +67,6 @@ class DotProduct(Objective):
 
         odds, target = batch.logits[:, 0] - self._offset(batch), batch.target  # (B,), (B,)
         return functional.binary_cross_entropy_with_logits(odds, target, reduction="none")
-
-    def scores(self, logits: Tensor) -> Tensor:
-        """Return the dot products (B, 1) as they are."""
-        return logits
 
     def sums(self, batch: Encoded) -> Sequence[float]:
         """Return the hits and the summed cross-entropy."""

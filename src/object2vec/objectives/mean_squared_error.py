@@ -34,11 +34,6 @@ class MeanSquaredError(Objective):
         self.averages_batches = config.compat_metrics
 
     @property
-    def width(self) -> int:
-        """One number."""
-        return 1
-
-    @property
     def labels(self) -> LabelRule:
         """Any numbers."""
         return NumberLabels()
@@ -58,10 +53,6 @@ class MeanSquaredError(Objective):
         from torch.nn import functional
 
         return 0.5 * functional.mse_loss(batch.logits[:, 0], batch.target, reduction="none")
-
-    def scores(self, logits: Tensor) -> Tensor:
-        """Return the predictions (B, 1) as they are."""
-        return logits
 
     def sums(self, batch: Encoded) -> Sequence[float]:
         """Return the summed squared and absolute errors."""

@@ -54,11 +54,6 @@ class InBatchRanking(Objective):
         return normalize in ("both", "in0"), normalize in ("both", "in1")
 
     @property
-    def width(self) -> int:
-        """One number."""
-        return 1
-
-    @property
     def labels(self) -> LabelRule:
         """1 alone."""
         return PositiveLabels()
@@ -88,10 +83,6 @@ class InBatchRanking(Objective):
         )
         batch.found = losses.detach(), hits
         return losses
-
-    def scores(self, logits: Tensor) -> Tensor:
-        """Return the similarities (B, 1) as they are."""
-        return logits
 
     def sums(self, batch: Encoded) -> Sequence[float]:
         """Return the summed losses, and how many find their partner in the batch."""

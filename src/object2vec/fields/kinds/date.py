@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError
-from object2vec.fields.base import Arrays, Coverage, Entry, Fitted, Kind, Learner, option
+from object2vec.fields.base import MISSING_ROW, Arrays, Coverage, Fitted, Kind, Learner, option
+from object2vec.fields.counted import CountedField
 from object2vec.fields.options import Words
 from object2vec.fields.times import seconds_of
 from object2vec.objects.ragged import Ragged
@@ -18,7 +19,6 @@ from object2vec.objects.ragged import Ragged
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MISSING_ROW = 0
 _DAY = 86_400  # seconds
 _PARTS = {"year": (0, 0), "month": (1, 12), "weekday": (1, 7), "day": (1, 31), "hour": (0, 23)}
 """The least and the largest number of each part; a year has a row if training has seen it."""
@@ -105,7 +105,7 @@ class _Seen:
         """Return how often what has each row of a field was seen, now and before."""
         of_row = np.zeros(field.size, np.int64)
         of_row[: len(before)] += before
-        of_row[_MISSING_ROW] += self.missing
+        of_row[MISSING_ROW] += self.missing
         for part, first in field.firsts().items():
             if part == "year":
                 of_row[first : field.size] += [self.years.get(year, 0) for year in field.years]
@@ -116,7 +116,7 @@ class _Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class DateField(Fitted):
+class DateField(CountedField):
     """A field of dates. Its rows are that of missing ones, those of the parts, then the years.
 
     Parameters
@@ -137,11 +137,6 @@ class DateField(Fitted):
     def size(self) -> int:
         """Rows of the token table that it needs."""
         return 1 + sum(map(_rows_of, self.parts)) + len(self.years)
-
-    @property
-    def first_known(self) -> int:
-        """The row behind that of missing values."""
-        return _MISSING_ROW + 1
 
     def firsts(self) -> dict[str, int]:
         """Return the first row of each part; that of years is behind all others."""
@@ -169,7 +164,7 @@ class DateField(Fitted):
         lengths = np.where(is_there, len(self.parts), 1)  # (n,)
         taken = np.ones(table.shape, np.bool_)
         taken[~is_there, 1:] = False
-        table[~is_there, 0] = _MISSING_ROW
+        table[~is_there, 0] = MISSING_ROW
         column_of_rows = Ragged(table[taken], np.concatenate([[0], np.cumsum(lengths)]))
         tokens = len(self.parts) * int(np.count_nonzero(is_there))
         known = tokens - unknown
@@ -185,21 +180,12 @@ class DateField(Fitted):
         at = np.where(is_below, below, above)
         return order[at], known[at] == years
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield its rows."""
-        counts = self.counts.tolist()
-        yield Entry(None, _MISSING_ROW, counts[_MISSING_ROW], "missing")
-        row = 1
+    def tokens(self) -> Iterator[str]:
+        """Yield the parts with their numbers."""
         for part in sorted(self.parts, key=lambda part: part == "year"):
             low, high = _PARTS[part]
             numbers = self.years if part == "year" else range(low, high + 1)
-            for number in numbers:
-                yield Entry(f"{part} {number}", row, counts[row])
-                row += 1
-
-    def untrained_rows(self) -> NDArray[np.int64]:
-        """Return the rows that no record of training has read, (m,)."""
-        return np.flatnonzero(self.counts == 0)
+            yield from (f"{part} {number}" for number in numbers)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return parts and years, and the counts."""

@@ -11,22 +11,14 @@ from numpy.typing import NDArray
 
 from object2vec.config.kinds import Integer
 from object2vec.errors import ArtifactError
-from object2vec.fields.base import (
-    Arrays,
-    Coverage,
-    Entry,
-    Fitted,
-    Kind,
-    Learner,
-    option,
-)
+from object2vec.fields.base import MISSING_ROW, Arrays, Coverage, Fitted, Kind, Learner, option
+from object2vec.fields.counted import CountedField
 from object2vec.fields.numbers import Quantiles, numbers_of
 from object2vec.objects.ragged import Ragged
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MISSING_ROW = 0
 _MOST_BINS = 10_000
 
 
@@ -69,12 +61,12 @@ class _NumberLearner(Learner):
         values, counts = seen.values()
         of_row = np.zeros(len(edges) + 2, np.int64)
         np.add.at(of_row, _rows(values, edges), counts)
-        of_row[_MISSING_ROW] = seen.missing
+        of_row[MISSING_ROW] = seen.missing
         return NumberField(edges, of_row if start is None else of_row + start.counts)
 
 
 @dataclass(frozen=True, eq=False)
-class NumberField(Fitted):
+class NumberField(CountedField):
     """A field of numbers. Its rows are that of missing ones, then the bins from below.
 
     Parameters
@@ -93,11 +85,6 @@ class NumberField(Fitted):
         """Rows of the token table that it needs."""
         return len(self.counts)
 
-    @property
-    def first_known(self) -> int:
-        """The row behind that of missing values."""
-        return _MISSING_ROW + 1
-
     def rows(self, values: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the bins of numbers."""
         return self.rows_of_kept(numbers_of(values))
@@ -107,24 +94,18 @@ class NumberField(Fitted):
         rows = _rows(kept.fill_null(0.0).to_numpy(), self.edges)  # (n,)
         missing = kept.null_count
         if missing:
-            rows[kept.is_null().to_numpy(zero_copy_only=False)] = _MISSING_ROW
+            rows[kept.is_null().to_numpy(zero_copy_only=False)] = MISSING_ROW
         known = len(rows) - missing
         column = Ragged(rows, np.arange(len(rows) + 1))
         return column, Coverage(len(rows), missing, known, known)
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield the row of missing numbers and the bins."""
-        counts = self.counts.tolist()
-        yield Entry(None, _MISSING_ROW, counts[_MISSING_ROW], "missing")
+    def tokens(self) -> Iterator[str]:
+        """Yield the range of each bin."""
         edges = [f"{edge:.6g}" for edge in self.edges.tolist()]
         for row in range(1, self.size):
             low = f"from {edges[row - 2]}" if row > 1 else ""
             high = f"below {edges[row - 1]}" if row <= len(edges) else ""
-            yield Entry(" ".join(filter(None, (low, high))) or "any number", row, counts[row])
-
-    def untrained_rows(self) -> NDArray[np.int64]:
-        """Return the rows that no record of training has read, (m,)."""
-        return np.flatnonzero(self.counts == 0)
+            yield " ".join(filter(None, (low, high))) or "any number"
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return the edges and counts."""
