@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError
 from object2vec.fields.base import ValueMistakes, WrongValue
+from object2vec.fields.values import without_dictionary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -228,7 +229,7 @@ def _spelled(values: pa.Array) -> Numbers:
             each = [_number(text) for text in texts]
             parsed = np.array([math.nan if number is None else number for number in each])
         return np.append(parsed, math.nan)[codes]
-    plain = values.dictionary_decode() if types.is_dictionary(values.type) else values
+    plain = without_dictionary(values)
     kinds = (types.is_boolean, types.is_integer, types.is_floating, types.is_decimal)
     if not any(test(plain.type) for test in kinds):
         return np.full(len(values), math.nan)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import ValueMistakes, WrongValue
-from object2vec.fields.values import is_text, readable, wrong_type
+from object2vec.fields.base import ValueMistakes
+from object2vec.fields.values import is_text, mistakes_of, readable, without_dictionary, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,9 +37,7 @@ def numbers_of(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = readable(values)
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = without_dictionary(readable(values))
     kind, types = values.type, pa.types
     if is_text(kind):
         numbers = _read(values)
@@ -53,7 +50,8 @@ def numbers_of(values: pa.Array) -> pa.Array:
     numbers = pc.if_else(pc.is_nan(numbers), None, numbers)
     wrong = pc.is_inf(numbers).fill_null(False)
     if pc.any(wrong).as_py():
-        raise _mistakes(values, wrong, "must be a finite number", "Fix it, or leave it empty.")
+        cure = "Fix it, or leave it empty."
+        raise ValueMistakes(mistakes_of(values, wrong, "must be a finite number", cure))
     return numbers
 
 
@@ -71,13 +69,8 @@ def _read(values: pa.Array) -> pa.Array:
         cure = "Fix it, or read the column as a token."
         if pc.match_substring_regex(pa.array([first]), _COMMA)[0].as_py():
             cure = "Write a point instead of the decimal comma, and nothing between thousands."
-        raise _mistakes(values, wrong, "must be a number such as 3.5", cure)
+        raise ValueMistakes(mistakes_of(values, wrong, "must be a number such as 3.5", cure))
     return pc.replace_substring_regex(text, r"^\+", "").cast(pa.float64())
-
-
-def _mistakes(values: pa.Array, wrong: pa.Array, must: str, cure: str) -> ValueMistakes:
-    rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[:MAX_PROBLEMS].tolist()
-    return ValueMistakes([WrongValue(row, must, values[row].as_py(), cure) for row in rows])
 
 
 class Quantiles:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import ValueMistakes, WrongValue
-from object2vec.fields.values import is_text, readable, wrong_type
+from object2vec.fields.base import ValueMistakes
+from object2vec.fields.values import is_text, mistakes_of, readable, without_dictionary, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,9 +40,7 @@ def seconds_of(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = readable(values)
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = without_dictionary(readable(values))
     kind, types = values.type, pa.types
     if types.is_timestamp(kind):
         local = values if kind.tz is None else pc.local_timestamp(values)
@@ -131,7 +128,6 @@ def _is_time(text: str) -> bool:
 
 def _checked(values: pa.Array, result: pa.Array, wrong: pa.Array) -> Any:
     """Return the result, or raise the error of values that are wrong."""
-    rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[:MAX_PROBLEMS].tolist()
-    if rows:
-        raise ValueMistakes([WrongValue(row, _RULE, values[row].as_py(), _CURE) for row in rows])
+    if mistakes := mistakes_of(values, wrong, _RULE, _CURE):
+        raise ValueMistakes(mistakes)
     return result

@@ -157,6 +157,19 @@ def readable(values: pa.Array) -> pa.Array:
     return _decoded(values) if is_bytes else values
 
 
+def without_dictionary(values: Any) -> Any:
+    """Return dictionary-encoded values as plain ones; other arrays as they are."""
+    from pyarrow import types
+
+    return values.dictionary_decode() if types.is_dictionary(values.type) else values
+
+
+def mistakes_of(values: pa.Array, wrong: pa.Array, must: str, cure: str) -> list[WrongValue]:
+    """Return the mistakes of the first values that are wrong, a boolean array (n,)."""
+    rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[:MAX_PROBLEMS].tolist()
+    return [WrongValue(row, must, values[row].as_py(), cure) for row in rows]
+
+
 def _readable_dictionary(values: pa.Array) -> pa.Array:
     import pyarrow as pa
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import DataError, suggestion
 from object2vec.evaluation.retrieval import nearest
+from object2vec.fields.values import without_dictionary
 from object2vec.files.json import strict_json
 from object2vec.inference.inputs import Tally, intakes, warn_of
 from object2vec.inference.values import as_table, read_values, value_intakes
@@ -171,7 +172,9 @@ class Objects:
 
             blocks = [block.columns for block in table.blocks(columns)]
             chosen = (
-                pa.chunked_array([_plain(block[column]) for block in blocks]).take(pa.array(rows))
+                pa.chunked_array([without_dictionary(block[column]) for block in blocks]).take(
+                    pa.array(rows)
+                )
                 for column in columns
             )
             said = zip(*(each.to_pylist() for each in chosen), strict=True)
@@ -320,9 +323,3 @@ def _single(ids: Any, names: Callable[[Sequence[int]], list[str]]) -> Candidates
     """Return candidates of one token each."""
     values = np.asarray(ids, np.int32)
     return Candidates(Ragged(values, np.arange(len(values) + 1)), names)
-
-
-def _plain(values: Any) -> Any:
-    from pyarrow import types
-
-    return values.dictionary_decode() if types.is_dictionary(values.type) else values

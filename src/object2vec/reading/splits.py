@@ -11,6 +11,7 @@ from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.label import is_text, numbers_of
 from object2vec.fields.strings import hash_strings
+from object2vec.fields.values import without_dictionary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,8 +85,7 @@ class Clock:
             return self._dates(values, compute.is_null(values))
         if not is_text(values) or self._are_numbers:
             return numbers_of(values, "time")
-        if types.is_dictionary(values.type):
-            values = values.dictionary_decode()
+        values = without_dictionary(values)
         if self._are_numbers is None:
             self._are_numbers = self._is_number(values)
             return self.read(values)

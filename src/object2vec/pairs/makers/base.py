@@ -82,9 +82,10 @@ class Maker(Optioned, ABC):
     def make(self, records: Asked, draws: Draws) -> Made:
         """Return some records."""
 
-    @abstractmethod
     def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
-        """Return lengths that objects of in0 and of in1 may have, to see how long they get."""
+        """Return lengths that objects of in0 and of in1 may have; by default those of members."""
+        lengths, _ = collections.lengths("in0")
+        return lengths, lengths
 
     def substitutes(self, collections: Collections) -> Substitutes | None:
         """Return tokens of in0 that training does not read, and what they stand for."""
@@ -134,6 +135,22 @@ class Maker(Optioned, ABC):
         if in0 == usual[:1] or (lists and in0[0].column != usual[1].column):
             return (Field(usual[1].column),)
         return tuple(Field(f"other_{each.column}") for each in in0)
+
+
+class TwoMembers(Maker):
+    """Makes pairs of two members of what belongs together.
+
+    Attributes
+    ----------
+    usual : pair of Field
+        Of in0 and in1 where none is named.
+    """
+
+    usual: ClassVar[tuple[Field, Field]] = (Field("member"), Field("other_member"))
+
+    def declared(self, sides: tuple[Fields, Fields], roles: Roles) -> TableSchema:
+        """Return the fields of a member and of another one."""
+        return self.of_members(sides, roles, self.usual)
 
 
 def by_rows(making: Making, members: Field) -> Making:
@@ -206,6 +223,11 @@ class Asked:
     def first_members(self) -> Numbers:
         """The number of the first member of the collection of each record, (m,)."""
         return self.of.bounds[self.collections]
+
+    def paired(self, in0: Numbers, in1: Numbers) -> Made:
+        """Return records of one member each on both sides, (m,) and (m,)."""
+        of = self.of
+        return Made(of.members("in0", in0), of.members("in0", in1), of.row_numbers(in0))
 
 
 def others(at: Numbers, steps: Numbers, sizes: Numbers) -> Numbers:

@@ -8,9 +8,7 @@ import numpy as np
 
 from object2vec.config.kinds import Integer
 from object2vec.fields.base import option
-from object2vec.fields.specification import Field
-from object2vec.fields.table_schema import TableSchema
-from object2vec.pairs.makers.base import Asked, Fields, Made, Maker, Roles, others
+from object2vec.pairs.makers.base import Asked, Made, TwoMembers, others
 from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws, Numbers
 
@@ -18,7 +16,7 @@ _START, _STEP = range(2)  # what is drawn
 
 
 @dataclass(frozen=True)
-class SameGroup(Maker):
+class SameGroup(TwoMembers):
     """in0 and in1 are two members of a group: of the rows with one --group, or of a list.
 
     Notes
@@ -31,10 +29,6 @@ class SameGroup(Maker):
         0, Integer(0, None), "records of each group in an epoch; 0 has each member as in0 once"
     )
 
-    def declared(self, sides: tuple[Fields, Fields], roles: Roles) -> TableSchema:
-        """Return the fields of a member and of another one."""
-        return self.of_members(sides, roles, (Field("member"), Field("other_member")))
-
     def counts(self, collections: Collections) -> Numbers:
         """Return as many records of each group as it has members, or so many."""
         sizes = collections.sizes
@@ -42,15 +36,9 @@ class SameGroup(Maker):
 
     def make(self, records: Asked, draws: Draws) -> Made:
         """Return members and other members."""
-        of, sizes = records.of, records.sizes
+        sizes = records.sizes
         start = draws.below(sizes, _START, records.collections)  # (m,)
         step = np.maximum(sizes // (self.pairs or sizes), 1)
         at: Numbers = (start + records.indices * step) % sizes
         other = others(at, draws.below(sizes - 1, _STEP, records.numbers), sizes)
-        in0, in1 = records.first_members + at, records.first_members + other
-        return Made(of.members("in0", in0), of.members("in0", in1), of.row_numbers(in0))
-
-    def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
-        """Return the tokens of each member, on both sides."""
-        lengths, _ = collections.lengths("in0")
-        return lengths, lengths
+        return records.paired(records.first_members + at, records.first_members + other)

@@ -98,11 +98,6 @@ class Windows(Maker):
         drawn = config.shared_negatives, config.negative_exponent
         return TextBlocks(pairs, keep, self.window, *drawn)
 
-    def longest(self, collections: Collections) -> tuple[Numbers, Numbers]:
-        """Return the words of each document: as texts they are what a model encodes."""
-        lengths, _ = collections.lengths("in0")
-        return lengths, lengths
-
     def kept(self, column: Ragged) -> NDArray[np.float32]:
         """Return the chance of each id to be kept, (V,)."""
         counts = np.bincount(column.values)

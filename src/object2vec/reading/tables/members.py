@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from object2vec.errors import DataError
-from object2vec.fields.values import is_list, is_text
+from object2vec.fields.values import is_list, is_text, without_dictionary
 from object2vec.reading.tables.base import Table, TableBlock
 
 ROW = "#row"  # the column that says which row of the table a member is of
@@ -115,8 +115,7 @@ def _where_of_parent(block: TableBlock, parents: NDArray[np.int64], row: int) ->
 
 def _lists(values: pa.Array, separator: str, where: Callable[[int], str]) -> pa.Array:
     """Return values as lists of members."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+    values = without_dictionary(values)
     if is_list(values.type):
         return values
     if pa.types.is_null(values.type):
