@@ -18,10 +18,10 @@ from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
 from object2vec.inference.encoder import open_encoder
-from object2vec.inference.inputs import Tally, UnknownIds, intakes
+from object2vec.inference.inputs import Tally, UnknownIds, intakes, rows_at_once
 from object2vec.inference.values import Taken, read_values, value_intakes
 from object2vec.objects.ragged import Ragged
-from object2vec.objects.schema import IGNORED, RECORDS, SIDES, Schema
+from object2vec.objects.schema import IGNORED, RECORDS, SIDES, Schema, one_side
 from object2vec.reading.jsonl import Chunk, read_columns
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from object2vec.inference.neighbours import Neighbour
 
 
-_ROWS, _NUMBERS = 1 << 12, 1 << 22  # of one result at the most; the rest of a chunk waits as ids
 _SMALL_BYTES = 1 << 18
 _LINE_END = ord("\n")
 _LIST_BEGINS = (b"[", b" ", b"\t")
@@ -62,8 +61,7 @@ def encode(
         if not _are_small(sources):
             load_compiled()
         sources = [_with_keys(source, SIDES[side]) for source in sources]
-        other = {SIDES[1 - side]: IGNORED, "label": IGNORED}
-        columns = _read_ids(sources, RECORDS.but(**other), encoder.config, tally)
+        columns = _read_ids(sources, one_side(side), encoder.config, tally)
     else:
         intake = value_intakes(encoder.schema, encoder.config)[side]
         columns = read_values(reading.table(files, intake), [intake], tally)
@@ -168,8 +166,7 @@ def _shown(
 def _ids_of(files: Sequence[str], side: int) -> Ragged:
     """Return the sequences of one side of JSON Lines."""
     sources = [_with_keys(source, SIDES[side]) for source in list_sources(files)]
-    schema = RECORDS.but(**{SIDES[1 - side]: IGNORED, "label": IGNORED})
-    columns = [chunk.columns[SIDES[side]] for chunk in read_columns(sources, schema)]
+    columns = [chunk.columns[SIDES[side]] for chunk in read_columns(sources, one_side(side))]
     return Ragged.concatenate(columns)
 
 
@@ -191,7 +188,7 @@ def _pieces(
     width : int
         Numbers that are made of a row.
     """
-    step = max(1, min(_ROWS, _NUMBERS // width))
+    step = rows_at_once(width)
     for given in columns:
         rows = len(next(iter(given.values())).sequences)
         for start in range(0, rows, step):

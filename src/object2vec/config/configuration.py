@@ -75,6 +75,11 @@ class Config(Hyperparameters):
         )
 
     @property
+    def table_encoders(self) -> tuple[EncoderConfig, ...]:
+        """The encoder of each token table: the first one where both sides share a table."""
+        return self.encoders[:1] if self.tied_token_embedding_weight else self.encoders
+
+    @property
     def comparator_width(self) -> int:
         """Width of the comparator's output: enc_dim for each part, twice for concat."""
         return sum(COMPARATORS[name] for name in self.comparator_list) * self.enc_dim

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from object2vec.errors import MAX_PROBLEMS, DataError
 from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.values import without_dictionary
+from object2vec.objects.layouts.number import INFINITE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_DISTINCT = 31  # numbers that are kept: one more than there may be classes by default
 
-_LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 _MISTAKEN_SHARE = 0.1  # texts among so many numbers are rather mistakes than classes
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -204,7 +204,7 @@ def numbers_of(values: pa.Array, what: str, *, above: float = -math.inf) -> Numb
     """
     values = _as_text(values) if is_text(values) else values
     is_missing, numbers = _is_null(values), _spelled(values)  # (n,), (n,)
-    is_number = np.abs(numbers) < _LIMIT  # (n,)
+    is_number = np.abs(numbers) < INFINITE  # (n,)
     reject(
         values,
         (is_missing, *_missing(what)),

@@ -128,6 +128,18 @@ def list_sources(named: PathLike | Sequence[PathLike]) -> list[Source]:
     return [source for each in named for source in _one(os.fspath(each))]
 
 
+def are_paths(given: Any) -> bool:
+    """Return whether `given` is a list of paths; an empty one is, as it holds no record either."""
+    return isinstance(given, (list, tuple)) and all(
+        isinstance(each, (str, os.PathLike)) for each in given
+    )
+
+
+def names_of(sources: Sequence[Source]) -> str:
+    """Return what messages call some sources together."""
+    return ", ".join(source.name for source in sources[:3]) + (", ..." if sources[3:] else "")
+
+
 def read_blocks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Yield the content of `source`, decompressed, in blocks of whole lines.
 

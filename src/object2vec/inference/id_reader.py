@@ -31,6 +31,9 @@ from object2vec.inference.instances import (
     Group,
     Request,
     by_kind,
+    check_once,
+    malformed,
+    texts_of,
 )
 from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.objects.ragged import MAX_ID, Ragged
@@ -72,7 +75,7 @@ class IdReader:
         if not body or body.isspace():
             return None
         is_json = form.reads == JSON
-        texts = [body] if is_json else [line for line in body.split(b"\n") if line.strip()]
+        texts = texts_of(body, is_json=is_json)
         documents, are_known = self._decode_all(texts, form.reads)
         instances = _listed(documents[0]) if is_json else documents
         kinds = [(i.in0 is not UNSET) + 2 * (i.in1 is not UNSET) for i in instances]
@@ -109,10 +112,8 @@ class IdReader:
             return decoder.decode(text)
         except msgspec.ValidationError as err:
             raise RequestError(self._explain(str(err), text, at)) from None
-        except RecursionError:
-            raise RequestError(f"{where}: must not nest so deep. {INSTANCE_CURE}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as err:
-            raise RequestError(_malformed(where, err)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+            raise malformed(where, err) from None
 
     def _group(
         self,
@@ -171,7 +172,7 @@ class IdReader:
         try:
             got = _value_at(found, text)
         except ValueError as err:
-            return _malformed(f"instances{at}" if at else "body", err)
+            return str(malformed(f"instances{at}" if at else "body", err))
         except RecursionError:
             got = "deep nesting"
         except (LookupError, TypeError):
@@ -238,11 +239,11 @@ def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_jso
         return
     try:
         documents = [_loads(text) for text in texts]
-    except RecursionError:
-        raise RequestError("body: must not nest so deep. " + INSTANCE_CURE) from None
+    except RecursionError as err:
+        raise malformed("body", err) from None
     if is_json:
         if isinstance(documents[0], JsonObject):
-            _check_once("body", documents[0], ("instances", *SIDES))
+            check_once("body", documents[0], ("instances", *SIDES))
             keys = dict(documents[0])
             if "instances" in keys and keys.keys() & set(SIDES):
                 raise RequestError.at("body", BODY_RULE, "instances and ids", INSTANCE_CURE)
@@ -250,7 +251,7 @@ def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_jso
         else:
             documents = documents[0]
     for index, instance in enumerate(documents):
-        _check_once(f"instances[{index}]", instance, SIDES)
+        check_once(f"instances[{index}]", instance, SIDES)
 
 
 def _loads(text: bytes) -> Any:
@@ -259,21 +260,9 @@ def _loads(text: bytes) -> Any:
     return json.loads(whole, object_pairs_hook=JsonObject, parse_int=str, parse_float=str)
 
 
-def _check_once(where: str, found: JsonObject, names: Sequence[str]) -> None:
-    keys = [key for key, _ in found]
-    for name in names:
-        if keys.count(name) > 1:
-            must = f'must have the key "{name}" once'
-            raise RequestError.at(where, must, "it twice", "Remove one of them.")
-
-
 def _value_at(path: str, text: bytes) -> Any:
     """Return the value that a path of msgspec names."""
     value: Any = msgspec.json.decode(text)
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         value = value[name] if name else value[int(index)]
     return value
-
-
-def _malformed(where: str, err: Exception) -> str:
-    return f"{where}: must be well-formed JSON; {err}. Check how it is serialised."

@@ -7,7 +7,7 @@ table's columns (`value_reader`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import compress
@@ -15,14 +15,9 @@ from operator import add
 from typing import Any, Protocol
 
 from object2vec.errors import RequestError
+from object2vec.files.json import JsonObject
 from object2vec.inference.forms import Form
-from object2vec.inference.inputs import (
-    NOTHING,
-    Coverages,
-    Omissions,
-    Rows,
-    add_coverages,
-)
+from object2vec.inference.inputs import NOTHING, Coverages, Omissions, Rows, add_coverages
 
 NEITHER, IN0, IN1, PAIR = range(4)  # kind of an instance: the sum of its keys' values
 BODY_RULE = 'must be {"instances": [...]}, a list of instances or one instance'
@@ -191,3 +186,24 @@ def _total(parts: Sequence[Request], side: int) -> Omissions:
 
 def _merged(parts: Sequence[Request], side: int) -> Coverages:
     return reduce(add_coverages, (part.coverage[side] for part in parts), {})
+
+
+def texts_of(body: bytes, *, is_json: bool) -> list[bytes]:
+    """Return the texts of a body that are JSON: itself, or its lines."""
+    return [body] if is_json else [line for line in body.split(b"\n") if line.strip()]
+
+
+def malformed(where: str, err: Exception) -> RequestError:
+    """Return the error of a text that is no JSON, or that nests too deep."""
+    if isinstance(err, RecursionError):
+        return RequestError(f"{where}: must not nest so deep. {INSTANCE_CURE}")
+    return RequestError(f"{where}: must be well-formed JSON; {err}. Check how it is serialised.")
+
+
+def check_once(where: str, found: JsonObject, names: Iterable[str]) -> None:
+    """Reject a key given twice, of which a parser keeps the last one in silence."""
+    keys = [key for key, _ in found]
+    for name in names:
+        if keys.count(name) > 1:
+            must = f'must have the key "{name}" once'
+            raise RequestError.at(where, must, "it twice", "Remove one of them.")

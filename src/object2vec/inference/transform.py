@@ -33,7 +33,7 @@ from object2vec.errors import (
 from object2vec.files.remote import exists, is_url, join, name_beneath, open_url, write_object
 from object2vec.files.sources import Source, list_sources, read_blocks
 from object2vec.files.whole import make_folder, storing, whole_file
-from object2vec.inference.inputs import Tally
+from object2vec.inference.inputs import Tally, rows_at_once
 from object2vec.inference.payload import CSV, JSON, JSON_LINES, MIB
 from object2vec.objects.ragged import Ragged
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 MAX_PAYLOAD_MB = 100  # SageMaker's own limit
 
-_NUMBERS, _ROWS = 1 << 22, 1 << 12  # of predictions held at once, at the most
 _REPORT_S = 10.0
 
 _log = logging.getLogger("object2vec.inference.transform")
@@ -205,7 +204,7 @@ class _Worker:
         self.engine, self.form, self.settings = engine, form, settings
         self.reader = engine.reader
         self.max_bytes = settings.max_payload_mb * MIB
-        self.max_rows = max(1, min(_ROWS, _NUMBERS // engine.width))
+        self.max_rows = rows_at_once(engine.width)
         if settings.strategy == "SingleRecord":
             self.max_rows = 1
 

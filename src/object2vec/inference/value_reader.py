@@ -26,7 +26,16 @@ from object2vec.files.json import JsonObject, load_json
 from object2vec.files.sources import Source
 from object2vec.inference.forms import WRITTEN, Form
 from object2vec.inference.inputs import NOTHING
-from object2vec.inference.instances import BODY_RULE, INSTANCE_CURE, Group, Request, by_kind
+from object2vec.inference.instances import (
+    BODY_RULE,
+    INSTANCE_CURE,
+    Group,
+    Request,
+    by_kind,
+    check_once,
+    malformed,
+    texts_of,
+)
 from object2vec.inference.payload import CSV, JSON
 from object2vec.inference.values import Namer, Taken, headed, in_file, sides_of, value_intakes
 from object2vec.objects.ragged import Ragged
@@ -205,7 +214,7 @@ def _lists(sequences: Ragged) -> list[list[int]]:
 
 def _instances(body: bytes, *, is_json: bool) -> list[dict[str, Any]]:
     """Return the instances of a JSON body, or of one whose lines are JSON."""
-    texts = [body] if is_json else [line for line in body.split(b"\n") if line.strip()]
+    texts = texts_of(body, is_json=is_json)
     documents = [_parsed(t, "body" if is_json else f"instances[{i}]") for i, t in enumerate(texts)]
     instances = _listed(documents[0]) if is_json else documents
     for index, instance in enumerate(instances):
@@ -222,11 +231,8 @@ def _instances(body: bytes, *, is_json: bool) -> list[dict[str, Any]]:
 def _parsed(text: bytes, where: str) -> Any:
     try:
         return _decode(text)
-    except RecursionError:
-        raise RequestError(f"{where}: must not nest so deep. {INSTANCE_CURE}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as err:
-        cure = "Check how it is serialised."
-        raise RequestError(f"{where}: must be well-formed JSON; {err}. {cure}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise malformed(where, err) from None
 
 
 def _listed(document: Any) -> list[Any]:
@@ -251,13 +257,10 @@ def _keys(value: Any) -> int:
 
 
 def _check_once(where: str, value: Any) -> None:
-    """Reject a key given twice, of which the parser keeps the last one in silence."""
+    """Reject a key given twice, however deep."""
     if isinstance(value, JsonObject):
-        names = [name for name, _ in value]
         for name, each in value:
-            if names.count(name) > 1:
-                must = f'must have the key "{name}" once'
-                raise RequestError.at(where, must, "it twice", "Remove one of them.")
+            check_once(where, value, [name])
             _check_once(name if where == "body" else f"{where}.{name}", each)
     elif isinstance(value, list):
         for index, each in enumerate(value):

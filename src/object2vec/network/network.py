@@ -233,7 +233,6 @@ def _head(config: Config, objective: Objective, kernel: Kernel) -> nn.Module:
 
 def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
     """Return one table for both sides when tied, else one for each."""
-    sides = config.encoders[:1] if config.tied_token_embedding_weight else config.encoders
     return [
         TokenTable(
             side.vocab_size,
@@ -242,7 +241,7 @@ def _tables(config: Config, kernel: Kernel) -> list[TokenTable]:
             config.token_embedding_storage_type,
             side.is_frozen,
         )
-        for side in sides
+        for side in config.table_encoders
     ]
 
 

@@ -89,6 +89,11 @@ RECORDS = Schema(
 )
 
 
+def one_side(side: int) -> Schema:
+    """Return the columns of records of which only the objects of one side matter."""
+    return RECORDS.but(**{SIDES[1 - side]: IGNORED, "label": IGNORED})
+
+
 def records(*, has_weight: bool = False, has_group: bool = False) -> Schema:
     """Return the columns of records that may also have a weight and belong to a group."""
     weight = (Column("weight", LAYOUTS["number"]),) if has_weight else ()

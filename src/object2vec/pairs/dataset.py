@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.mapped import release_pages
-from object2vec.files.sources import list_sources
+from object2vec.files.sources import are_paths, list_sources
 from object2vec.objects.ragged import Ragged, Rows
 from object2vec.objects.schema import RECORDS, Column, Schema
 
@@ -215,7 +215,7 @@ class Pairs:
             return source
         if default_label is not None:
             schema = schema.but(label={"default": default_label})
-        if isinstance(source, (str, os.PathLike)) or _are_paths(source):
+        if isinstance(source, (str, os.PathLike)) or are_paths(source):
             from object2vec.reading.cache import open_or_build
 
             cached = open_or_build(list_sources(source), schema=schema, cache_dir=cache_dir)
@@ -263,13 +263,6 @@ class Pairs:
             cure = "Check the columns."
             raise DataError.at(source, "must have columns of one length", lengths, cure)
         return cls(built, source, schema)
-
-
-def _are_paths(source: Any) -> bool:
-    """Say whether `source` is a list of paths; an empty one is, as it holds no record either."""
-    return isinstance(source, (list, tuple)) and all(
-        isinstance(each, (str, os.PathLike)) for each in source
-    )
 
 
 def _to_columns(records: Any, schema: Schema, name: str) -> dict[str, list[Any]]:

@@ -12,7 +12,7 @@ from object2vec.compiled.cores import available_cores
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_WORKERS = max(2, min(4, available_cores()))
+WORKERS = max(2, min(4, available_cores()))
 
 
 def read_ahead(
@@ -23,11 +23,11 @@ def read_ahead(
     The items themselves are made by the caller's thread, a few ahead.
     """
     waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(_WORKERS)
+    pool = ThreadPoolExecutor(WORKERS)
     try:
         for item in items:
             waiting.append((item, pool.submit(work, item)))
-            if len(waiting) > _WORKERS:
+            if len(waiting) > WORKERS:
                 done, future = waiting.popleft()
                 yield done, future.result()
         while waiting:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from object2vec.errors import DataError, StorageError
-from object2vec.files.sources import Source, read_raw, unreadable
+from object2vec.files.sources import Source, names_of, read_raw, unreadable
 from object2vec.files.user_cache import user_cache
 from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
 from object2vec.objects.schema import RECORDS, Schema
@@ -140,11 +140,6 @@ def _build(folder: Path, sources: Sequence[Source], schema: Schema) -> None:
         if not writer.rows:
             cure = "Check that this is the right input."
             raise DataError.at(names_of(sources), "must hold at least one record", "none", cure)
-
-
-def names_of(sources: Sequence[Source]) -> str:
-    """Return what messages call some sources together."""
-    return ", ".join(source.name for source in sources[:3]) + (", ..." if sources[3:] else "")
 
 
 @contextlib.contextmanager

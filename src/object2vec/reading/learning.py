@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.compiled.cores import available_cores
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import Coverage
 from object2vec.fields.label import LabelField, LabelLearner
 from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.table_schema import TableSchema, kind_of
 from object2vec.objects.ragged import Rows
-from object2vec.reading.ahead import read_ahead
+from object2vec.reading.ahead import WORKERS, read_ahead
 from object2vec.reading.cached_set import Cached, open_cached, writing
 from object2vec.reading.facts import (
     TRAIN,
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-_WORKERS = max(2, min(4, available_cores()))
 _HELD_BYTES = 64 << 20  # of what is kept, in memory
 _KEPT, _TAKEN = "kept.arrow", "validation.npy"
 
@@ -231,7 +229,7 @@ class _Learning:
 
         problems = Problems()
         with contextlib.ExitStack() as files:
-            pool = files.enter_context(ThreadPoolExecutor(_WORKERS))
+            pool = files.enter_context(ThreadPoolExecutor(WORKERS))
             spool: pa.RecordBatchStreamWriter | None = None
             room = _HELD_BYTES
             for block, (found, mistakes) in blocks:
@@ -286,7 +284,7 @@ class _Learning:
                 for number in filter(self._declared.is_read, part):
                     yield batch.column(step_name(number)).filter(_array(~is_held))
 
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             tasks = [
                 pool.submit(learner.finish, None if mask is None else kept(part, mask))
                 for learner, part in zip(self._learners, self._declared.parts, strict=True)

@@ -178,22 +178,17 @@ class TaskSource:
         return Records(taken[0], taken[1], pairs.columns["label"])
 
     def _ids_of(self, side: int) -> Ragged:
-        from object2vec.files.sources import list_sources
-        from object2vec.objects.schema import IGNORED, RECORDS
+        from object2vec.files.sources import are_paths, list_sources
+        from object2vec.objects.schema import one_side
         from object2vec.reading.jsonl import read_columns
 
-        if not _are_paths(self.given):
-            ids = Ragged.build(self.given, SIDES[side])
+        given = self.given
+        if not (isinstance(given, str | os.PathLike) or (given and are_paths(given))):
+            ids = Ragged.build(given, SIDES[side])
             return take_ids(self.config, {side: ids})[side]
-        schema = RECORDS.but(**{SIDES[1 - side]: IGNORED, "label": IGNORED})
-        chunks = read_columns(list_sources(self.given), schema)
+        chunks = read_columns(list_sources(given), one_side(side))
         ids = Ragged.concatenate([chunk.columns[SIDES[side]] for chunk in chunks])
         return take_ids(self.config, {side: ids})[side]
-
-
-def _are_paths(given: Any) -> bool:
-    each = given if isinstance(given, list | tuple) else [given]
-    return bool(each) and all(isinstance(name, str | os.PathLike) for name in each)
 
 
 def _labels(schema: ObjectSchema, column: str, block: TableBlock) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ def needed_bytes(config: Config) -> tuple[int, int]:
 
     The rest of a network is small beside them, or does not depend on the data.
     """
-    sides = config.encoders[:1] if config.tied_token_embedding_weight else config.encoders
+    sides = config.table_encoders
     partners = [other.vocab_size for other in reversed(config.encoders)]
     rows = [
         side.vocab_size + (others if side.partners else 0)

@@ -26,6 +26,7 @@ from object2vec.devices import (
 from object2vec.errors import ConfigError, DataError
 from object2vec.fields.schema import ObjectSchema
 from object2vec.files.remote import PathLike
+from object2vec.files.sources import are_paths
 from object2vec.kernels import kernel_for
 from object2vec.kernels.compiling import CompileClock
 from object2vec.network.network import Network, folded, new_network, parameter_count
@@ -405,7 +406,7 @@ def _name(source: Any) -> str:
     if isinstance(source, Table):
         return source.name
     names = [source] if isinstance(source, str | os.PathLike) else source
-    if isinstance(names, list | tuple) and all(isinstance(n, str | os.PathLike) for n in names):
+    if are_paths(names):
         return ", ".join(map(os.fspath, names))
     return "memory"
 

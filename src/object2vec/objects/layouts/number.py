@@ -21,7 +21,7 @@ D = TypeVar("D", bound=np.generic)
 
 _REAL = (Real, Decimal, np.bool_)
 
-_LIMIT = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
+INFINITE = (2 - 2**-24) * 2.0**127  # from here on a number rounds to an infinite float32
 
 
 class OneInEachRow(Layout[NDArray[D]]):
@@ -49,7 +49,7 @@ class Number(OneInEachRow[np.float32]):
 
     name = "number"
     dtypes = {"": np.dtype(np.float32)}  # noqa: RUF012
-    json_type = Annotated[float, msgspec.Meta(gt=-_LIMIT, lt=_LIMIT)] | bool
+    json_type = Annotated[float, msgspec.Meta(gt=-INFINITE, lt=INFINITE)] | bool
     statistics = NumberStatistics
 
     def build(self, values: Any, where: str) -> Numbers:
@@ -80,7 +80,7 @@ class Number(OneInEachRow[np.float32]):
 
     def mistake(self, value: Any) -> Mistake | None:
         """Return what is wrong with a value of a JSON record."""
-        if isinstance(value, (int, float)) and abs(value) < _LIMIT:
+        if isinstance(value, (int, float)) and abs(value) < INFINITE:
             return None
         return Mistake("must be a finite number", value, "Fix the number.")
 
@@ -100,4 +100,4 @@ class Number(OneInEachRow[np.float32]):
 
     def from_scanned(self, column: NDArray[np.float64]) -> Numbers | None:
         """Return numbers (n,) as a column; None if one is too large."""
-        return column.astype(np.float32) if (np.abs(column) < _LIMIT).all() else None
+        return column.astype(np.float32) if (np.abs(column) < INFINITE).all() else None

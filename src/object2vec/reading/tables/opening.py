@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from object2vec.errors import ConfigError, DataError, StorageError, suggestion
-from object2vec.files.sources import Source, list_sources, read_unpacked
+from object2vec.files.sources import Source, are_paths, list_sources, names_of, read_unpacked
 from object2vec.files.whole import storage_problem
 from object2vec.reading.tables.base import EMPTY_CURE, EmptyTableError, Table, TableOptions
 from object2vec.reading.tables.files import FilesTable
@@ -74,9 +74,8 @@ def open_table(source: Any, options: TableOptions | None = None) -> Table:
         return source
     if isinstance(source, (str, os.PathLike)):
         return _open_files([source], options)
-    if isinstance(source, (list, tuple)) and source:
-        if all(isinstance(each, (str, os.PathLike)) for each in source):
-            return _open_files(source, options)
+    if are_paths(source) and source:
+        return _open_files(source, options)
     if hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__len__"):
         return _spooled(pa.Table.from_batches([batch]) for batch in stream_of(source))
     if (content := from_memory(source)) is not None:
@@ -94,8 +93,8 @@ def _open_files(named: Sequence[str | os.PathLike[str]], options: TableOptions) 
         opened = list(pool.map(partial(_open_one, options=options), sources))
     found = [(table, _partition(table)) for table in opened if isinstance(table, Table)]
     if not found:
-        name = ", ".join(source.name for source in sources[:3]) + (", ..." if sources[3:] else "")
-        raise EmptyTableError.at(name, "must hold at least one record", "none", EMPTY_CURE)
+        must = "must hold at least one record"
+        raise EmptyTableError.at(names_of(sources), must, "none", EMPTY_CURE)
     if empty := [table for table in opened if isinstance(table, str)]:
         shown = ", ".join(empty[:5]) + (", ..." if empty[5:] else "")
         _log.info("%d files are empty: %s", len(empty), shown)
