@@ -1,10 +1,6 @@
 """SageMaker Python SDK v3: ModelTrainer, ModelBuilder, HyperparameterTuner, Transformer."""
 
-import os
-
-import api
 import boto3
-import data
 from sagemaker.core import image_uris
 from sagemaker.core.deserializers import JSONDeserializer
 from sagemaker.core.helper.session_helper import Session, get_execution_role
@@ -28,7 +24,7 @@ class Account:
         self.image = image_uris.retrieve(
             framework="object2vec", region=self.session.boto_region_name
         )
-        self.endpoints = []
+        self.endpoints = {}
 
     def upload(self, prefix, paths):
         """Upload files by channel, and return the URIs."""
@@ -36,6 +32,11 @@ class Account:
         for name, path in paths.items():
             uris[name] = self.session.upload_data(path, self.bucket, prefix + "/" + name)
         return uris
+
+    def put(self, paths, prefix):
+        """Upload files into one folder."""
+        for path in paths:
+            self.session.upload_data(path, self.bucket, prefix)
 
     def trainer(self, name, hyperparameters):
         """Return what trains with these hyperparameters."""
@@ -57,8 +58,15 @@ class Account:
         job.refresh()
         return job
 
-    def deploy(self, job, name):
-        """Build a model of a job that has ended and deploy it; return the endpoint."""
+    def metrics(self, job):
+        """Return the names of a job's metrics."""
+        return [each.metric_name for each in job.final_metric_data_list]
+
+    def check_log(self, name):
+        """Nothing: `train` has shown it."""
+
+    def deploy(self, name, job):
+        """Build a model of a job that has ended and deploy it."""
         builder = ModelBuilder(
             image_uri=self.image,
             s3_model_data_url=job.model_artifacts.s3_model_artifacts,
@@ -69,13 +77,50 @@ class Account:
         builder.build(model_name=name)
         endpoint = builder.deploy(endpoint_name=name, instance_type="ml.m5.xlarge")
         endpoint.serializer, endpoint.deserializer = JSONSerializer(), JSONDeserializer()
-        self.endpoints.append(endpoint)
-        return endpoint
+        self.endpoints[name] = endpoint
 
-    def clean(self):
-        """Delete all endpoints, their configurations and models."""
-        for endpoint in self.endpoints:
-            name = endpoint.endpoint_name
+    def ask(self, name, instances):
+        """Return the predictions of an endpoint."""
+        kind = "application/json"
+        said = self.endpoints[name].invoke(
+            body={"instances": instances}, content_type=kind, accept=kind
+        )
+        return said.body["predictions"]
+
+    def transform(self, name, base, file):
+        """Transform a folder, and fetch what a file of it became."""
+        transformer = Transformer(
+            model_name=name,
+            instance_count=1,
+            instance_type="ml.m5.xlarge",
+            output_path=base + "predictions/",
+            sagemaker_session=self.session,
+        )
+        transformer.transform(
+            base + "test/", content_type="application/jsonlines", split_type="Line", wait=True
+        )
+        boto3.client("s3").download_file(self.bucket, name + "/predictions/" + file, file)
+
+    def tune(self, hyperparameters, uris):
+        """Run a tuning job, and return its state and those of its jobs."""
+        tuner = HyperparameterTuner(
+            self.trainer("hpo-o2v-test", hyperparameters),
+            "validation:accuracy",
+            {"enc_dim": IntegerParameter(4, 16)},
+            max_jobs=2,
+            max_parallel_jobs=2,
+        )
+        tuner.tune(inputs=inputs_of(uris), wait=True)
+        frame = tuner.analytics().dataframe()
+        return [
+            tuner.describe().hyper_parameter_tuning_job_status,
+            *frame["TrainingJobStatus"],
+        ]
+
+    def clean(self, names):
+        """Delete endpoints, their configurations and models."""
+        for name in names:
+            endpoint = self.endpoints[name]
             config = endpoint.refresh().endpoint_config_name
             endpoint.delete()
             EndpointConfig.get(config).delete()
@@ -93,120 +138,3 @@ def inputs_of(uris):
         )
         for name, uri in uris.items()
     ]
-
-
-def ask(endpoint, instances):
-    """Return the predictions of an endpoint."""
-    said = endpoint.invoke(
-        body={"instances": instances}, content_type="application/json", accept="application/json"
-    )
-    return said.body["predictions"]
-
-
-def movies():
-    """Ratings, then recommendation, then embeddings."""
-    account = Account()
-    seen = {"role": account.role}
-    for task in ("r", "c"):
-        name = "movies-" + task
-        paths = data.movies(task)
-        uris = account.upload(name, paths)
-        job = account.train(name, data.movies_hyperparameters(task), uris)
-        endpoint = account.deploy(job, name)
-        found = ask(endpoint, data.pairs_of(paths["validation"]))
-        seen["scores_" + task] = [len(row["scores"]) for row in found]
-        if task == "c":
-            found = ask(endpoint, [{"in1": [movie]} for movie in range(1, data.MOVIES)])
-            seen["embeddings"] = [len(row["embeddings"]) for row in found]
-    account.clean()
-    return seen
-
-
-def sentences():
-    """A run, its metrics, a second one with vectors, and a tuning job."""
-    account = Account()
-    paths = data.sentences()
-    uris = account.upload("sentences", paths)
-    hyperparameters = data.sentences_hyperparameters()
-    job = account.train("sentences", hyperparameters, uris)
-    final = [each.metric_name for each in job.final_metric_data_list]
-    seen = {"metrics": [name for name in final if name == "validation:cross_entropy"]}
-    pairs = data.pairs_of(paths["validation"])
-    endpoint = account.deploy(job, "sentences")
-    seen["scores"] = [len(row["scores"]) for row in ask(endpoint, pairs)]
-    for path in ("glove.840B-trim.txt", "all_vocab.json"):
-        account.session.upload_data(path, account.bucket, "sentences/auxiliary")
-    channels = dict(uris, auxiliary=f"s3://{account.bucket}/sentences/auxiliary")
-    second = account.train("sentences-2", api.with_vectors(hyperparameters), channels)
-    endpoint = account.deploy(second, "sentences-2")
-    for side in ("in0", "in1"):
-        found = ask(endpoint, [{"in1": pair[side]} for pair in pairs])
-        seen["embeddings_" + side] = [len(row["embeddings"]) for row in found]
-    account.clean()
-    seen["tuned"] = tuned(account, hyperparameters, uris)
-    return seen
-
-
-def tuned(account, hyperparameters, uris):
-    """Run a tuning job, and return its state and those of its jobs."""
-    tuner = HyperparameterTuner(
-        account.trainer("hpo-o2v-test", hyperparameters),
-        "validation:accuracy",
-        {"enc_dim": IntegerParameter(4, 16)},
-        max_jobs=2,
-        max_parallel_jobs=2,
-    )
-    tuner.tune(inputs=inputs_of(uris), wait=True)
-    frame = tuner.analytics().dataframe()
-    return [
-        tuner.describe().hyper_parameter_tuning_job_status,
-        *frame["TrainingJobStatus"],
-    ]
-
-
-def genres():
-    """Channels by prefix, vectors for one side, batch transform, and single requests."""
-    account = Account()
-    paths = data.genres()
-    account.upload("genres", paths)
-    base = f"s3://{account.bucket}/genres/"
-    for path in ("vocab.json", "glove.840B.300d.txt"):
-        account.session.upload_data(path, account.bucket, "genres/auxiliary")
-    channels = {name: base + name + "/" for name in ("train", "validation", "auxiliary")}
-    job = account.train("genres", data.genres_hyperparameters(), channels)
-    endpoint = account.deploy(job, "genres")
-    transformer = Transformer(
-        model_name="genres",
-        instance_count=1,
-        instance_type="ml.m5.xlarge",
-        output_path=base + "predictions/",
-        sagemaker_session=account.session,
-    )
-    transformer.transform(
-        base + "test/", content_type="application/jsonlines", split_type="Line", wait=True
-    )
-    name = os.path.basename(paths["test"]) + ".out"
-    boto3.client("s3").download_file(account.bucket, "genres/predictions/" + name, name)
-    seen = {"transformed": [len(row["scores"]) for row in data.rows_of(name)]}
-    batch = [{"in0": [3, 5, 7], "in1": [genre]} for genre in range(len(data.GENRES))]
-    seen["scores"] = [len(row["scores"]) for row in ask(endpoint, batch)]
-    account.clean()
-    return seen
-
-
-def documents():
-    """Three channels, embeddings in batches, the metrics of the test."""
-    account = Account()
-    paths = data.documents()
-    uris = account.upload("documents", paths)
-    job = account.train("documents", data.documents_hyperparameters(), uris)
-    endpoint = account.deploy(job, "documents")
-    found = []
-    articles = [{"in0": row["in1"]} for row in data.rows_of(paths["test"])]
-    for start in range(0, len(articles), 25):
-        found += ask(endpoint, articles[start : start + 25])
-    account.clean()
-    return {
-        "embeddings": [len(row["embeddings"]) for row in found],
-        "metrics": sorted(each.metric_name for each in job.final_metric_data_list),
-    }
