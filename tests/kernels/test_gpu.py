@@ -21,6 +21,8 @@ from object2vec.objects.ragged import Ragged
 from object2vec.reporting.events import BatchesDone
 from object2vec.training import loop
 from object2vec.training.stop import StopRequest
+from support.stopping import EVERYTHING as OF_RANKING
+from support.stopping import AfterBatches
 
 pytestmark = pytest.mark.gpu
 
@@ -77,13 +79,9 @@ MECHANISMS: dict[str, tuple[dict, dict]] = {
     "three parts": ({"comparator_list": "concat, abs_diff, hadamard"}, TRAIN),
     "bfloat16": ({"precision": "bfloat16"}, TRAIN),
 }  # fmt: skip
-EVERYTHING = RANKING | {
-    "shared_negatives": 5, "negative_exponent": 0.5, "log_q_correction": True,
-    "label_smoothing": 0.1, "token_dropout": 0.2, "enc0_idf_exponent": 1.0,
-    "weight_averaging": 0.9, "noise_temperature": 0.01, "embedding_decay": 0.01,
-    "weight_decay": 0.01, "decoupled_weight_decay": True,
-    "gradient_clip_norm": 1.0, "token_init": "unit", "learning_rate_schedule": "cosine",
-    "warmup": 0.2,
+EVERYTHING = OF_RANKING | RANKING | {
+    "shared_negatives": 5, "weight_averaging": 0.9, "enc0_idf_exponent": 1.0, "token_init": "unit",
+    "learning_rate_schedule": "cosine", "warmup": 0.2,
 }  # fmt: skip
 # Where there is no GPU these tests do not run; that they name what there is shows everywhere.
 SETTINGS = EVERYTHING.keys() | {name for given, _ in MECHANISMS.values() for name in given}
@@ -193,23 +191,6 @@ def test_a_run_with_everything_that_was_stopped_anywhere_goes_on(
     assert_close(weights(resumed), weights(whole), CLOSE)
     other = model(**given | {"seed": 4}).fit(POSITIVES)
     assert not np.allclose(other.encode(in0=IN0), whole.encode(in0=IN0), **CLOSE)
-
-
-class AfterBatches(StopRequest):
-    """Asks to stop after so many batches."""
-
-    def __init__(self, batches: int) -> None:
-        self._left = batches
-        super().__init__()
-
-    @property
-    def signal_number(self):
-        self._left -= 1
-        return signal.SIGTERM if self._left < 0 else None
-
-    @signal_number.setter
-    def signal_number(self, value):
-        pass
 
 
 @pytest.mark.parametrize("kernel", ["compiled", "reference"])

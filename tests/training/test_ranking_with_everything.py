@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-
 import numpy as np
 import pytest
 
 from object2vec import Interrupted, Object2Vec
-from object2vec.training.stop import StopRequest
+from support.stopping import EVERYTHING, AfterBatches
 
 DOCUMENTS = [
     [f"a{n % 7} b{(n + s) % 5} c{(n * s) % 9} d{n}" for s in range(2 + n % 4)] for n in range(40)
@@ -17,35 +15,13 @@ PAIRS = {
     "question": [f"a{n % 7} b{n % 5} e{n}" for n in range(60)],
     "answer": [f"f{n % 7} e{n} g{n % 11}" for n in range(60)],
 }
-EVERYTHING = {
-    "shared_negatives": 7, "negative_exponent": 0.5, "log_q_correction": True,
-    "label_smoothing": 0.1, "token_dropout": 0.2,
-    "weight_averaging": 0.5, "noise_temperature": 0.01, "embedding_decay": 0.01,
-    "weight_decay": 0.01, "decoupled_weight_decay": True, "gradient_clip_norm": 1.0,
-}  # fmt: skip
-
-
-class AfterBatches(StopRequest):
-    """Asks to stop after so many batches."""
-
-    def __init__(self, batches: int) -> None:
-        self._left = batches
-        super().__init__()
-
-    @property
-    def signal_number(self):
-        self._left -= 1
-        return signal.SIGTERM if self._left < 0 else None
-
-    @signal_number.setter
-    def signal_number(self, value):
-        pass
 
 
 def fit(made: bool, given: dict, **how) -> Object2Vec:
-    columns = {"pairs": "sentence_rest"} if made else {"in0": "question:text", "in1": "answer:text"}
-    table = {"sentences": DOCUMENTS} if made else PAIRS
-    columns = {"in0": "sentences:text", "pairs": "sentence_rest"} if made else columns
+    columns, table = {"in0": "question:text", "in1": "answer:text"}, PAIRS
+    if made:
+        columns = {"in0": "sentences:text", "pairs": "sentence_rest"}
+        table = {"sentences": DOCUMENTS}
     settings = {"enc_dim": 12, "mini_batch_size": 16, "epochs": 3, "seed": 3, "device": "cpu"}
     model = Object2Vec(**columns, preset="retrieval", **settings, **EVERYTHING, **given)
     return model.fit(table, split=0.2, **how)
