@@ -42,7 +42,6 @@ def flag(name: str, help_text: str, *, section: str | None = None) -> Any:
     return typer.Option(name, help=help_text, rich_help_panel=section)
 
 
-_CONFIG = "JSON object of hyperparameters; SageMaker's hyperparameters.json is one."
 _SETTING = "A hyperparameter; goes before --config."
 
 Model = Annotated[str, argument("MODEL")]
@@ -52,7 +51,6 @@ Out = Annotated[str | None, option("FILE", "Write here, not to standard output."
 Device = Annotated[
     str | None, option("DEVICE", "auto, cpu, cuda or cuda:N; as in training by default.")
 ]
-ConfigFile = Annotated[str | None, option("FILE", _CONFIG)]
 Settings = Annotated[list[str] | None, option("NAME=VALUE", _SETTING, "--set", show_default=False)]
 AsJson = Annotated[bool, flag("--json", "Print JSON.")]
 Side = Literal["in0", "in1"]
@@ -226,7 +224,14 @@ Vectors = Annotated[
         section=_HYPERPARAMETERS,
     ),
 ]
-ModelConfig = Annotated[str | None, option("FILE", _CONFIG, section=_HYPERPARAMETERS)]
+ModelConfig = Annotated[
+    str | None,
+    option(
+        "FILE",
+        "JSON object of hyperparameters; SageMaker's hyperparameters.json is one.",
+        section=_HYPERPARAMETERS,
+    ),
+]
 ModelSettings = Annotated[
     list[str] | None,
     option("NAME=VALUE", _SETTING, "--set", show_default=False, section=_HYPERPARAMETERS),

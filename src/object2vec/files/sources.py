@@ -341,16 +341,6 @@ def is_packed(head: bytes) -> bool:
     return _kind_of(head, _PACKED) is not None
 
 
-def foreign_kind(head: bytes) -> str | None:
-    """Return what a file that begins so is, if it is no text: ``a zip archive``."""
-    return _kind_of(head, _FOREIGN)
-
-
-def encoding_of(head: bytes) -> str | None:
-    """Return the encoding that a text shows by how it begins; None for UTF-8 or what is unknown."""
-    return _kind_of(head, _ENCODINGS)
-
-
 @contextlib.contextmanager
 def _reading(source: Source) -> Iterator[None]:
     try:

@@ -44,7 +44,6 @@ from object2vec.training.stop import StopRequest
 if TYPE_CHECKING:
     from object2vec.model import Object2Vec
 
-CHANNELS = OBJECT2VEC.channels
 CHECKPOINT_VARIABLE = "OBJECT2VEC_CHECKPOINT_EVERY"
 PORT_VARIABLE = "SAGEMAKER_BIND_TO_PORT"
 

@@ -167,14 +167,11 @@ class Task(ABC):
     Attributes
     ----------
     name : str
-    needs : {"positives", "labels"}
-        Whether each record of the file is a right pair, or its label says what it is.
     uses : frozenset of str
         What of a `Question` it looks at, besides `label`, `resamples` and `seed`.
     """
 
     name: ClassVar[str]
-    needs: ClassVar[Literal["positives", "labels"]]
     uses: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod

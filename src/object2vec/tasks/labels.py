@@ -44,7 +44,6 @@ class Similarity(Task):
     """How the cosine of two objects follows the labels."""
 
     name = "similarity"
-    needs = "labels"
     uses = frozenset({"by"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
@@ -66,7 +65,6 @@ class Classification(Task):
     """How often the class of a pair is right."""
 
     name = "classification"
-    needs = "labels"
     uses = frozenset({"validation"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
@@ -93,7 +91,6 @@ class Regression(Task):
     """How far a predicted number is from the label."""
 
     name = "regression"
-    needs = "labels"
     uses = frozenset({"clip"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
@@ -112,7 +109,6 @@ class MultiLabel(Task):
     """Which of all tokens of in1 belong to an in0, where in1 is the set of them."""
 
     name = "multilabel"
-    needs = "positives"
     uses = frozenset({"validation"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:

@@ -23,7 +23,6 @@ Rows = NDArray[np.int64]
 class FindTask(Task):
     """What retrieval and ranking have in common."""
 
-    needs = "positives"
     uses = frozenset({"known", "candidates", "by", "ties", "at", "relevant"})
     unit: ClassVar[str]
 

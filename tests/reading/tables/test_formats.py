@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
@@ -440,3 +441,4 @@ def test_all_formats_are_described():
     text = describe_formats()
     assert "| `csv` | `.csv` | fields between separators, a header line" in text
     assert text.count("\n") == len(FORMATS) + 2
+    assert text in (Path(__file__).parents[3] / "docs/data.md").read_text()

@@ -19,7 +19,7 @@ FORMATS: dict[str, type[Format]] = {
 
 def describe_formats() -> str:
     """Return a table of all formats, in Markdown."""
-    lines = ["| format | files | what it is |", "|---|---|---|"]
+    lines = ["| format | suffixes | what it is |", "|---|---|---|"]
     for each in FORMATS.values():
         suffixes = ", ".join(f"`{suffix}`" for suffix in each.suffixes)
         lines.append(f"| `{each.name}` | {suffixes} | {each.about} |")
