@@ -882,7 +882,7 @@ def test_answers_come_in_pieces(place, capsys, monkeypatch):
     """More rows than one piece: each is asked for when the one before is written."""
     sizes = []
     encode = PooledReader.encode
-    monkeypatch.setattr("object2vec.cli.inference._NUMBERS", 6 * 16)
+    monkeypatch.setattr("object2vec.inference.inputs._NUMBERS", 6 * 16)
 
     def counting(self, side, sequences):
         rows = encode(self, side, sequences)

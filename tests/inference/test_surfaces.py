@@ -180,7 +180,7 @@ def write(path, records):
 
 @pytest.mark.parametrize("rows", [1, 100])
 def test_commands_say_once_what_was_left_out(rows, saved, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("object2vec.cli.inference._ROWS", rows)
+    monkeypatch.setattr("object2vec.inference.inputs._ROWS", rows)
     source = write(tmp_path / "a.jsonl", LEFT_OUT)
     assert main(["encode", str(saved), "--side", "in0", str(source)]) == 0
     assert capsys.readouterr().err == f"warning: {SAID}\n"

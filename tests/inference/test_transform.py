@@ -83,7 +83,7 @@ def test_each_record_says_by_its_keys_what_it_wants(model, saved, tmp_path):
 def test_payloads_do_not_change_answers(saved, tmp_path, monkeypatch, strategy, width):
     source = write(tmp_path / "a", b"\n" + lines(PAIRS[:20]) + b"  \n\r\n" + lines(PAIRS[20:]))
     transform(saved, [source], tmp_path / "whole")
-    monkeypatch.setattr("object2vec.inference.transform._ROWS", width)
+    monkeypatch.setattr("object2vec.inference.inputs._ROWS", width)
     monkeypatch.setattr("object2vec.inference.inputs._BATCH_TOKENS", 7)
     seen = []
     embed = Engine._embed
@@ -179,7 +179,7 @@ def test_the_next_call_goes_on_where_answers_are_missing(saved, tmp_path):
 
 def test_a_failure_leaves_no_part_of_an_answer(saved, tmp_path, monkeypatch):
     source = write(tmp_path / "a", [*PAIRS, {"in0": [9]}])
-    monkeypatch.setattr("object2vec.inference.transform._ROWS", 8)
+    monkeypatch.setattr("object2vec.inference.inputs._ROWS", 8)
     report = transform(saved, [source], tmp_path / "out")
     assert ":41:" in report.failed[str(source)]
     assert list((tmp_path / "out").iterdir()) == []

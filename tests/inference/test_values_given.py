@@ -251,7 +251,7 @@ def test_a_model_of_ids_reads_no_tables(tmp_path):
 
 
 def test_a_csv_is_transformed_record_by_record(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr("object2vec.inference.transform._ROWS", 2)
+    monkeypatch.setattr("object2vec.inference.inputs._ROWS", 2)
     (tmp_path / "a.csv").write_text('ann,Up\nbob,"two\nlines"\neve,Heat\nann,Up\nann,Alien\n')
     settings = TransformSettings(content_type="text/csv", accept="application/jsonlines")
     report = transform(saved / "pairs", [tmp_path / "a.csv"], tmp_path, settings)

@@ -31,7 +31,7 @@ Coverages = dict[str, Coverage]  # by the specification of a field
 # What a network encodes at once: more tokens fall out of the caches, more rows out of memory.
 _BATCH_TOKENS = 1 << 16
 _BATCH_ROWS = 1 << 12
-_NUMBERS = 1 << 22  # of predictions that are held at once, at the most
+_ROWS, _NUMBERS = 1 << 12, 1 << 22  # of predictions that are held at once, at the most
 
 _log = logging.getLogger("object2vec.inference")
 
@@ -293,7 +293,7 @@ def batches_by_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]
 
 def rows_at_once(width: int) -> int:
     """Return how many rows are predicted at once, each with so many numbers; the others wait."""
-    return max(1, min(_BATCH_ROWS, _NUMBERS // width))
+    return max(1, min(_ROWS, _NUMBERS // width))
 
 
 def diverged(what: str) -> ArtifactError:
