@@ -11,7 +11,7 @@ from object2vec.errors import DataError
 from object2vec.inference.inputs import take_ids
 from object2vec.inference.values import take_values, value_intakes
 from object2vec.objects.ragged import Ragged
-from object2vec.objects.schema import SIDES
+from object2vec.objects.schema import SIDES, by_side
 from object2vec.pairs.dataset import Pairs
 
 
@@ -43,7 +43,7 @@ def take_objects(
         return take_values(intakes, sides, table, limits)
     if table is not None:
         pairs = Pairs.read(table, default_label=0.0, name="predict")
-        sides = {side: pairs.columns[name] for side, name in enumerate(SIDES)}
+        sides = by_side(pairs.columns)
     ids = {side: Ragged.build(given, SIDES[side]) for side, given in sides.items()}
     return take_ids(artifact.config, ids, limits)
 

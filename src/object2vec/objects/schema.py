@@ -89,6 +89,11 @@ RECORDS = Schema(
 )
 
 
+def by_side(columns: Mapping[str, Any]) -> dict[int, Any]:
+    """Return the columns that hold objects, by the number of their encoder."""
+    return {side: columns[name] for side, name in enumerate(SIDES)}
+
+
 def one_side(side: int) -> Schema:
     """Return the columns of records of which only the objects of one side matter."""
     return RECORDS.but(**{SIDES[1 - side]: IGNORED, "label": IGNORED})

@@ -22,7 +22,7 @@ from object2vec.inference.values import (
     value_intakes,
 )
 from object2vec.objects.ragged import Ragged
-from object2vec.objects.schema import SIDES
+from object2vec.objects.schema import SIDES, by_side, one_side
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading.tables import TableOptions
 from object2vec.reading.tables.members import members_column
@@ -31,7 +31,8 @@ from object2vec.training.tables import made_pairs
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from object2vec.fields.schema import ObjectSchema, TableSchema
+    from object2vec.fields.schema import ObjectSchema
+    from object2vec.fields.table_schema import TableSchema
     from object2vec.reading.tables import Table, TableBlock
 
 
@@ -148,9 +149,9 @@ class TaskSource:
         pairs = made_pairs(self.given, schema, self.options, "evaluate", seed)
         first = pairs.first[:-1][np.diff(pairs.first) > 0]  # one of each collection
         columns = pairs.take(first).columns
-        in0, in1 = (self._accept(side, columns[name]) for side, name in enumerate(SIDES))
+        taken = take_ids(self.config, by_side(columns))
         origin = f"made by {pairs.maker.specification()}, one of each line or group, seed {seed}"
-        return Records(in0, in1, origin=origin)
+        return Records(taken[0], taken[1], origin=origin)
 
     def _from_table(self, schema: ObjectSchema) -> Records:
         table, both, tally = self._table(), value_intakes(schema, self.config), Tally()
@@ -172,14 +173,11 @@ class TaskSource:
 
     def _from_ids(self, default_label: float | None) -> Records:
         pairs = Pairs.read(self.given, default_label=default_label, name="evaluate")
-        taken = take_ids(
-            self.config, {side: pairs.columns[name] for side, name in enumerate(SIDES)}
-        )
+        taken = take_ids(self.config, by_side(pairs.columns))
         return Records(taken[0], taken[1], pairs.columns["label"])
 
     def _ids_of(self, side: int) -> Ragged:
         from object2vec.files.sources import are_paths, list_sources
-        from object2vec.objects.schema import one_side
         from object2vec.reading.jsonl import read_columns
 
         given = self.given
