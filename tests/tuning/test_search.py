@@ -1,10 +1,12 @@
 """What is tried next, what a trial's course says, and what a study keeps on the disk."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from object2vec.errors import ArtifactError, ConfigError
+from object2vec.tuning import trials
 from object2vec.tuning.objective import Goal
 from object2vec.tuning.parents import knowledge
 from object2vec.tuning.processes import _Course
@@ -275,6 +277,39 @@ def test_only_the_best_model_stays(tmp_path):
     study.keep_best()
     assert kept() == ("2", [])
     assert not (study.path / ".best-before").exists()
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_whenever_it_is_killed_the_next_one_keeps_the_best_model(tmp_path, monkeypatch, at):
+    study, calls = Study.create(tmp_path / "study", SETTINGS), []
+
+    def done(number, value):
+        study.save(Trial(number, {}, "completed", value=value))
+        (study.folder(number) / "model").mkdir()
+
+    def killed(original):
+        def call(*arguments):
+            calls.append(arguments)
+            if len(calls) == at:
+                raise KeyboardInterrupt
+            return original(*arguments)
+
+        return call
+
+    done(1, 3.0)
+    study.keep_best()
+    done(2, 2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed(Path.rename))
+        patch.setattr(trials, "_write", killed(trials._write))
+        with pytest.raises(KeyboardInterrupt):
+            study.keep_best()
+    assert {path.name for path in study.path.iterdir()} & {"best", ".best-before"}
+    study.keep_best()
+    assert json.loads((study.path / "best.json").read_text()) == {"trial": 2}
+    assert (study.path / "best").is_dir()
+    assert not (study.path / ".best-before").exists()
+    assert not list(study.path.glob("trials/*/model"))
 
 
 def test_a_trial_that_was_interrupted_waits_again(tmp_path):

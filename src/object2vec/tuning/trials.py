@@ -166,6 +166,7 @@ class Study:
                 target.rename(old)
             model.rename(target)
             shutil.rmtree(old, ignore_errors=True)
+        if target.is_dir():  # whoever wrote it may have been killed before it said so
             _write(self.path / "best.json", {"trial": best.number})
         for trial in self.trials():
             if trial.is_over and trial.number != best.number:
