@@ -56,6 +56,7 @@ class Engine:
     def __init__(self, artifact: Artifact) -> None:
         self.config, self.facts = artifact.config, artifact.facts
         self.network, self.schema = artifact.network, artifact.schema
+        self._vocabularies = artifact.vocabularies
         if self.network.training:
             self.network.eval()
         self.width = max(self.config.enc_dim, self.network.objective.width)
@@ -70,7 +71,7 @@ class Engine:
     def reader(self) -> Reader:
         """What reads the bodies of requests for this model."""
         if self.schema is None:
-            return IdReader(self.config)
+            return IdReader(self.config, self._vocabularies)
         if is_ip_insights(self.config, self.schema):
             return IpInsightsReader(self.config, self.schema)
         return ValueReader(self.config, self.schema)

@@ -45,7 +45,7 @@ def take_objects(
         pairs = Pairs.read(table, default_label=0.0, name="predict")
         sides = by_side(pairs.columns)
     ids = {side: Ragged.build(given, SIDES[side]) for side, given in sides.items()}
-    return take_ids(artifact.config, ids, limits)
+    return take_ids(artifact.config, ids, limits, artifact.vocabularies)
 
 
 def _checked(max_seq_lens: Sequence[int]) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from object2vec.config import Config
 from object2vec.errors import RequestError, problem
 from object2vec.files.json import JsonObject
 from object2vec.inference.forms import WRITTEN, Form
-from object2vec.inference.inputs import NOTHING, UnknownIds, intakes
+from object2vec.inference.inputs import NOTHING, UnknownIds, Vocabularies, intakes
 from object2vec.inference.instances import (
     BODY_RULE,
     IN0,
@@ -48,13 +48,15 @@ class IdReader:
     Parameters
     ----------
     config : Config
+    vocabularies : pair of mappings of str to int, optional
+        The id of each token of a side, where the model has them.
     """
 
     readable = WRITTEN
     quick_bytes = math.inf
 
-    def __init__(self, config: Config) -> None:
-        self._intakes = intakes(config)
+    def __init__(self, config: Config, vocabularies: Vocabularies = (None, None)) -> None:
+        self._intakes = intakes(config, vocabularies)
         self._decoders = _decoders([MAX_ID, MAX_ID], float)
         self._known_decoders = _decoders([intake.vocab_size - 1 for intake in self._intakes])
 
@@ -135,18 +137,22 @@ class IdReader:
     def _settle_numbers(self, instances: Sequence[Any], prefix: str) -> None:
         """Make ids of numbers that are written like 1.0, as AWS does; reject others than integers.
 
-        Pandas writes a column of ids so as soon as one of them is missing.
+        Pandas writes a column of ids so as soon as one of them is missing. Ids without a row become
+        padding.
         """
         for row, instance in enumerate(instances):
             for side, name in enumerate(SIDES):
                 ids = getattr(instance, name)
-                if ids is UNSET or all(type(each) is int for each in ids):
+                if ids is UNSET:
                     continue
                 for position, each in enumerate(ids):
+                    if type(each) is int:
+                        continue
                     if not float(each).is_integer():
                         where = f"{prefix.format(row)}{name}[{position}]"
                         raise RequestError(self._unknown_id(where, side, each))
                     ids[position] = int(each)
+                setattr(instance, name, self._intakes[side].pad_rowless(ids))
 
     def _check_ids(
         self, instances: Sequence[Any], limits: Sequence[int | None], prefix: str

@@ -27,6 +27,7 @@ from object2vec.reporting.table import coverage_lines
 Floats = NDArray[np.float32]
 Rows = list[list[int]]
 Coverages = dict[str, Coverage]  # by the specification of a field
+Vocabularies = tuple[Mapping[str, int] | None, Mapping[str, int] | None]
 
 # What a network encodes at once: more tokens fall out of the caches, more rows out of memory.
 _BATCH_TOKENS = 1 << 16
@@ -150,12 +151,15 @@ class Intake:
     vocab_size, max_seq_len : int
     mask_padding : bool
         Whether the id 0 is padding.
+    rowless : frozenset of int
+        Ids of its vocabulary file that have no row; they are read as padding.
     """
 
     side: int
     vocab_size: int
     max_seq_len: int
     mask_padding: bool
+    rowless: frozenset[int] = frozenset()
 
     def accept(
         self, sequences: Ragged, where: Callable[[int], str], limit: int | None = None
@@ -186,10 +190,23 @@ class Intake:
         if len(sequences.values) > limit:  # or else no sequence can be longer
             truncated = int(np.count_nonzero(sequences.lengths > limit))
             sequences = sequences.truncated(limit)
-        values = sequences.values
-        if len(values) and values.max() >= self.vocab_size:
+        if self._has_unknown(sequences) and self.rowless:
+            is_rowless = np.isin(sequences.values, [*self.rowless])
+            values = np.where(is_rowless, PADDING, sequences.values).astype(sequences.values.dtype)
+            sequences = Ragged(values, sequences.offsets)
+        if self._has_unknown(sequences):
             raise self._unknown(sequences, where)
         return sequences, self._omissions(sequences, truncated)
+
+    def _has_unknown(self, sequences: Ragged) -> bool:
+        values = sequences.values
+        return len(values) > 0 and int(values.max()) >= self.vocab_size
+
+    def pad_rowless(self, ids: list[int]) -> list[int]:
+        """Return ids with padding for those that have no row."""
+        if self.rowless.isdisjoint(ids):
+            return ids
+        return [PADDING if each in self.rowless else each for each in ids]
 
     def accept_known(self, rows: Rows, limit: int | None = None) -> tuple[Rows, Omissions]:
         """Return what `accept` does for lists, of which the ids to be read are in the vocabulary.
@@ -231,11 +248,22 @@ class Intake:
         return UnknownIds(problems, rows[0], int(at[0] - sequences.offsets[rows[0]]), tokens[0])
 
 
-def intakes(config: Config) -> tuple[Intake, Intake]:
-    """Return what the two encoders of a model take in."""
+def intakes(config: Config, vocabularies: Vocabularies = (None, None)) -> tuple[Intake, Intake]:
+    """Return what the two encoders of a model take in.
+
+    Ids at or above the size of the vocabulary are an error, unless `vocabularies` has them: AWS's
+    notebook of genres gives its unknown word such an id, which AWS takes. Where id 0 is padding
+    they are read as that.
+    """
     first, second = (
-        Intake(encoder.side, encoder.vocab_size, encoder.max_seq_len, config.mask_padding)
-        for encoder in config.encoders
+        Intake(
+            encoder.side,
+            encoder.vocab_size,
+            encoder.max_seq_len,
+            config.mask_padding,
+            _rowless(vocabulary, encoder.vocab_size) if config.mask_padding else frozenset(),
+        )
+        for encoder, vocabulary in zip(config.encoders, vocabularies, strict=True)
     )
     return first, second
 
@@ -244,6 +272,7 @@ def take_ids(
     config: Config,
     sides: Mapping[int, Ragged],
     limits: Sequence[int | None] = (None, None),
+    vocabularies: Vocabularies = (None, None),
 ) -> dict[int, Ragged]:
     """Return sequences of ids as they are encoded, by side; log what is left out.
 
@@ -253,6 +282,8 @@ def take_ids(
     sides : mapping of {0, 1} to Ragged
     limits : pair of int or None
         Tokens of in0 and in1 to read; those of training by default.
+    vocabularies : pair of mappings of str to int, optional
+        As of `intakes`.
 
     Raises
     ------
@@ -262,10 +293,15 @@ def take_ids(
     taken, tally = {}, Tally()
     for side, ids in sides.items():
         where = f"{SIDES[side]} row {{}}".format
-        taken[side], omissions = intakes(config)[side].accept(ids, where, limits[side])
+        intake = intakes(config, vocabularies)[side]
+        taken[side], omissions = intake.accept(ids, where, limits[side])
         tally.count(side, omissions)
     tally.say()
     return taken
+
+
+def _rowless(vocabulary: Mapping[str, int] | None, vocab_size: int) -> frozenset[int]:
+    return frozenset(row for row in (vocabulary or {}).values() if row >= vocab_size)
 
 
 def batches_by_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -150,11 +150,13 @@ class Objects:
         """Return the known tokens as objects of their own."""
         schema = self.encoder.schema
         if schema is None:
+            size = self.encoder.config.encoders[self.side].vocab_size
             if self.tokens is None:
-                ids = np.arange(1, self.encoder.config.encoders[self.side].vocab_size)
+                ids = np.arange(1, size)
                 return _single(ids, lambda rows: [str(ids[row]) for row in rows])
-            names = list(self.tokens)
-            return _single(list(self.tokens.values()), lambda rows: [names[row] for row in rows])
+            known = {name: row for name, row in self.tokens.items() if row < size}
+            names = list(known)
+            return _single(list(known.values()), lambda rows: [names[row] for row in rows])
         pairs = list(self._entries())
         texts = [text for text, _ in pairs]
         return _single([row for _, row in pairs], lambda rows: [texts[row] for row in rows])

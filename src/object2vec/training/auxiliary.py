@@ -29,11 +29,10 @@ def load_auxiliary(
             cure = "Name the folder that holds the files (--auxiliary)."
             raise ConfigError.at("auxiliary", must, None, cure)
         file = join(folder, encoder.vocab_file)
-        vocabulary = read_vocabulary(file)
+        vocabularies[encoder.side] = vocabulary = read_vocabulary(file)
         if beyond := {t: i for t, i in vocabulary.items() if i >= encoder.vocab_size}:
             notes.append(_beyond(beyond, config, encoder))  # AWS takes such a file, too
             vocabulary = {t: i for t, i in vocabulary.items() if t not in beyond}
-        vocabularies[encoder.side] = vocabulary
         is_second_of_tied = encoder.side and config.tied_token_embedding_weight
         if encoder.pretrained_embedding_file and not is_second_of_tied:
             notes.append(_load_vectors(network, config, encoder, vocabulary, folder))
@@ -47,7 +46,7 @@ def _beyond(tokens: Vocabulary, config: Config, encoder: EncoderConfig) -> Note:
     text = (
         f"{encoder.vocab_file}: {len(tokens)} of its tokens, such as {shown(token)} with {index}, "
         f"have ids that are not below {setting} {encoder.vocab_size}. They have no row and are "
-        f"left out; raise {setting} if records hold them."
+        f"read as padding by the trained model; raise {setting} if records of training hold them."
     )
     return Note("warning", text)
 
