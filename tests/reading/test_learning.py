@@ -15,6 +15,7 @@ from object2vec.fields.specification import parse_field
 from object2vec.fields.table_schema import TableSchema
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.reading import learning
+from object2vec.reading.facts import counted_lengths
 from object2vec.reading.learning import learn
 from object2vec.reading.table_records import read_with
 from object2vec.reading.tables import TableOptions, lines, open_table
@@ -476,3 +477,9 @@ def test_weights_and_groups_of_large_sets_are_read_row_by_row(read, monkeypatch)
     for batch in TrainingBatches(pairs, config).epoch(0):
         users = batch.in0.values[batch.pairing.rows0] - 3
         assert batch.columns["group"].tolist() == groups[users].tolist()
+
+
+def test_lengths_are_counted_without_room_for_the_longest():
+    assert counted_lengths(np.array([2, 1 << 50, 2, 0])) == {0: 1, 2: 2, 1 << 50: 1}
+    assert counted_lengths(np.array([2, 5, 2])) == {2: 2, 5: 1}
+    assert counted_lengths(np.zeros(0, np.int64)) == {}
