@@ -4,12 +4,20 @@ import os
 import platform
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from object2vec.devices import computing, full_precision, large_zeros, sparse_zeros
+from object2vec.devices import (
+    computing,
+    full_precision,
+    large_zeros,
+    side_by_side,
+    sparse_zeros,
+)
 
 # Frees 24 MB many times and counts the pages that the system had to map again.
 PROGRAM = """
@@ -123,3 +131,51 @@ def test_products_are_those_of_float32_while_a_block_runs():
         with block:
             assert all(product.fp32_precision in ("ieee", "none") for product in products)
         assert [product.fp32_precision for product in products] == before
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_works_run_side_by_side_each_on_one_thread(threads, small):
+    """Three threads meet only if all of them are at work at once."""
+    width = 1 if small else threads
+    together = threading.Barrier(width)
+
+    def work(number: int) -> tuple[int, int, int]:
+        together.wait(60)
+        return number, torch.get_num_threads(), threading.get_ident()
+
+    with computing(threads):
+        works = [lambda n=n: work(n) for n in range(width * 2)]
+        found = side_by_side(works, small=small)
+        assert torch.get_num_threads() == threads
+    assert [number for number, _, _ in found] == list(range(width * 2))
+    assert {count for _, count, _ in found} == {1}
+    assert len({ident for _, _, ident in found}) == width
+    assert threading.get_ident() in {ident for _, _, ident in found}
+
+
+def test_works_wait_for_no_helper_that_has_not_begun(monkeypatch):
+    """As where others keep the cores: the caller does all that nobody else has taken."""
+    busy, over = ThreadPoolExecutor(1), threading.Event()
+    busy.submit(over.wait)
+    monkeypatch.setattr("object2vec.devices._helpers", lambda: busy)
+    with computing(2):
+        assert side_by_side([lambda n=n: n for n in range(5)]) == list(range(5))
+    over.set()
+    busy.shutdown()
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_work_that_fails_says_so_and_the_threads_stay(first):
+    """Whether the caller has taken it or a helper."""
+    caller, together = threading.get_ident(), threading.Barrier(2)
+
+    def work() -> None:
+        together.wait(60)
+        if (threading.get_ident() == caller) == first:
+            raise ValueError("no")
+
+    with computing(2):
+        with pytest.raises(ValueError, match="no"):
+            side_by_side([work, work])
+        assert torch.get_num_threads() == 2

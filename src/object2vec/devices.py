@@ -11,14 +11,16 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import itertools
 import math
 import mmap
 import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from object2vec.compiled import use_threads
 from object2vec.compiled.cores import available_cores
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+T = TypeVar("T")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
 _KEPT_BYTES = 1 << 30
 # Larger blocks, such as token tables, still go back to the system when they are freed. The second
@@ -99,6 +102,49 @@ def _shorten_waiting() -> None:
 
     threading.Thread(target=keep_a_team, name="object2vec-idle", daemon=True).start()
     is_there.wait()
+
+
+def side_by_side(works: Sequence[Callable[[], T]], *, small: bool = False) -> list[T]:
+    """Return what each work returns: each computes on one thread, as many at once as there are.
+
+    What comes out does not depend on the number of threads. Whoever has time takes the next work,
+    and the caller does what nobody else has taken.
+
+    Parameters
+    ----------
+    works : sequence of callable
+    small : bool, default False
+        Whether all of it is less than what it takes to wake a thread.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [work() for work in works]
+    numbers: Iterator[int] = itertools.count()
+    done: dict[int, T] = {}
+
+    def take() -> None:
+        if torch.get_num_threads() > 1:
+            torch.set_num_threads(1)
+        while (number := next(numbers)) < len(works):
+            done[number] = works[number]()
+
+    helpers = [] if small else [_helpers().submit(take) for _ in works[1:threads]]
+    try:
+        take()
+    finally:
+        begun = [helper for helper in helpers if not helper.cancel()]
+        wait(begun)
+        torch.set_num_threads(threads)
+    for helper in begun:
+        helper.result()
+    return [done[number] for number in range(len(works))]
+
+
+@functools.cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="object2vec")
 
 
 @contextlib.contextmanager

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from object2vec import Config
+from object2vec.devices import computing
 from object2vec.kernels import kernel_for
 from object2vec.kernels.comparator import compare
 from object2vec.kernels.rules import SGD, Parameter, Update
+from object2vec.network import recurrence
 from object2vec.network.dropout import Dropout
-from object2vec.network.encoders import _grouped_states, _packed_states
 from object2vec.network.network import Network, parameter_count
+from object2vec.network.recurrence import grouped_states, packed_states
 from object2vec.objectives import Encoded
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
@@ -352,7 +354,7 @@ def test_an_lstm_over_groups_is_the_one_over_packed_steps(lengths):
     lengths = np.array(lengths)
     lstm = torch.nn.LSTM(3, 2, bidirectional=True)
     found = []
-    for states in (_grouped_states, _packed_states):
+    for states in (grouped_states, packed_states):
         x = torch.randn(lengths.sum(), 3, generator=torch.Generator().manual_seed(1))
         x.requires_grad_()
         lstm.zero_grad()
@@ -361,6 +363,30 @@ def test_an_lstm_over_groups_is_the_one_over_packed_steps(lengths):
         found.append([out.detach(), x.grad, *(p.grad.clone() for p in lstm.parameters())])
     for grouped, packed in zip(*found, strict=True):
         torch.testing.assert_close(grouped, packed, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("small", [0, 1 << 30])
+def test_threads_change_no_byte_of_an_lstm_or_its_gradients(small, monkeypatch):
+    monkeypatch.setattr(recurrence, "_SMALL", small)
+    generator = torch.Generator().manual_seed(1)
+    lengths = np.random.default_rng(0).integers(1, 30, 90)
+    inputs = torch.randn(lengths.sum(), 40, generator=generator)
+    torch.manual_seed(2)
+    lstm, found = torch.nn.LSTM(40, 64, bidirectional=True), []
+    for threads in (1, 2, 3):
+        with computing(threads):
+            lstm.zero_grad()
+            x = inputs.clone().requires_grad_()
+            states = grouped_states(lstm, x, lengths)
+            states.square().sum().backward()
+            with torch.inference_mode():
+                assert torch.equal(grouped_states(lstm, inputs, lengths), states)
+            assert torch.get_num_threads() == threads
+        found.append([states.detach(), x.grad, *(p.grad.clone() for p in lstm.parameters())])
+    for one, two, three in zip(*found, strict=True):
+        assert one.any()
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
 
 
 @pytest.mark.parametrize("width", [4, 300])

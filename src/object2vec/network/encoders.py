@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from object2vec.config import EncoderConfig
-from object2vec.devices import full_precision, on_device
+from object2vec.devices import on_device
 from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
+from object2vec.network.recurrence import grouped_states, packed_states
 from object2vec.network.tokens import TokenTable
 from object2vec.objects.ragged import PADDING, Ragged
 
@@ -196,7 +197,7 @@ class BiLSTM(Encoder):
         kept = sequences.take(present) if len(present) < len(sequences) else sequences
         ids, offsets = _tensors(kept, device)  # (n,), (P + 1,)
         x = self.embed(table, ids)  # (n, E)
-        states = _packed_states if device.type == "cuda" else _grouped_states
+        states = packed_states if device.type == "cuda" else grouped_states
         with torch.autocast(device.type, enabled=False):  # its rounding adds up over the steps
             for depth, lstm in enumerate(self.lstms):
                 assert isinstance(lstm, nn.LSTM)
@@ -206,74 +207,6 @@ class BiLSTM(Encoder):
         out = table.weight.new_zeros(len(sequences), self.enc_dim)  # (B, D)
         maxima = table.kernel.segment_max(x, offsets)  # (P, D)
         return out.index_copy(0, on_device(present, device), maxima)
-
-
-def _packed_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
-    """Return the states (n, D) of a bidirectional LSTM over packed time steps.
-
-    A packed sequence holds the first token of every row, then the second ones, and so on, rows from
-    the longest to the shortest: what a GPU's library takes.
-    """
-    by_length = np.argsort(-lengths, kind="stable")  # (P,)
-    rank = np.empty_like(by_length)
-    rank[by_length] = np.arange(len(lengths))
-    owner = np.repeat(np.arange(len(lengths)), lengths)  # (n,)
-    step = np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]  # (n,)
-    order = on_device(np.lexsort((rank[owner], step)), x.device)  # (n,)
-    batch_sizes = torch.from_numpy(np.bincount(step))  # (T,)
-    packed = nn.utils.rnn.PackedSequence(x.index_select(0, order), batch_sizes)
-    with full_precision():
-        states: Tensor = lstm(packed)[0].data  # (n, D) by time step
-    return states.index_select(0, order.argsort())  # (n, D) by sequence
-
-
-def _grouped_states(lstm: nn.LSTM, x: Tensor, lengths: np.ndarray) -> Tensor:
-    """Return the same over groups of rows of about equal length, padded to the longest of a group.
-
-    A CPU's library has a fast LSTM that takes no packed steps. Each direction runs on its own, the
-    second one over reversed rows, so that padding stands at the end and no state of a token sees
-    it.
-    """
-    weights = [weight for weight in lstm._flat_weights if weight is not None]  # 4 a direction
-    starts = np.cumsum(lengths) - lengths  # (P,)
-    groups = [(starts[rows], lengths[rows]) for rows in _groups(lengths)]
-    directions = []
-    for half, is_reversed in ((weights[:4], False), (weights[4:], True)):
-        indices, masks = zip(*(_group_index(*group, is_reversed) for group in groups), strict=True)
-        index, is_token = (np.concatenate([a.ravel() for a in p]) for p in (indices, masks))  # (m,)
-        # Gathered once: the backward pass of each gather makes a gradient as large as x.
-        padded = torch.split(x.index_select(0, torch.from_numpy(index)), [i.size for i in indices])
-        states = []
-        for rows, group in zip(indices, padded, strict=True):
-            start = x.new_zeros(1, rows.shape[1], lstm.hidden_size)  # (1, G, D / 2)
-            steps = group.view(*rows.shape, -1)  # (T, G, E)
-            out, _, _ = torch.lstm(steps, (start, start), half, True, 1, 0.0, False, False, False)
-            states.append(out.flatten(0, 1))  # (T G, D / 2)
-        rows_of = np.empty(len(x), np.int64)  # the row of each token's state
-        rows_of[index[is_token]] = np.flatnonzero(is_token)
-        directions.append(torch.cat(states).index_select(0, torch.from_numpy(rows_of)))
-    return torch.cat(directions, dim=1)  # (n, D)
-
-
-def _groups(lengths: np.ndarray) -> list[np.ndarray]:
-    """Return groups of rows of similar length, the longest rows first.
-
-    Larger groups make larger matrix products, smaller ones less padding; twice the root of the
-    number of rows is the best of both from 64 to 8,192 rows (benchmarks/LOG.md).
-    """
-    by_length = np.argsort(-lengths, kind="stable")  # (P,)
-    size = max(1, round(2 * math.sqrt(len(lengths))))
-    return np.split(by_length, np.arange(size, len(by_length), size))
-
-
-def _group_index(
-    starts: np.ndarray, lengths: np.ndarray, is_reversed: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flat index of each token of a group by time step, and where there is one."""
-    step = np.arange(lengths[0])[:, None]  # (T, 1)
-    is_token = step < lengths  # (T, G)
-    index = starts + (lengths - 1 - step if is_reversed else step)  # (T, G)
-    return np.where(is_token, index, 0), is_token
 
 
 def _tensors(sequences: Ragged, device: torch.device) -> tuple[Tensor, Tensor]:
