@@ -101,6 +101,22 @@ def run(kernel, update: str, optimizer: str, extras: tuple, steps=STEPS, **sizes
     return seen
 
 
+@pytest.mark.parametrize("extras", [(), ("weights",)])
+@each_kernel
+def test_the_length_of_a_gradient_is_that_of_its_sums_and_of_their_weights(kernel, extras):
+    table = made_table(rule_of("sgd", extras), extras)
+    made, weight = kernel(), table.weight.double()
+    for step, lookups in enumerate(STEPS, 1):
+        tape, gradient = tape_of(lookups, step, table), torch.zeros_like(weight)
+        for lookup in tape:
+            shares = lookup.gradient.repeat_interleave(lookup.offsets.diff(), 0).double()
+            gradient.index_add_(0, lookup.ids.long(), shares * lookup.shares()[:, None])
+        expected = gradient.square().sum()
+        if extras:
+            expected += (weight * gradient).sum(1).square().sum()
+        assert made.squares(table, tape) == pytest.approx(float(expected), rel=100 * EPS)
+
+
 def hashed_noise(step: int, number: int, row: int, column: int) -> float:
     """The noise of one number, with Python's own integers."""
 

@@ -46,6 +46,7 @@ VOCAB, WIDTH = 9, 5
 each_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 each_decay = pytest.mark.parametrize("weight_decay", [0.0, 0.03])
 each_update = pytest.mark.parametrize("update", ["update_rows", "update_table"])
+each_storage = pytest.mark.parametrize("storage", ["dense", "row_sparse"])
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +204,49 @@ def test_a_first_gradient_of_a_token_in_two_lookups_is_summed_before_the_rule(
     assert torch.equal(*weights)
     assert (weights[0][2] != 1).all()
     assert (weights[0][[0, 1, *range(3, VOCAB)]] == 1).all()
+
+
+@each_optimizer
+@each_storage
+@pytest.mark.parametrize("factor", [None, 0.3])
+@each_kernel
+def test_a_tape_that_is_measured_and_scaled_gives_the_bytes_of_scaled_coefficients(
+    kernel, factor, storage, optimizer
+):
+    """As clipping has it: what a kernel lists for the length serves the update, too."""
+    rule, found = RULES[optimizer](0.1, 0.03), []
+    for is_measured in (False, True):
+        made = table(storage, kernel=kernel())
+        parameter, generator = Parameter.new(rule, made.weight), np.random.default_rng(3)
+        for step, lookups in enumerate(STEPS, 1):
+            for lookup in tape_of(lookups, generator):
+                if factor and not is_measured:
+                    lookup.coefficients = lookup.shares() * factor
+                made._tape.append(lookup)
+            if is_measured:
+                assert made.squares(parameter) > 0
+                if factor:
+                    made.scale(factor)
+            made.update(Update(rule, step), parameter)
+            assert made._tape == []
+            found.append([tensor.clone() for tensor in parameter.tensors()])
+    for ours, theirs in zip(found[: len(STEPS)], found[len(STEPS) :], strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def test_occurrences_are_listed_once_for_a_length_and_an_update(monkeypatch):
+    from object2vec.kernels.cpu import kernel as module
+
+    lists, listing = [], module.list_tokens
+    monkeypatch.setattr(module, "list_tokens", lambda *of: lists.append(1) or listing(*of))
+    for storage in ("dense", "row_sparse"):
+        made = table(storage)
+        made._tape.extend(tape_of(STEPS[1], np.random.default_rng(3)))
+        update, parameter = plain(made)
+        made.squares(parameter)
+        made.scale(0.5)
+        made.update(update, parameter)
+    assert len(lists) == 2
 
 
 columns = st.lists(st.lists(st.integers(0, VOCAB - 1), max_size=7), min_size=1, max_size=7)

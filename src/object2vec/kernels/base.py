@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -49,6 +49,12 @@ class Lookup:
         lengths = self.offsets.diff()  # (B,)
         scales = 1.0 / lengths.clamp(min=1).to(torch.float32)  # (B,)
         return torch.repeat_interleave(scales, lengths, output_size=len(self.ids))
+
+
+class Tape(list[Lookup]):
+    """The lookups of one update, of which a kernel that works on them twice may keep a list."""
+
+    listed: Any = None
 
 
 class Kernel(Protocol):
@@ -145,6 +151,9 @@ class Kernel(Protocol):
 
     def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
         """Return the squared length of a table's gradient, with that of the weights of its rows."""
+
+    def scale(self, tape: Tape, factor: float) -> None:
+        """Multiply the gradient of a table."""
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter of any shape from its whole gradient, in place."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.comparator import compare
 from object2vec.kernels.contrast import contrast
 from object2vec.kernels.rules import Parameter, Update
@@ -21,8 +21,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class PlainLayers:
-    """What stands between the tables, computed by PyTorch's own operations on any device."""
+class Plain:
+    """What PyTorch's own operations do on any device: what stands between the tables, scales."""
 
     def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
         """Return ``activation(x @ weight.T + bias)``, (N, O)."""
@@ -44,8 +44,13 @@ class PlainLayers:
         """Return what a convolution over time makes of its products, (N, F)."""
         return sum_taps(products, bias, mask)
 
+    def scale(self, tape: Tape, factor: float) -> None:
+        """Multiply the gradient of a table: of its lookups what each token counts."""
+        for lookup in tape:
+            lookup.coefficients = lookup.shares() * factor  # (n,): fewer than the gradient (B, E)
 
-class ReferenceKernel(PlainLayers):
+
+class ReferenceKernel(Plain):
     """Pool, reduce and update with PyTorch's own operations."""
 
     name = "reference"

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from object2vec.kernels.base import Kernel, Lookup
+from object2vec.kernels.base import Kernel, Lookup, Tape
 from object2vec.kernels.rules import Parameter, Update
 from object2vec.objects.ragged import Ragged
 
@@ -61,7 +61,7 @@ class TokenTable(nn.Module):
         self.is_frozen = is_frozen
         self.on_change: Callable[[Tensor], object] | None = None
         self._partners: Ragged | None = None
-        self._tape: list[Lookup] = []
+        self._tape = Tape()
 
     @property
     def is_plain(self) -> bool:
@@ -199,13 +199,15 @@ class TokenTable(nn.Module):
         return self.kernel.squares(parameter, tape) if tape else 0.0
 
     def scale(self, factor: float) -> None:
-        """Multiply the gradient of the lookups since the last update."""
-        for lookup in self._gradients():
-            lookup.coefficients = lookup.shares() * factor  # (n,): fewer than the gradient (B, E)
+        """Multiply the gradient whose length `squares` has returned."""
+        if self._tape:
+            self.kernel.scale(self._tape, factor)
 
-    def _gradients(self) -> list[Lookup]:
-        """Return the lookups whose output the loss depends on."""
-        return [lookup for lookup in self._tape if lookup.gradient is not None]
+    def _gradients(self) -> Tape:
+        """Return the lookups whose output the loss depends on; forget the others."""
+        if any(lookup.gradient is None for lookup in self._tape):
+            self._tape = Tape(each for each in self._tape if each.gradient is not None)
+        return self._tape
 
     def update(self, update: Update, parameter: Parameter) -> None:
         """Apply an update to the lookups since the last one and clear the tape.
@@ -216,8 +218,7 @@ class TokenTable(nn.Module):
         parameter : Parameter
             `weight` with its state, changed in place.
         """
-        tape = self._gradients()
-        self._tape.clear()
+        tape, self._tape = self._gradients(), Tape()
         if self.storage == "row_sparse":
             for lookup in tape if self.on_change else ():
                 self.changing(lookup.ids)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.contrast import contrast
 from object2vec.kernels.cpu.dense import onednn_linear
 from object2vec.kernels.cpu.loops import convolution
@@ -75,29 +75,31 @@ class CompiledKernel:
 
     def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the rows that were read."""
-        ranks = self._ranks_of(len(table.weight))
-        tokens, starts, *shares = _occurrences(tape, ranks)
+        tokens, starts, *shares = self._listed(table, tape)
         update_rows, _, _ = updates(update.rule.name, update.extras(table))
         update_rows(_bounds(starts), *_of_table(update, table), tokens, starts, *shares)
-        ranks[tokens] = 0
 
     def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
+        tokens, starts, *shares = self._listed(table, tape)
         ranks = self._ranks_of(len(table.weight))
-        tokens, starts, *shares = _occurrences(tape, ranks)
+        ranks[tokens] = np.arange(1, len(starts))
         _, update_table, _ = updates(update.rule.name, update.extras(table))
         update_table(len(ranks), *_of_table(update, table), ranks, starts, *shares)
         ranks[tokens] = 0
 
     def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
         """Return the squared length of a table's gradient, with that of the weights of its rows."""
-        ranks = self._ranks_of(len(table.weight))
-        tokens, starts, *shares = _occurrences(tape, ranks)
-        ranks[tokens] = 0
+        tokens, starts, *shares = self._listed(table, tape)
         squares = np.empty(len(tokens))  # (u,)
         arrays = table.weight.numpy(), starts, tokens
         square_rows(_bounds(starts), table.weights is not None, *arrays, *shares, squares)
         return float(squares.sum())
+
+    def scale(self, tape: Tape, factor: float) -> None:
+        """Multiply the gradient of a table whose occurrences are listed."""
+        tokens, starts, owners, shares, gradient = tape.listed
+        tape.listed = tokens, starts, owners, shares * np.float32(factor), gradient
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
         """Update a parameter in one pass."""
@@ -110,6 +112,17 @@ class CompiledKernel:
         _, _, update_flat = updates(update.rule.name, update.extras(parameter))
         gradients = gradient.reshape(-1).numpy()
         update_flat(size, share, constants, numbers, *flat, gradients, small=size <= _SMALL)
+
+    def _listed(self, table: Parameter, tape: Sequence[Lookup]) -> tuple[NDArray[Any], ...]:
+        """Return the occurrences of each token; those of a `Tape` are listed but once."""
+        listed = tape.listed if isinstance(tape, Tape) else None
+        if listed is None:
+            ranks = self._ranks_of(len(table.weight))
+            listed = _occurrences(tape, ranks)
+            ranks[listed[0]] = 0
+            if isinstance(tape, Tape):
+                tape.listed = listed
+        return listed
 
     def _ranks_of(self, vocab_size: int) -> Ranks:
         """Return the scratch array of a vocabulary, all zeros, (V,)."""

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from object2vec.kernels.base import Lookup
 from object2vec.kernels.cuda import programs
-from object2vec.kernels.reference import PlainLayers, squares
+from object2vec.kernels.reference import Plain, squares
 from object2vec.kernels.rules import RULES, Parameter, Update
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
@@ -35,7 +35,7 @@ _FLAT = 1024  # numbers of one program where there are no rows
 _TOKENS = 64  # of a sequence that one program writes at once
 
 
-class TritonKernel(PlainLayers):
+class TritonKernel(Plain):
     """Pool, reduce and update with Triton, on the device of the tensors."""
 
     name = "triton"
