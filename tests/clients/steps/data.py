@@ -9,6 +9,7 @@ import random
 
 GENRES = ["Action", "Comedy", "Drama"]
 WORDS = [f"word{i}" for i in range(30)]
+UNKNOWN = len(WORDS) + 1  # the id of a word that is none of them, as large as the vocabulary
 USERS, MOVIES = 12, 9
 COMMON = {
     "_kvstore": "device",
@@ -131,7 +132,7 @@ def genres():
         for genre in range(len(GENRES))
     ]
     vocabulary = {word: i for i, word in enumerate(WORDS)}
-    vocabulary["<unk>"] = len(vocabulary) + 1
+    vocabulary["<unk>"] = UNKNOWN
     with open("vocab.json", "w") as file:
         json.dump(vocabulary, file)
     with open("glove.840B.300d.txt", "w") as file:

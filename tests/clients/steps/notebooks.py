@@ -68,7 +68,7 @@ def genres(account):
     name = os.path.basename(paths["test"]) + ".out"
     account.transform("genres", base, name)
     seen = {"transformed": [len(row["scores"]) for row in data.rows_of(name)]}
-    batch = [{"in0": [3, 5, 7], "in1": [genre]} for genre in range(len(data.GENRES))]
+    batch = [{"in0": [3, data.UNKNOWN, 7], "in1": [genre]} for genre in range(len(data.GENRES))]
     seen["scores"] = [len(row["scores"]) for row in account.ask("genres", batch)]
     account.clean(["genres"])
     return seen

@@ -215,7 +215,7 @@ def genres():
     boto3.client("s3").download_file(bucket, prefix + "/predictions/" + name, name)
     seen = {"transformed": [len(row["scores"]) for row in data.rows_of(name)]}
     predictor = o2v.deploy(initial_instance_count=1, instance_type="ml.m4.xlarge")
-    batch = [{"in0": [3, 5, 7], "in1": [genre]} for genre in range(len(data.GENRES))]
+    batch = [{"in0": [3, data.UNKNOWN, 7], "in1": [genre]} for genre in range(len(data.GENRES))]
     said = json.loads(predictor.predict(data=json.dumps({"instances": batch})))
     seen["scores"] = [len(row["scores"]) for row in said["predictions"]]
     predictor.delete_endpoint()
