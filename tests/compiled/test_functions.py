@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -91,19 +92,31 @@ def compile_once(**environ: str) -> tuple[int, str, str]:
     return int(count), folder, "\n".join(said) + done.stderr
 
 
+def copied_package(folder: Path) -> Path:
+    source = Path(__file__).parents[2] / "src" / "object2vec"
+    for path in source.rglob("*.py"):
+        target = folder / "src" / path.relative_to(source.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return folder / "src"
+
+
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package that nothing was compiled for."""
-    source = Path(__file__).parents[2] / "src" / "object2vec"
-    for path in source.rglob("*.py"):
-        target = tmp_path / "src" / path.relative_to(source.parent)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    return tmp_path / "src"
+    return copied_package(tmp_path)
 
 
 def environ(package: Path, cache: Path | str) -> dict[str, str]:
     return {"PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(cache)}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """What another copy of the package has compiled, which is the same as any copy's."""
+    folder = tmp_path_factory.mktemp("compiled")
+    compile_once(**environ(copied_package(folder), folder / "kernels"))
+    return folder / "kernels"
 
 
 def test_what_was_compiled_is_found_by_the_next_process(package, tmp_path):
@@ -114,22 +127,24 @@ def test_what_was_compiled_is_found_by_the_next_process(package, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "changed", "folder"])
-def test_a_damaged_file_is_compiled_anew_and_replaced(package, tmp_path, damage):
-    given = environ(package, tmp_path / "kernels")
-    compile_once(**given)
-    for path in (tmp_path / "kernels" / "object2vec").iterdir():
+def test_a_damaged_file_is_compiled_anew_and_replaced(package, compiled, tmp_path, damage):
+    given = environ(package, shutil.copytree(compiled, tmp_path / "kernels"))
+    folder = tmp_path / "kernels" / "object2vec"
+    names = {path.name for path in folder.iterdir()}
+    for path in folder.iterdir():
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         whole = {"cut": content[:100], "empty": b"", "other": b"text", "changed": content}
         path.unlink()
         path.mkdir() if damage == "folder" else path.write_bytes(whole[damage])
     assert compile_once(**given)[0] == 1
+    assert {path.name for path in folder.iterdir()} == names  # or else these were other files
     assert compile_once(**given)[0] == (damage == "folder")
 
 
-def test_another_source_or_cpu_is_compiled_for_itself(package, tmp_path):
-    given = environ(package, tmp_path / "kernels")
-    assert compile_once(**given)[0] == 1
+def test_another_source_or_cpu_is_compiled_for_itself(package, compiled, tmp_path):
+    given = environ(package, shutil.copytree(compiled, tmp_path / "kernels"))
+    assert compile_once(**given)[0] == 0
     assert compile_once(**given, NUMBA_CPU_NAME="generic")[0] == 1
     assert compile_once(**given)[0] == 0
     beside = package / "object2vec" / "kernels" / "cpu" / "loops" / "prefetch.py"
