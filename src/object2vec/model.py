@@ -369,7 +369,7 @@ class Object2Vec(Estimator):
         NotFittedError
             If the model was neither trained nor loaded.
         DataError
-            If a query is none of its side, or has no token that training knew.
+            If a query is no object of its side, or has no token that training knew.
 
         Examples
         --------

@@ -54,7 +54,7 @@ class TaskOptions:
         Raises
         ------
         ConfigError
-            If numbers are none.
+            If some are no numbers.
         """
         nothing = TaskOptions()
         given = {n: v for n, v in vars(self).items() if n != "name" and v != getattr(nothing, n)}

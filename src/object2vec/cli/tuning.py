@@ -118,7 +118,7 @@ def run(choice: Wish) -> None:
     at_once = choice.parallel or max(1, available_cores() // 2)
     threads = max(1, available_cores() // at_once)
 
-    def tell(trial: Trial) -> None:
+    def show(trial: Trial) -> None:
         value = "" if trial.value is None else f" {choice.objective} {trial.value:.6g}"
         error = f": {trial.error}" if trial.error else ""
         said = f"trial {trial.number}: {trial.state},{value} after {trial.seconds:.0f} s{error}"
@@ -133,7 +133,7 @@ def run(choice: Wish) -> None:
         parallel=at_once,
         parents=parents,
         warm_start=choice.warm_start,
-        report=tell,
+        report=show,
     )
     best = _interruptible(tuner)
     page = report.write_page(study, search)

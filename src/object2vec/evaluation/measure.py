@@ -85,7 +85,7 @@ class Measure:
         Raises
         ------
         DataError
-            If there is no unit, or the level is none.
+            If there is no unit, or the level is no share between 0 and 1.
         """
         if not 0 < level < 1:
             raise DataError.at("level", "must lie between 0 and 1", level, "Use 0.95.")

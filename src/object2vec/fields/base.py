@@ -201,7 +201,7 @@ class Learner(ABC):
         Raises
         ------
         ValueMistakes
-            If some values are none of this kind.
+            If some values are not of this kind.
         """
         return values
 
@@ -217,7 +217,7 @@ class Learner(ABC):
         Raises
         ------
         ValueMistakes
-            If some values are none of this kind.
+            If some values are not of this kind.
         """
 
     @abstractmethod
@@ -266,7 +266,7 @@ class Fitted(ABC):
         Raises
         ------
         ValueMistakes
-            If some values are none of this kind, or unseen where that is an error.
+            If some values are not of this kind, or unseen where that is an error.
         """
 
     def with_words(self, values: pa.Array) -> Fitted:

@@ -219,7 +219,7 @@ def numbers_of(values: pa.Array, what: str, *, above: float = -math.inf) -> Numb
 
 
 def _spelled(values: pa.Array) -> Numbers:
-    """Return the number that each value is or spells, NaN where it is none, (n,)."""
+    """Return the number that each value is or spells, NaN where it is no number, (n,)."""
     from pyarrow import compute, types
 
     if is_text(values):

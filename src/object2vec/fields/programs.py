@@ -321,7 +321,7 @@ def find_unsure(data, starts, ends, unsure, found):
 
 @compiled
 def read_ipv4(data, starts, ends, bits, wrong):
-    """Write addresses as 32 characters "0" and "1" each, and mark what is none.
+    """Write addresses as 32 characters "0" and "1" each, and mark what is no address.
 
     Parameters
     ----------

@@ -138,7 +138,7 @@ class TableSchema:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TableSchema:
-        """Return the schema that has this state; raise `ConfigError` if it is none."""
+        """Return the schema that has this state; raise `ConfigError` if there can be none."""
         first, second = (tuple(map(parse_field, state[side])) for side in ("in0", "in1"))
         roles = {role: state[role] for role in _ROLES}
         making = state["making"]

@@ -35,7 +35,7 @@ def seconds_of(values: pa.Array) -> pa.Array:
     Raises
     ------
     ValueMistakes
-        If some are none.
+        If some are no dates or times.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -82,7 +82,7 @@ class VocabularyKind(Kind):
 
     @abstractmethod
     def tokens(self, values: Any) -> Tokenised:
-        """Return the tokens of values; raise `ValueMistakes` if some are none of this kind.
+        """Return the tokens of values; raise `ValueMistakes` if some are not of this kind.
 
         Parameters
         ----------

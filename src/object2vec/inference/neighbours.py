@@ -101,7 +101,7 @@ class Objects:
         Raises
         ------
         DataError
-            If one has no token that training knew, or is none of this side.
+            If one has no token that training knew, or is no object of this side.
         """
         schema, config = self.encoder.schema, self.encoder.config
         if schema is None:
@@ -258,7 +258,7 @@ def find_nearest(
     Raises
     ------
     DataError
-        If a query is none of its side, or there is no candidate.
+        If a query is no object of its side, or there is no candidate.
 
     Notes
     -----

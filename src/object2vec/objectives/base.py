@@ -39,7 +39,7 @@ class LabelRule(Protocol):
     """Which labels an objective learns from."""
 
     def rejected(self, label: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Return which of the labels (m,) are none."""
+        """Return which of the labels (m,) it does not learn from."""
 
     def problem(self, label: float) -> str:
         """Return what a rejected label should have been, and what to do."""

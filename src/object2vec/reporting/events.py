@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: one plain value per event, for any number of reporters.
+"""What a run reports while it goes on: one plain value per event, for any number of reporters.
 
 The training loop knows nothing of terminals and log formats: it makes these values and hands each
 to every reporter. `object2vec.reporting.plain` holds the reporters that ship.

@@ -38,7 +38,7 @@ from object2vec.serving.metrics import SHARED_FOLDER
 from object2vec.serving.settings import Settings
 from object2vec.training.stop import StopRequest
 
-GRACE_S = 20  # then what still runs is cut off; SageMaker kills 30 s after SIGTERM
+GRACE_S = 20  # then what still runs is ended; SageMaker kills 30 s after SIGTERM
 _REJECTING_S = 1.0  # how long requests on open connections are rejected before they are closed
 _MAX_PORT = (1 << 16) - 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

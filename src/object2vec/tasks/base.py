@@ -181,9 +181,9 @@ class Task(ABC):
         Raises
         ------
         ConfigError
-            If the model is none for this task.
+            If the model does not suit this task.
         DataError
-            If the records are none.
+            If the records are wrong.
         """
 
     def check(self, question: Question) -> None:

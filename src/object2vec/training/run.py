@@ -1,4 +1,4 @@
-"""One run from hyperparameters and channels to a trained model, telling what it does."""
+"""One run from hyperparameters and channels to a trained model, reporting what it does."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Run:
                 stack.enter_context(stop.on_signals())
             workspace = self._open_workspace(stack)
             threads = stack.enter_context(computing(self._threads()))
-            clock = CompileClock(lambda: self._tell(events.Noted(_COMPILING)))
+            clock = CompileClock(lambda: self._report(events.Noted(_COMPILING)))
             stack.enter_context(clock.running())
             self._read_tables()
             network, vocabularies = self._build(threads)
@@ -210,7 +210,7 @@ class Run:
         folder, given = self.habits.checkpoints, self.config.threads
         if given > (share := share_of_cores()):
             text = f"threads: {share} instead of {given}, this process's share of the cores."
-            self._tell(events.Noted(text))
+            self._report(events.Noted(text))
             given = share
         path = folder.latest() if folder is not None and self.habits.resume else None
         if given or folder is None or path is None:
@@ -231,7 +231,7 @@ class Run:
         self._emit(found.event)
         for text in (settling_text(found.schema, found.config), checked_memory(self.config)):
             if text:
-                self._tell(events.Noted(text))
+                self._report(events.Noted(text))
 
     def _first_step(self, network: Network, train: TrainingBatches) -> Step:
         """Return what trains the network, with the optimizer state that it begins with."""
@@ -245,7 +245,7 @@ class Run:
         if self._start_state is None or self._start is None:
             return
         note = carry_state(step.optimizer, self._start_state, self._start)
-        self._tell(events.Noted(note.text))
+        self._report(events.Noted(note.text))
 
     def _build(self, threads: int) -> tuple[Network, Vocabularies]:
         """Return the network with its initial weights, and the vocabularies."""
@@ -306,7 +306,7 @@ class Run:
         if not goes_on:
             center(network, train)
         for text in (*said, *find_partners(network, train)):
-            self._tell(events.Noted(text))
+            self._report(events.Noted(text))
         return network
 
     def _train(self, loop: Loop, workspace: Path, vocabularies: Vocabularies) -> None:
@@ -329,9 +329,9 @@ class Run:
             except Exception:
                 del self._history[trained:]
                 if loop.save_finished() is not None:
-                    self._tell(events.Warned(_NOT_SAVED))
+                    self._report(events.Warned(_NOT_SAVED))
                 raise
-        self._tell(finished)
+        self._report(finished)
 
     def _end(
         self, loop: Loop, vocabularies: Vocabularies, outcome: events.Outcome
@@ -350,7 +350,7 @@ class Run:
             started, path = time.monotonic(), self.habits.save_to
             learned = self._learned(loop.network, vocabularies)
             artifact.save(learned, path, replace=self.habits.overwrite)
-            self._tell(events.ModelSaved(path=path, write_s=time.monotonic() - started))
+            self._report(events.ModelSaved(path=path, write_s=time.monotonic() - started))
         return finished
 
     def _test(self, loop: Loop) -> None:
@@ -383,9 +383,9 @@ class Run:
         return Artifact(self.config, used, vocabularies, facts, self.schema)
 
     def _emit(self, event: events.Event) -> None:
-        """Tell every reporter, and remember what belongs to the model's history."""
+        """Report to everybody, and remember what belongs to the model's history."""
         self._remember(event)
-        self._tell(event)
+        self._report(event)
 
     def _remember(self, event: events.Event) -> None:
         if not isinstance(event, _KEPT_EVENTS):
@@ -396,7 +396,7 @@ class Run:
         if self._metrics_file is not None:
             self._metrics_file.append(values)
 
-    def _tell(self, event: events.Event) -> None:
+    def _report(self, event: events.Event) -> None:
         for reporter in self.habits.reporters:
             reporter(event)
 

@@ -18,7 +18,7 @@ _POLL_S = 0.5
 
 
 class Watch(Protocol):
-    """What a training tells the tuner while it goes on."""
+    """What a training reports to the tuner while it goes on."""
 
     def epoch(self, value: float) -> bool:
         """Take the objective after one more epoch; return whether to go on."""
@@ -205,7 +205,7 @@ class Tuner:
 
 
 class _Watch:
-    """What one training tells the tuner."""
+    """What one training reports to the tuner."""
 
     def __init__(self, tuner: Tuner, number: int) -> None:
         self._tuner, self._number = tuner, number

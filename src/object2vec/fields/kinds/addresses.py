@@ -45,7 +45,7 @@ class _Addresses(PartsKind):
 
     @abstractmethod
     def read(self, found: Texts) -> Found:
-        """Return the digits of each address, (m, digits), and which texts are none, (m,)."""
+        """Return the digits of each text, (m, digits), and which are no addresses, (m,)."""
 
     def policy(self, n_different: int, n_rare: int) -> tuple[str, int]:
         """Prefixes that are not known are left out: shorter ones say what is known."""
@@ -145,7 +145,7 @@ class IPv6Kind(_Addresses):
 
 
 def _packed(found: Texts, size: int, read: Callable[[str], bytes]) -> Found:
-    """Return the bytes of addresses, (m, size), and which texts are none, (m,)."""
+    """Return the bytes of addresses, (m, size), and which texts are no addresses, (m,)."""
     packed = bytearray()
     wrong = np.zeros(len(found.starts), np.bool_)
     for value, (start, end) in enumerate(zip(found.starts, found.ends, strict=True)):

@@ -82,7 +82,7 @@ class Tokenizer:
 
 @functools.lru_cache(maxsize=8)
 def tokenizer_of(description: str) -> Tokenizer:
-    """Return the tokenizer that a tokenizer.json describes; raise `ArtifactError` if it is none."""
+    """Return the tokenizer that a text describes; raise `ArtifactError` if it describes none."""
     package()
     try:
         return Tokenizer(description)
@@ -93,7 +93,7 @@ def tokenizer_of(description: str) -> Tokenizer:
 
 
 def read_tokenizer(path: str) -> str:
-    """Return the content of a tokenizer.json; raise `ConfigError` if it is none."""
+    """Return the content of a tokenizer.json; raise `ConfigError` if it is not one."""
     try:
         description = Path(path).read_text(encoding="utf-8")
         tokenizer_of(description)

@@ -27,7 +27,7 @@ class TokensKind(OpenKind):
     separator: str = option(" ", AnyText(), "what divides the tokens of a text", by_name=False)
 
     def tokens(self, values: pa.Array) -> Tokenised:
-        """Return the tokens of lists or of separated text; empty ones are none.
+        """Return the tokens of lists or of separated text; empty ones are left out.
 
         Notes
         -----

@@ -79,7 +79,7 @@ def _is_pandas(content: Any) -> bool:
 
 
 def _pandas_names(frame: Any) -> list[str]:
-    """Return the columns of a data frame; its index is none."""
+    """Return the columns of a data frame; its index is no column."""
     names = list(frame.columns)
     for name in names:
         if not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""Texts of separated fields, cut into blocks of whole records, and what is wrong with them.
+"""Texts of separated fields, divided into blocks of whole records, and what is wrong with them.
 
 A record ends at a line end that stands in no quotes (RFC 4180). What stands in quotes is found for
 all bytes at once; only a text whose quotes are not all around fields is walked through.

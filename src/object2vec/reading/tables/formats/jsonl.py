@@ -197,7 +197,7 @@ class _Other:
 def read_records(
     name: str, text: RecordText, at_most: int | None = None
 ) -> tuple[Records, list[str]]:
-    """Return the records of a text with their lines, and the problems of lines that are none."""
+    """Return the records of a text with their lines, and the problems of all other lines."""
     records: Records = []
     problems: list[str] = []
     starts, ends = text.bounds
