@@ -332,6 +332,19 @@ def test_the_parts_of_dates_are_tokens(times, form):
     assert names_of(field, values) == expected
 
 
+def test_a_part_of_a_date_has_a_row_for_each_of_its_numbers():
+    field, _ = learned("date", ["2024-05-31 10:00", "2022-05-31", None])
+    assert [each.token for each in field.entries()] == [
+        None,
+        *(f"month {number}" for number in range(1, 13)),
+        *(f"weekday {number}" for number in range(1, 8)),
+        *(f"day {number}" for number in range(1, 32)),
+        *(f"hour {number}" for number in range(24)),
+        *("year 2022", "year 2024"),
+    ]
+    assert field.size == 1 + 12 + 7 + 31 + 24 + 2
+
+
 def test_hours_are_tokens_only_where_there_are_any():
     assert learned("date", ["2024-05-31", None])[0].parts == ("year", "month", "weekday", "day")
     assert learned("date", ["2024-05-31 00:01"])[0].parts[-1] == "hour"
