@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
 _KEPT_BYTES = 1 << 30
 # Larger blocks, such as token tables, still go back to the system when they are freed. The second
@@ -104,7 +104,7 @@ def _shorten_waiting() -> None:
     is_there.wait()
 
 
-def side_by_side(works: Sequence[Callable[[], T]], *, small: bool = False) -> list[T]:
+def side_by_side(works: Sequence[Callable[[], _T]], *, small: bool = False) -> list[_T]:
     """Return what each work returns: each computes on one thread, as many at once as there are.
 
     What comes out does not depend on the number of threads. Whoever has time takes the next work,
@@ -122,7 +122,7 @@ def side_by_side(works: Sequence[Callable[[], T]], *, small: bool = False) -> li
     if threads == 1:
         return [work() for work in works]
     numbers: Iterator[int] = itertools.count()
-    done: dict[int, T] = {}
+    done: dict[int, _T] = {}
 
     def take() -> None:
         if torch.get_num_threads() > 1:
