@@ -6,7 +6,9 @@ One command trains on the sentences of the other articles, as a user would:
 
 and its vectors of 300 numbers rank the rests of all test articles by cosine, all tokens read.
 `long` is the preset as it stands, which must take less than five minutes on two cores; `short` has
-fewer epochs, for less than one. BM25 ranks the same articles, and so does the sum of BM25 and a
+fewer epochs, for less than one. Both also begin with topics, what words of training stand with; and
+the long one with vectors from outside, as a user would who has them: GloVe's 50 numbers of 50,000
+words, learned from six billion. BM25 ranks the same articles, and so does the sum of BM25 and a
 multiple of the cosine, which is chosen on dev: what a user should take where both are at hand.
 
 `--dev` is there to choose settings, some of which `--set` changes: 8,000 articles are taken from
@@ -33,18 +35,23 @@ from benchmarks.splits import PROTOCOLS, Articles, Queries, Tokens, retrieval
 from object2vec import Object2Vec
 from object2vec.evaluation import ranks, ranks_by_score, retrieval_metrics
 
+_SHORT = (
+    "epochs=1",
+    "mini_batch_size=1024",
+    "learning_rate=0.01",
+    "ranking_scale=20",
+    "token_dropout=0.1",
+)
 RUNS: dict[str, tuple[str, ...]] = {  # and their settings
     "long": (),
-    "short": (
-        "epochs=1",
-        "mini_batch_size=1024",
-        "learning_rate=0.01",
-        "ranking_scale=20",
-        "token_dropout=0.1",
-    ),
+    "short": _SHORT,
+    "long with topics": ("topics=50",),
+    "short with topics": (*_SHORT, "topics=50"),
+    "long with GloVe": ("remove_components=1",),
 }
+VECTORS = {name: "glove_6b_50d/glove.6B.50d.top50k.txt.gz" for name in RUNS if "GloVe" in name}
 GOALS = {"long": "43 / 71 / 120 (47 / 75 / 90)", "short": "36.7 / 66.9 / 126"}
-SHARES = (0, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60)  # of the cosine, in units of BM25
+SHARES = (0, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 100, 150)  # of the cosine, to BM25
 FIGURES = ("hits@1", "hits@10", "mean_rank", "median_rank", "mean_reciprocal_rank")
 _BLOCK = 500
 Floats = NDArray[np.float64]
@@ -67,11 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lexical = {name: Lexical(part) for name, part in (("dev", articles.dev), ("asked", asked))}
     rows = {"BM25": [_figures(ranks_by_score(lexical["asked"].blocks(), _own(asked)))]}
     for name in given.run or RUNS:
-        settings = [*RUNS[name], *given.set]
         for seed in range(given.seeds):
-            for row, values in _run(
-                articles, asked, lexical, settings, seed, given.threads
-            ).items():
+            settings = [*RUNS[name], *given.set, f"seed={seed}", f"threads={given.threads}"]
+            command = [word for each in settings for word in ("--set", each)]
+            if name in VECTORS:
+                command += ["--vectors", str((given.data / VECTORS[name]).resolve())]
+            for row, values in _run(articles, asked, lexical, command).items():
                 rows.setdefault(f"{row}, {name}", []).append(values)
             _tell(rows)
     if not given.dev:
@@ -85,14 +93,12 @@ def _run(
     articles: Articles,
     asked: Queries,
     lexical: Mapping[str, Lexical],
-    settings: Sequence[str],
-    seed: int,
-    threads: int,
+    options: Sequence[str],
 ) -> dict[str, dict[str, float]]:
     """Train once; return the figures of the vectors, and of them with BM25."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        seconds = train(articles.train, folder, [*settings, f"seed={seed}", f"threads={threads}"])
+        seconds = train(articles.train, folder, options)
         model = Object2Vec.load(folder / "model")
         dev, vectors = _vectors(model, articles.dev), _vectors(model, asked)
     alone = _figures(ranks(*vectors, _own(asked)))
@@ -103,16 +109,15 @@ def _run(
     return {"object2vec": alone, "BM25 + object2vec": both | {"share": share}}
 
 
-def train(articles: Sequence[list[Tokens]], folder: Path, settings: Sequence[str]) -> float:
+def train(articles: Sequence[list[Tokens]], folder: Path, options: Sequence[str]) -> float:
     """Run the command on articles, a document a line; return how many seconds it took."""
     texts = folder / "articles.txt"
     lines = ("\t".join(map(" ".join, sentences)) + "\n" for sentences in articles)
     texts.write_text("".join(lines), encoding="utf-8")
     command = [sys.executable, "-m", "object2vec", "train", "--train", texts, "--out",
                folder / "model", "--pairs", "sentence_rest", "--preset", "retrieval"]  # fmt: skip
-    command += [word for each in settings for word in ("--set", each)]
     started = time.perf_counter()
-    subprocess.run([*map(str, command)], check=True, cwd=ROOT)
+    subprocess.run([*map(str, command), *options], check=True, cwd=ROOT)
     return time.perf_counter() - started
 
 

@@ -36,7 +36,9 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 # What tokens count and who is with them is learned and folded into their vectors, of which averages
 # are kept.
-WEIGHED = {"enc0_idf_exponent": 1.0, "weight_averaging": 0.2, "gradient_clip_norm": 5.0}
+WEIGHED = {
+    "enc0_idf_exponent": 1.0, "weight_averaging": 0.2, "gradient_clip_norm": 5.0, "topics": 2,
+}  # fmt: skip
 
 
 def settings(

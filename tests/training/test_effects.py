@@ -78,6 +78,7 @@ OTHER: dict[str, tuple[dict, object]] = {
     "tied_token_embedding_weight": ({}, True),
     "token_embedding_storage_type": ({}, "row_sparse"),
     "shared_encoder": (HCNN, True),
+    "topics": ({}, 2),
     "token_dropout": ({}, 0.5),
     "token_init": ({}, "unit"),
     "learning_rate_schedule": ({}, "linear"),

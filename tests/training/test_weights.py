@@ -184,7 +184,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(kernel, storage, tmp_path, monke
     settings = BASE | WEIGHED | {"token_dropout": 0.3, "kernel": kernel}
     settings |= {"token_embedding_storage_type": storage, "weight_averaging": 0.6}
     settings |= {"noise_temperature": 0.1, "gradient_clip_norm": 0.5, "warmup": 0.2}
-    settings |= {"enc1_partners": True}
+    settings |= {"enc1_partners": True, "topics": 2}
     whole = Object2Vec(**settings).fit(DATA, validation=DATA)
     for batches in (2, 5):
         stopper = StopAfter(batches)

@@ -317,6 +317,13 @@ class Hyperparameters:
         "Principal components that are taken out of pretrained vectors before training, with their "
         "mean; 0 leaves the vectors as they are.",
     )
+    topics: int = _extension(
+        Integer(0, 10_000),
+        0,
+        "So many numbers of each token's vector, its last ones, begin with what the token stands "
+        "with in the objects of training (principal components, as in latent semantic analysis) "
+        "instead of at random; 0 means none.",
+    )
     token_dropout: float = _extension(
         Float(0.0, 0.99),
         0.0,

@@ -12,6 +12,7 @@ from object2vec.errors import ConfigError, shown
 from object2vec.files.remote import PathLike, join
 from object2vec.network.network import Network
 from object2vec.objects.vocabulary import read_vectors, read_vocabulary
+from object2vec.training.topics import check_room
 from object2vec.training.vectors import prepared
 
 
@@ -68,6 +69,7 @@ def _load_vectors(
         setting=config.setting(encoder.side, "token_embedding_dim"),
     )
     table = network.table(encoder.side)
+    check_room(config.topics, found.vectors.shape[1], table, config, encoder.side)
     vectors = prepared(found.vectors, table.weight.shape[1], config)
     table.weight[torch.from_numpy(found.rows)] = torch.from_numpy(vectors)
     state = "frozen" if encoder.is_frozen else "trained further"

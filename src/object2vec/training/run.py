@@ -51,6 +51,7 @@ from object2vec.training.start import start_from
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
 from object2vec.training.tables import Declared, learn_from
+from object2vec.training.topics import begin_with_topics
 from object2vec.training.vectors import load_vectors
 from object2vec.training.weights import learn_weights
 from object2vec.version import VERSION
@@ -302,7 +303,8 @@ class Run:
         """
         goes_on = self._start is not None
         train = self._pairs["train"]
-        said = learn_weights(network, train, self.schema, goes_on=goes_on)
+        said = [] if goes_on else begin_with_topics(network, train)
+        said += learn_weights(network, train, self.schema, goes_on=goes_on)
         if not goes_on:
             center(network, train)
         for text in (*said, *find_partners(network, train)):

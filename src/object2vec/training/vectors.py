@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from object2vec.config import Config, Note
-from object2vec.errors import ConfigError
 from object2vec.fields.schema import ObjectSchema, Part
 from object2vec.fields.vocabulary_field import VocabularyField
 from object2vec.files.remote import PathLike
 from object2vec.network.network import Network
 from object2vec.network.tokens import TokenTable
 from object2vec.objects.vectors import VectorFile, open_vectors
+from object2vec.training.topics import check_room
 
 Vectors = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ def load_vectors(network: Network, schema: ObjectSchema, location: PathLike) -> 
     Raises
     ------
     ConfigError
-        If the vectors are wider than a table.
+        If a table has no room for the vectors, beside the topics of its tokens.
     DataError
         If the file is none of vectors.
     """
@@ -53,7 +53,7 @@ def load_vectors(network: Network, schema: ObjectSchema, location: PathLike) -> 
     words, name = file.words(), os.path.basename(str(location))
     notes = []
     for side, table in enumerate(network.tables()):
-        _check_room(file.width, table, config.setting(side, "token_embedding_dim"))
+        check_room(config.topics, file.width, table, config, side)
         parts = [
             (part, part.fitted)
             for part in schema.vocabularies(side)
@@ -68,14 +68,6 @@ def load_vectors(network: Network, schema: ObjectSchema, location: PathLike) -> 
         fields, seen = [fitted for _, fitted in parts], sum(each[2] for each in found)
         notes.append(_note(side, fields, len(rows), seen, name, table.is_frozen))
     return notes
-
-
-def _check_room(width: int, table: TokenTable, setting: str) -> None:
-    """Raise `ConfigError` if a table is narrower than vectors."""
-    room = table.weight.shape[1]
-    if width > room:
-        must, cure = f"must leave room for vectors of {width} numbers", "Choose a larger one."
-        raise ConfigError.at(setting, must, room, cure)
 
 
 def _found(
