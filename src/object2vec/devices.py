@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _T = TypeVar("_T")
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # names of mallopt(3)
 _KEPT_BYTES = 1 << 30
 # Larger blocks, such as token tables, still go back to the system when they are freed. The second
 # one is the most that older versions of glibc take.
@@ -217,6 +217,7 @@ def retain_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _USERS_OWN):
         return False
     mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_ARENA_MAX, 1)  # what a thread has freed is there for the others, too
     is_shared = any(mallopt(_MMAP_THRESHOLD, size) for size in _SHARED_BYTES)
     return bool(is_shared and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
 

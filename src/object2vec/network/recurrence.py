@@ -75,7 +75,7 @@ class _Recurrence(torch.autograd.Function):
         x: Tensor,
         *weights: Tensor,
     ) -> Tensor:
-        ctx.sizes = [steps * rows for steps, rows in shapes]
+        ctx.sizes, ctx.width = [steps * rows for steps, rows in shapes], x.shape[1]
         ctx.is_small = len(x) * (weights[0].numel() + weights[1].numel()) < _SMALL
         ctx.runs = []
         for part, shape in zip(torch.split(x, ctx.sizes), shapes, strict=True):
@@ -85,14 +85,13 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        parts = zip(ctx.runs, torch.split(gradient, ctx.sizes), strict=True)
-        works = [partial(run.backward, part) for run, part in parts]
+        to_x = gradient.new_empty(len(gradient), ctx.width)  # (m, E)
+        parts = (torch.split(whole, ctx.sizes) for whole in (gradient, to_x))
+        works = [partial(run.backward, *of) for run, *of in zip(ctx.runs, *parts, strict=True)]
         found = side_by_side(works, small=ctx.is_small)
-        to_x = torch.cat([of_x.flatten(0, 1) for of_x, *_ in found])  # (m, E)
         ways = found[: len(found) // 2], found[len(found) // 2 :]
-        shares = [share for way in ways for share in list(zip(*way, strict=True))[1:]]
-        to_weights = [reduce(torch.add, share) for share in shares]
-        return None, None, to_x, *to_weights
+        shares = [share for way in ways for share in zip(*way, strict=True)]
+        return None, None, to_x, *(reduce(torch.add, share) for share in shares)
 
 
 class _Run:
@@ -113,9 +112,11 @@ class _Run:
             self._states = out.flatten(0, 1)  # (T G, D / 2)
         return self._states.detach()
 
-    def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
-        """Return the gradients of the rows, (T, G, E), and of the four weights."""
-        return torch.autograd.grad(self._states, self._inputs, gradient)
+    def backward(self, gradient: Tensor, to_x: Tensor) -> list[Tensor]:
+        """Return the gradients of the four weights; write that of the rows, (T G, E)."""
+        of_steps, *of_weights = torch.autograd.grad(self._states, self._inputs, gradient)
+        to_x.copy_(of_steps.flatten(0, 1))
+        return of_weights
 
 
 def _groups(lengths: np.ndarray) -> list[np.ndarray]:
