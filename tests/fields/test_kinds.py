@@ -131,6 +131,15 @@ def test_kinds_are_described():
     assert r"`separator=" in table[3]
 
 
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_full_vocabulary_learns_no_token_more(most):
+    field, _ = learned("token(max_size=2)", ["a", "b"])
+    grown, _ = learned(f"token(max_size={most})", ["c", "c", "a"], start=field)
+    assert row_of(grown) == row_of(field)
+    more, _ = learned("token(max_size=3)", ["c", "c", "a"], start=field)
+    assert row_of(more).keys() == {"a", "b", "c"}
+
+
 # Addresses
 
 
