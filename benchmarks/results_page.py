@@ -223,3 +223,6 @@ def _commands(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             f"{machine['cpu']}, {result['threads']} of {machine['cores']} cores."
         )
         yield ""
+        for name, origin in result.get("earlier", {}).items():
+            yield f"{name}: by `{origin['command']}`, {origin['date'][:10]}."
+            yield ""

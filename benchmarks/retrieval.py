@@ -17,6 +17,7 @@ training and join the dev articles, and these 10,000 are ranked among themselves
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__ or "", "../shared/data")
     options.set_defaults(seeds=3, threads=2)
     options.add_argument("--dev", action="store_true", help="measure on dev, and save nothing")
-    options.add_argument("--run", choices=RUNS, action="append", help="only this one")
+    options.add_argument("--run", choices=RUNS, action="append",
+                         help="only this one; the results file keeps the others' rows")  # fmt: skip
     options.add_argument("--set", metavar="NAME=VALUE", action="append", default=[])
     given = options.parse_args(arguments)
     articles = retrieval(given.data, *((20, 60) if given.quick else ()))
@@ -85,8 +87,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given.dev:
         found = {name: _summary(values) for name, values in rows.items()}
         save("retrieval", {
-            "protocol": PROTOCOLS["retrieval"], "goals": GOALS, "runs": RUNS, "rows": found,
+            "protocol": PROTOCOLS["retrieval"], "goals": GOALS, "runs": RUNS,
+            **_beside_earlier(found, given.results / "retrieval.json"),
         }, given)  # fmt: skip
+
+
+def _beside_earlier(found: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return rows, and those of a file that were not measured again, with where they are from.
+
+    A row names its run after a comma.
+    """
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}}
+    kept = {
+        name: row
+        for name, row in old["rows"].items()
+        if name not in found and name.partition(", ")[2] in RUNS
+    }
+    origins = {name: origin for name, origin in old.get("earlier", {}).items() if name in kept}
+    for name in kept:
+        origins.setdefault(name, {fact: old[fact] for fact in ("command", "date", "commit")})
+    return {"rows": {**kept, **found}, "earlier": origins}
 
 
 def _run(

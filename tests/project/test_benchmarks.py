@@ -257,6 +257,25 @@ def test_retrieval(run, documents_data):
     assert found["rows"]["object2vec, short"]["seconds"]["mean"] > 0
 
 
+def test_a_results_file_of_retrieval_keeps_what_was_not_measured_again(tmp_path):
+    from benchmarks.retrieval import _beside_earlier
+
+    first = {"command": "one", "date": "2026-01-01", "commit": "a"}
+    rows = {"BM25": 1, "object2vec, long": 2, "object2vec, short": 3, "object2vec, gone": 4}
+    path = tmp_path / "retrieval.json"
+    assert _beside_earlier(rows, path) == {"rows": rows, "earlier": {}}
+    path.write_text(json.dumps(first | _beside_earlier(rows, path)))
+    second = _beside_earlier({"BM25": 5, "object2vec, short": 6}, path)
+    assert second == {
+        "rows": {"object2vec, long": 2, "BM25": 5, "object2vec, short": 6},
+        "earlier": {"object2vec, long": first},
+    }
+    path.write_text(json.dumps({"command": "two", "date": "x", "commit": "b"} | second))
+    third = _beside_earlier({"BM25": 7}, path)
+    assert third["earlier"]["object2vec, long"] == first  # not the file that kept it
+    assert third["earlier"]["object2vec, short"]["command"] == "two"
+
+
 def test_settings_of_retrieval_are_chosen_by_articles_that_nothing_learns_from(documents_data):
     from benchmarks.splits import retrieval
 
