@@ -39,8 +39,8 @@ def begin_with_topics(network: Network, pairs: Pairs) -> list[str]:
     """Let the last numbers of each token's vector say what it stands with, where configured to.
 
     The columns are principal components of the objects of training, the first one, which all have
-    in common, left out. A row of them has the size of the random numbers in their place; that of a
-    token of no object stays random.
+    in common, left out. A row of them has the size of the random numbers that it replaces; that of
+    a token of no object stays random.
 
     Parameters
     ----------
