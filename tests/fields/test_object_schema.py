@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import ValueMistakes
+from object2vec.fields.kinds import KINDS
 from object2vec.fields.label import LabelField, LabelLearner
 from object2vec.fields.schema import ObjectSchema, side_by_side
 from object2vec.fields.specification import parse_field
@@ -67,6 +68,13 @@ USERS = {"user": ["ann", "bob", "ann"], "film": ["Up", "Up", "Alien"]}
         ("user", "film", {"share": [("user",)]}, "share: must name two or more columns"),
         ("user", "film", {"share": [("user", "film")] * 2}, "share: must name each column once"),
         ("user:token", "film:text", {"share": [("user", "film")]}, ""),
+        ("user:token(weight=2)", "film:tokens(weight=2)", {"share": [("user", "film")]}, ""),
+        (
+            "user:token",
+            "film:token(weight=2)",
+            {"share": [("user", "film")]},
+            "share: must name columns whose kinds can have one vocabulary; got",
+        ),
     ],
 )
 def test_a_schema_that_contradicts_itself(in0, in1, roles, message):
@@ -76,6 +84,42 @@ def test_a_schema_that_contradicts_itself(in0, in1, roles, message):
     with pytest.raises(ConfigError) as raised:
         declared(in0, in1, **roles)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("weight", ["0", "-1", "0.001", "101", "nan", "inf", "much"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_weight_that_makes_no_sense(kind, weight):
+    must = rf"user:{kind}\(weight\): must be a number in \[0.01, 100\]; got '?{weight}"
+    with pytest.raises(ConfigError, match=must):
+        parse_field(f"user:{kind}(weight={weight})")
+
+
+def test_each_row_counts_what_its_field_says():
+    columns = {"user": ["ann", "bob"], "age": [1.0, 2.0], "film": ["Up", "Alien"]}
+    fields = "user:token(weight=0.5) age:number(2,weight=3) user:token", "film:token(weight=2)"
+    schema = fit(declared(*fields), columns)
+    grown = fit(declared(*fields), columns | {"user": ["cid", "ann"]}, schema)
+    for each in (schema, grown):
+        weights = each.weights(0, each.table_size(0) + 2)
+        assert weights[[0, -2, -1]].tolist() == [1, 1, 1]
+        for part, weight in zip(each.parts, (0.5, 3.0, 1.0), strict=False):
+            of_part = weights[part.in_table(np.arange(part.fitted.size))]
+            assert set(of_part.tolist()) == {weight}
+        assert each.weights(1, each.table_size(1)).tolist()[1:] == [2.0] * (each.table_size(1) - 1)
+    assert grown.table_size(0) > schema.table_size(0)
+    again = TableSchema.from_state(schema.declared.state())
+    assert again == schema.declared
+    assert again.names[0] == "in0 user:token(weight=0.5)"
+
+
+def test_columns_of_both_sides_count_alike_in_their_one_table():
+    fields = "user:token(weight=0.5) age:token", "friend:token(weight=0.5)"
+    columns = {"user": ["ann"], "age": ["1"], "friend": ["bob"]}
+    schema = fit(declared(*fields, share=[("user", "friend")]), columns)
+    weights = schema.weights(0, schema.table_size(0))
+    (pair,) = rows_of(schema, 0, user=["ann"], age=["1"])
+    assert weights[pair].tolist() == [0.5, 1.0]
+    assert weights[rows_of(schema, 1, friend=["bob"])[0]].tolist() == [0.5]
 
 
 def test_all_contradictions_are_listed():

@@ -78,7 +78,7 @@ def test_a_field_is_read(text, column, kind):
         ),
         ("user:", "user: must be of a known kind; got ''"),
         ("user:token x", "user: must be followed by a kind alone; got ':token x'"),
-        ("user:token(3)", r"user:token: must name all its options; got 3\. Name them: min"),
+        ("user:token(3)", r"user:token: must name all its options; got 3\. Name them: weight, min"),
         ("g:tokens('|', 3)", "g:tokens: must name all its options but separator; got 3"),
         (
             "user:token(min_cont=3)",
@@ -110,6 +110,6 @@ def test_what_is_no_field_is_rejected(text, message):
 def test_fields_are_declared_in_python():
     assert Token("user") == parse_field("user:token")
     assert Tokens("genres", "|", min_count=2) == parse_field('genres:tokens("|", min_count=2)')
-    assert str(inspect.signature(Tokens)).startswith("(column, separator: 'str' = ' ', *, min_c")
+    assert str(inspect.signature(Tokens)).startswith("(column, separator: 'str' = ' ', *, weight")
     with pytest.raises(ConfigError, match="Did you mean min_count"):
         Token("user", min_cuont=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -282,3 +283,66 @@ def test_tables_that_are_tied_count_tokens_alike():
     sizes = {"enc1_max_seq_len": 5, "enc1_vocab_size": V}
     with pytest.raises(ConfigError, match="enc1_idf_exponent: must equal enc0_idf_exponent"):
         Config.build(BASE | tied | sizes | {"enc1_idf_exponent": 1.0})
+
+
+OF_FIELDS = OF_TABLE | {
+    "in0": ["text:text(min_count=1)", "text:text(min_count=1, ngrams=2, weight=0.5)",
+            "text:characters(2, 3, weight=0.2)"],
+    "enc0_idf_exponent": 0.0, "enc0_pool_exponent": 0.5,
+}  # fmt: skip
+LEARNING = {"epochs": 3, "learning_rate": 0.1, "optimizer": "adam"}
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0])
+def test_tokens_begin_with_the_weight_of_their_field(exponent):
+    model = Object2Vec(**OF_FIELDS | {"enc0_idf_exponent": exponent}).fit(TABLE)
+    same = [each.replace("weight=0.5", "weight=1").replace(", weight=0.2", "")
+            for each in OF_FIELDS["in0"]]  # fmt: skip
+    plain = Object2Vec(**OF_FIELDS | {"in0": same, "enc0_idf_exponent": exponent}).fit(TABLE)
+    table = plain.artifact.network.table(0).weight.numpy()
+    sides, parts = model.schema.sides, model.schema.parts
+    texts = ["a b c", "c b f", "a e a"]
+    expected = np.zeros((3, E))
+    for number, (part, fitted) in enumerate(zip(parts, sides[0], strict=False)):
+        rows, _ = fitted.rows(pa.array(texts))
+        for i in range(3):
+            found = table[part.in_table(rows.row(i))].sum(0)  # (E,)
+            expected[i] += (1.0, 0.5, 0.2)[number] * found
+    counts = model.schema.encode(0, {"text": pa.array(texts)})[0].lengths
+    expected /= counts[:, None] ** 0.5
+    np.testing.assert_allclose(model.encode(in0={"text": texts}), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_saved_model_has_the_weights_of_fields_in_its_vectors(tmp_path):
+    model = Object2Vec(**OF_FIELDS | LEARNING).fit(TABLE)
+    model.save(tmp_path / "model")
+    loaded = Object2Vec.load(tmp_path / "model")
+    assert loaded.schema.declared.names == model.schema.declared.names
+    assert "weight=0.5" in loaded.schema.declared.names[1]
+    asked = {"text": ["a b c", "a x", ""]}
+    assert loaded.encode(in0=asked).tobytes() == model.encode(in0=asked).tobytes()
+    ids, _ = loaded.schema.encode(0, {"text": pa.array(asked["text"])})
+    reader = open_pooled(tmp_path / "model", 0)
+    assert reader.encode(0, ids).tobytes() == model.encode(in0=asked).tobytes()
+
+
+def test_training_goes_on_from_a_model_whose_fields_have_weights():
+    start = Object2Vec(**OF_FIELDS | LEARNING).fit(TABLE)
+    later = Object2Vec(**OF_FIELDS).fit(TABLE, start_from=start)
+    asked = {"text": ["a b c", "a x"]}
+    found, before = later.encode(in0=asked), start.encode(in0=asked)
+    np.testing.assert_allclose(found, before, rtol=1e-3, atol=1e-4)
+
+
+def test_a_resumed_run_with_weights_of_fields_is_the_uninterrupted_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("object2vec.training.loop._REPORT_BATCHES", 1)
+    settings = OF_FIELDS | LEARNING | {"mini_batch_size": 8, "token_dropout": 0.3}
+    whole = Object2Vec(**settings).fit(TABLE)
+    stopper = StopAfter(6)
+    with pytest.raises(Interrupted):
+        Object2Vec(**settings).fit(
+            TABLE, checkpoints=tmp_path / "run", reporters=[stopper], stop=stopper.stop
+        )
+    resumed = Object2Vec(**settings).fit(TABLE, checkpoints=tmp_path / "run", resume=True)
+    for name, tensor in whole.artifact.network.state_dict().items():
+        assert torch.equal(resumed.artifact.network.state_dict()[name], tensor)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.config.kinds import ValueKind
+from object2vec.config.kinds import Float, ValueKind
 from object2vec.errors import ConfigError
 from object2vec.objects.ragged import Ragged
 
@@ -160,10 +160,20 @@ class Kind(Optioned, ABC):
         What its learners end as, and what a saved field is read as.
     takes_spans : bool
         Whether its fields and learners read `TextSpans`, too.
+
+    Parameters
+    ----------
+    weight : float, default 1
+        What each of its tokens begins to count beside those of the side's other fields. Vectors of
+        a model hold it: only training reads it.
     """
 
     fitted: ClassVar[type[Fitted]]
     takes_spans: ClassVar[bool] = False
+
+    weight: float = option(
+        1.0, Float(0.01, 100), "what each token begins to count beside those of other fields"
+    )
 
     @abstractmethod
     def learner(self, start: Fitted | None = None) -> Learner:
@@ -177,7 +187,7 @@ class Kind(Optioned, ABC):
         """
 
     def shares_with(self, other: Kind) -> bool:
-        """Return whether fields of this and of another kind may have one vocabulary."""
+        """Return whether fields of both kinds may have one vocabulary, if they count alike."""
         return self == other
 
 

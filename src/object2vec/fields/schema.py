@@ -263,6 +263,15 @@ class ObjectSchema:
         rows = [part.in_table(np.asarray(part.fitted.buckets, np.int64)) for part in parts]
         return np.concatenate(rows)
 
+    def weights(self, side: int, size: int) -> NDArray[np.float64]:
+        """Return what each of `size` rows of a side's table counts by its field, (size,)."""
+        weights = np.ones(size)
+        for part, numbers in zip(self.parts, self.declared.parts, strict=True):
+            owner, each = self.declared.fields[numbers[0]]
+            if self.is_tied or owner == side:
+                weights[part.in_table(np.arange(part.fitted.size))] = kind_of(each).weight
+        return weights
+
     def untrained_rows(self, side: int) -> NDArray[np.int32]:
         """Return the rows of a side's table that no record of training has read, (m,) ascending."""
         parts = self.vocabularies(side)

@@ -180,10 +180,15 @@ class TableSchema:
                     yield problem("share", "must name each column once", column, "Remove one.")
                 seen.add(column)
             kinds = [f.kind for _, f in self.fields if f.column in shared and f.kind is not None]
-            if not all(kinds[0].shares_with(kind) for kind in kinds[1:]):
+            if not all(_can_share(kinds[0], kind) for kind in kinds[1:]):
                 must = "must name columns whose kinds can have one vocabulary"
                 said = [f.specification() for _, f in self.fields if f.column in shared]
                 yield problem("share", must, said, "Give them the same kind and options.")
+
+
+def _can_share(first: Kind, second: Kind) -> bool:
+    """Return whether fields of two kinds can have one vocabulary: each row counts one number."""
+    return first.shares_with(second) and first.weight == second.weight
 
 
 def kind_of(each: Field) -> Kind:

@@ -1,4 +1,4 @@
-"""What tokens count before training: the more, the fewer objects hold them."""
+"""What tokens count before training: what their fields say, and more if few objects have them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MADE, _PIECE = 1 << 16, 1 << 13  # pairs that are made to count tokens, in all 
 def learn_weights(
     network: Network, pairs: Pairs, schema: ObjectSchema | None, *, goes_on: bool = False
 ) -> list[str]:
-    """Let a network learn what its tokens count, where it is configured to.
+    """Let a network learn what its tokens count, where its configuration or a field says so.
 
-    A token begins with its inverse document frequency ``ln((N + 1) / (n + 1)) + 1`` to the power
-    ``idf_exponent``, n of the N training objects of its table having it, over the mean of all
-    tokens that they have. A row that many rare tokens share, or that training never reads, counts
-    as much as that of a token of one object: the rarest there are. The weights of a frozen table
-    stay as they begin.
+    A token begins with the ``weight`` of its field, times its inverse document frequency
+    ``ln((N + 1) / (n + 1)) + 1`` to the power ``idf_exponent``, n of the N training objects of its
+    table having it, over the mean of all tokens that they have. A row that many rare tokens share,
+    or that training never reads, counts as much as that of a token of one object: the rarest there
+    are. The weights of a frozen table stay as they begin.
 
     Parameters
     ----------
@@ -47,17 +47,22 @@ def learn_weights(
     """
     config, texts = network.config, []
     for side, table in enumerate(network.tables()):
-        if not (exponent := config.encoders[side].idf_exponent):
+        size, by = len(table.weight), []
+        weights = np.ones(size) if schema is None else schema.weights(side, size)  # (V,)
+        if (weights != 1).any():
+            by.append("what their fields say")
+        if exponent := config.encoders[side].idf_exponent:
+            sides = (0, 1) if config.tied_token_embedding_weight else (side,)
+            columns = (objects[each] for objects in training_objects(pairs) for each in sides)
+            weights *= _idf(columns, side, size, schema) ** exponent
+            by.append(f"the objects that have them to the power {exponent:g}")
+        if not by:
             continue
-        sides = (0, 1) if config.tied_token_embedding_weight else (side,)
-        columns = (objects[each] for objects in training_objects(pairs) for each in sides)
-        weights = _idf(columns, side, len(table.weight), schema) ** exponent  # (V,)
         log_weights = torch.from_numpy(np.log(weights).astype(np.float32))
         table.weigh(log_weights.to(table.weight.device), has_weights=goes_on)
         texts.append(
             f"Tokens of in{side} {'have' if table.is_frozen else 'begin with'} weights from "
-            f"{weights.min():.3g} to {weights.max():.3g}, by the objects that have them to the "
-            f"power {exponent:g}."
+            f"{weights.min():.3g} to {weights.max():.3g}, by {' and '.join(by)}."
         )
     return texts
 
