@@ -8,8 +8,9 @@ and `object2vec evaluate model test.csv --task multilabel --validation dev.csv` 
 F1 on test, with thresholds that are chosen on dev: one for all labels, and one for each (`_per_label`).
 The peers are in benchmarks/peers/multilabel.py, with the same parts and thresholds.
 
-`--choose` compares the settings of `_GRID` on dev with one seed, as the peers' does, and writes which
-is best (`_choose.json`): these are in `CHOSEN`. `--dev` measures on dev and saves nothing; then `--set`
+Emotions are told by pairs of words and runs of characters, too, which count less than words: two more
+fields of `--in0`. `--choose` compares the settings of `_GRID` on dev with one seed, as the peers' does,
+and writes which is best (`_choose.json`): these are in `CHOSEN`. `--dev` measures on dev and saves nothing; then `--set`
 changes some settings.
 """  # noqa: E501
 
@@ -34,11 +35,26 @@ from benchmarks.common import ROOT, parser, save, summary, table
 GOALS = {"goemotions": "56.3 (58)", "tmdb5000": "57 (59)"}
 FIGURES = ("micro_f1", "micro_f1_per_label", "macro_f1_per_label")
 _QUICK = 300  # texts of a part
-_TEXT = "overview:text(punctuation=true,unseen=skip)"  # rare words say nothing, rather than share
-_GRID = {"enc0_pool_exponent": (0.1, 0.3), "epochs": (3, 10, 15)}
-CHOSEN = {  # on dev
-    "goemotions": {"enc0_pool_exponent": 0.1, "epochs": 3},
-    "tmdb5000": {"enc0_pool_exponent": 0.3, "epochs": 15},
+_WORDS = "overview:text(punctuation=true,unseen=skip)"  # rare words say nothing, rather than share
+_PAIRS = "overview:text(punctuation=true,unseen=skip,ngrams=2,min_count=5,weight=0.5)"
+_RUNS = [f"overview:characters(3,5,weight={weight})" for weight in (0.2, 0.3)]
+_GRID: dict[str, dict[str, Sequence[Any]]] = {
+    "goemotions": {
+        "in0": ([_WORDS], [_WORDS, _PAIRS], *([_WORDS, _PAIRS, runs] for runs in _RUNS)),
+        "enc0_pool_exponent": (0, 0.1),
+        "token_dropout": (0,),
+        "epochs": (3,),
+    },
+    "tmdb5000": {"in0": ([_WORDS],), "enc0_pool_exponent": (0.1, 0.3), "epochs": (3, 10, 15)},
+}
+CHOSEN: dict[str, dict[str, Any]] = {  # on dev
+    "goemotions": {
+        "in0": [_WORDS, _PAIRS, _RUNS[1]],
+        "enc0_pool_exponent": 0.1,
+        "token_dropout": 0,
+        "epochs": 3,
+    },
+    "tmdb5000": {"in0": [_WORDS], "enc0_pool_exponent": 0.3, "epochs": 15},
 }
 
 
@@ -62,10 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 continue
             runs = []
             for seed in range(given.seeds):
-                settings = [*_words(CHOSEN[corpus]), *given.set, f"seed={seed}"]
-                settings.append(f"threads={given.threads}")
-                part = "dev" if given.dev else "test"
-                runs.append(_run(folder, settings, part, folder / f"cache{seed}"))
+                part, words = "dev" if given.dev else "test", [*given.set, f"seed={seed}"]
+                words.append(f"threads={given.threads}")
+                runs.append(_run(folder, CHOSEN[corpus], words, part, folder / f"cache{seed}"))
         row = {name: summary([run[name] for run in runs]) for name in runs[0]}
         table((corpus, *FIGURES), [("object2vec", *(row[name]["mean"] for name in FIGURES))])
         if not given.dev:
@@ -77,18 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _choose(corpus: str, folder: Path, given: Any) -> None:
     """Print and write what each of the settings to compare gives on dev."""
     trials = []
-    for values in itertools.product(*_GRID.values()):
-        settings = dict(zip(_GRID, values, strict=True))
-        words = [*_words(settings), *given.set, "seed=0", f"threads={given.threads}"]
-        found = _run(folder, words, "dev", folder / "cache")
+    grid = _GRID[corpus]
+    for values in itertools.product(*grid.values()):
+        settings = dict(zip(grid, values, strict=True))
+        words = [*given.set, "seed=0", f"threads={given.threads}"]
+        found = _run(folder, settings, words, "dev", folder / "cache")
         trials.append({"settings": settings, "dev": {name: found[name] for name in FIGURES},
                        "seconds": found["seconds"]})  # fmt: skip
         print(corpus, settings, f"{found['micro_f1']:.4f}", flush=True)
     save(f"{corpus}_choose", {"protocol": splits.PROTOCOLS[corpus], "trials": trials}, given)
-
-
-def _words(settings: Mapping[str, Any]) -> list[str]:
-    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def _write(path: Path, part: splits.Labelled, is_quick: bool) -> None:
@@ -98,11 +110,15 @@ def _write(path: Path, part: splits.Labelled, is_quick: bool) -> None:
         csv.writer(file).writerows([("overview", "genres"), *rows[: _QUICK if is_quick else None]])
 
 
-def _run(folder: Path, settings: Sequence[str], part: str, cache: Path) -> dict[str, float]:
+def _run(
+    folder: Path, settings: Mapping[str, Any], words: Sequence[str], part: str, cache: Path
+) -> dict[str, float]:
     """Train and measure once, by the commands; return the figures."""
     model = folder / "model"
-    fields = ["--in0", _TEXT, "--in1", 'genres:tokens("|")', "--preset", "multilabel"]
-    changed = [word for each in settings for word in ("--set", each)]
+    fields = [word for each in settings["in0"] for word in ("--in0", each)]
+    fields += ["--in1", 'genres:tokens("|")', "--preset", "multilabel"]
+    given = [f"{name}={value}" for name, value in settings.items() if name != "in0"]
+    changed = [word for each in (*given, *words) for word in ("--set", each)]
     started = time.perf_counter()
     _command(["train", "--train", folder / "train.csv", *fields, *changed, "--out", model,
               "--overwrite"], cache)  # fmt: skip

@@ -701,6 +701,6 @@ def test_labels_have_settings_that_were_compared():
     from benchmarks import multilabel
 
     for corpus in multilabel.GOALS:
-        settings = multilabel.CHOSEN[corpus]
-        assert settings.keys() == multilabel._GRID.keys()
-        assert all(value in multilabel._GRID[name] for name, value in settings.items())
+        settings, grid = multilabel.CHOSEN[corpus], multilabel._GRID[corpus]
+        assert settings.keys() == grid.keys()
+        assert all(value in grid[name] for name, value in settings.items())
