@@ -29,6 +29,13 @@ from object2vec import Object2Vec
 
 ROWS: dict[str, dict[str, Any]] = {
     "preset topn": {},
+    # The length of an artist's vector says how much is known of it; the rate is right for the 300
+    # updates that these plays make.
+    "preset topn, lengths learned": {
+        "normalize": "in0",
+        "token_init": "xavier",
+        "learning_rate": 0.0025,
+    },
     "preset topn, names without histories": {"pairs": "none"},
 }
 Ints = NDArray[np.int64]
