@@ -176,7 +176,9 @@ def storage_problem(target: os.PathLike[str] | str, err: OSError) -> str:
 
 def make_folder(path: Path) -> None:
     """Make a folder, with those above it, that survives a crash; nothing if it is there."""
-    missing = [each for each in (path, *path.parents) if not each.is_dir()]
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    missing = [each for each in (path, *path.parents) if not each.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
         flush(folder.parent)
