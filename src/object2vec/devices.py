@@ -208,6 +208,8 @@ def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
 def retain_freed_memory() -> bool:
     """Let this process keep up to 1 GiB of freed memory instead of giving it back at once.
 
+    What one thread has freed is there for the others, too, unless ``MALLOC_ARENA_MAX`` is set.
+
     Returns
     -------
     bool
@@ -217,7 +219,8 @@ def retain_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _USERS_OWN):
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    mallopt(_ARENA_MAX, 1)  # what a thread has freed is there for the others, too
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(_ARENA_MAX, 1)
     is_shared = any(mallopt(_MMAP_THRESHOLD, size) for size in _SHARED_BYTES)
     return bool(is_shared and mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from object2vec import Config
-from object2vec.objects.ragged import Ragged
+from object2vec.objects.ragged import Ragged, mixed
 from object2vec.objects.schema import records
 from object2vec.pairs import blocks as room
 from object2vec.pairs.batches import TrainingBatches
@@ -17,7 +17,6 @@ from object2vec.pairs.blocks import plain_windows, text_cuts
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import maker_of
-from object2vec.reading.splits import mixed
 
 WORDS = 40
 

@@ -144,9 +144,9 @@ class Ragged:
             positions = np.arange(len(piece.values)) - np.repeat(piece.offsets[:-1], piece.lengths)
             keys = piece.values.astype(np.uint64) << np.uint64(32) | positions.astype(np.uint64)
             sums = np.zeros(len(keys) + 1, np.uint64)
-            np.cumsum(_mixed(keys), out=sums[1:])  # modulo 2**64
+            np.cumsum(mixed(keys), out=sums[1:])  # modulo 2**64
             found[start : start + len(piece)] = sums[piece.offsets[1:]] - sums[piece.offsets[:-1]]
-        return _mixed(found)
+        return mixed(found)
 
     def padded(self, width: int | None = None) -> NDArray[np.int32]:
         """Return the rows as one array, filled up on the right with 0.
@@ -245,12 +245,15 @@ class Ragged:
         return _from_list(rows if isinstance(rows, (list, tuple)) else list(rows), where)
 
 
-def _mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return what SplitMix64 makes of each key, another number for each (Steele et al. 2014)."""
-    mixed = keys + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ mixed >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ mixed >> np.uint64(31)
+def mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return what SplitMix64 makes of each key, (n,): numbers that look like drawn ones.
+
+    Another one for each key (Steele et al. 2014).
+    """
+    keys = keys + np.uint64(0x9E3779B97F4A7C15)
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return keys ^ (keys >> np.uint64(31))
 
 
 def to_array(values: Any, where: str) -> NDArray[Any]:

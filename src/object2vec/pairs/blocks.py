@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.compiled import programs_or_none
-from object2vec.objects.ragged import Ragged, Rows
+from object2vec.objects.ragged import Ragged, Rows, mixed
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers.draws import KEPT, NOISE, Draws
-from object2vec.reading.splits import mixed
 
 _WORDS = 256  # of a block, about
 _MEASURED = 64  # blocks that tell how many pairs one has

@@ -11,7 +11,7 @@ _SHARE = np.float32(2.0**-24)
 
 @inner
 def _mixed(number):
-    """Return what `object2vec.reading.splits.mixed` makes of a number."""
+    """Return what `object2vec.objects.ragged.mixed` makes of a number."""
     number = number + _STEP
     number = (number ^ (number >> np.uint64(30))) * _FIRST
     number = (number ^ (number >> np.uint64(27))) * _SECOND

@@ -12,6 +12,7 @@ from object2vec.fields.base import ValueMistakes, WrongValue
 from object2vec.fields.label import is_text, numbers_of
 from object2vec.fields.strings import hash_strings
 from object2vec.fields.values import without_dictionary
+from object2vec.objects.ragged import mixed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,14 +38,6 @@ def chosen(keys: NDArray[np.int64], share: float, seed: int) -> Mask:
     """
     drawn = mixed(keys.view(np.uint64) + mixed(np.array([seed % 2**64], np.uint64)))  # (n,)
     return drawn < np.uint64(min(int(share * 2.0**64), 2**64 - 1))
-
-
-def mixed(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return numbers that look like drawn ones, (n,): SplitMix64's finaliser of each key."""
-    keys = keys + np.uint64(0x9E3779B97F4A7C15)
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))
 
 
 def latest(times: NDArray[Any], share: float) -> Mask:

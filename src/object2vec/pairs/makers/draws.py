@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.reading.splits import mixed
+from object2vec.objects.ragged import mixed
 
 Numbers = NDArray[np.int64]
 
