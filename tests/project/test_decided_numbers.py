@@ -31,7 +31,6 @@ DECIDED = {
         "sagemaker.local.tuning_jobs": {"_DEFAULT_PARALLEL": 1, "_DEFAULT_JOBS": 10},
         "serving.app": {"_MAX_TRANSFORM_MIB": 100},
         "training.decisions": {"_MOST_EPOCHS": 100},
-        "tuning.parents": {"MAX_PARENTS": 5, "MAX_CHANGES": 10},
     },
     "limits of what is read": {
         "artifact.content": {"_MAX_JSON_BYTES": 1073741824},
@@ -100,8 +99,6 @@ DECIDED = {
         "objectives.ranking": {"MAX_SCALE": 100.0},
         "objectives.softmax": {"CROSS_ENTROPY_CLIP": 1e-12, "PERPLEXITY_CLIP": 1e-10},
         "training.schedule": {"PLATEAU_DIVISOR": 5.0},
-        "tuning.parents": {"_FIRST": 3, "_ENOUGH": 3},
-        "tuning.search": {"_RANDOM_TRIALS": 10, "_REDUCTION": 3, "_FEWEST": 3},
         "tuning.space": {"_WIDE": 100},
     },
     "what a seed leads to": {

@@ -197,6 +197,20 @@ def test_what_tables_and_optimizer_need():
     assert needed_bytes(Config.build(sizes | tied)) == (320, 0)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [(2**14 - 1, ""), (2**14, "64.0 MiB"), (2**18 - 256, "1,023.0 MiB"), (2**18, "1.0 GiB"),
+     (2**19 + 2**17, "2.5 GiB")],
+)  # fmt: skip
+def test_what_tables_need_is_said_in_units_that_suit(rows, said):
+    """Rows of 1024 numbers, 4 KiB; an optimizer without state adds nothing."""
+    sizes = {f"enc{side}_{name}": 10 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
+    sizes |= {"enc0_vocab_size": rows, "enc0_network": "pooled_embedding", "enc_dim": 1024}
+    config = Config.build(sizes | {"tied_token_embedding_weight": True, "optimizer": "sgd"})
+    expected = f"training needs {said} of token tables and 0.0 MiB of optimizer state"
+    assert checked_memory(config) == (expected if said else "")
+
+
 def test_two_texts_with_a_shared_encoder_have_one_vocabulary():
     asked = {"first": ["a dog", "a cat", "dogs run"] * 20, "second": ["dog", "a dog", "cats"] * 20}
     asked["relation"] = ["yes", "no", "no"] * 20

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from object2vec.errors import ArtifactError, ConfigError
@@ -136,6 +137,58 @@ def test_what_a_trial_tells_the_sampler():
     assert whole.distributions == {name: r.distribution() for name, r in SPACE.ranges.items()}
 
 
+TWO = Space.parse({"dropout": {"min": 0.0, "max": 0.5}, "weight_decay": {"min": 0.0, "max": 0.5}})
+
+
+def tried(count, loss, seed=1):
+    """Trials of two numbers, drawn evenly, with what they lose."""
+    drawn = np.random.default_rng(seed).uniform(0, 0.5, (count, 2)).tolist()
+    values = [dict(zip(TWO.ranges, each, strict=True)) for each in drawn]
+    return [Trial(n, v, "completed", (), loss(*v.values())) for n, v in enumerate(values, 1)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9, 10])
+def test_ten_trials_are_drawn_at_random_and_then_they_say_where_to_look(count):
+    known = tried(count, lambda a, b: a + b)
+    by_chance = Search(TWO, LOSS, "random", seed=3).next_values(known)
+    assert (Search(TWO, LOSS, seed=3).next_values(known) == by_chance) == (count < 10)
+
+
+def test_it_looks_at_all_hyperparameters_together():
+    """Where both are alike it is good, whatever each of them is: one at a time says nothing."""
+    known = tried(40, lambda a, b: (a - b) ** 2)
+    found = [Search(TWO, LOSS, seed=seed).next_values(known) for seed in range(20)]
+    apart = [abs(values["dropout"] - values["weight_decay"]) for values in found]
+    assert np.mean(apart) < 0.08  # 0.17 by chance
+
+
+def test_what_runs_now_is_not_tried_again():
+    space = Space.parse({"dropout": {"min": 0.0, "max": 0.5}})
+    known = [
+        Trial(n, {"dropout": x}, "completed", (), abs(x - 0.2))
+        for n, x in enumerate(np.linspace(0, 0.5, 12).tolist(), 1)
+    ]
+    near = [Trial(n, {"dropout": 0.04 + n / 100}, "running") for n in range(13, 20)]  # 0.17 to 0.23
+
+    def distances(trials):
+        drawn = [Search(space, LOSS, seed=seed).next_values(trials) for seed in range(10)]
+        return [abs(values["dropout"] - 0.2) for values in drawn]
+
+    assert max(distances(known)) < 0.05 < min(distances(known + near))
+
+
+@pytest.mark.parametrize(("goal", "sign"), [(LOSS, 1), (SCORE, -1)])
+def test_what_decides_is_found_among_twenty_trials_that_chance_disturbs(goal, sign):
+    def lost(rng):
+        return lambda a, b: sign * ((2 * a - 0.3) ** 2 + 0.03 * rng.standard_normal())
+
+    for seed in range(10):
+        trials = tried(20, lost(np.random.default_rng(seed)), seed)
+        found = Search(TWO, goal).importance(trials)
+        assert found["dropout"] > 0.6, seed
+        assert sum(found.values()) == pytest.approx(1)
+
+
 def test_few_trials_or_trials_alike_do_not_say_what_decides():
     search = Search(SPACE, LOSS)
     trials = [Trial(n, VALUES | {"dropout": n / 10}, "completed", (), float(n)) for n in (1, 2, 3)]
@@ -185,11 +238,16 @@ def test_of_a_rung_the_best_third_goes_on(goal, sign):
 
 def test_the_rule_of_the_median_looks_at_trials_that_are_over():
     search = Search(SPACE, LOSS, early_stopping=True)
-    over = [Trial(n, {}, "completed", (float(n), 0.0)) for n in (1, 2, 3)]
+    over = [Trial(n, {}, "completed", (float(n), 0.0)) for n in (1, 2, 30)]
     running = [Trial(n, {}, "running", (9.0, 9.0)) for n in (4, 5, 6)]
     assert not search.has_prospects(Trial(9, {}, "running", (2.5,)), [*over, *running])
     assert search.has_prospects(Trial(9, {}, "running", (2.0,)), [*over, *running])
     assert search.has_prospects(Trial(9, {}, "running", (99.0,)), running)
+    begun = [Trial(n, {}, "stopped", (0.0,)) for n in (7, 8)]  # they had no second epoch
+    assert not search.has_prospects(Trial(9, {}, "running", (0.0, 1.1)), [*over, *begun])
+    assert search.has_prospects(Trial(9, {}, "running", (0.0, 1.0)), [*over, *begun])
+    assert search.has_prospects(Trial(9, {}, "running", (99.0,)), [*over[:2], *running])
+    assert Search(SPACE, LOSS).has_prospects(Trial(9, {}, "running", (99.0,)), over)
 
 
 def test_strategies_have_four_names():

@@ -140,7 +140,7 @@ class Search:
         study = self._study(trials, ())
         if len(study.trials) < _FEWEST:
             return {}
-        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.5)
         try:
             found = optuna.importance.get_param_importances(study, evaluator=evaluator)
         except (RuntimeError, ValueError):  # all trials alike
