@@ -1,5 +1,6 @@
 """Parts of the local service by themselves: records of a transform, storage, tuning's requests."""
 
+import contextlib
 import pathlib
 import shutil
 import ssl
@@ -312,6 +313,58 @@ def test_an_authority_stays_until_it_expires(tmp_path, monkeypatch):
         assert (Authority(tmp_path)._certificate == first._certificate) is stays
     (tmp_path / "ca.pem").write_text("damaged")
     assert Authority(tmp_path)._certificate != first._certificate
+
+
+def shaken_hands(client, server, host):
+    """The certificate that a client takes of a server, without a network between them."""
+    ways = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        client.wrap_bio(*ways, server_hostname=host),
+        server.wrap_bio(*reversed(ways), server_side=True),
+    )
+    for _ in range(4):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    return ends[0].getpeercert(binary_form=True)
+
+
+def test_a_certificate_is_what_strict_clients_ask_of_one(tmp_path):
+    """RFC 5280 by OpenSSL, which Python 3.13 asks it to keep; that of Apple for its validity."""
+    import datetime
+
+    from cryptography import x509
+
+    host, now = (
+        "api.sagemaker.us-east-1.amazonaws.com",
+        datetime.datetime.now(datetime.timezone.utc),
+    )
+    authority = Authority(tmp_path)
+    client = ssl.create_default_context(cafile=str(authority.bundle))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    data = shaken_hands(client, authority.context(host), host)
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        shaken_hands(client, authority.context("other"), host)
+    own = x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes())
+    of_host = x509.load_der_x509_certificate(data)
+    of_host.verify_directly_issued_by(own)
+    for certificate, signs in ((own, True), (of_host, False)):
+        assert certificate.not_valid_before_utc < now - datetime.timedelta(minutes=50)
+        assert certificate.not_valid_after_utc > now + datetime.timedelta(days=800)
+        valid = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+        assert valid <= datetime.timedelta(days=825)
+        limits = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        assert (limits.critical, limits.value.ca) == (True, signs)
+        assert limits.value.path_length == (0 if signs else None)
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+        may = {*("digital_signature", "content_commitment", "key_encipherment"),
+               *("data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")}  # fmt: skip
+        expected = {"digital_signature", *(("key_cert_sign", "crl_sign") if signs else ())}
+        assert usage.critical
+        assert {name for name in may if getattr(usage.value, name)} == expected
+    own_ids = own.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    of_issuer = of_host.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert of_issuer.key_identifier == own_ids.digest
 
 
 def document(**definition):

@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from object2vec.files.whole import whole_file
 
-_DAYS = 825  # the longest that clients accept of a host
-_HOUR = datetime.timedelta(hours=1)
+_VALID = datetime.timedelta(days=825)  # the longest that clients accept of a host
+_BEFORE = datetime.timedelta(hours=1)  # a client's clock may be behind
 
 
 class Authority:
@@ -66,11 +66,12 @@ class Authority:
         """Make a key and a certificate, and the bundle of trusted certificates with it."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "object2vec sagemaker local")])
-        builder = _builder(name, name, key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        certificate = (
+            _builder(name, name, key.public_key(), key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(signs=True), critical=True)
+            .sign(key, hashes.SHA256())
         )
-        builder = builder.add_extension(_key_usage(signs=True), critical=True)
-        certificate = builder.sign(key, hashes.SHA256())
         text = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -88,9 +89,10 @@ class Authority:
 
     def _context(self, host: str) -> ssl.SSLContext:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
-        builder = _builder(name, self._certificate.subject, self._host_key.public_key())
+        issuer, key = self._certificate.subject, self._host_key.public_key()
         certificate = (
-            builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+            _builder(name, issuer, key, self._key.public_key())
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -112,17 +114,28 @@ class Authority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    issuer_key: ec.EllipticCurvePublicKey,
 ) -> x509.CertificateBuilder:
-    """Return a certificate without its extensions."""
+    """Return a certificate that says whose key it is and whose signed it, as RFC 5280 demands.
+
+    Python 3.13 and later check that they do.
+    """
+    start = _now() - _BEFORE
+    subject_id = x509.SubjectKeyIdentifier.from_public_key(key)
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_now() - _HOUR)
-        .not_valid_after(_now() + datetime.timedelta(days=_DAYS))
+        .not_valid_before(start)
+        .not_valid_after(start + _VALID)
+        .add_extension(subject_id, critical=False)
+        .add_extension(issuer_id, critical=False)
     )
 
 
