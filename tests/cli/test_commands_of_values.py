@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,8 @@ import pytest
 
 from object2vec import Object2Vec
 from object2vec.cli import main
-from support.values import PLAYS, value_model
+from object2vec.serving.inputs import example
+from support.values import LETTERS, PLAYS, value_model
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +199,30 @@ def test_what_is_a_table_is_explained_where_no_columns_are_named(plays, capsys):
     assert run("check", plays) == 2
     error = capsys.readouterr().err
     assert "must be AWS's JSON Lines of integers unless --in0 and --in1 name columns" in error
+
+
+def test_letters_of_any_language_stay_what_they_are(tmp_path, capsys, monkeypatch):
+    """What people read has no escapes of JSON, in a model's files and in what is printed."""
+    monkeypatch.chdir(tmp_path)
+    model = value_model("letters")
+    model.save("m")
+    pd.DataFrame(LETTERS).to_csv("table.csv", index=False)
+    found = {name: Path("m", name).read_text() for name in ("schema.json", "README.md")}
+    commands = ["nearest m 花 --side in0 --json", "predict m table.csv", "info m"]
+    for command in [*commands, *(f"vocabulary m --side in{side} --json" for side in (0, 1))]:
+        assert run(*command.split()) == 0
+        found[command] = capsys.readouterr().out
+    found["example"] = example(model.schema)
+    wanted = {
+        "schema.json": ["観客 1", "作品 2", "国", "良", "悪", "可"],
+        "README.md": ['in0=["観客 1"]', 'in1={"作品 2": [...], "国": [...]}', '`"観客 1":token`'],
+        "nearest m 花 --side in0 --json": ['"query": "花"', '"object": "月"'],
+        "predict m table.csv": ['"label": "'],
+        "info m": ['"観客 1":token', '"作品 2":token', "国:token", "良"],
+        "vocabulary m --side in0 --json": ['"token": "花"', '"token": "月"'],
+        "vocabulary m --side in1 --json": ['"token": "雪"', '"field": "作品 2"', '"field": "国"'],
+        "example": ['{"in0": "...", "in1": {"作品 2": "...", "国": "..."}}'],
+    }
+    for where, texts in wanted.items():
+        assert [text for text in texts if text not in found[where]] == [], where
+        assert "\\u" not in found[where], where

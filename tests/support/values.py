@@ -24,18 +24,22 @@ PLAYS = {
     "genres": ["drama|romance", "horror", "family", "crime|drama", "drama", None],
     "mark": ["good", "bad", "good", "bad", "good", "fine"],
 }
+LETTERS = {"観客 1": ["花", "月", "花"], "作品 2": ["雪", "雨", "雪"], "国": ["日", "仏", "日"]}
+LETTERS |= {"mark": ["良", "悪", "可"]}
+TABLES = {"letters": LETTERS}
 FIELDS = {
     "plays": (('user:token(unseen="skip")', 'history:tokens(unseen="skip")'),
               ('film:token(unseen="skip")', 'genres:tokens("|", unseen="buckets", buckets=4)')),
     "pairs": (('user:token(unseen="skip")',), ('film:token(unseen="skip")',)),
+    "letters": (('"観客 1":token',), ('"作品 2":token', "国:token")),
 }  # fmt: skip
 
 
 def schema_of(name: str) -> ObjectSchema:
-    """What the columns of `PLAYS` taught the fields of a name."""
+    """What the columns of a table, `PLAYS` for most, taught the fields of a name."""
     first, second = (tuple(map(parse_field, fields)) for fields in FIELDS[name])
     declared = TableSchema((first, second), label="mark")
-    columns = {name: pa.array(values) for name, values in PLAYS.items()}
+    columns = {name: pa.array(values) for name, values in TABLES.get(name, PLAYS).items()}
     fitted = []
     for part in declared.parts:
         learner = declared.fields[part[0]][1].kind.learner()
