@@ -257,3 +257,20 @@ def test_what_goes_together_has_one_length():
             if "strict=True" not in map(ast.unparse, node.keywords)
         ]
         assert len(loose) == MAY_DIFFER_IN_LENGTH.get(file, 0), (file, loose)
+
+
+MUST_END = {
+    "reading/flushing.py": 1,  # what was read is on the disk when the process has ended
+    "sagemaker/local/jobs.py": 1,  # a job's last state is written
+}
+
+
+def test_a_process_waits_for_no_thread_but_those_that_finish_something():
+    for file, tree in TREES.items():
+        waited_for = [
+            node.lineno
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "threading.Thread"
+            if "daemon=True" not in map(ast.unparse, node.keywords)
+        ]
+        assert len(waited_for) == MUST_END.get(file, 0), (file, waited_for)
