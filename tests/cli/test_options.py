@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -298,3 +299,55 @@ def test_the_option_arrives(command, option, called):
         assert before.get(name) != expected[name], "it would be so without the option, too"
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert changed - {"reporters", "provided", "self"} == expected.keys(), "something else changed"
+
+
+def helped(command: str, capsys) -> tuple[str, dict[str, dict[str, str]]]:
+    """The usage line of a command's help, and what it says of each option, by section."""
+    assert main([command, "--help"]) == 0
+    usage, *lines = capsys.readouterr().out.splitlines()
+    sections, entries = {}, []
+    for line in lines:
+        if line and line[0] != " ":
+            entries = sections[line.rstrip(":")] = []
+        elif sections and line.startswith("  -"):
+            entries.append(line.strip())
+        elif sections and line:
+            entries[-1] += f" {line.strip()}"
+    return usage, {
+        title: {entry.split()[0].strip(","): entry for entry in entries}
+        for title, entries in sections.items()
+    }
+
+
+@pytest.mark.parametrize("command", CALLED)
+def test_the_help_says_what_is_given_what_must_be_and_what_else_holds(command, capsys):
+    usage, sections = helped(command, capsys)
+    parameters = typer.main.get_command(app).commands[command].params
+    arguments = [p.metavar for p in parameters if p.param_type_name == "argument"]
+    assert usage == " ".join(["Usage: object2vec", command, *arguments, "[OPTIONS]"])
+    said = {name: entry for entries in sections.values() for name, entry in entries.items()}
+    assert said.keys() == options_of(command) | {"-h"}
+    for each in (p for p in parameters if p.param_type_name == "option"):
+        entry = said[each.opts[0]]
+        assert each.help.split()[0] in entry
+        assert entry.endswith("[required]") == each.required
+        own, shown = (re.findall(r"\[default: (.*)\]", text) for text in (each.help, entry))
+        is_said = own or each.required or each.is_flag or each.default in (None, "", [], ())
+        assert shown == (own if is_said else [str(each.default)])
+
+
+def test_options_are_listed_by_what_they_are_for(capsys):
+    lists = {command: helped(command, capsys)[1] for command in CALLED}
+    assert all([*sections][-1] == "Options" for sections in lists.values())
+    assert lists["train"].pop("Options").keys() == {"-h"}
+    of_train = {name: title for title, entries in lists["train"].items() for name in entries}
+    others = lists["evaluate"].pop("Options").keys()
+    assert others == {"--json", "--compat-metrics", "--device", "-h"}
+    of_all = {"--columns", "--separator", "--quote", "--encoding"}
+    for command, sections in lists.items():
+        for title, entries in sections.items():
+            if title == "How to read a table":
+                assert entries.keys() - {"--format", "--input-format", "--lines"} == of_all
+            elif title in of_train.values():
+                assert {of_train[name] for name in entries} == {title}, command
+        assert not {"--lines", "--input-format", *of_all} & sections.get("Options", {}).keys()

@@ -26,9 +26,7 @@ LogLevel = Annotated[
     option("LEVEL", "error, warning, info, or debug for every request."),
 ]
 ContentType = Annotated[str, option("TYPE", f"{JSON_LINES} or {JSON}.")]
-Accept = Annotated[
-    str, option("TYPE", "Of the predictions; like the records by default.", show_default=False)
-]
+Accept = Annotated[str, option("TYPE", "Of the predictions; like the records by default.")]
 SplitType = Annotated[
     Literal["Line", "None"] | None,
     option("Line|None", "Whether each line is a record.  [default: of TYPE]"),
@@ -121,9 +119,7 @@ def serve_model() -> None:
 
 Folder = Annotated[str, option("DIR", "Where buckets, jobs and endpoints lie.", "--dir")]
 Slots = Annotated[int, option("N", "Jobs that run at once; 0: as many as share the cores well.")]
-Key = Annotated[
-    str, option("KEY", "Access key that requests must be signed with.", show_default=False)
-]
+Key = Annotated[str, option("KEY", "Access key that requests must be signed with.")]
 OwnS3 = Annotated[
     bool, typer.Option("--own-s3", help="Jobs read and write your own S3, not buckets of DIR.")
 ]

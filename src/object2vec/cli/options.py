@@ -21,7 +21,6 @@ def option(
     metavar: str,
     help_text: str,
     *names: str,
-    show_default: bool = True,
     section: str | None = None,
 ) -> Any:
     """Return what an option with a value looks like, by default called like its parameter.
@@ -32,7 +31,6 @@ def option(
         *names,
         metavar=metavar,
         help=help_text,
-        show_default=show_default,
         rich_help_panel=section,
     )
 
@@ -51,7 +49,7 @@ Out = Annotated[str | None, option("FILE", "Write here, not to standard output."
 Device = Annotated[
     str | None, option("DEVICE", "auto, cpu, cuda or cuda:N; as in training by default.")
 ]
-Settings = Annotated[list[str] | None, option("NAME=VALUE", _SETTING, "--set", show_default=False)]
+Settings = Annotated[list[str] | None, option("NAME=VALUE", _SETTING, "--set")]
 AsJson = Annotated[bool, flag("--json", "Print JSON.")]
 Side = Literal["in0", "in1"]
 RowFormat = Literal["jsonl", "npy", "arrow"]
@@ -117,12 +115,10 @@ READING = "How to read a table"
 _HYPERPARAMETERS = "Hyperparameters"
 _RUN = "The run"
 
-Train = Annotated[
-    list[str], option("FILE...", "Pairs to learn from.", show_default=False, section=_DATA)
-]
+Train = Annotated[list[str], option("FILE...", "Pairs to learn from.", section=_DATA)]
 Validation = Annotated[
     list[str] | None,
-    option("FILE...", "Pairs that choose the best epoch.", show_default=False, section=_DATA),
+    option("FILE...", "Pairs that choose the best epoch.", section=_DATA),
 ]
 Split = Annotated[
     float | None,
@@ -130,7 +126,7 @@ Split = Annotated[
 ]
 Test = Annotated[
     list[str] | None,
-    option("FILE...", "Pairs to score at the end.", show_default=False, section=_DATA),
+    option("FILE...", "Pairs to score at the end.", section=_DATA),
 ]
 ModelOut = Annotated[str, option("MODEL", "Folder or URL to write the model to.", section=_DATA)]
 
@@ -140,13 +136,12 @@ In0 = Annotated[
         "FIELD",
         "A column of the first side, such as user or 'genres:tokens(\"|\")'; several make one "
         "object. `object2vec kinds` lists what may follow the colon.",
-        show_default=False,
         section=_TABLE,
     ),
 ]
 In1 = Annotated[
     list[str] | None,
-    option("FIELD", "A column of the second side.", show_default=False, section=_TABLE),
+    option("FIELD", "A column of the second side.", section=_TABLE),
 ]
 Label = Annotated[
     str | None,
@@ -167,7 +162,6 @@ Share = Annotated[
     option(
         "COLUMN,COLUMN",
         "Columns that hold the same things, such as user,friend.",
-        show_default=False,
         section=_TABLE,
     ),
 ]
@@ -234,7 +228,7 @@ ModelConfig = Annotated[
 ]
 ModelSettings = Annotated[
     list[str] | None,
-    option("NAME=VALUE", _SETTING, "--set", show_default=False, section=_HYPERPARAMETERS),
+    option("NAME=VALUE", _SETTING, "--set", section=_HYPERPARAMETERS),
 ]
 Auxiliary = Annotated[
     str | None,
@@ -296,7 +290,6 @@ Known = Annotated[
         "FILE",
         "Pairs that are no candidates, such as those of training; may be given again.",
         section=_TASK,
-        show_default=False,
     ),
 ]
 Candidates = Annotated[
