@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import pytest
@@ -112,11 +113,16 @@ def test_what_is_not_set_is_as_it_was_and_the_sizes_are_reported(old):
 
 
 @pytest.mark.parametrize(
-    "given", [{"enc_dim": 5}, {"comparator_list": "hadamard"}, {"mlp_layers": 2}]
+    ("given", "got"),
+    [
+        ({"enc_dim": 5, "epochs": 1, "seed": 7, "optimizer": "sgd"}, "'enc_dim=5'"),
+        ({"comparator_list": "hadamard"}, "\"comparator_list=['hadamard']\""),
+        ({"mlp_layers": 2, "mlp_dim": 5, "dropout": 0.5}, "'mlp_layers=2, mlp_dim=5'"),
+    ],
 )
-def test_another_architecture_is_an_error(given, old):
-    name = next(iter(given))
-    with pytest.raises(ConfigError, match=f"start_from: must have the architecture.*{name}="):
+def test_another_architecture_is_an_error_that_names_what_makes_it_another(given, got, old):
+    match = f"^start_from: must have the architecture .*; got {re.escape(got)}"
+    with pytest.raises(ConfigError, match=match):
         Object2Vec(**given).fit(NEW, start_from=old)
 
 
@@ -209,6 +215,8 @@ def test_a_model_of_ids_goes_on_with_the_same_shapes():
     np.testing.assert_allclose(table_of(second, 0), table_of(first, 0), atol=1e-4)
     with pytest.raises(ConfigError, match=r"start_from: .*enc0_vocab_size=10"):
         Object2Vec(enc0_vocab_size=10).fit(RECORDS, start_from=first)
+    with pytest.raises(ConfigError, match=r"start_from: .*shared_encoder=True"):
+        Object2Vec(shared_encoder=True).fit(RECORDS, start_from=first)
     with pytest.raises(ConfigError, match="start_from: must be a model that knows columns"):
         model().fit(OLD, start_from=first)
 
