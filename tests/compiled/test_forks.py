@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import types
 
 import pytest
 
-from object2vec.compiled.threads import _after_fork
+from object2vec.compiled.threads import _after_fork, use_threads
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -145,3 +146,47 @@ def test_a_child_is_marked_as_forked_whatever_its_parent_had_imported(
         _after_fork()
     assert state["_is_forked"] == is_marked
     assert used == ([1] if "torch" in loaded and not is_being_imported else [])
+
+
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_only_who_loses_threads_is_warned(is_forked, monkeypatch, caplog):
+    monkeypatch.setitem(use_threads.__globals__, "_is_forked", is_forked)
+    monkeypatch.setitem(use_threads.__globals__, "_threads", None)
+    assert [use_threads(count) for count in (1, 2)] == [1, 1 if is_forked else 2]
+    assert use_threads.__globals__["_threads"] == (1 if is_forked else 2)
+    said = [record.getMessage() for record in caplog.records]
+    assert [text for text in said if " on one thread instead of 2. " in text] == said
+    assert len(said) == is_forked
+
+
+@pytest.mark.parametrize("has_numba", [False, True])
+def test_nobody_compiles_or_computes_while_a_process_forks(has_numba, monkeypatch):
+    state, compiler = _after_fork.__globals__, types.SimpleNamespace()
+    compiler.global_compiler_lock = threading.RLock()
+    name = "numba.core.compiler_lock"
+    if has_numba:
+        monkeypatch.setitem(sys.modules, name, compiler)
+    else:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def are_free():
+        """Whether another thread could compute, and compile."""
+        found = []
+
+        def look():
+            for lock in (state["lock"], compiler.global_compiler_lock):
+                found.append(lock.acquire(blocking=False))
+                if found[-1]:
+                    lock.release()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join()
+        return found
+
+    assert are_free() == [True, True]
+    state["_before_fork"]()
+    held = are_free()
+    state["_release"]()
+    assert held == [False, not has_numba]
+    assert are_free() == [True, True]
