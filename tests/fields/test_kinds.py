@@ -492,11 +492,20 @@ def test_pieces_of_a_given_tokenizer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", ["bpe=300, ngrams=2", "tokenizer=x, bpe=300", "tokenizer=x, lower=false"]
+    "options",
+    [
+        *("bpe=300, ngrams=2", "bpe=300, ngrams=2, shortest=2", "tokenizer=x, bpe=300"),
+        "tokenizer=x, lower=false",
+    ],
 )
 def test_options_of_text_that_contradict_each_other_are_rejected(options):
     with pytest.raises(ConfigError, match="must not be given with"):
         kind_of(f"text({options})")
+
+
+def test_runs_of_words_are_as_long_as_the_shortest_one_at_least():
+    with pytest.raises(ConfigError, match=r"text\(ngrams\): must be at least shortest, 3; got 2"):
+        kind_of("text(ngrams=2, shortest=3)")
 
 
 def test_pieces_need_the_extra(monkeypatch):

@@ -169,6 +169,21 @@ def test_text_has_runs_of_words():
     assert set(row_of(field)) == {"new", "york", "is", "new york", "york is", "is new"}
 
 
+@pytest.mark.parametrize(("shortest", "ngrams"), [(2, 2), (2, 3), (3, 3)])
+def test_runs_of_words_can_be_tokens_without_the_words(shortest, ngrams):
+    texts = ["new york is new", "york", ""]
+    kind = Text(ngrams=ngrams, shortest=shortest, min_count=1)
+    field, _ = learned(kind, texts)
+    runs = {
+        " ".join(words[at : at + size])
+        for words in map(str.split, texts)
+        for size in range(shortest, ngrams + 1)
+        for at in range(len(words) - size + 1)
+    }
+    assert set(row_of(field)) == runs
+    assert [len(each) for each in rows(field, texts)] == [len(runs), 0, 0]
+
+
 def test_tokens_are_hashed_by_default_only_if_there_are_many():
     assert learned(Token(), ["a", "b"])[0].vocabulary.policy == "unknown"
     many = pa.array(np.arange(100_001)).cast(pa.string())

@@ -426,6 +426,24 @@ def test_kinds_are_guessed_from_the_first_values_and_shared_columns_have_one(rea
     }
 
 
+def test_the_first_fields_of_shared_columns_share_and_the_second_ones_do(read):
+    table = {"a": ["x y", "y z"], "b": ["y z", "z"]}
+    of_b = ("b:text(min_count=1)", "b:text(min_count=1,ngrams=2,shortest=2,weight=0.5)")
+    of_a = tuple(each.replace("b:", "a:") for each in of_b)
+    for in0, in1, parts in (
+        (of_a, of_b, [[0, 2], [1, 3]]),
+        (of_a, of_b[:1], [[0, 2], [1]]),
+        (of_a[:1], of_b, [[0, 1], [2]]),
+    ):
+        schema = declared(" ".join(in0), " ".join(in1), label=None, share=(("a", "b"),))
+        assert schema.parts == parts
+        learned = read(table, schema)
+        for side in (0, 1):
+            assert {"x", "y", "z"} <= set(tokens(learned, side).values())
+    with pytest.raises(ConfigError, match="share: must name columns whose kinds can have one"):
+        declared(" ".join(of_a[::-1]), " ".join(of_b), share=(("a", "b"),))
+
+
 def test_labels_with_a_decimal_comma_are_no_classes(read):
     table = {"user": ["a", "b", "c"], "film": ["x", "y", "z"], "stars": ["3,5", "4", "1,5"]}
     with pytest.raises(DataError, match="stars: must have numbers with a decimal point; got '1,5'"):

@@ -18,6 +18,10 @@ DOCUMENTS = [
 PLAYS = [(f"user {u}", f"song {(u * i * i) % 23}") for u in range(12) for i in range(3 + u % 5)]
 TABLES = {
     "sentence_rest": ({"sentences": DOCUMENTS}, {"in0": "sentences:text"}),
+    "sentence_rest(least=0.5)": (
+        {"sentences": DOCUMENTS},
+        {"in0": ["sentences:text", "sentences:text(ngrams=2, shortest=2, weight=0.2)"]},
+    ),
     "neighbours": ({"sentences": DOCUMENTS}, {}),
     "group(pairs=2)": (
         {
@@ -169,6 +173,21 @@ def test_training_goes_on_from_a_model_of_made_pairs(tmp_path):
     grown = Object2Vec().fit(more, start_from=tmp_path / "model")
     assert grown.schema.declared.making == model.schema.declared.making
     assert grown.encode(in0={"user": ["new"]}).any()
+
+
+def test_fields_of_one_column_share_their_vocabularies_one_by_one():
+    model = fit("sentence_rest(least=0.5)")
+    declared = model.schema.declared
+    kinds = ("text", "text(weight=0.2, ngrams=2, shortest=2)")
+    columns = ("in0 sentences", "in1 text")
+    assert declared.names == [f"{column}:{kind}" for column in columns for kind in kinds]
+    assert declared.parts == [[0, 2], [1, 3]]
+    for side in (0, 1):
+        tokens = {entry.token for _, entry in model.schema.entries(side)}
+        assert {"a1", "a1 b1"} <= tokens
+    first, turned = model.encode(in0={"sentences": ["a1 b1", "b1 a1"]})
+    np.testing.assert_array_equal(first, model.encode(in1={"text": ["a1 b1"]})[0])
+    assert (first != turned).any()
 
 
 def test_a_table_of_pairs_is_evaluated_as_it_is():

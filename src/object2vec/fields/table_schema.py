@@ -5,6 +5,7 @@ Some make the objects of both sides; others are label, weight, group or time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -59,7 +60,8 @@ class TableSchema:
         Columns that say what a pair is worth, how much it counts, what it belongs to, and when it
         was.
     share : tuple of tuples of str
-        Columns whose fields have one vocabulary.
+        Columns whose fields have one vocabulary; of columns of several fields, the first of each
+        have one, the second of each another one, and so on.
     making : Making, optional
         How pairs are made of the rows; by default each row is one.
 
@@ -112,8 +114,12 @@ class TableSchema:
         """The numbers of the fields that have one vocabulary, vocabulary by vocabulary."""
         shared = {column: columns[0] for columns in self.share for column in columns}
         parts: dict[object, list[int]] = {}
-        for number, (_, each) in enumerate(self.fields):
-            parts.setdefault(shared.get(each.column, number), []).append(number)
+        earlier: Counter[tuple[int, str]] = Counter()  # fields of a side and column
+        for number, (side, each) in enumerate(self.fields):
+            nth = earlier[side, each.column]
+            earlier[side, each.column] += 1
+            key = (shared[each.column], nth) if each.column in shared else number
+            parts.setdefault(key, []).append(number)
         return list(parts.values())
 
     @property
@@ -179,10 +185,12 @@ class TableSchema:
                 elif column in seen:
                     yield problem("share", "must name each column once", column, "Remove one.")
                 seen.add(column)
-            kinds = [f.kind for _, f in self.fields if f.column in shared and f.kind is not None]
+        for part in self.parts:
+            fields = [self.fields[number][1] for number in part]
+            kinds = [each.kind for each in fields if each.kind is not None]
             if not all(_can_share(kinds[0], kind) for kind in kinds[1:]):
                 must = "must name columns whose kinds can have one vocabulary"
-                said = [f.specification() for _, f in self.fields if f.column in shared]
+                said = [each.specification() for each in fields]
                 yield problem("share", must, said, "Give them the same kind and options.")
 
 

@@ -17,6 +17,8 @@ from object2vec.fields.words import runs_of, words
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LONGEST = 5  # words of a run
+
 
 @dataclass(frozen=True)
 class TextKind(OpenKind):
@@ -37,9 +39,11 @@ class TextKind(OpenKind):
     )
     punctuation: bool = option(False, Boolean(), "whether each sign of punctuation is a token")
     ngrams: int = option(
-        1, Integer(1, 5), "runs of up to so many words are tokens, too; behind the words"
+        1, Integer(1, _LONGEST), "runs of up to so many words are tokens, too; behind the words"
     )
-
+    shortest: int = option(
+        1, Integer(1, _LONGEST), "words of the shortest runs: 2 leaves out the words themselves"
+    )
     bpe: int | None = option(
         None,
         Integer(300, 1_000_000),
@@ -54,13 +58,17 @@ class TextKind(OpenKind):
     def __post_init__(self) -> None:
         """Check the options, and that they do not contradict each other."""
         super().__post_init__()
-        words = ("lower", "digits", "punctuation", "ngrams")
-        without = ("bpe", *words) if self.tokenizer else ("ngrams",) if self.bpe else ()
+        runs = ("ngrams", "shortest")
+        words = ("lower", "digits", "punctuation", *runs)
+        without = ("bpe", *words) if self.tokenizer else runs if self.bpe else ()
         by = "tokenizer" if self.tokenizer else "bpe"
         for name in without:
             given = getattr(self, name)
             if given != type(self).__dataclass_fields__[name].default:
                 raise self.mistake(name, f"must not be given with {by}", given, "Leave it out.")
+        if self.ngrams < self.shortest:
+            must, cure = f"must be at least shortest, {self.shortest}", "Raise it."
+            raise self.mistake("ngrams", must, self.ngrams, cure)
 
     @property
     def has_words(self) -> bool:
@@ -81,7 +89,9 @@ class TextKind(OpenKind):
         """Return the words."""
         found = texts(values)
         spans = words(found, lower=self.lower, digits=self.digits, punctuation=self.punctuation)
-        return Tokenised(found, runs_of(spans, 1, self.ngrams), found.starts == found.ends)
+        return Tokenised(
+            found, runs_of(spans, self.shortest, self.ngrams), found.starts == found.ends
+        )
 
     def learner(self, start: Fitted | None = None) -> Learner:
         """Return what learns the vocabulary, and with `bpe` the pieces."""

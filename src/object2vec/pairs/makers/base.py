@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import ConfigError
 from object2vec.fields.base import Optioned
-from object2vec.fields.kinds.tokens import TokensKind
+from object2vec.fields.kinds.tokens import TokensKind, listed
 from object2vec.fields.specification import Field, kind_text
 from object2vec.fields.table_schema import Making, TableSchema
 from object2vec.objects.ragged import Ragged, Rows, offsets_of
@@ -115,15 +115,16 @@ class Maker(Optioned, ABC):
         """
         in0 = sides[0] or usual[:1]
         in1 = sides[1] or self._others(in0, usual, lists=lists)
-        if len(in1) != len(in0) or (lists and len(in0) > 1):
+        columns = {each.column for each in in0}
+        if len(in1) != len(in0) or (lists and len(columns) > 1):
             must = "must be one column each" if lists else "must be as many columns each"
             got = f"{named(in0)} and {named(in1)}"
             raise self.reject("in0 and in1", must, got, "Name the columns of in0 alone.")
-        making = Making(self.specification(), tuple(each.column for each in in1), lists=lists)
-        share = [(a.column, b.column) for a, b in zip(in0, in1, strict=True)]
-        roles = {**roles, "share": (*roles.get("share", ()), *share)}
+        shared = dict.fromkeys((a.column, b.column) for a, b in zip(in0, in1, strict=True))
+        making = Making(self.specification(), tuple(b for _, b in shared), lists=lists)
+        roles = {**roles, "share": (*roles.get("share", ()), *shared)}
         if roles.get("group") is None:
-            if len(in0) > 1:
+            if len(columns) > 1:
                 must, cure = "must be given where in0 has several columns", "Name it with --group."
                 raise self.reject("group", must, None, cure)
             making, roles = by_rows(making, in0[0]), {**roles, "group": ROW}
@@ -132,9 +133,14 @@ class Maker(Optioned, ABC):
     @staticmethod
     def _others(in0: Fields, usual: Fields, *, lists: bool) -> Fields:
         """Return the fields of in1 where the user names none; their kinds are those of in0."""
-        if in0 == usual[:1] or (lists and in0[0].column != usual[1].column):
-            return (Field(usual[1].column),)
-        return tuple(Field(f"other_{each.column}") for each in in0)
+        is_usual = in0 == usual[:1] or (lists and in0[0].column != usual[1].column)
+        return tuple(
+            Field(
+                usual[1].column if is_usual else f"other_{each.column}",
+                listed(each.kind) if lists and each.kind else each.kind,
+            )
+            for each in in0
+        )
 
 
 class TwoMembers(Maker):
