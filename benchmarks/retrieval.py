@@ -6,10 +6,11 @@ One command trains on the sentences of the other articles, as a user would:
 
 and its vectors of 300 numbers rank the rests of all test articles by cosine, all tokens read.
 `long` is the preset as it stands, which must take less than five minutes on two cores; `short` has
-fewer epochs, for less than one. Both also begin with topics, what words of training stand with; and
-the long one with vectors from outside, as a user would who has them: GloVe's 50 numbers of 50,000
-words, learned from six billion. BM25 ranks the same articles, and so does the sum of BM25 and a
-multiple of the cosine, which is chosen on dev: what a user should take where both are at hand.
+fewer epochs, for less than one. Both also read pairs of words that stand side by side often, as a
+field that counts less than words; the short one begins with topics, what words of training stand
+with; and the long one with vectors from outside, as a user would who has them: GloVe's 50 numbers
+of 50,000 words, learned from six billion. BM25 ranks the same articles, and so does the sum of BM25
+and a multiple of the cosine, chosen on dev: what a user should take where both are at hand.
 
 `--dev` is there to choose settings, some of which `--set` changes: 8,000 articles are taken from
 training and join the dev articles, and these 10,000 are ranked among themselves.
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +45,42 @@ _SHORT = (
     "ranking_scale=20",
     "token_dropout=0.1",
 )
-RUNS: dict[str, tuple[str, ...]] = {  # and their settings
-    "long": (),
-    "short": _SHORT,
-    "long with topics": ("topics=50",),
-    "short with topics": (*_SHORT, "topics=50"),
-    "long with GloVe": ("remove_components=1",),
+_PAIRS = (
+    "sentence:text",
+    "sentence:text(ngrams=2, shortest=2, min_count=15, unseen=skip, weight=0.15)",
+)
+_WITH_PAIRS = ("epochs=5", "ranking_scale=16", "token_dropout=0.3")
+_GLOVE = "glove_6b_50d/glove.6B.50d.top50k.txt.gz"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has beyond the preset: settings, fields of in0, and a file of vectors."""
+
+    settings: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    vectors: str = ""
+
+    def options(self, data: Path) -> list[str]:
+        """Return options of the command line."""
+        options = [word for each in self.settings for word in ("--set", each)]
+        options += [word for each in self.fields for word in ("--in0", each)]
+        return options + (
+            ["--vectors", str((data / self.vectors).resolve())] if self.vectors else []
+        )
+
+
+RUNS = {
+    "long": Run(),
+    "short": Run(_SHORT),
+    "short with topics": Run((*_SHORT, "topics=50")),
+    "long with GloVe": Run(("remove_components=1",), vectors=_GLOVE),
+    "long with pairs of words": Run(_WITH_PAIRS, _PAIRS),
+    "short with topics and pairs of words": Run((*_SHORT, "topics=50", "ranking_scale=16"), _PAIRS),
+    "long with GloVe and pairs of words": Run(
+        (*_WITH_PAIRS, "remove_components=1"), _PAIRS, _GLOVE
+    ),
 }
-VECTORS = {name: "glove_6b_50d/glove.6B.50d.top50k.txt.gz" for name in RUNS if "GloVe" in name}
 GOALS = {"long": "43 / 71 / 120 (47 / 75 / 90)", "short": "36.7 / 66.9 / 126"}
 SHARES = (0, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 100, 150)  # of the cosine, to BM25
 FIGURES = ("hits@1", "hits@10", "mean_rank", "median_rank", "mean_reciprocal_rank")
@@ -77,17 +107,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {"BM25": [_figures(ranks_by_score(lexical["asked"].blocks(), _own(asked)))]}
     for name in given.run or RUNS:
         for seed in range(given.seeds):
-            settings = [*RUNS[name], *given.set, f"seed={seed}", f"threads={given.threads}"]
-            command = [word for each in settings for word in ("--set", each)]
-            if name in VECTORS:
-                command += ["--vectors", str((given.data / VECTORS[name]).resolve())]
+            more = (*given.set, f"seed={seed}", f"threads={given.threads}")
+            run = replace(RUNS[name], settings=(*RUNS[name].settings, *more))
+            command = run.options(given.data)
             for row, values in _run(articles, asked, lexical, command).items():
                 rows.setdefault(f"{row}, {name}", []).append(values)
             _tell(rows)
     if not given.dev:
         found = {name: _summary(values) for name, values in rows.items()}
         save("retrieval", {
-            "protocol": PROTOCOLS["retrieval"], "goals": GOALS, "runs": RUNS,
+            "protocol": PROTOCOLS["retrieval"], "goals": GOALS,
+            "runs": {name: asdict(run) for name, run in RUNS.items()},
             **_beside_earlier(found, given.results / "retrieval.json"),
         }, given)  # fmt: skip
 
@@ -144,7 +174,7 @@ def train(articles: Sequence[list[Tokens]], folder: Path, options: Sequence[str]
 def _vectors(model: Object2Vec, queries: Queries) -> tuple[Any, Any]:
     """Return the embeddings of sentences and of rests, all tokens read."""
     sides = zip(("in0", "in1"), (queries.sentences, queries.rests), strict=True)
-    longest = max(map(len, queries.rests))
+    longest = 2 * max(map(len, queries.rests))  # words and pairs of them
     first, second = (
         model.encode(**{side: [" ".join(tokens) for tokens in part]}, max_seq_lens=2 * (longest,))
         for side, part in sides
