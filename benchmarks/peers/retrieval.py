@@ -165,7 +165,7 @@ PEERS = {
         static_embedding,
         {"width": 300, "min_count": 2, "batch": 2048, "learning_rate": 0.2, "warm_up": 0.1,
          "steps": 300},
-        {"learning_rate": (0.05, 0.1, 0.2, 0.4), "min_count": (2, 5)},
+        {"learning_rate": (0.1, 0.2, 0.4)},
         package="sentence-transformers",
     ),
 }  # fmt: skip

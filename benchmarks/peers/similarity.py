@@ -178,8 +178,8 @@ PEERS = {
     ),
     "StaticEmbedding, captions and STS": Peer(
         static_embedding,
-        _STATIC | {"graded_steps": 100},
-        {"graded_rate": (0.001, 0.003, 0.01), "graded_steps": (50, 150)},
+        _STATIC | {"graded_steps": 150},
+        {"graded_rate": (0.001, 0.003, 0.01)},
         package="sentence-transformers",
     ),
 }
