@@ -21,19 +21,25 @@ installed := $(VENV)/installed
 rivals := .venv-bench
 clients := $(patsubst %,.venv-clients/%/installed,boto3 sdk2 sdk3)
 all_clients := $(clients) $(patsubst %,.venv-clients/%/installed,sdk2020 cli)
+# Each process has a part of the files, so that what a file makes once is made once.
+parallel := --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow test-clients test-clients-all test-triton bench pages docs clean
+.PHONY: help venv demo check test test-slow environments test-clients test-clients-all test-triton \
+	bench pages docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 venv: $(installed)  ## make .venv with everything in it, once
 
-# torch comes first and pinned: asked for as a dependency, pip would take the newest one.
-$(installed): pyproject.toml
+# The pip that fills this environment and those of the clients, which do without one of their own.
+$(bin)/pip:
 	$(PYTHON) -m venv $(VENV)
 	$(bin)/python -m pip install --quiet --upgrade pip
+
+# torch comes first and pinned: asked for as a dependency, pip would take the newest one.
+$(installed): pyproject.toml | $(bin)/pip
 	@echo 'Installing PyTorch, then object2vec, into $(VENV): a minute or two, once.'
 	$(bin)/python -m pip install $(TORCH)
 	$(bin)/python -m pip install --quiet --editable '.[test]'
@@ -48,7 +54,7 @@ check: $(installed)  ## lint, format and types
 	$(bin)/mypy
 
 test: check  ## check, then the test suite
-	$(bin)/pytest --numprocesses $(WORKERS)
+	$(bin)/pytest $(parallel)
 
 test-slow: $(installed)  ## the long tests: kills, whole trainings, installing every extra
 	$(bin)/pytest -m 'slow and not clients'
@@ -57,21 +63,22 @@ test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is insta
 	TRITON_INTERPRET=1 $(bin)/pytest tests/kernels
 	$(bin)/pytest tests/kernels/test_triton.py
 
-test-clients: $(installed) $(clients)  ## the real SageMaker clients: a server, and a few notebooks' steps
+environments: $(installed) $(clients)  ## .venv, and what test-clients needs
+
+test-clients: environments  ## the real SageMaker clients: a server, and a few notebooks' steps
 	@for python in $(clients:installed=bin/python); do \
-		$$python -m pip freeze | grep -E '^(boto3|sagemaker)=='; done
-	$(bin)/pytest -m 'clients and not slow'
+		$(bin)/pip --python $$python freeze | grep -E '^(boto3|sagemaker)=='; done
+	$(bin)/pytest $(parallel) -m 'clients and not slow' tests/clients
 
 test-clients-all: $(installed) $(all_clients)  ## more of them, through the steps of all four notebooks
 	@for python in $(all_clients:installed=bin/python); do \
-		$$python -m pip freeze | grep -E '^(awscli|boto3|sagemaker)=='; done
-	$(bin)/pytest -m clients
+		$(bin)/pip --python $$python freeze | grep -E '^(awscli|boto3|sagemaker)=='; done
+	$(bin)/pytest -m clients tests/clients
 
 # The clients exclude one another, so each has an environment of its own.
-.venv-clients/%/installed: tests/clients/requirements-%.txt
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --upgrade pip
-	$(@D)/bin/python -m pip install --quiet --no-compile --requirement $<
+.venv-clients/%/installed: tests/clients/requirements-%.txt | $(bin)/pip
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(bin)/pip --python $(@D)/bin/python install --quiet --no-compile --requirement $<
 	@touch $@
 
 # Rivals bring dozens of packages: they have an environment of their own.

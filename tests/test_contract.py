@@ -69,7 +69,11 @@ COMBINATIONS = [
         NETWORKS, COMPARATORS[-1:], OUTPUTS[:1], STORAGES, [False, True], [False], [True]
     ),
 ]
-each = pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: "-".join(map(str, c)))
+# Of the module's scope: all tests of one combination come after one another, and one process that
+# runs some of them need not train the models of the others.
+each = pytest.mark.parametrize(
+    "combination", COMBINATIONS, ids=lambda c: "-".join(map(str, c)), scope="module"
+)
 
 
 @functools.cache

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src" / "object2vec"
-FILES = sorted(SOURCE.rglob("*.py"))
+from support.sources import FILES, SOURCE, parsed
 
 # A module imports from rows above its own and from its own package, never sideways or downwards.
 LAYERS = (
@@ -56,10 +55,6 @@ def part(path: Path) -> str:
     """The part of the package that a file belongs to: its folder, or its name."""
     first = path.relative_to(SOURCE).parts[0]
     return first.removesuffix(".py")
-
-
-def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 def imported(tree: ast.AST) -> list[tuple[int, str]]:
@@ -142,21 +137,21 @@ def test_every_part_has_its_place_in_the_order():
 
 @each_file
 def test_imports_point_one_way(path):
-    assert wrong_way(parse(path), part(path)) == []
+    assert wrong_way(parsed(path), part(path)) == []
 
 
 @each_file
 def test_nothing_runs_code_from_data(path):
-    assert unsafe(parse(path)) == []
+    assert unsafe(parsed(path)) == []
 
 
 @each_file
 def test_functions_are_short(path):
-    assert long_functions(parse(path)) == []
+    assert long_functions(parsed(path)) == []
 
 
 def test_values_are_frozen():
-    assert set().union(*(changing(parse(path)) for path in FILES)) == CHANGING
+    assert set().union(*(changing(parsed(path)) for path in FILES)) == CHANGING
 
 
 @pytest.mark.parametrize("options", ["", "(slots=True)", "(frozen=False)"])

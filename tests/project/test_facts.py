@@ -15,29 +15,12 @@ from object2vec.config.kinds import COMPARATORS
 from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.objectives import OBJECTIVES
 from object2vec.reporting import LOG_FORMATS
-
-SOURCE = Path(__file__).parents[2] / "src" / "object2vec"
-TREES = {
-    str(path.relative_to(SOURCE)): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(SOURCE.rglob("*.py"))
-}
-
-
-def texts(tree: ast.Module) -> Iterator[str]:
-    """Every text in the code of a module; its docstrings are not."""
-    docstrings = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            docstrings.add(id(node.value))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings:
-                yield node.value
+from support.sources import texts, texts_of, trees
 
 
 def files_with(wanted: set[str]) -> set[str]:
     """The files in whose code one of these texts stands."""
-    return {file for file, tree in TREES.items() if not wanted.isdisjoint(texts(tree))}
+    return {file for file in trees() if not wanted.isdisjoint(texts_of(file))}
 
 
 OF_OBJECTIVES = {"objectives/", "config/", "training/decisions.py"}
@@ -93,7 +76,7 @@ def definitions(tree: ast.Module) -> Iterator[str]:
 
 def test_no_class_and_no_constant_has_the_name_of_another():
     owners = defaultdict(list)
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         for name in set(definitions(tree)):
             if not name.startswith("_"):
                 owners[name].append(file)
@@ -108,14 +91,14 @@ def test_no_file_of_tests_has_the_name_of_another():
 
 @pytest.mark.parametrize("name", ["is_classifier", "output_width"])
 def test_what_objectives_replaced_is_gone(name):
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         names = {getattr(node, "attr", getattr(node, "id", None)) for node in ast.walk(tree)}
         assert name not in names, file
 
 
 def imports(file: str) -> set[str]:
     """The files that a module imports when it is imported, or when its functions are called."""
-    tree, found = TREES[file], set()
+    tree, found = trees()[file], set()
     typing_only = {
         id(inner)
         for node in ast.walk(tree)
@@ -135,7 +118,7 @@ def imports(file: str) -> set[str]:
 def file_of(module: str) -> str | None:
     path = module.removeprefix("object2vec").removeprefix(".").replace(".", "/")
     candidates = (f"{path}.py", f"{path}/__init__.py".lstrip("/"))
-    return next((c for c in candidates if c in TREES), None) if path else None
+    return next((c for c in candidates if c in trees()), None) if path else None
 
 
 def circles(edges: dict[str, set[str]]) -> list[list[str]]:
@@ -158,7 +141,7 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
 def test_a_value_is_frozen_unless_it_is_there_to_be_filled_in():
     found = {
         node.name
-        for file, tree in TREES.items()
+        for file, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         for decorator in map(ast.unparse, node.decorator_list)
@@ -170,7 +153,7 @@ def test_a_value_is_frozen_unless_it_is_there_to_be_filled_in():
 
 
 def test_no_module_imports_one_that_imports_it():
-    edges = {f: imports(f) for f in TREES if f != "__init__.py"}
+    edges = {f: imports(f) for f in trees() if f != "__init__.py"}
     assert sum(map(len, edges.values())) > 300
     assert circles(edges) == []
 
@@ -186,7 +169,7 @@ def test_a_text_in_a_docstring_is_none_in_the_code():
 
 def test_the_glossary_is_kept():
     words = re.compile(r"(^|_)(told|refused?|refuse|turned)(_|$)")
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         names = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
         assert [name for name in names if words.search(name)] == [], file
 
@@ -215,7 +198,7 @@ def compared_by_identity(trees: Iterable[ast.Module]) -> tuple[set[str], set[str
 
 def test_what_holds_arrays_is_compared_by_identity():
     """Comparing two of them would raise, as an array of truths is neither true nor false."""
-    found, with_arrays = compared_by_identity(TREES.values())
+    found, with_arrays = compared_by_identity(trees().values())
     assert len(with_arrays) > 30
     assert found == with_arrays | BY_IDENTITY
 
@@ -249,7 +232,7 @@ MAY_DIFFER_IN_LENGTH = {
 
 def test_what_goes_together_has_one_length():
     """`zip` drops what is over in silence, so that it says where lengths may differ."""
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         loose = [
             node.lineno
             for node in ast.walk(tree)
