@@ -24,6 +24,9 @@ all_clients := $(clients) $(patsubst %,.venv-clients/%/installed,sdk2020 cli)
 # Each process has a part of the files, so that what a file makes once is made once.
 parallel := --numprocesses $(WORKERS) --dist worksteal
 
+# Images often set it: then each of the many processes of the tests compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check test test-slow environments test-clients test-clients-all test-triton \
 	bench pages docs clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -15,6 +16,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The machine that tests is shared: a deadline would measure the neighbours.
 settings.register_profile("object2vec", deadline=None, derandomize=True)
 settings.load_profile("object2vec")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Leave what is collected to no collector: it lives to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
