@@ -249,7 +249,7 @@ MUST_END = {
 
 
 def test_a_process_waits_for_no_thread_but_those_that_finish_something():
-    for file, tree in TREES.items():
+    for file, tree in trees().items():
         waited_for = [
             node.lineno
             for node in ast.walk(tree)
