@@ -6,6 +6,7 @@ import functools
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -76,13 +77,24 @@ def test_known_tokens_keep_their_rows_and_new_ones_begin_where_they_were_read(sh
         assert len(vectors) == grown.schema.table_size(side) > len(first)
         np.testing.assert_allclose(vectors[: len(first)], first, atol=1e-4)
         column = old.schema.columns(side)[0]
-        import pyarrow as pa
-
         for token in new:
             read, _ = old.schema.encode(side, {column: pa.array([token])})
             np.testing.assert_allclose(
                 vectors[after[token]], first[read.values].mean(axis=0), atol=1e-4
             )
+
+
+@pytest.mark.parametrize("kind", ["token(min_count=9)", "token(min_count=9, buckets=2)"])
+def test_new_tokens_begin_where_rare_ones_have_been_learned(kind):
+    """Which are rows that training has read, so that they are not the mean of all."""
+    old = model(in0=f"user:{kind}").fit(OLD)
+    grown = Object2Vec(**STILL).fit(table(["new", "newer", *USERS[:3]], FILMS), start_from=old)
+    known, rows = table_of(old, 0), rows_of(grown, 0)
+    for token in ("new", "newer"):
+        read, _ = old.schema.encode(0, {"user": pa.array([token])})
+        begun = known[read.values].mean(axis=0)
+        np.testing.assert_allclose(table_of(grown, 0)[rows[token]], begun, atol=1e-4)
+        assert np.abs(begun - known[1:].mean(axis=0)).max() > 0.01
 
 
 def test_a_token_for_which_nothing_was_read_begins_as_the_mean(old):

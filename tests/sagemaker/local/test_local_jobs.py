@@ -73,9 +73,15 @@ def service(tmp_path, monkeypatch):
     aws = types.SimpleNamespace(put_metric=lambda *said: published.append(said))
     jobs = Resources(tmp_path / "jobs", "TrainingJob", ARN)
     made = Training(jobs, Jobs(), storage, Logs(tmp_path / "logs"), aws, "us-east-1")
+
+    def logged(name):
+        """The lines in the log of a job, without their times."""
+        (file,) = (path for path in (tmp_path / "logs").rglob(f"*{name}*") if path.is_file())
+        return [line.partition("\t")[2] for line in file.read_text().splitlines()]
+
     return types.SimpleNamespace(
         training=made, jobs=jobs, queue=made.queue, storage=storage, published=published,
-        s3=folders.buckets / "b",
+        s3=folders.buckets / "b", logged=logged,
     )  # fmt: skip
 
 
@@ -240,6 +246,7 @@ def test_a_process_that_fails_says_why(service, process, reason):
     assert (ended["TrainingJobStatus"], ended["FailureReason"]) == ("Failed", reason)
     last = ended["SecondaryStatusTransitions"][-1]["StatusMessage"]
     assert last in (reason.partition("\n")[0], "x" * 2000)
+    assert service.logged("t") == [last]
     assert not (service.s3 / "out").exists()
     assert not (service.jobs.folder("t") / "ml").exists()
 
@@ -262,6 +269,7 @@ def test_a_channel_from_elsewhere_fails_the_job(service, source, reason):
     service.queue.run("t", saved)
     ended = service.jobs.get("t")
     assert ended["FailureReason"] == reason
+    assert service.logged("t") == [reason]
     assert states(ended) == ["Starting", "Downloading", "Failed"]
 
 

@@ -153,7 +153,6 @@ class FileKey(FakeKey):
 
     def dispose(self, garbage: bool = False) -> None:
         """Do nothing: the file stays."""
-        self.disposed = True
 
 
 class FolderKeys(_VersionedKeyStore):
