@@ -25,11 +25,8 @@ DECIDED = {
         "fields": {"MOST_BUCKETS": 250_000_000},
         "inference.transform": {"MAX_PAYLOAD_MB": 100},
         "sagemaker.ipinsights": {"_MOST_NEGATIVES": 500},
-        "sagemaker.local.resources": {"_PAGE": 100},
         "sagemaker.local.service": {"MAX_BODY_BYTES": 5368709120},
-        "sagemaker.local.training": {"_FAILURE_CHARACTERS": 1024},
         "sagemaker.local.tuning_jobs": {"_DEFAULT_PARALLEL": 1, "_DEFAULT_JOBS": 10},
-        "serving.app": {"_MAX_TRANSFORM_MIB": 100},
         "training.decisions": {"_MOST_EPOCHS": 100},
     },
     "limits of what is read": {
@@ -41,7 +38,6 @@ DECIDED = {
         "reading.scanner": {"_MOST_KEYS": 62},
         "sagemaker.local.service": {"_MAX_REQUEST_BYTES": 67108864, "_MAX_LINE": 65536},
         "sagemaker.local.tunnels": {"_MAX_HEAD_BYTES": 65536},
-        "serving.server": {"_MAX_PORT": 65535},
         "training.run": {"_MOST_THREADS": 1024},
     },
     "limits of what is shown": {
@@ -54,8 +50,6 @@ DECIDED = {
         "inference.neighbours": {"_NAMES": 100_000},
         "serving.inputs": {"_SHOWN": 20, "_SUGGESTED": 10_000, "_LONGEST": 100},
         "training.memory": {"_WORTH_TELLING": 67108864},
-        "tuning.processes": {"_LINES": 5},
-        "tuning.report": {"_TABLED": 20},
     },
     "what data decide": {
         "fields.kinds.number": {"_MOST_BINS": 10_000},
@@ -99,7 +93,6 @@ DECIDED = {
         "objectives.ranking": {"MAX_SCALE": 100.0},
         "objectives.softmax": {"CROSS_ENTROPY_CLIP": 1e-12, "PERPLEXITY_CLIP": 1e-10},
         "training.schedule": {"PLATEAU_DIVISOR": 5.0},
-        "tuning.space": {"_WIDE": 100},
     },
     "what a seed leads to": {
         "kernels.noise": {"MASK": 0xFFFFFFFF, "MULTIPLIERS": (0x7FEB352D, 0x846CA68B)},
@@ -129,7 +122,6 @@ DECIDED = {
                 *(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
             ),
         },
-        "serving.server": {"GRACE_S": 20, "_REJECTING_S": 1.0},
         "training.loop": {"_REPORT_S": 1.0},
         "tuning.processes": {"_GRACE_S": 60.0},
         "tuning.tuner": {"_POLL_S": 0.5},

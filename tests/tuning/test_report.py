@@ -63,6 +63,15 @@ def test_the_table_of_the_terminal(searching):
     assert not any(line.endswith(" ") for line in lines)
 
 
+def test_the_table_has_the_best_twenty(searching):
+    study, search = searching
+    for number in range(6, 30):
+        study.save(Trial(number, TRIALS[0].values, "completed", (), float(number)))
+    numbers = [int(line.split()[0]) for line in report.table(study, search)[1:21]]
+    assert numbers == [3, 1, 2, *range(6, 23)]
+    assert not report.table(study, search)[21][:1].isdigit()
+
+
 def test_the_table_says_what_decides(tmp_path):
     values = [(rate, name) for rate in (0.001, 0.003, 0.01, 0.03) for name in ("adam", "sgd")]
     trials = [
