@@ -85,6 +85,11 @@ def test_classes_are_measured_as_by_scikit_learn(generator, classes):
     assert 0.4 < expected["accuracy"] < 0.9
 
 
+def test_what_a_model_rules_out_loses_as_much_as_a_chance_in_a_trillion():
+    found = class_measure([[1.0, 0.0], [1.0, 0.0]], [1, 0]).values()["cross_entropy"]
+    assert found == pytest.approx((12 * np.log(10) + 0) / 2)
+
+
 def test_a_threshold_makes_classes_of_a_score(generator):
     truth = generator.random(ROWS) < 0.3
     scores = with_ties(generator, ROWS) + truth

@@ -85,7 +85,6 @@ DECIDED = {
         "training.partners": {"_MOST": 1000},
     },
     "numbers of formulas": {
-        "evaluation.classification": {"_CLIP": 1e-12},
         "evaluation.measure": {"RESAMPLES": 1000, "LEVEL": 0.95, "_DRAWS": 200_000_000},
         "evaluation.retrieval": {"_MARGIN": 1e-12, "_PERCENTILES": (50, 80, 90, 99)},
         "kernels.rules": {"TINY": 1e-30},
