@@ -8,8 +8,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from object2vec.model import Object2Vec
 from object2vec.sagemaker.local.service import Service
+from object2vec.sagemaker.local.training import _pack
 
+RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1], "label": i % 2} for i in range(64)]
 KEYS = {"aws_access_key_id": "someone", "aws_secret_access_key": "secret"}
 
 
@@ -44,8 +47,7 @@ def s3(service):
 def bucket(s3):
     """A bucket with records to train on."""
     s3.create_bucket(Bucket="sagemaker-data")
-    records = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1], "label": i % 2} for i in range(64)]
-    body = "".join(json.dumps(record) + "\n" for record in records)
+    body = "".join(json.dumps(record) + "\n" for record in RECORDS)
     s3.put_object(Bucket="sagemaker-data", Key="pre/train-0.jsonl", Body=body)
     return "sagemaker-data"
 
@@ -100,6 +102,20 @@ def job(bucket):
         return made
 
     return made
+
+
+@pytest.fixture(scope="module")
+def model_uri(s3, bucket, tmp_path_factory):
+    """Where a small model lies in S3, packed as a training job packs its own."""
+    folder = tmp_path_factory.mktemp("model")
+    sides = {"enc0_vocab_size": 9, "enc1_network": "pooled_embedding", "enc1_vocab_size": 7}
+    Object2Vec(
+        enc0_network="pooled_embedding", enc0_max_seq_len=2, enc1_max_seq_len=2, **sides, enc_dim=4,
+        mlp_dim=4, mlp_layers=1, epochs=2, mini_batch_size=16,
+    ).fit(RECORDS, save_to=folder / "model")  # fmt: skip
+    _pack(folder / "model", folder / "model.tar.gz")
+    s3.upload_file(str(folder / "model.tar.gz"), bucket, "packed/model.tar.gz")
+    return f"s3://{bucket}/packed/model.tar.gz"
 
 
 def wait(describe, is_done, *, seconds=90):

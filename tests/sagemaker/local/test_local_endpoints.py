@@ -12,13 +12,10 @@ ROLE = "arn:aws:iam::123456789012:role/object2vec-local"
 
 
 @pytest.fixture(scope="module")
-def deployed(sagemaker, job, ended, waiting):
+def deployed(sagemaker, model_uri, waiting):
     """The name of an endpoint that is in service."""
-    sagemaker.create_training_job(TrainingJobName="to-deploy", **job())
-    uri = ended("to-deploy")["ModelArtifacts"]["S3ModelArtifacts"]
-    sagemaker.create_model(
-        ModelName="m", PrimaryContainer={"Image": IMAGE, "ModelDataUrl": uri}, ExecutionRoleArn=ROLE
-    )
+    container = {"Image": IMAGE, "ModelDataUrl": model_uri}
+    sagemaker.create_model(ModelName="m", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     variant = {
         "VariantName": "AllTraffic",
         "ModelName": "m",

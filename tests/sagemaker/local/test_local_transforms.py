@@ -13,13 +13,10 @@ RECORDS = [{"id": f"r{i}", "in0": [i % 8 + 1], "in1": [i % 6 + 1]} for i in rang
 
 
 @pytest.fixture(scope="module")
-def transformed(sagemaker, s3, bucket, job, ended, waiting):
+def transformed(sagemaker, s3, bucket, model_uri, waiting):
     """Returns what runs a transform job over RECORDS and returns its description and lines."""
-    sagemaker.create_training_job(TrainingJobName="to-transform", **job())
-    uri = ended("to-transform")["ModelArtifacts"]["S3ModelArtifacts"]
-    sagemaker.create_model(
-        ModelName="t", PrimaryContainer={"Image": IMAGE, "ModelDataUrl": uri}, ExecutionRoleArn=ROLE
-    )
+    container = {"Image": IMAGE, "ModelDataUrl": model_uri}
+    sagemaker.create_model(ModelName="t", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     body = "".join(json.dumps(record) + "\n" for record in RECORDS)
     s3.put_object(Bucket=bucket, Key="batch/a/part.jsonl", Body=body)
 
