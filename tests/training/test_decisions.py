@@ -10,7 +10,7 @@ from object2vec.fields.label import LabelField
 from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.specification import parse_field
 from object2vec.fields.table_schema import TableSchema
-from object2vec.training.decisions import decide, provisional, sufficient_length
+from object2vec.training.decisions import _widths, decide, provisional, sufficient_length
 
 FILMS = [f"film {i}" for i in range(5)]
 NUMBERS = LabelField("rating", None, True, 1.0, 5.0, (1.0, 2.0, 3.0, 4.0, 5.0))
@@ -242,3 +242,19 @@ def test_a_preset_reads_so_many_tokens_of_an_object_of_usual_length(length, shar
     assert config(**given).token_dropout == share
     assert config({"token_dropout": 0.7}, **given).token_dropout == 0.7
     assert config(**given | {"in0": "user:token"}).token_dropout == 0.0, "another preset"
+
+
+@pytest.mark.parametrize("vectors", [1, 3, 50])
+@pytest.mark.parametrize(
+    ("network", "width"), [("hcnn", None), ("hcnn", 2), ("pooled_embedding", 2)]
+)
+def test_a_table_is_as_wide_as_the_vectors_it_begins_with_if_it_is_narrower(
+    network, width, vectors
+):
+    name = "enc_dim" if network == "pooled_embedding" else "enc0_token_embedding_dim"
+    values = {"enc0_network": network} | ({} if width is None else {name: width})
+    found = {each.name: each.value for each in _widths(values, vectors)}
+    expected = {} if width is not None and width >= vectors else {name: vectors}
+    assert {k: v for k, v in found.items() if k == name} == expected
+    assert found["enc0_freeze_pretrained_embedding"] is False
+    assert [*_widths(values, None)] == []
