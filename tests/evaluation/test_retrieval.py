@@ -241,3 +241,20 @@ NAN = np.array([[1.0, 2.0], [3.0, np.nan]])
 def test_what_cannot_be_measured_is_refused(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_a_known_candidate_counts_as_if_it_were_not_there(blocks, vectors, similarity):
+    queries, candidates, target = vectors
+    generator, n = np.random.default_rng(4), len(candidates)
+    is_known = generator.random((len(queries), n)) < 0.3
+    is_known[:, [0, n - 1]] = True  # the first and the last one, too
+    is_known[np.arange(len(target)), target] = False
+    scores = similarities(queries, candidates, similarity)
+    scores[is_known] = -np.inf
+    found = ranks(queries, candidates, target, known=np.nonzero(is_known), similarity=similarity)
+    assert found.tolist() == oracle(scores, target).tolist()
+    assert (found < ranks(queries, candidates, target, similarity=similarity)).any()
+    for column in (-1, n):
+        with pytest.raises(DataError, match=f"known: must name candidates below {n}"):
+            ranks(queries, candidates, target, known=([0, 1], [3, column]))

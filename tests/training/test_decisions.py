@@ -245,12 +245,9 @@ def test_a_preset_reads_so_many_tokens_of_an_object_of_usual_length(length, shar
 
 
 @pytest.mark.parametrize("vectors", [1, 3, 50])
-@pytest.mark.parametrize(
-    ("network", "width"), [("hcnn", None), ("hcnn", 2), ("pooled_embedding", 2)]
-)
-def test_a_table_is_as_wide_as_the_vectors_it_begins_with_if_it_is_narrower(
-    network, width, vectors
-):
+@pytest.mark.parametrize("width", [None, 2])
+@pytest.mark.parametrize("network", ["hcnn", "pooled_embedding"])
+def test_a_narrower_table_becomes_as_wide_as_its_vectors(network, width, vectors):
     name = "enc_dim" if network == "pooled_embedding" else "enc0_token_embedding_dim"
     values = {"enc0_network": network} | ({} if width is None else {name: width})
     found = {each.name: each.value for each in _widths(values, vectors)}
