@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from object2vec import artifact as artifacts
 from object2vec.artifact import Artifact, ModelFacts, Vocabularies
 from object2vec.config import Config
-from object2vec.errors import DataError, NotFittedError
+from object2vec.errors import ConfigError, DataError, NotFittedError
 from object2vec.estimator import Estimator, arguments_of
 from object2vec.fields.schema import ObjectSchema
 from object2vec.inference.engine import Engine
@@ -424,6 +424,9 @@ class Object2Vec(Estimator):
             If records are wrong.
         """
         if task is not None or asked:
+            if compat_metrics is not None:
+                must, cure = "must be left out where a task is measured", "Leave one of them out."
+                raise ConfigError.at("compat_metrics", must, compat_metrics, cure)
             question, engine = Question.build(asked), Engine(self.artifact)
             given = TaskSource(self.config, self.schema, source, question.label, seed=question.seed)
             return evaluate(engine, given, task or suiting(engine, question), question)

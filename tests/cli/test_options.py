@@ -66,6 +66,7 @@ READING = {
     "--quote": ("--quote |", {"quote": "|"}),
     "--encoding": ("--encoding latin-1", {"encoding": "latin-1"}),
 }
+LINES = {"--lines": ("--lines", {"is_lines": True})}
 # For each option, what is given and the argument that it must become.
 ARRIVES = {
     "train": {
@@ -78,7 +79,10 @@ ARRIVES = {
         "--label": (SIDES + " --label rating", {**NAMED, "label": "rating"}),
         "--weight": (SIDES + " --weight clicks", {**NAMED, "weight": "clicks"}),
         "--group": (SIDES + " --group session", {**NAMED, "group": "session"}),
-        "--time": (SIDES + " --time day", {**NAMED, "time": "day"}),
+        "--time": (
+            SIDES + " --time day --split 0.2",
+            {**NAMED, "time": "day", "split": 0.2},
+        ),
         "--share": (SIDES + " --share user,film", {**NAMED, "share": (("user", "film"),)}),
         "--pairs": (
             SIDES + " --pairs sentence_rest",
@@ -106,13 +110,16 @@ ARRIVES = {
         "--checkpoints": ("--checkpoints run", {"checkpoints": Path("run")}),
         "--checkpoint-every": ("--checkpoint-every 7", {"checkpoint_every": "7"}),
         "--log-format": ("--log-format json", {"log_format": "json"}),
-        "--host": ("--host algo-9", {"host": "algo-9"}),
+        "--host": (
+            "--log-format sagemaker --host algo-9",
+            {"log_format": "sagemaker", "host": "algo-9"},
+        ),
     },
     "encode": {
         "--side": ("--side in1", {"side": 1}),
         "--format": ("--format npy", {"row_format": "npy"}),
         **READING,
-        "--lines": ("--lines", {"is_lines": True}),
+        **LINES,
         "--out": ("--out vectors", {"out": "vectors"}),
         "--device": ("--device cpu", {"device": "cpu"}),
     },
@@ -140,14 +147,16 @@ ARRIVES = {
         "--device": ("--device cpu", {"device": "cpu"}),
     },
     "nearest": {
-        **READING,
+        **{
+            name: (f"--candidates b.jsonl {words}", {"candidates": "b.jsonl", **arrived})
+            for name, (words, arrived) in (READING | LINES).items()
+        },
         "--side": ("--side in1", {"sides": (1, 1)}),
         "--of": ("--of in1", {"sides": (0, 1)}),
         "-k": ("-k 7", {"k": 7}),
         "--candidates": ("--candidates b.jsonl", {"candidates": "b.jsonl"}),
         "--whole": ("--whole", {"is_whole": True}),
         "--json": ("--json", {"as_json": True}),
-        "--lines": ("--lines", {"is_lines": True}),
         "--device": ("--device cpu", {"device": "cpu"}),
     },
     "vocabulary": {
@@ -157,18 +166,26 @@ ARRIVES = {
     "check": {
         "--in0": ("--in0 user", {"in0": ["user"]}),
         "--in1": ("--in1 film", {"in1": ["film"]}),
-        "--label": ("--label rating", {"label": "rating"}),
-        "--weight": ("--weight clicks", {"weight": "clicks"}),
-        "--group": ("--group session", {"group": "session"}),
-        "--time": ("--time day", {"time": "day"}),
-        "--share": ("--share user,film", {"share": ["user,film"]}),
+        **{
+            name: (f"{SIDES} {words}", {**NAMED, **arrived})
+            for name, (words, arrived) in {
+                "--label": ("--label rating", {"label": "rating"}),
+                "--weight": ("--weight clicks", {"weight": "clicks"}),
+                "--group": ("--group session", {"group": "session"}),
+                "--time": ("--time day", {"time": "day"}),
+                "--share": ("--share user,film", {"share": ["user,film"]}),
+                "--preset": ("--preset topn", {"preset": "topn"}),
+                **{name: how for name, how in READING.items() if name != "--input-format"},
+                "--format": ("--format csv", {"format": "csv"}),
+            }.items()
+        },
         "--pairs": ("--pairs sentence_rest", {"pairs": "sentence_rest"}),
-        "--preset": ("--preset topn", {"preset": "topn"}),
-        **{name: how for name, how in READING.items() if name != "--input-format"},
-        "--format": ("--format csv", {"format": "csv"}),
         "--config": ("--config hp.json", {"config": "hp.json"}),
         "--set": ("--set epochs=7", {"settings": ["epochs=7"]}),
-        "--channel": ("--channel test", {"channel": "test"}),
+        "--channel": (
+            "--set epochs=7 --channel test",
+            {"settings": ["epochs=7"], "channel": "test"},
+        ),
     },
     "hyperparameters": {
         "--json": ("--json", {"as_json": True}),
@@ -187,7 +204,10 @@ ARRIVES = {
     "cache": {"--clear": ("--clear", {"clear": True})},
     "demo": {
         "--out": ("--out folder", {"out": Path("folder")}),
-        "--overwrite": ("--overwrite", {"overwrite": True}),
+        "--overwrite": (
+            "--out folder --overwrite",
+            {"out": Path("folder"), "overwrite": True},
+        ),
         "--log-format": ("--log-format plain", {"log_format": "plain"}),
     },
     "serve": {

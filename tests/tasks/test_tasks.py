@@ -297,6 +297,8 @@ def test_models_of_ids_are_measured_too(tmp_path):
     right = [{"in0": r["in0"], "in1": r["in1"]} for r in records if r["label"]]
     with_labels = model.evaluate(records, task="retrieval")
     assert model.evaluate(right, task="retrieval") == with_labels
+    with pytest.raises(ConfigError, match=r"label: must be left out: this model was trained on"):
+        model.evaluate(records, task="classification", label="other")
     path = tmp_path / "in1.jsonl"
     path.write_text('{"in1": [7]}\n{"in1": [8, 2]}\n')
     more = model.evaluate(right, task="retrieval", candidates=path)
@@ -417,11 +419,20 @@ def test_what_learned_to_rank_is_measured_by_retrieval(rows, tmp_path, capsys):
             "--clip: must be ascending numbers with : between",
         ),
         (["--task", "ranking", "--compat-metrics"], "--compat-metrics: must be left out"),
+        (["--at", "3", "--compat-metrics"], "compat_metrics: must be left out where a task is"),
+        (["--task", "multilabel", "--label", "rating"], "label: must be left out; got 'rating'"),
     ],
 )
 def test_options_that_mean_nothing_are_rejected(saved, words, message, capsys):
     assert main(["evaluate", *saved, *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_relevant_pairs_are_those_of_labels(meeting, rows):
+    alone = {name: rows[name] for name in ("user", "film")}
+    with pytest.raises(ConfigError, match=r"relevant: must have labels to go by; got 'none'"):
+        meeting.evaluate(alone, task="ranking", relevant=4)
+    assert meeting.evaluate(rows, task="ranking", label="rating", relevant=4)
 
 
 def test_every_task_is_one_of_the_command():

@@ -115,9 +115,6 @@ def evaluate(
     else:
         asked = task.arguments(reading.table)
     source: Any = list(files) if loaded.artifact.schema is None else reading.table(files)
-    if task.name is not None and compat is not None:
-        must = "must be left out where a task is named"
-        raise ConfigError.at("--compat-metrics", must, "it", "Leave out one of them.")
     name, objective = task.name, loaded.artifact.network.objective
     if name is None and not asked and objective.is_measured_by_task:
         name = objective.task

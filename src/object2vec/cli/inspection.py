@@ -51,7 +51,6 @@ def check(
         If hyperparameters or records are wrong.
     """
     given = read_hyperparameters(config, settings)
-    table.check(reading, has_model=False)
     if (schema := table.schema()) is not None:
         return "\n".join(_check_table(files, schema, given, table.preset, reading))
     with explaining_tables(files, "model"):

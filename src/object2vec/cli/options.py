@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from object2vec.cli.idle import check_idle
 from object2vec.objectives.base import TaskName
 from object2vec.reporting import LogFormat
 
@@ -64,8 +65,21 @@ RowsAs = Annotated[
 Channel = Literal["train", "validation", "test"]
 
 
+_GIVEN = "COMMANDLINE"  # of click's ParameterSource, for which typer has no name
+
+
 class Command(TyperCommand):
-    """Shows its arguments in the usage line alone; the text of the help says what they are."""
+    """Reports options without effect, and shows its arguments in the usage line alone.
+
+    The text of the help says what those are.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; raise `ConfigError` if some would have no effect."""
+        rest: list[str] = super().parse_args(ctx, args)
+        given = [p for p in self.params if ctx.get_parameter_source(p.name).name == _GIVEN]
+        check_idle(self.name or "", ctx.params, {p.name or "": p.opts[0] for p in given})
+        return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words after the command's name."""

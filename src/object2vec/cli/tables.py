@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from object2vec.config.presets import names_columns
-from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems, problem
+from object2vec.cli.idle import has_table
+from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError
 from object2vec.files.remote import is_url
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from object2vec.inference.values import ValueIntake
     from object2vec.reading.tables import Table, TableOptions
 
-_EXAMPLE = "Name the columns of each side, such as --in0 user --in1 film."
 _LABELS = ("label", "rating", "score", "stars", "target", "class", "clicked", "liked", "relevance")
 _TIMES = ("time", "timestamp", "date", "datetime", "created", "created_at")
 _VALUE = re.compile(r"[\d.:/ -]*\d[\d.:/ -]*")  # a number, a date or an address is no name
@@ -123,32 +122,7 @@ class TableChoice:
     @property
     def is_made(self) -> bool:
         """Whether the columns of a side are named, or made; else records are AWS's."""
-        return bool(self.in0 or self.in1 or self.pairs or names_columns(self.preset))
-
-    def check(self, reading: Reading, *, has_model: bool) -> None:
-        """Report, before anything is read, what cannot be meant.
-
-        Parameters
-        ----------
-        reading : Reading
-            What was said of how the table is read.
-        has_model : bool
-            Whether there is a model to start from, which may know its columns.
-
-        Raises
-        ------
-        ConfigError
-            All problems together.
-        """
-        given = {} if self.is_made else vars(self) | ({} if has_model else vars(reading))
-        problems = [
-            problem(f"--{name}", "goes with --in0 and --in1", _said(value), _EXAMPLE)
-            for name, value in given.items()
-            if value
-        ]
-        if problems:
-            raise ConfigError(join_problems(problems))
-        self.schema()
+        return has_table(vars(self))
 
     def schema(self) -> TableSchema | None:
         """Return what is declared of the table; None where records are AWS's.
@@ -177,10 +151,6 @@ class TableChoice:
         names = ("in0", "in1", "label", "weight", "group", "time", "pairs", "preset", "vectors")
         given = {name: getattr(self, name) for name in names if getattr(self, name)}
         return given | ({"share": self._shared()} if self.share else {})
-
-
-def _said(value: str | Sequence[str]) -> str:
-    return value if isinstance(value, str) else ",".join(value)
 
 
 def split_names(text: str) -> tuple[str, ...]:

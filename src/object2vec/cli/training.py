@@ -119,7 +119,7 @@ class Job:
 
     def check_options(self) -> None:
         """Report what is wrong but for the hyperparameters, which a study may not have yet."""
-        self.table.check(self.reading, has_model=self.start.model is not None)
+        self.table.schema()
         list_sources([name for files in self.channels.values() for name in files or ()])
         if (split := self.start.split) is not None:
             self._check_split(split)

@@ -18,7 +18,15 @@ from object2vec.errors import ConfigError, Interrupted, MissingExtraError
 
 __all__ = ["app"]
 
-_OWN = ("--out", "--checkpoints", "--resume", "--overwrite", "--log-format", "--checkpoint-every")
+_OWN = (
+    "--out",
+    "--checkpoints",
+    "--checkpoint-every",
+    "--resume",
+    "--overwrite",
+    "--log-format",
+    "--save-state",
+)
 _CHANNELS = ("train", "validation", "test")
 
 SpaceFile = Annotated[

@@ -168,7 +168,7 @@ class Task(ABC):
     ----------
     name : str
     uses : frozenset of str
-        What of a `Question` it looks at, besides `label`, `resamples` and `seed`.
+        What of a `Question` it looks at, besides `resamples` and `seed`.
     """
 
     name: ClassVar[str]
@@ -189,7 +189,7 @@ class Task(ABC):
     def check(self, question: Question) -> None:
         """Reject what was asked and has no meaning here."""
         nothing = Question()
-        for name in sorted(vars(nothing).keys() - self.uses - {"label", "resamples", "seed"}):
+        for name in sorted(vars(nothing).keys() - self.uses - {"resamples", "seed"}):
             if getattr(question, name) != getattr(nothing, name):
                 must, got = "must be left out", getattr(question, name)
                 cure = f"It means nothing to the task {self.name}."

@@ -44,7 +44,7 @@ class Similarity(Task):
     """How the cosine of two objects follows the labels."""
 
     name = "similarity"
-    uses = frozenset({"by"})
+    uses = frozenset({"label", "by"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return the correlations of the cosines and the labels."""
@@ -65,7 +65,7 @@ class Classification(Task):
     """How often the class of a pair is right."""
 
     name = "classification"
-    uses = frozenset({"validation"})
+    uses = frozenset({"label", "validation"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return accuracy, area and F1; of one score after a threshold."""
@@ -91,7 +91,7 @@ class Regression(Task):
     """How far a predicted number is from the label."""
 
     name = "regression"
-    uses = frozenset({"clip"})
+    uses = frozenset({"label", "clip"})
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
         """Return the errors."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import DataError
+from object2vec.errors import ConfigError, DataError
 from object2vec.evaluation.retrieval import rank_measure, ranks, ranks_by_score
 from object2vec.objects.ragged import Ragged
 from object2vec.tasks.base import By, Evaluation, Question, Task, score_rows, scores_of_all
@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 class FindTask(Task):
     """What retrieval and ranking have in common."""
 
-    uses = frozenset({"known", "candidates", "by", "ties", "at", "relevant"})
+    uses = frozenset({"label", "known", "candidates", "by", "ties", "at", "relevant"})
     unit: ClassVar[str]
 
     def measure(self, engine: Engine, source: TaskSource, question: Question) -> Evaluation:
@@ -119,7 +119,11 @@ class Pool:
     @classmethod
     def of(cls, source: TaskSource, question: Question) -> Pool:
         """Return the pool of a file, without pairs that are known."""
-        right = relevant(source.records(), question.relevant)
+        records = source.records()
+        if question.relevant is not None and records.label is None:
+            cure = "Name their column by --label, or leave --relevant out."
+            raise ConfigError.at("relevant", "must have labels to go by", "none", cure)
+        right = relevant(records, question.relevant)
         known, parts, origin = None, [right.in1], "in1 of the file"
         if question.known is not None:
             known = relevant(source.of(question.known).records(), question.relevant)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
-from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.errors import MAX_PROBLEMS, ConfigError, DataError, join_problems, problem
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.label import numbers_of
 from object2vec.inference.inputs import Tally, take_ids
@@ -103,6 +103,10 @@ class TaskSource:
             If something is missing or wrong.
         """
         if self.schema is None:
+            if self.label is not None:
+                must = "must be left out: this model was trained on ids"
+                cure = "Their labels stand under the key label."
+                raise ConfigError.at("label", must, self.label, cure)
             found = self._from_ids(None if need_labels else 1.0)
         elif self.seed is not None and self._are_unmade(self.schema.declared):
             found = self._made(self.schema, self.seed)

@@ -1,6 +1,7 @@
 """Every format of files gives the same table, however it is packed and wherever it lies."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -442,3 +443,28 @@ def test_all_formats_are_described():
     assert "| `csv` | `.csv` | fields between separators, a header line" in text
     assert text.count("\n") == len(FORMATS) + 2
     assert text in (Path(__file__).parents[3] / "docs/data.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "format_name"),
+    [
+        *(("t.parquet", option, "parquet") for option in ("columns", "separator", "quote")),
+        ("t.arrows", "encoding", "arrow"),
+        ("t.jsonl", "quote", "jsonl"),
+        ("t.txt", "quote", "text"),
+    ],
+)
+def test_an_option_that_a_format_has_no_use_for(name, option, format_name, tmp_path, caplog):
+    contents = CONTENTS | {"t.txt": b"some words\nothers\n"}
+    (tmp_path / name).write_bytes(contents[name])
+    given = {option: {"columns": ("a",), "encoding": "latin-1"}.get(option, ";")}
+    open_table(tmp_path, TableOptions(**given))
+    said = f"{tmp_path / name}: {option} is not used, as the format is {format_name}"
+    assert [record.getMessage() for record in caplog.records] == [said]
+    with pytest.raises(ConfigError, match=f"{option}: must be left out with format {format_name}"):
+        open_table(tmp_path, TableOptions(format_name, **given))
+    caplog.clear()
+    (tmp_path / "other.csv").write_bytes(b"user;film\n1;2\n")
+    with contextlib.suppress(DataError):  # the columns differ
+        open_table(tmp_path, TableOptions(**given))
+    assert not caplog.records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -39,6 +39,7 @@ from object2vec.reading.tables.spool import Spool, readable_again
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".gzip")
 _OPENERS = 8  # threads that look at the beginnings of many files
 _NULL = "__HIVE_DEFAULT_PARTITION__"
+_NOTHING = TableOptions()
 _CURE = "Pass a path, a data frame, a table of Arrow's, a dict of columns or a list of dicts."
 
 _log = logging.getLogger("object2vec.reading")
@@ -90,7 +91,9 @@ def _open_files(named: Sequence[str | os.PathLike[str]], options: TableOptions) 
     _check_options(options)
     sources = [readable_again(source) for each in named for source in _wanted(os.fspath(each))]
     with ThreadPoolExecutor(_OPENERS if sources[1:] else 1) as pool:
-        opened = list(pool.map(partial(_open_one, options=options), sources))
+        formats = list(pool.map(partial(_format_of, options=options), sources))
+        opened = list(pool.map(partial(_open_one, options=options), formats, sources))
+    _check_use(options, set(formats), names_of(sources))
     found = [(table, _partition(table)) for table in opened if isinstance(table, Table)]
     if not found:
         must = "must hold at least one record"
@@ -112,12 +115,29 @@ def _wanted(named: str) -> list[Source]:
     return [source for source in sources if source not in marks] or sources
 
 
-def _open_one(source: Source, options: TableOptions) -> Table | str:
+def _open_one(form: type[Format], source: Source, options: TableOptions) -> Table | str:
     """Return the table in a stream, or the name of one that is empty."""
     try:
-        return _format_of(source, options).open(source, options)
+        return form.open(source, options)
     except EmptyTableError:
         return source.name
+
+
+def _check_use(options: TableOptions, formats: Set[type[Format]], names: str) -> None:
+    """Report options that none of the formats of some files looks at.
+
+    Of a format that is named they are wrong. Of one that was found out other files, such as those
+    of another channel, may have a use for them.
+    """
+    used = {name for each in formats for name in each.options}
+    given = ("columns", "separator", "quote", "encoding")
+    idle = [n for n in given if n not in used and getattr(options, n) != getattr(_NOTHING, n)]
+    shown = ", ".join(sorted(each.name for each in formats))
+    for name in idle:
+        if options.format:
+            must, got = f"must be left out with format {shown}", getattr(options, name)
+            raise ConfigError.at(name, must, got, "That format says itself how it is read.")
+        _log.warning("%s: %s is not used, as the format is %s", names, name, shown)
 
 
 def _format_of(source: Source, options: TableOptions) -> type[Format]:

@@ -24,6 +24,7 @@ class Arrow(Format):
     name = "arrow"
     suffixes = (".arrow", ".feather", ".ipc", ".arrows")
     about = "Arrow IPC files and streams, and Feather, with the types they have"
+    options = frozenset()
 
     @classmethod
     def shows(cls, head: bytes) -> bool:

@@ -20,11 +20,14 @@ class Format(ABC):
         How its files' names end, before a suffix of a compression.
     about : str
         One line for the documentation: what it is and what columns it gives.
+    options : frozenset of str
+        What of `TableOptions` it looks at, besides its name.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
     about: ClassVar[str]
+    options: ClassVar[frozenset[str]] = frozenset({"encoding"})
 
     @classmethod
     def shows(cls, head: bytes) -> bool:

@@ -52,12 +52,16 @@ _SNIFFED_ROWS = 100
 _CONVERT = "Convert it: tr '\\r' '\\n' < FILE."
 
 
+_OPTIONS = frozenset({"columns", "separator", "quote", "encoding"})
+
+
 class Csv(Format):
     """Fields between separators, quoted where they hold one."""
 
     name = "csv"
     suffixes = (".csv",)
     about = "fields between separators, a header line unless columns are named; all columns text"
+    options = _OPTIONS
 
     @classmethod
     def open(cls, source: Source, options: TableOptions) -> Table:
@@ -71,6 +75,7 @@ class Tsv(Format):
     name = "tsv"
     suffixes = (".tsv", ".tab")
     about = "the same with tabs between the fields"
+    options = _OPTIONS
 
     @classmethod
     def open(cls, source: Source, options: TableOptions) -> Table:

@@ -20,6 +20,7 @@ class Parquet(Format):
     name = "parquet"
     suffixes = (".parquet", ".pq")
     about = "Parquet with the types it has; fields of structs by their paths, `user.id`"
+    options = frozenset()
 
     @classmethod
     def shows(cls, head: bytes) -> bool:
