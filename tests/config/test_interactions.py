@@ -129,6 +129,46 @@ def test_what_compares_by_its_products_alone_has_no_layers(layers):
     assert (config.comparator_list, config.mlp_layers) == (("hadamard",), 0)
 
 
+BILSTM = {"enc0_network": "bilstm", "enc1_network": "bilstm"}
+AS_THEY_ARE = "compares pooled embeddings as they are"
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (ODDS, f"candidates=all {AS_THEY_ARE}"),
+        (layer("ranking", candidates="all"), f"candidates=all {AS_THEY_ARE}"),
+        (layer("ranking"), f"output_layer=ranking {AS_THEY_ARE}"),
+        (layer("ranking", enc1_network="bilstm"), f"output_layer=ranking {AS_THEY_ARE}"),
+        (BILSTM, "encoders of one layer have none, nor has a head without activations"),
+        (BILSTM | {"mlp_activation": "relu", "mlp_layers": 0},
+         "encoders of one layer have none, nor has a head without activations"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_dropout_that_drops_nothing_is_warned_of(settings, why):
+    notes = Config.build(POOLED | settings | {"dropout": 0.2}).notes
+    assert Note("warning", f"dropout is ignored: {why}.") in notes
+    assert not any("dropout" in note.text for note in Config.build(POOLED | settings).notes)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mlp_layers": 0},
+        layer("dot_product"),
+        layer("cosine"),
+        BILSTM | {"mlp_activation": "relu"},
+        BILSTM | {"mlp_layers": 0, "enc1_layers": 2},
+        layer("ranking", enc0_network="hcnn", enc0_layers="2"),
+    ],
+    ids=str,
+)
+def test_dropout_that_drops_something_is_not_spoken_of(settings):
+    notes = Config.build(POOLED | settings | {"dropout": 0.2}).notes
+    assert not any("dropout" in note.text for note in notes)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

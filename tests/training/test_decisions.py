@@ -139,6 +139,22 @@ def test_what_is_set_of_encoder_0_holds_for_both_but_its_counts():
     assert other.network == "bilstm"
 
 
+def test_a_network_that_in1_takes_over_without_being_a_text_is_warned_of():
+    given, sides = {"enc0_network": "hcnn"}, {"in0": "plot:text", "in1": "genre:token"}
+    (note,) = decided(given, **sides).notes
+    assert (note.level, note.text) == (
+        "warning",
+        "enc1_network is hcnn, as enc0_network is, although in1 holds no text. Set "
+        "enc1_network=pooled_embedding if that is not meant.",
+    )
+    assert config(given, **sides).encoders[1].network == "hcnn"
+    usual = {"enc0_network": "pooled_embedding"}
+    assert not decided(usual, **sides).notes
+    assert not decided(given | {"enc1_network": "hcnn"}, **sides).notes
+    assert not decided(given, "aws", **sides).notes  # whose encoders are alike anyway
+    assert not decided(given, in0="plot:text", in1="genre:text").notes
+
+
 def test_a_shared_vocabulary_ties_the_tables():
     assert config(share=(("user", "film"),)).tied_token_embedding_weight
     assert not config().tied_token_embedding_weight

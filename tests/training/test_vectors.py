@@ -113,6 +113,19 @@ def test_each_side_has_its_own_table_where_none_is_shared(glove):
     assert any(note.startswith("in1: 5 of 6") and "frozen" in note for note in notes), notes
 
 
+def test_names_that_are_frozen_are_warned_of(glove):
+    notes: list = []
+    table = {"a": TABLE["a"], "pet": ["cat", "dog", "newt"] * 8}
+    given = {"table": table, "in1": "pet", "label": None, "share": ()}
+    text = "in1 holds no text, and its table is frozen: nothing is learned of its tokens. Set "
+    fitted(glove, notes, enc0_freeze_pretrained_embedding=True, **given)
+    assert f"{text}enc1_freeze_pretrained_embedding=false if that is not meant." in notes
+    notes.clear()
+    free = {"enc1_freeze_pretrained_embedding": False}
+    fitted(glove, notes, enc0_freeze_pretrained_embedding=True, **free, **given)
+    assert not [note for note in notes if note.startswith(text)]
+
+
 def test_tables_follow_the_width_of_the_vectors_or_are_wider(glove):
     without = {name: value for name, value in SETTINGS.items() if name != "enc_dim"}
     wide = Object2Vec(**without, enc0_network="hcnn", enc0_token_embedding_dim=5, vectors=glove)

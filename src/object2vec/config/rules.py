@@ -299,9 +299,9 @@ def _all_candidates(draft: Draft) -> Findings:
 
 @_rule(
     "`ranking` takes its negatives from the batch and `shared_negatives`: `negative_sampling_rate` "
-    "and `random_negative_sampling_rate` are ignored, which the log says. It has no dropout after "
-    "pooling. The other objectives ignore its settings, which the log says, too; `cosine` has its "
-    "`ranking_scale` alone, and does not learn it, `dot_product` its shared negatives for windows."
+    "and `random_negative_sampling_rate` are ignored, which the log says. The other objectives "
+    "ignore its settings, which the log says, too; `cosine` has its `ranking_scale` alone, and "
+    "does not learn it, `dot_product` its shared negatives for windows."
 )
 def _ranking(draft: Draft) -> Findings:
     if draft["output_layer"] == "ranking":
@@ -347,9 +347,29 @@ def _output_bias(draft: Draft) -> Findings:
         draft.values["output_bias"] = "zero"
 
 
-@_rule("`linear` hidden layers have no dropout, which the log says.")
-def _linear_dropout(draft: Draft) -> Findings:
-    if draft["mlp_activation"] == "linear" and draft["dropout"] and draft["mlp_layers"]:
+@_rule(
+    "`linear` hidden layers have no dropout, which the log says, nor have pooled embeddings with "
+    "`ranking` or `candidates=all`. Where nothing else has any `dropout` is ignored, with a "
+    "warning."
+)
+def _dropout(draft: Draft) -> Findings:
+    if not draft["dropout"]:
+        return
+    networks = draft["enc0_network"], draft["enc1_network"]
+    compares_as_they_are = draft["output_layer"] == "ranking" or draft["candidates"] == "all"
+    is_pooled, is_linear = "pooled_embedding" in networks, draft["mlp_activation"] == "linear"
+    is_deep = any(  # layers of an encoder behind its first one
+        network != "pooled_embedding" and draft[f"enc{side}_layers"] > 1
+        for side, network in enumerate(networks)
+    )
+    has_activations = draft["mlp_layers"] and not is_linear
+    if not (is_deep or has_activations or (is_pooled and not compares_as_they_are)):
+        why = "encoders of one layer have none, nor has a head without activations"
+        if is_pooled:
+            setting = "candidates=all" if draft["candidates"] == "all" else "output_layer=ranking"
+            why = f"{setting} compares pooled embeddings as they are"
+        yield Note("warning", f"dropout is ignored: {why}.")
+    elif is_linear and draft["mlp_layers"]:
         yield Note("info", "mlp_activation is linear: the hidden layers get no dropout.")
 
 

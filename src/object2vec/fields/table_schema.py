@@ -16,6 +16,7 @@ from object2vec.fields.specification import Field, parse_field
 
 Sides = tuple[tuple[Field, ...], tuple[Field, ...]]
 _ROLES = ("label", "weight", "group", "time")
+_TEXTS = ("text", "characters")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,10 @@ class TableSchema:
         roles = [getattr(self, role) for role in _ROLES]
         read = [each.column for number, (_, each) in enumerate(self.fields) if self.is_read(number)]
         return list(dict.fromkeys(read + [name for name in roles if name]))
+
+    def holds_text(self, side: int) -> bool:
+        """Return whether the objects of a side have a field of text."""
+        return any(each.kind is not None and each.kind.name in _TEXTS for each in self.sides[side])
 
     def is_read(self, number: int) -> bool:
         """Return whether a table of training has the column of the field with this number."""

@@ -22,6 +22,9 @@ def load_auxiliary(
     """Load the configured vocabularies, and pretrained vectors into the token tables."""
     vocabularies: list[Vocabulary | None] = [None, None]
     notes: list[Note] = []
+    if folder is not None and not any(each.vocab_file for each in config.encoders):
+        text = "auxiliary is not read: no hyperparameter, such as enc0_vocab_file, names a file."
+        notes.append(Note("warning", text))
     for encoder in config.encoders:
         if not encoder.vocab_file:
             continue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from object2vec.config import Config
+from object2vec.config import Config, Note
 from object2vec.config.presets import Labels, Objects, Preset, preset_of, suitable_preset
 from object2vec.errors import ConfigError, DataError
 from object2vec.fields.label import LabelField
@@ -31,7 +31,6 @@ _SPARSE_ROWS = 10_000  # token tables with more are updated where a batch reads 
 _OF_NUMBERS = ("mean_squared_error", "cosine")  # output layers that labels of any numbers suit
 _DENSE_ROWS = 100_000  # the same where a preset wants every row to decay in each update
 _MOST_CANDIDATES = 20_000
-_TEXTS = ("text", "characters")
 _NAMED_IN_FILES = ("vocab_file", "pretrained_embedding_file")
 _COUNTED = ("vocab_size", "max_seq_len")
 
@@ -46,11 +45,14 @@ class Decided:
     preset : str
         Name of the preset and why, in words; "" where the run goes on from a model.
     decisions : tuple of Decision
+    notes : tuple of Note
+        What is set and may not be meant.
     """
 
     hyperparameters: dict[str, Any]
     preset: str
     decisions: tuple[Decision, ...]
+    notes: tuple[Note, ...]
 
 
 def provisional(given: Mapping[str, Any], base: Mapping[str, Any] | str | None) -> Config:
@@ -142,7 +144,8 @@ def decide(
         found += [*_epochs(records, size, chosen.updates)]
     _check_sizes(schema, set_by_user)
     values = _with_pooled_widths(_all(begun, found, set_by_user))
-    return Decided(values, said, tuple(each for each in found if each.name not in set_by_user))
+    decisions = tuple(each for each in found if each.name not in set_by_user)
+    return Decided(values, said, decisions, tuple(_taken_over(schema, begun, given)))
 
 
 def _all(
@@ -169,14 +172,25 @@ def _both_encoders(given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _taken_over(
+    schema: ObjectSchema, begun: Mapping[str, Any], given: Mapping[str, Any]
+) -> Iterator[Note]:
+    """Yield that encoder 1 has the network that is set for encoder 0, where in1 is no text."""
+    network, usual = given.get("enc0_network"), begun.get("enc1_network")
+    is_meant = "enc1_network" in given or network in (None, usual) or schema.declared.holds_text(1)
+    if usual is not None and not is_meant:
+        text = (
+            f"enc1_network is {network}, as enc0_network is, although in1 holds no text. Set "
+            f"enc1_network={usual} if that is not meant."
+        )
+        yield Note("warning", text)
+
+
 def _chosen(schema: ObjectSchema, labels: Labels, name: str | None) -> tuple[Preset, str]:
     """Return the preset and why it is this one."""
     if name is not None:
         return preset_of(name), "named"
-    texts = [
-        any(each.kind is not None and each.kind.name in _TEXTS for each in fields)
-        for fields in schema.declared.sides
-    ]
+    texts = [schema.declared.holds_text(side) for side in (0, 1)]
     objects: Objects = "texts" if all(texts) else "both" if any(texts) else "tokens"
     if schema.drawing(1) is not None:
         objects = "addresses"

@@ -182,7 +182,7 @@ def _check_substitutes(config: Config, pairs: Pairs) -> None:
 
 def _event(declared: Declared, learned: Learned, decided: Decided, records: int) -> TableLearned:
     """Return what is reported of the tables."""
-    notes = [Note("warning", text) for text in learned.warnings]
+    notes = [*(Note("warning", text) for text in learned.warnings), *decided.notes]
     if (making := learned.schema.declared.making) is not None:
         text = f"{records:,} pairs are made of the rows each epoch: --pairs {making.maker}"
         notes.append(Note("info", text))

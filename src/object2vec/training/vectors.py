@@ -67,6 +67,12 @@ def load_vectors(network: Network, schema: ObjectSchema, location: PathLike) -> 
         table.is_frozen = config.encoders[side].freeze_pretrained_embedding
         fields, seen = [fitted for _, fitted in parts], sum(each[2] for each in found)
         notes.append(_note(side, fields, len(rows), seen, name, table.is_frozen))
+        if table.is_frozen and not schema.declared.holds_text(side):
+            text = (
+                f"in{side} holds no text, and its table is frozen: nothing is learned of its "
+                f"tokens. Set enc{side}_freeze_pretrained_embedding=false if that is not meant."
+            )
+            notes.append(Note("warning", text))
     return notes
 
 
