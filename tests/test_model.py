@@ -223,7 +223,7 @@ def test_files_without_their_folder_are_refused():
 
 def test_a_folder_of_files_that_nobody_names_is_warned_of(auxiliary):
     recorder = Recorder()
-    Object2Vec(**SIZES, epochs=1).fit(RECORDS, auxiliary=auxiliary, reporters=[recorder])
+    model().fit(RECORDS, auxiliary=auxiliary, reporters=[recorder])
     text = "auxiliary is not read: no hyperparameter, such as enc0_vocab_file, names a file."
     assert [note.text for note in recorder[0].notes if note.level == "warning"] == [text]
 

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -14,6 +15,8 @@ import typer
 
 from object2vec.cli import main
 from object2vec.cli.deployment import app
+from object2vec.cli.evaluation import ASKED
+from object2vec.tasks import Question
 
 # What a command calls: its arguments by name are what the options are for. The test replaces it.
 CALLED = {
@@ -130,7 +133,7 @@ ARRIVES = {
     },
     "evaluate": {
         **READING,
-        "--task": ("--task retrieval", {"name": "retrieval"}),
+        "--task": ("--task retrieval", {"task": "retrieval"}),
         "--label": ("--label rating", {"label": "rating"}),
         "--validation": ("--validation b.jsonl", {"validation": "b.jsonl"}),
         "--known": ("--known a.jsonl --known b.jsonl", {"known": ["a.jsonl", "b.jsonl"]}),
@@ -287,6 +290,8 @@ def recorder(function, arguments):
         for name, value in bound.arguments.items():
             if dataclasses.is_dataclass(value):
                 arguments.update(dataclasses.asdict(value))
+            elif isinstance(value, Mapping):
+                arguments.update(value)
             elif hasattr(value, "get_params"):
                 arguments.update(value.get_params())
             else:
@@ -294,6 +299,10 @@ def recorder(function, arguments):
         return Result()
 
     return record
+
+
+def test_what_is_asked_of_a_task_are_the_fields_of_a_question():
+    assert sorted(ASKED) == sorted(each.name for each in dataclasses.fields(Question))
 
 
 def options_of(command: str) -> set[str]:

@@ -7,67 +7,15 @@ from typing import Annotated
 
 import typer
 
+from object2vec.cli import options
 from object2vec.cli.options import (
-    READING,
-    AsJson,
-    At,
-    Auxiliary,
-    By,
-    Candidates,
     Channel,
-    CheckpointEvery,
-    Checkpoints,
-    Clip,
-    Columns,
     Command,
-    Device,
-    Encoding,
-    Files,
-    Group,
-    Host,
-    In0,
-    In1,
-    InputFormat,
-    Inputs,
-    Known,
-    Label,
     ManyValues,
-    Model,
-    ModelConfig,
-    ModelOut,
-    ModelSettings,
-    Out,
-    Overwrite,
-    PairsOf,
-    Preset,
-    Quote,
-    Relevant,
-    Resamples,
-    Resume,
-    RowsAs,
-    RunLog,
-    SaveState,
-    Seed,
-    Separator,
-    Share,
-    ShownLog,
     Side,
-    Split,
-    StartFrom,
-    StartState,
-    TableFormat,
-    TaskLabel,
-    TaskOption,
-    Test,
-    Thresholds,
-    Ties,
-    Time,
-    Train,
-    Validation,
-    Vectors,
-    Weight,
     argument,
     flag,
+    given_options,
     option,
 )
 from object2vec.cli.streams import say
@@ -108,38 +56,39 @@ def start(version: Version = False, debug: Debug = False) -> None:
 
 @app.command(cls=ManyValues)
 def train(
-    train: Train,
-    out: ModelOut,
-    validation: Validation = None,
-    split: Split = None,
-    test: Test = None,
-    in0: In0 = None,
-    in1: In1 = None,
-    label: Label = None,
-    weight: Weight = None,
-    group: Group = None,
-    time: Time = None,
-    share: Share = None,
-    pairs: PairsOf = None,
-    table_format: TableFormat = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    quote: Quote = None,
-    encoding: Encoding = None,
-    preset: Preset = None,
-    vectors: Vectors = None,
-    config: ModelConfig = None,
-    settings: ModelSettings = None,
-    auxiliary: Auxiliary = None,
-    start_from: StartFrom = None,
-    start_state: StartState = None,
-    save_state: SaveState = None,
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    checkpoints: Checkpoints = None,
-    checkpoint_every: CheckpointEvery = "10m",
-    log_format: RunLog = None,
-    host: Host = "algo-1",
+    context: typer.Context,
+    train: options.Train,
+    out: options.ModelOut,
+    validation: options.Validation = None,
+    split: options.Split = None,
+    test: options.Test = None,
+    in0: options.In0 = None,
+    in1: options.In1 = None,
+    label: options.Label = None,
+    weight: options.Weight = None,
+    group: options.Group = None,
+    time: options.Time = None,
+    share: options.Share = None,
+    pairs: options.PairsOf = None,
+    table_format: options.TableFormat = None,
+    columns: options.Columns = None,
+    separator: options.Separator = None,
+    quote: options.Quote = None,
+    encoding: options.Encoding = None,
+    preset: options.Preset = None,
+    vectors: options.Vectors = None,
+    config: options.ModelConfig = None,
+    settings: options.ModelSettings = None,
+    auxiliary: options.Auxiliary = None,
+    start_from: options.StartFrom = None,
+    start_state: options.StartState = None,
+    save_state: options.SaveState = None,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    checkpoints: options.Checkpoints = None,
+    checkpoint_every: options.CheckpointEvery = "10m",
+    log_format: options.RunLog = None,
+    host: options.Host = "algo-1",
 ) -> None:
     """Train a model on pairs and save it.
 
@@ -157,28 +106,26 @@ def train(
     Ctrl-C, SIGTERM and SIGHUP leave a checkpoint; the same command with --resume goes on from it to
     the very same model.
     """
-    from object2vec.cli.training import Reading, Start, TableChoice, run_job
+    from object2vec.cli.training import Job, run
 
-    said = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs, vectors)
-    data, by = (train, validation, test), Reading(table_format, columns, separator, quote, encoding)
-    start = Start(start_from, start_state, save_state, split, resume, overwrite, checkpoint_every)
-    run_job(config, settings, data, said, by, start, log_format, host, out, checkpoints, auxiliary)
+    run(Job.of(context.params))
 
 
 @app.command(cls=Command)
 def encode(
-    model: Model,
+    context: typer.Context,
+    model: options.Model,
     side: Annotated[Side, option("in0|in1", "Which encoder to use.")],
-    files: Inputs = None,
-    row_format: RowsAs = None,
-    out: Out = None,
-    input_format: InputFormat = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    quote: Quote = None,
-    encoding: Encoding = None,
-    lines: Annotated[bool, flag("--lines", "Read each line as a value.", section=READING)] = False,
-    device: Device = None,
+    files: options.Inputs = None,
+    row_format: options.RowsAs = None,
+    out: options.Out = None,
+    input_format: options.InputFormat = None,
+    columns: options.Columns = None,
+    separator: options.Separator = None,
+    quote: options.Quote = None,
+    encoding: options.Encoding = None,
+    lines: options.Lines = False,
+    device: options.Device = None,
 ) -> None:
     """Turn objects of one side into vectors.
 
@@ -192,21 +139,22 @@ def encode(
     from object2vec.cli.inference import encode
     from object2vec.cli.tables import Reading
 
-    reading = Reading(input_format, columns, separator, quote, encoding, lines)
+    reading = Reading.of(context.params)
     encode(model, int(side == "in1"), files or ["-"], row_format, out, device, reading)
 
 
 @app.command(cls=Command)
 def predict(
-    model: Model,
-    files: Inputs = None,
-    out: Out = None,
-    input_format: InputFormat = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    quote: Quote = None,
-    encoding: Encoding = None,
-    device: Device = None,
+    context: typer.Context,
+    model: options.Model,
+    files: options.Inputs = None,
+    out: options.Out = None,
+    input_format: options.InputFormat = None,
+    columns: options.Columns = None,
+    separator: options.Separator = None,
+    quote: options.Quote = None,
+    encoding: options.Encoding = None,
+    device: options.Device = None,
 ) -> None:
     """Score pairs with a saved model.
 
@@ -218,41 +166,36 @@ def predict(
     from object2vec.cli.inference import predict
     from object2vec.cli.tables import Reading
 
-    predict(
-        model,
-        files or ["-"],
-        out,
-        device,
-        Reading(input_format, columns, separator, quote, encoding),
-    )
+    predict(model, files or ["-"], out, device, Reading.of(context.params))
 
 
 @app.command(cls=Command)
 def evaluate(
-    model: Model,
-    files: Files,
-    task: TaskOption = None,
-    label: TaskLabel = None,
-    validation: Thresholds = None,
-    known: Known = None,
-    candidates: Candidates = None,
-    by: By = None,
-    ties: Ties = "mean",
-    at: At = "1,5,10,20,50",
-    relevant: Relevant = None,
-    clip: Clip = None,
-    resamples: Resamples = 1_000,
-    seed: Seed = 0,
-    as_json: AsJson = False,
+    context: typer.Context,
+    model: options.Model,
+    files: options.Files,
+    task: options.TaskOption = None,
+    label: options.TaskLabel = None,
+    validation: options.Thresholds = None,
+    known: options.Known = None,
+    candidates: options.Candidates = None,
+    by: options.By = None,
+    ties: options.Ties = "mean",
+    at: options.At = "1,5,10,20,50",
+    relevant: options.Relevant = None,
+    clip: options.Clip = None,
+    resamples: options.Resamples = 1_000,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
     compat_metrics: Annotated[
         bool, typer.Option("--compat-metrics", help="Average as AWS does, over filled-up batches.")
     ] = False,
-    input_format: InputFormat = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    quote: Quote = None,
-    encoding: Encoding = None,
-    device: Device = None,
+    input_format: options.InputFormat = None,
+    columns: options.Columns = None,
+    separator: options.Separator = None,
+    quote: options.Quote = None,
+    encoding: options.Encoding = None,
+    device: options.Device = None,
 ) -> None:
     """Print a model's metrics on pairs.
 
@@ -263,19 +206,18 @@ def evaluate(
     several are right. similarity: the cosine of both sides follows the labels. classification,
     regression: what predict gives is the label. multilabel: in1 is the set of right labels.
     """
-    from object2vec.cli.evaluation import TaskOptions, evaluate
+    from object2vec.cli.evaluation import ASKED, evaluate
     from object2vec.cli.tables import Reading
 
-    reading = Reading(input_format, columns, separator, quote, encoding)
-    how = by, ties, at, relevant, clip, resamples, seed
-    asked = TaskOptions(task, label, validation, known or (), candidates, *how)
-    compat = compat_metrics or None
-    say(evaluate(model, files, asked, compat, device, reading, as_json=as_json))
+    asked = {name: context.params[name] for name in given_options(context) if name in ASKED}
+    compat, reading = compat_metrics or None, Reading.of(context.params)
+    say(evaluate(model, files, task, asked, compat, device, reading, as_json=as_json))
 
 
 @app.command(cls=Command)
 def nearest(
-    model: Model,
+    context: typer.Context,
+    model: options.Model,
     queries: Annotated[list[str], argument("QUERY [QUERY]...")],
     side: Annotated[Side, option("in0|in1", "What the queries are.")] = "in0",
     of: Annotated[
@@ -287,14 +229,14 @@ def nearest(
         option("FILE", "Objects to look among.  [default: the vocabulary of the side]"),
     ] = None,
     whole: Annotated[bool, flag("--whole", "Take + and - in a query as text.")] = False,
-    as_json: AsJson = False,
-    input_format: InputFormat = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    quote: Quote = None,
-    encoding: Encoding = None,
-    lines: Annotated[bool, flag("--lines", "Read each line as a value.", section=READING)] = False,
-    device: Device = None,
+    as_json: options.AsJson = False,
+    input_format: options.InputFormat = None,
+    columns: options.Columns = None,
+    separator: options.Separator = None,
+    quote: options.Quote = None,
+    encoding: options.Encoding = None,
+    lines: options.Lines = False,
+    device: options.Device = None,
 ) -> None:
     """Find the objects most similar to others.
 
@@ -305,16 +247,16 @@ def nearest(
     from object2vec.cli.inference import nearest
     from object2vec.cli.tables import Reading
 
-    reading = Reading(input_format, columns, separator, quote, encoding, lines)
+    reading = Reading.of(context.params)
     sides = int(side == "in1"), int((of or side) == "in1")
     say(nearest(model, queries, sides, candidates, k, whole, device, reading, as_json=as_json))
 
 
 @app.command(cls=Command)
 def vocabulary(
-    model: Model,
+    model: options.Model,
     side: Annotated[Side, option("in0|in1", "Which encoder's.")],
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """List the tokens of one side with their ids and counts.
 
@@ -329,25 +271,27 @@ def vocabulary(
 
 @app.command(cls=Command)
 def check(
-    files: Files,
-    in0: In0 = None,
-    in1: In1 = None,
-    label: Label = None,
-    weight: Weight = None,
-    group: Group = None,
-    time: Time = None,
-    share: Share = None,
-    pairs: PairsOf = None,
-    table_format: TableFormat = None,
-    columns: Columns = None,
-    separator: Separator = None,
-    quote: Quote = None,
-    encoding: Encoding = None,
-    preset: Preset = None,
-    config: ModelConfig = None,
-    settings: ModelSettings = None,
+    context: typer.Context,
+    files: options.Files,
+    in0: options.In0 = None,
+    in1: options.In1 = None,
+    label: options.Label = None,
+    weight: options.Weight = None,
+    group: options.Group = None,
+    time: options.Time = None,
+    share: options.Share = None,
+    pairs: options.PairsOf = None,
+    table_format: options.TableFormat = None,
+    columns: options.Columns = None,
+    separator: options.Separator = None,
+    quote: options.Quote = None,
+    encoding: options.Encoding = None,
+    preset: options.Preset = None,
+    config: options.ModelConfig = None,
+    settings: options.ModelSettings = None,
     channel: Annotated[
-        Channel, option("CHANNEL", "Read AWS's records as train, validation or test would be.")
+        Channel,
+        option("CHANNEL", "Read AWS's records as train, validation or test would be."),
     ] = "train",
 ) -> None:
     """Validate pairs without training.
@@ -359,15 +303,14 @@ def check(
     from object2vec.cli.inspection import check
     from object2vec.cli.tables import Reading, TableChoice
 
-    table = TableChoice(in0, in1, label, weight, group, time, share, preset, pairs)
-    reading = Reading(table_format, columns, separator, quote, encoding)
+    table, reading = TableChoice.of(context.params), Reading.of(context.params)
     say(check(files, config, settings or [], channel, table, reading))
 
 
 @app.command(cls=Command)
 def hyperparameters(
     name: Annotated[str | None, argument("[NAME]")] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the documentation page of all.")
     ] = False,
@@ -384,7 +327,7 @@ def hyperparameters(
 @app.command(cls=Command)
 def kinds(
     name: Annotated[str | None, argument("[NAME]")] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table of the documentation page.")
     ] = False,
@@ -401,7 +344,7 @@ def kinds(
 @app.command(cls=Command)
 def pairs(
     name: Annotated[str | None, argument("[NAME]")] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the table of the documentation page.")
     ] = False,
@@ -416,7 +359,7 @@ def pairs(
 
 
 @app.command(cls=Command)
-def presets(as_json: AsJson = False) -> None:
+def presets(as_json: options.AsJson = False) -> None:
     """List sets of hyperparameters to begin with."""
     from object2vec.cli.inspection import presets
 
@@ -424,7 +367,7 @@ def presets(as_json: AsJson = False) -> None:
 
 
 @app.command(cls=Command)
-def info(model: Model, as_json: AsJson = False) -> None:
+def info(model: options.Model, as_json: options.AsJson = False) -> None:
     """Print what a saved model is made of.
 
     MODEL is a folder that train wrote, a model.tar.gz, or the URL of either. It is loaded, so that
@@ -453,7 +396,7 @@ def demo(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model that is there.")
     ] = False,
-    log_format: ShownLog = None,
+    log_format: options.ShownLog = None,
 ) -> None:
     """Train on real data that come with the package."""
     from object2vec.examples.demo import run

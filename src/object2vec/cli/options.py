@@ -68,6 +68,15 @@ Channel = Literal["train", "validation", "test"]
 _GIVEN = "COMMANDLINE"  # of click's ParameterSource, for which typer has no name
 
 
+def given_options(context: Any) -> dict[str, str]:
+    """Return what the options are called that the user gave, by parameter: ``--format``."""
+    return {
+        each.name: each.opts[0]
+        for each in context.command.params
+        if context.get_parameter_source(each.name).name == _GIVEN
+    }
+
+
 class Command(TyperCommand):
     """Reports options without effect, and shows its arguments in the usage line alone.
 
@@ -77,8 +86,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; raise `ConfigError` if some would have no effect."""
         rest: list[str] = super().parse_args(ctx, args)
-        given = [p for p in self.params if ctx.get_parameter_source(p.name).name == _GIVEN]
-        check_idle(self.name or "", ctx.params, {p.name or "": p.opts[0] for p in given})
+        check_idle(self.name or "", ctx.params, given_options(ctx))
         return rest
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -125,7 +133,7 @@ _MANY = {"--train", "--validation", "--test", "--set"}
 
 _DATA = "Data"
 _TABLE = "Columns of a table"
-READING = "How to read a table"
+_READING = "How to read a table"
 _HYPERPARAMETERS = "Hyperparameters"
 _RUN = "The run"
 
@@ -193,28 +201,29 @@ PairsOf = Annotated[
 
 Columns = Annotated[
     str | None,
-    option("NAME,NAME", "Names of the columns, where no line holds them.", section=READING),
+    option("NAME,NAME", "Names of the columns, where no line holds them.", section=_READING),
 ]
 Separator = Annotated[
-    str | None, option("CHARACTER", "What stands between the columns of a text.", section=READING)
+    str | None, option("CHARACTER", "What stands between the columns of a text.", section=_READING)
 ]
 TableFormat = Annotated[
     str | None,
     option(
-        "FORMAT", "What FILE is, where its content does not say so.", "--format", section=READING
+        "FORMAT", "What FILE is, where its content does not say so.", "--format", section=_READING
     ),
 ]
 InputFormat = Annotated[
     str | None,
-    option("FORMAT", "What FILE is, where its content does not say so.", section=READING),
+    option("FORMAT", "What FILE is, where its content does not say so.", section=_READING),
 ]
 Quote = Annotated[
     str | None,
-    option("CHARACTER", 'Around values that hold separators; "" for none.', section=READING),
+    option("CHARACTER", 'Around values that hold separators; "" for none.', section=_READING),
 ]
 Encoding = Annotated[
-    str | None, option("NAME", "Of a text that is not UTF-8, such as latin-1.", section=READING)
+    str | None, option("NAME", "Of a text that is not UTF-8, such as latin-1.", section=_READING)
 ]
+Lines = Annotated[bool, flag("--lines", "Read each line as a value.", section=_READING)]
 
 Preset = Annotated[
     str | None,

@@ -6,8 +6,8 @@ import contextlib
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from object2vec.cli.idle import has_table
@@ -46,6 +46,18 @@ class Reading:
     encoding: str | None = None
     is_lines: bool = False
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Reading:
+        """Return what the options of a command, by parameter, say of it."""
+        return cls(
+            options["table_format"] if "table_format" in options else options["input_format"],
+            options["columns"],
+            options["separator"],
+            options["quote"],
+            options["encoding"],
+            options.get("lines", False),
+        )
+
     def arguments(self) -> dict[str, Any]:
         """Return what is given, as arguments of `fit` and of `TableOptions`."""
         given = {name: value for name, value in vars(self).items() if value not in (None, False)}
@@ -72,7 +84,8 @@ class Reading:
     def reject(self) -> None:
         """Reject options that a model without a schema has no use for."""
         renamed = {"format": "--input-format", "is_lines": "--lines"}
-        if given := [renamed.get(name, f"--{name}") for name, value in vars(self).items() if value]:
+        names = [name for name, value in vars(self).items() if value not in (None, False)]
+        if given := [renamed.get(name, f"--{name}") for name in names]:
             must = "must be left out: this model was trained on ids, and reads JSON Lines alone"
             cure = "Train on a table, with --in0 and --in1, for a model that reads others."
             raise ConfigError.at(", ".join(given), must, "it", cure)
@@ -94,11 +107,11 @@ class TableChoice:
 
     Parameters
     ----------
-    in0, in1 : sequence of str, optional
+    in0, in1 : sequence of str
         Specifications of the fields of each side.
     label, weight, group, time : str, optional
         Names of columns.
-    share : sequence of str, optional
+    share : sequence of str
         Names of columns that share a vocabulary, ``"user,friend"`` each.
     preset : str, optional
         Name of the hyperparameters to start from.
@@ -108,16 +121,24 @@ class TableChoice:
         File of vectors that tokens begin with.
     """
 
-    in0: Sequence[str] | None = None
-    in1: Sequence[str] | None = None
+    in0: Sequence[str] = ()
+    in1: Sequence[str] = ()
     label: str | None = None
     weight: str | None = None
     group: str | None = None
     time: str | None = None
-    share: Sequence[str] | None = None
+    share: Sequence[str] = ()
     preset: str | None = None
     pairs: str | None = None
     vectors: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> TableChoice:
+        """Return what the options of a command, by parameter, say of them."""
+        given: dict[str, Any] = {each.name: options.get(each.name) for each in fields(cls)}
+        for name in ("in0", "in1", "share"):
+            given[name] = list(given[name] or ())
+        return cls(**given)
 
     @property
     def is_made(self) -> bool:
@@ -137,12 +158,12 @@ class TableChoice:
         from object2vec.fields.specification import parse_field
         from object2vec.pairs.makers import declared_schema
 
-        sides = (tuple(map(parse_field, self.in0 or ())), tuple(map(parse_field, self.in1 or ())))
+        sides = (tuple(map(parse_field, self.in0)), tuple(map(parse_field, self.in1)))
         columns = {name: getattr(self, name) for name in ("label", "weight", "group", "time")}
         return declared_schema(sides, self.pairs, self.preset, **columns, share=self._shared())
 
     def _shared(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(map(split_names, self.share or ()))
+        return tuple(map(split_names, self.share))
 
     def arguments(self) -> dict[str, Any]:
         """Return what `Object2Vec` takes of it."""

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +27,6 @@ _OWN = (
     "--log-format",
     "--save-state",
 )
-_CHANNELS = ("train", "validation", "test")
 
 SpaceFile = Annotated[
     str | None, option("FILE", "JSON object of ranges; AWS's recommended ones by default.")
@@ -196,23 +195,9 @@ def _read_options(arguments: Sequence[str]) -> dict[str, Any]:
     return given
 
 
-def _job(options: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
-    """Return what every training has in common, as a job of train."""
-    from object2vec.cli.tables import Reading, TableChoice
-    from object2vec.cli.training import Job, Locations, Start
-
-    table = TableChoice(**{each.name: options[each.name] for each in fields(TableChoice)})
-    names = "columns", "separator", "quote", "encoding"
-    reading = Reading(options["table_format"], *(options[name] for name in names))
-    start = Start(options["start_from"], options["start_state"], split=options["split"])
-    channels = {name: list(options[name]) for name in _CHANNELS}
-    locations = Locations.of(options["out"], None, options["auxiliary"])
-    return Job(fixed, channels, table, reading, locations, start)
-
-
 def _checked(choice: Wish, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the objective and the hyperparameters that are set; raise what is wrong with both."""
-    from object2vec.cli.settings import read_hyperparameters
+    from object2vec.cli.training import Job
     from object2vec.tuning.objective import Goal
     from object2vec.tuning.space import check_value
 
@@ -225,13 +210,14 @@ def _checked(choice: Wish, options: Mapping[str, Any]) -> tuple[Any, dict[str, A
         if value < lowest:
             raise ConfigError.at(name, f"must be at least {lowest}", value, "Use a larger number.")
     goal = Goal.parse(choice.objective)
-    fixed = read_hyperparameters(options["config"], options["settings"])
+    job = Job.of(options)
+    fixed = dict(job.hyperparameters)
     if not (options[goal.channel] or options["split"]):
         must, cure = "must be of a channel that there is", f"Give --{goal.channel}, or --split."
         raise ConfigError.at("--objective", must, choice.objective, cure)
     for name, value in fixed.items():
         check_value(name, value, "--set or --config")
-    _job(options, fixed).check_options()
+    job.check_options()
     return goal, fixed
 
 
@@ -282,10 +268,11 @@ def _interruptible(tuner: Any) -> Any:
 
 def _fingerprint(options: Mapping[str, Any]) -> str:
     """Return what tells the content of a study's files from other data; of a URL its name."""
+    from object2vec.cli.training import CHANNELS
     from object2vec.files.sources import list_sources, read_raw
 
     digest = hashlib.blake2b(digest_size=16)
-    for channel in _CHANNELS:
+    for channel in CHANNELS:
         for source in list_sources(list(options[channel])) if options[channel] else ():
             digest.update(channel.encode())
             if source.path is None:
