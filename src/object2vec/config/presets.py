@@ -67,15 +67,6 @@ class Preset:
 
 
 _POOLED = {"enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding"}
-_SEARCHED = {  # positives with negatives: the dot product alone decides, so vectors can be searched
-    **_POOLED,
-    "output_layer": "dot_product",
-    "enc0_pool_exponent": 0.5,  # a mean of many tokens is too short for a dot product
-    "enc1_pool_exponent": 0.5,
-    "mini_batch_size": 1000,
-    "learning_rate": 0.005,
-    "early_stopping_tolerance": 0.001,
-}
 _RANKED = {  # positives alone: each object finds its partner among those of its batch
     **_POOLED,
     "output_layer": "ranking",

@@ -64,8 +64,7 @@ def exists(location: PathLike) -> bool:
     if not is_url(location):
         return os.path.lexists(location)
     url = os.fspath(location)
-    system, root = open_url(url)
-    with _reaching(url, DataError):
+    with _opened(url, DataError) as (system, root):
         return bool(system.exists(root))
 
 
@@ -80,8 +79,7 @@ def read_bytes(location: PathLike) -> bytes:
     if not is_url(location):
         return Path(location).read_bytes()
     url = os.fspath(location)
-    system, root = open_url(url)
-    with _reaching(url, DataError):
+    with _opened(url, DataError) as (system, root):
         content: bytes = system.cat_file(root)
         return content
 
@@ -101,8 +99,7 @@ def fetch(url: str, folder: Path, names: Iterable[str]) -> Path:
     MissingExtraError
         If no installed package can open it.
     """
-    system, root = open_url(url)
-    with _reaching(url, ArtifactError):
+    with _opened(url, ArtifactError) as (system, root):
         if system.isfile(root):
             system.get_file(root, str(folder / "object"))
             return folder / "object"
@@ -129,8 +126,7 @@ def upload(folder: Path, url: str, names: Sequence[str]) -> None:
         If that fails.
     """
     assert {path.name for path in folder.iterdir()} <= set(names)
-    system, root = open_url(url)
-    with _reaching(url, StorageError):
+    with _opened(url, StorageError) as (system, root):
         _make_folder(system, root)
         for name in reversed(names):
             if system.exists(f"{root}/{name}"):
@@ -154,8 +150,7 @@ def check_writable_url(url: str, name: str) -> None:
     StorageError
         If it cannot be written.
     """
-    system, root = open_url(url)
-    with _reaching(url, StorageError):
+    with _opened(url, StorageError) as (system, root):
         _make_folder(system, root)
         system.pipe_file(f"{root}/{name}", b"")
     with contextlib.suppress(Exception):
@@ -176,8 +171,7 @@ def names_in(location: PathLike) -> list[str]:
         with storing(location):
             return [path.name + "/" * path.is_dir() for path in _entries(Path(location))]
     url = os.fspath(location)
-    system, root = open_url(url)
-    with _reaching(url, StorageError):
+    with _opened(url, StorageError) as (system, root):
         try:
             entries = system.ls(root, detail=True)
         except FileNotFoundError:
@@ -193,31 +187,6 @@ def _entries(path: Path) -> list[Path]:
     if path.is_dir():
         return list(path.iterdir())
     return [path] if path.exists() else []
-
-
-def download(url: str, folder: Path) -> None:
-    """Copy an object, or all beneath a prefix, into a local folder.
-
-    Raises
-    ------
-    DataError
-        If nothing is there, or a name leads out of the folder.
-    MissingExtraError
-        If no installed package can open the URL.
-    """
-    system, root = open_url(url)
-    with _reaching(url, DataError):
-        found = list_objects(system, root)
-        if not found:
-            raise FileNotFoundError
-        for path in found:
-            relative = name_beneath(path, root)
-            target = folder / relative
-            if ".." in PurePosixPath(relative).parts or folder not in target.parents:
-                must, cure = "must not lead out of its folder", "Rename the object."
-                raise DataError.at(url, must, relative, cure)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            system.get_file(path, str(target))
 
 
 def name_beneath(path: str, root: str) -> str:
@@ -286,8 +255,7 @@ def write_object(url: str) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as spool:
         yield spool
         spool.seek(0)
-        system, path = open_url(url)
-        with _reaching(url, StorageError):
+        with _opened(url, StorageError) as (system, path):
             _make_folder(system, path.rpartition("/")[0])
             with system.open(path, "wb") as remote:
                 shutil.copyfileobj(spool, remote, 1 << 20)
@@ -330,10 +298,11 @@ def _protocols(system: Any) -> set[str]:
 
 
 @contextlib.contextmanager
-def _reaching(url: str, kind: type[Object2VecError]) -> Iterator[None]:
-    """Raise whatever a file system raises, each its own kind, as ours."""
+def _opened(url: str, kind: type[Object2VecError]) -> Iterator[tuple[Any, str]]:
+    """Give what `open_url` returns; raise whatever it raises in use, each its own kind, as ours."""
+    system_and_path = open_url(url)
     try:
-        yield
+        yield system_and_path
     except Object2VecError:
         raise
     except Exception as err:

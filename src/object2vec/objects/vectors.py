@@ -73,7 +73,7 @@ class _Text:
     def vectors(self, words: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of some words, (m, width)."""
         order = {word: number for number, word in enumerate(words)}
-        found = read_vectors(self._location, order, self.width, vocab_size=max(1, len(words)))
+        found = read_vectors(self._location, order, self.width)
         return found.vectors  # in the order of the numbers, of which each has one
 
 

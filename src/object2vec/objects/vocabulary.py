@@ -38,35 +38,22 @@ class PretrainedVectors:
     odd_lines: int = 0
 
 
-def read_vocabulary(
-    source: PathLike | Mapping[str, int],
-    *,
-    vocab_size: int | None = None,
-    setting: str = "vocab_size",
-) -> dict[str, int]:
+def read_vocabulary(source: PathLike) -> dict[str, int]:
     """Return the id of each token.
 
     Parameters
     ----------
-    source : path or mapping of str to int
+    source : path
         A file with one JSON object, ``{"the": 1, "of": 2}``.
-    vocab_size : int, optional
-        Ids must be below it.
-    setting : str
-        What messages call `vocab_size`.
 
     Raises
     ------
     DataError
-        If it is no JSON object, an id is no integer from 0 to below `vocab_size`, or a token or an
-        id is there twice. Up to 20 problems are listed.
+        If it is no JSON object, an id is none, or a token or an id is there twice. Up to 20
+        problems are listed.
     """
-    if isinstance(source, Mapping):
-        name, entries = "vocabulary", list(source.items())
-    else:
-        name, entries = str(source), _load_object(source)
-    limit = MAX_ID + 1 if vocab_size is None else vocab_size
-    problems = list(islice(_vocabulary_problems(name, entries, limit, setting), MAX_PROBLEMS))
+    entries = _load_object(source)
+    problems = list(islice(_vocabulary_problems(str(source), entries), MAX_PROBLEMS))
     if problems:
         raise DataError(join_problems(problems))
     return dict(entries)
@@ -77,7 +64,6 @@ def read_vectors(
     vocabulary: Mapping[str, int],
     dim: int,
     *,
-    vocab_size: int,
     setting: str = "dim",
 ) -> PretrainedVectors:
     """Return the vectors of the words of `vocabulary`.
@@ -91,22 +77,22 @@ def read_vectors(
         Row of each word in the token table.
     dim : int
         E, the numbers of a vector.
-    vocab_size : int
-        Rows of the token table.
+    setting : str
+        What messages call `dim`.
 
     Raises
     ------
     DataError
         If a line has too few numbers, is not UTF-8, or the vector of a wanted word holds what is
-        no finite number, or no id fits, or a file has fewer vectors than its first line says. Up to
-        20 problems are listed, each with file and line.
+        no finite number, or a file has fewer vectors than its first line says. Up to 20 problems
+        are listed, each with file and line.
 
     Notes
     -----
     Numbers are counted from the right, as some words of GloVe hold blanks. Of a word that is there
     twice the first counts. The numbers of words that nobody wants are only counted, never parsed.
     """
-    reader = VectorReader(read_vocabulary(vocabulary, vocab_size=vocab_size), dim, setting)
+    reader = VectorReader(vocabulary, dim, setting)
     for file in list_sources(source):
         for block in read_blocks(file):
             reader.read(file.name, block)
@@ -139,23 +125,17 @@ def _load_object(source: PathLike) -> list[tuple[str, Any]]:
     return entries
 
 
-def _vocabulary_problems(
-    name: str, entries: list[tuple[str, Any]], limit: int, setting: str
-) -> Iterator[str]:
+def _vocabulary_problems(name: str, entries: list[tuple[str, Any]]) -> Iterator[str]:
     """Yield what is wrong with a vocabulary."""
     tokens: set[str] = set()
     owner: dict[int, str] = {}
     for token, index in entries:
         where = f"{name}: token {shown(token)}"
-        is_integer = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
-        if not isinstance(token, str):
-            yield problem(where, "must be a text", token, "Write tokens as text.")
-        elif token in tokens:
+        if token in tokens:
             yield problem(where, "must be there once", "it twice", "Remove one of them.")
-        elif not is_integer or not 0 <= index < limit:
-            is_large = is_integer and index > 0
-            cure = f"Raise {setting} or fix the id." if is_large else "Fix the id."
-            yield problem(where, f"must have an integer id in [0, {limit})", index, cure)
+        elif type(index) is not int or not 0 <= index <= MAX_ID:
+            must = f"must have an integer id in [0, {MAX_ID}]"
+            yield problem(where, must, index, "Fix the id.")
         elif index in owner:
             must = f"must have an id of its own, not that of {shown(owner[index])}"
             yield problem(where, must, index, "Give each token its own id.")

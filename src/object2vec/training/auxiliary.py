@@ -68,7 +68,6 @@ def _load_vectors(
         file,
         vocabulary,
         encoder.token_embedding_dim,
-        vocab_size=encoder.vocab_size,
         setting=config.setting(encoder.side, "token_embedding_dim"),
     )
     table = network.table(encoder.side)
