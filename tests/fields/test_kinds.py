@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from object2vec.errors import ArtifactError, ConfigError, MissingExtraError
 from object2vec.fields.base import Coverage, ValueMistakes
-from object2vec.fields.kinds import KINDS, describe_kinds
+from object2vec.fields.kinds import KINDS
 from object2vec.fields.numbers import Quantiles
 from object2vec.fields.specification import parse_field
 
@@ -121,14 +121,6 @@ def test_no_values_are_learned(name):
         column, coverage = field.rows_of_kept(kept)
         assert len(column) == len(values) == coverage.missing
         assert (column.values < max(field.size, 1)).all()
-
-
-def test_kinds_are_described():
-    table = describe_kinds().splitlines()
-    assert len(table) == 2 + len(KINDS)
-    assert all(line.count(" | ") == 2 for line in [table[0], *table[2:]])
-    assert "`min_count=2`: how often training must see a word" in table[4]
-    assert r"`separator=" in table[3]
 
 
 @pytest.mark.parametrize("most", [1, 2])

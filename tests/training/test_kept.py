@@ -66,7 +66,7 @@ def test_the_best_weights_come_back_whatever_has_changed_since(
     settings, compiled, share, tmp_path, monkeypatch
 ):
     if not compiled:
-        monkeypatch.setattr(kept, "programs_or_none", lambda *_: None)
+        monkeypatch.setattr(kept, "compiled_programs", lambda: None)
     monkeypatch.setattr(kept, "_MEMORY_SHARE", share)
     monkeypatch.setattr(kept, "_PIECE_BYTES", 100)
     network, optimizer = network_of(**settings)

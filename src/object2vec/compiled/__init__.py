@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from object2vec.compiled.threads import threads, use_threads
@@ -62,25 +63,35 @@ def is_postponed() -> bool:
     return _is_postponed
 
 
-def programs_or_none(load: Callable[[], Any], log: logging.Logger, without: str) -> Any:
-    """Return the module of a room's compiled functions, or None where nothing can be compiled.
+class Programs:
+    """The compiled functions of a room, imported when they are first asked for.
 
     Parameters
     ----------
-    load : callable
-        Imports the module; asked only where there is a Numba.
-    log : Logger
-        Hears why there is none.
+    module : str
+        Where they are; imported only where there is a Numba.
+    log : str
+        Name of the logger that hears why there are none.
     without : str
         What is done without them, for that message.
     """
-    try:
-        if (why := missing()) is not None:
-            raise ImportError(why)
-        return load()
-    except (ImportError, RuntimeError) as err:
-        log.info("%s without compiled code, more slowly (%s).", without, err)
-        return None
+
+    def __init__(self, module: str, log: str, without: str) -> None:
+        self._name, self._log, self._without = module, logging.getLogger(log), without
+
+    def __call__(self) -> Any:
+        """Return their module, or None where nothing can be compiled or that must wait."""
+        return None if _is_postponed else self._module
+
+    @functools.cached_property
+    def _module(self) -> Any:
+        try:
+            if (why := missing()) is not None:
+                raise ImportError(why)
+            return importlib.import_module(self._name)
+        except (ImportError, RuntimeError) as err:
+            self._log.info("%s without compiled code, more slowly (%s).", self._without, err)
+            return None
 
 
 def first_line(err: Exception) -> str:
@@ -89,12 +100,12 @@ def first_line(err: Exception) -> str:
 
 
 __all__ = [
+    "Programs",
     "first_line",
     "is_postponed",
     "load",
     "missing",
     "postponed",
-    "programs_or_none",
     "threads",
     "use_threads",
 ]

@@ -8,16 +8,17 @@ saved with the model and gives the rows of the token table that any values stand
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config.kinds import Float, ValueKind
-from object2vec.errors import ConfigError
+from object2vec.errors import ArtifactError, ConfigError
 from object2vec.objects.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -63,19 +64,7 @@ class Coverage:
     by_parts: int = 0
 
     def __add__(self, other: Coverage) -> Coverage:
-        return Coverage(*(a + b for a, b in zip(self._numbers(), other._numbers(), strict=True)))
-
-    def _numbers(self) -> tuple[int, ...]:
-        return (
-            self.values,
-            self.missing,
-            self.tokens,
-            self.known,
-            self.hashed,
-            self.unknown,
-            self.skipped,
-            self.by_parts,
-        )
+        return Coverage(*map(operator.add, astuple(self), astuple(other)))
 
 
 class WrongValue(NamedTuple):
@@ -189,6 +178,11 @@ class Kind(Optioned, ABC):
     def shares_with(self, other: Kind) -> bool:
         """Return whether fields of both kinds may have one vocabulary, if they count alike."""
         return self == other
+
+
+def damaged(must: str, got: Any) -> ArtifactError:
+    """Return the error of a saved field whose state no field can have."""
+    return ArtifactError.at("vocabulary", must, got, "Copy or train the model again.")
 
 
 class Learner(ABC):

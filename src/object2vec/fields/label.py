@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError
 from object2vec.fields.base import ValueMistakes, WrongValue
-from object2vec.fields.values import without_dictionary
+from object2vec.fields.values import is_text, trimmed, without_dictionary
 from object2vec.objects.layouts.number import INFINITE
 
 if TYPE_CHECKING:
@@ -77,14 +77,7 @@ class LabelField:
 
     def state(self) -> dict[str, Any]:
         """Return the plain values that `from_state` reads."""
-        return {
-            "column": self.column,
-            "classes": None if self.classes is None else list(self.classes),
-            "is_integral": self.is_integral,
-            "low": self.low,
-            "high": self.high,
-            "distinct": list(self.distinct),
-        }
+        return asdict(self)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> LabelField:
@@ -119,7 +112,7 @@ class LabelLearner:
         """Return what has to be kept of a block: numbers, or a dictionary of texts."""
         import pyarrow as pa
 
-        if not is_text(values):
+        if not is_textual(values):
             self._count(kept := numbers_of(values, "label"))
             return pa.array(kept)
         values = _as_text(values)
@@ -178,12 +171,11 @@ class LabelLearner:
         return LabelField(self.column, tuple(sorted(names)))
 
 
-def is_text(values: pa.Array) -> bool:
+def is_textual(values: pa.Array) -> bool:
     """Return whether values are texts, in a dictionary or not."""
     from pyarrow import types
 
-    kind = values.type.value_type if types.is_dictionary(values.type) else values.type
-    return any(test(kind) for test in (types.is_string, types.is_large_string))
+    return is_text(values.type.value_type if types.is_dictionary(values.type) else values.type)
 
 
 def numbers_of(values: pa.Array, what: str, *, above: float = -math.inf) -> Numbers:
@@ -202,7 +194,7 @@ def numbers_of(values: pa.Array, what: str, *, above: float = -math.inf) -> Numb
     ValueMistakes
         If one is missing, no number that a float32 can hold, or too small.
     """
-    values = _as_text(values) if is_text(values) else values
+    values = _as_text(values) if is_textual(values) else values
     is_missing, numbers = _is_null(values), _spelled(values)  # (n,), (n,)
     is_number = np.abs(numbers) < INFINITE  # (n,)
     reject(
@@ -222,7 +214,7 @@ def _spelled(values: pa.Array) -> Numbers:
     """Return the number that each value is or spells, NaN where it is no number, (n,)."""
     from pyarrow import compute, types
 
-    if is_text(values):
+    if is_textual(values):
         texts, codes = _encoded(values)
         parsed = _parsed(values.dictionary)
         if parsed is None:
@@ -262,11 +254,10 @@ def _as_text(values: pa.Array) -> pa.DictionaryArray:
     from pyarrow import compute, types
 
     if not types.is_dictionary(values.type):
-        plain = values if is_text(values) else compute.cast(values, pa.string())
+        plain = values if is_textual(values) else compute.cast(values, pa.string())
         values = compute.dictionary_encode(plain)
     texts = compute.utf8_normalize(compute.cast(values.dictionary, pa.string()), "NFC")
-    texts = compute.utf8_trim_whitespace(texts)
-    texts = compute.if_else(compute.equal(texts, ""), None, texts)
+    texts = trimmed(texts)
     codes = compute.cast(values.indices, pa.int32())
     if texts.null_count or len(compute.unique(texts)) < len(texts):  # two became one, or none
         again = compute.dictionary_encode(texts)

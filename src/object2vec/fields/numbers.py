@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.fields.base import ValueMistakes
-from object2vec.fields.values import is_text, mistakes_of, readable, without_dictionary, wrong_type
+from object2vec.fields.values import (
+    is_text,
+    mistakes_of,
+    readable,
+    trimmed,
+    without_dictionary,
+    wrong_type,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,9 +67,8 @@ def _read(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.utf8_trim_whitespace(values)
-    is_missing = pc.or_(pc.equal(text, ""), pc.equal(pc.ascii_lower(text), "nan"))
-    text = pc.if_else(is_missing, None, text)
+    text = trimmed(values)
+    text = pc.if_else(pc.equal(pc.ascii_lower(text), "nan"), None, text)
     wrong = pc.invert(pc.match_substring_regex(text, DECIMAL)).fill_null(False)
     if pc.any(wrong).as_py():
         first = text.filter(wrong)[0].as_py()

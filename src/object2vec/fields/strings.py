@@ -9,15 +9,13 @@ be used as it lies in the file.
 
 from __future__ import annotations
 
-import functools
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.compiled import is_postponed, programs_or_none
+from object2vec.compiled import Programs
 from object2vec.fields.hashing import plain_hashes
 
 Bytes = NDArray[np.uint8]
@@ -29,22 +27,9 @@ Arrays = tuple[NDArray[np.uint64], Bytes, Integers]
 _WORD_BYTES = 8
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
-_log = logging.getLogger("object2vec.fields")
-
-
-def compiled_programs() -> Any:
-    """Return the module of what is compiled, or None where that cannot be or must wait."""
-    return None if is_postponed() else _programs()
-
-
-@functools.cache
-def _programs() -> Any:
-    def load() -> Any:
-        from object2vec.fields import programs
-
-        return programs
-
-    return programs_or_none(load, _log, "Tokens are looked up")
+compiled_programs = Programs(
+    "object2vec.fields.programs", "object2vec.fields", "Tokens are looked up"
+)
 
 
 def hash_strings(data: Bytes, starts: Integers, ends: Integers) -> NDArray[np.uint64]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from object2vec.fields.base import ValueMistakes
-from object2vec.fields.values import is_text, mistakes_of, readable, without_dictionary, wrong_type
+from object2vec.fields.values import (
+    is_text,
+    mistakes_of,
+    readable,
+    trimmed,
+    without_dictionary,
+    wrong_type,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,8 +109,7 @@ def _read(values: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.utf8_trim_whitespace(values)
-    text = pc.if_else(pc.equal(text, ""), None, text)
+    text = trimmed(values)
     is_number = pc.match_substring_regex(text, r"^[+-]?\d{8,19}$")
     is_iso = pc.match_substring_regex(text, _ISO)
     _checked(values, values, pc.invert(pc.or_(is_number, is_iso)).fill_null(False))

@@ -223,6 +223,23 @@ def is_list(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
+def alone(values: pa.Array) -> pa.Array:
+    """Return values as lists of one, null where they are."""
+    import pyarrow as pa
+
+    lengths = values.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+    mask = values.is_null() if values.null_count else None
+    return pa.LargeListArray.from_arrays(offsets_of(lengths), values.drop_null(), mask=mask)
+
+
+def trimmed(texts: pa.Array) -> pa.Array:
+    """Return texts without blanks around them, null where nothing is left."""
+    import pyarrow.compute as pc
+
+    texts = pc.utf8_trim_whitespace(texts)
+    return pc.if_else(pc.equal(texts, ""), None, texts)
+
+
 def _encoded(values: pa.Array) -> pa.Array:
     """Return an array with each different value once."""
     import pyarrow as pa

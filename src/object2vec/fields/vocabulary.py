@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError
-from object2vec.fields.base import MISSING_ROW, Arrays, Entry
+from object2vec.fields.base import MISSING_ROW, Arrays, Entry, damaged
 from object2vec.fields.spans import Spans
 from object2vec.fields.strings import Strings, StringTable, hash_strings
 
@@ -146,5 +146,4 @@ class Vocabulary:
 
 
 def _damaged(what: str) -> ArtifactError:
-    must, cure = "must be one that training has written", "Copy or train the model again."
-    return ArtifactError.at("vocabulary", must, what, cure)
+    return damaged("must be one that training has written", what)

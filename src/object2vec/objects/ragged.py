@@ -6,8 +6,6 @@ code, so it works as well on memory-mapped files as on arrays, and no row is tou
 
 from __future__ import annotations
 
-import functools
-import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.compiled import is_postponed, programs_or_none
+from object2vec.compiled import Programs
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.mapped import release_pages
 
@@ -31,8 +29,9 @@ _LIST_CURE = "Pass a list of lists of ids, an integer array or a (values, offset
 _SCALARS = (int, float, np.integer, np.floating)
 _PLAIN = {list, tuple, int, float}
 _MANY = 1 << 16  # tokens from which on loading compiled code is worth it
-
-_log = logging.getLogger("object2vec.objects")
+compiled_programs = Programs(
+    "object2vec.objects.programs", "object2vec.objects", "Rows are gathered"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +179,7 @@ class Ragged:
         """Return the rows that begin at `starts`, both shapes (m,)."""
         offsets = offsets_of(lengths)  # (m + 1,)
         is_much = offsets[-1] >= _MANY and (starts + lengths).max() <= len(self.values)
-        if is_much and (programs := _compiled_programs()) is not None:
+        if is_much and (programs := compiled_programs()) is not None:
             copied = np.empty(offsets[-1], self.values.dtype)  # (new n_tokens,)
             programs.copy_rows(self.values, starts, offsets, copied)
             return Ragged(copied, offsets)
@@ -419,18 +418,3 @@ def _reject(
         cure = f"Fix the id at position {position - offsets[row]}."
         problems.append(problem(f"{where}[{row}]", ID_LIST_RULE, got, cure))
     raise DataError(join_problems(problems))
-
-
-def _compiled_programs() -> Any:
-    """Return the module of what is compiled, or None where that cannot be or must wait."""
-    return None if is_postponed() else _programs()
-
-
-@functools.cache
-def _programs() -> Any:
-    def load() -> Any:
-        from object2vec.objects import programs
-
-        return programs
-
-    return programs_or_none(load, _log, "Rows are gathered")

@@ -7,14 +7,12 @@ which are encoded once, too.
 
 from __future__ import annotations
 
-import functools
-import logging
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.compiled import programs_or_none
+from object2vec.compiled import Programs
 from object2vec.objects.ragged import Ragged, Rows, mixed
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
@@ -24,8 +22,7 @@ from object2vec.pairs.makers.draws import KEPT, NOISE, Draws
 
 _WORDS = 256  # of a block, about
 _MEASURED = 64  # blocks that tell how many pairs one has
-
-_log = logging.getLogger("object2vec.pairs")
+compiled_programs = Programs("object2vec.pairs.programs", "object2vec.pairs", "Windows are laid")
 
 
 class TextBlocks:
@@ -177,15 +174,3 @@ def _compiled_windows(blocks: Rows, cuts: NDArray[np.int64], *text: Any) -> Laid
         blocks, cuts, *of_text, key, window, words, reach, starts, partners, bounds
     )
     return words[:t], (bounds, starts[: t + 1], partners[: starts[t]])
-
-
-@functools.cache
-def compiled_programs() -> Any:
-    """Return the module of what is compiled, or None where that cannot be."""
-
-    def load() -> Any:
-        from object2vec.pairs import programs
-
-        return programs
-
-    return programs_or_none(load, _log, "Windows are laid")

@@ -1,28 +1,7 @@
-"""Whether reading has its compiled code: without it everything is read too, only slower."""
+"""The compiled code of reading: without it everything is read too, only slower."""
 
-from __future__ import annotations
+from object2vec.compiled import Programs
 
-import functools
-import logging
-from typing import Any
-
-from object2vec.compiled import is_postponed, programs_or_none
-
-_log = logging.getLogger("object2vec.reading")
-
-
-def compiled_programs() -> Any:
-    """Return the module of what is compiled, or None where that cannot be or must wait."""
-    return None if is_postponed() else programs()
-
-
-@functools.cache
-def programs() -> Any:
-    """Return the module of what is compiled, or None where that cannot be."""
-
-    def load() -> Any:
-        from object2vec.reading import programs
-
-        return programs
-
-    return programs_or_none(load, _log, "Records are read")
+compiled_programs = Programs(
+    "object2vec.reading.programs", "object2vec.reading", "Records are read"
+)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import ValueMistakes, WrongValue
-from object2vec.fields.label import is_text, numbers_of
+from object2vec.fields.label import is_textual, numbers_of
 from object2vec.fields.strings import hash_strings
 from object2vec.fields.values import without_dictionary
 from object2vec.objects.ragged import mixed
@@ -76,7 +76,7 @@ class Clock:
                 return numbers_of(compute.cast(values, values.type), "time")
             values = compute.cast(values, pa.timestamp("us"), safe=False)
             return self._dates(values, compute.is_null(values))
-        if not is_text(values) or self._are_numbers:
+        if not is_textual(values) or self._are_numbers:
             return numbers_of(values, "time")
         values = without_dictionary(values)
         if self._are_numbers is None:

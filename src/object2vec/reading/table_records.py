@@ -16,7 +16,7 @@ import numpy as np
 from object2vec.errors import ArtifactError
 from object2vec.fields.base import Coverage, Fitted
 from object2vec.fields.kinds.token import TokenKind
-from object2vec.fields.label import is_text
+from object2vec.fields.label import is_textual
 from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.table_schema import TableSchema, kind_of
 from object2vec.files.whole import storing
@@ -164,7 +164,7 @@ def blocks_done(
         name
         for name in asked
         if first is not None
-        and is_text(first.column(name))
+        and is_textual(first.column(name))
         and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
     }
     forms = Forms(repeated, set(columns) - taken)

@@ -12,7 +12,6 @@ in their device's memory where they are a small part of it.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from object2vec.compiled import programs_or_none
+from object2vec.compiled import Programs
 from object2vec.devices import memory_bytes
 from object2vec.errors import ArtifactError
 from object2vec.files.tensors import Streamed, check_shapes, map_arrays, write_arrays
@@ -34,7 +33,9 @@ from object2vec.network.network import Network
 from object2vec.network.tokens import TokenTable
 from object2vec.training.optimizer import Optimizer
 
-_log = logging.getLogger(__name__)
+compiled_programs = Programs(
+    "object2vec.kernels.cpu.loops.changes", "object2vec.training", "Changed rows are found"
+)
 
 _WRITTEN, _CHANGED = 1, 2  # bits of a row: since the best moment, since the run began
 _MEMORY_SHARE = 8  # of a device's memory, the part of it that may hold what is kept
@@ -354,19 +355,13 @@ def _are_rows(rows: NDArray[Any], size: int) -> bool:
 
 def _first_of(marks: NDArray[np.uint8], rows: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
     """Give rows (n,) these marks; return those that lacked one of them, each once, (m,)."""
-    programs = programs_or_none(_programs, _log, "Changed rows are found")
+    programs = compiled_programs()
     if programs is None:
         fresh = np.unique(rows[marks[rows] & bits != bits])  # (m,)
         marks[fresh] |= np.uint8(bits)
         return fresh
     fresh = np.empty(len(rows), np.int32)  # (n,)
     return fresh[: programs.first_of(marks, rows, np.uint8(bits), fresh)]
-
-
-def _programs() -> Any:
-    from object2vec.kernels.cpu.loops import changes
-
-    return changes
 
 
 def _digest(weight: Tensor) -> str:

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import ArtifactError
-from object2vec.fields.base import MISSING_ROW, Arrays, Coverage, Fitted, Kind, Learner, option
+from object2vec.fields.base import (
+    MISSING_ROW,
+    Arrays,
+    Coverage,
+    Fitted,
+    Kind,
+    Learner,
+    damaged,
+    option,
+)
 from object2vec.fields.counted import CountedField
 from object2vec.fields.options import Words
 from object2vec.fields.times import seconds_of
@@ -200,8 +208,7 @@ class DateField(CountedField):
             field = cls(tuple(parts), tuple(years), counts)
             if field.is_possible and counts.shape == (field.size,):
                 return field
-        must, cure = "must hold the parts of dates", "Copy or train the model again."
-        raise ArtifactError.at("vocabulary", must, state, cure)
+        raise damaged("must hold the parts of dates", state)
 
     @property
     def is_possible(self) -> bool:

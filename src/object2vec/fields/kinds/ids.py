@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import MAX_PROBLEMS, ArtifactError
+from object2vec.errors import MAX_PROBLEMS
 from object2vec.fields.base import (
     Arrays,
     Coverage,
@@ -19,8 +19,9 @@ from object2vec.fields.base import (
     Learner,
     ValueMistakes,
     WrongValue,
+    damaged,
 )
-from object2vec.fields.values import encoding, is_list, is_text
+from object2vec.fields.values import alone, encoding, is_list, is_text, trimmed
 from object2vec.fields.vocabulary_field import with_empty
 from object2vec.objects.ragged import MAX_ID, PADDING, Ragged, offsets_of
 
@@ -39,12 +40,11 @@ class IdsKind(Kind):
     def learner(self, start: Fitted | None = None) -> Learner:
         """Return what learns the largest id."""
         counts = start.counts if isinstance(start, IdsField) else np.zeros(0, np.int64)
-        return _IdsLearner(self, counts)
+        return _IdsLearner(counts)
 
 
 class _IdsLearner(Learner):
-    def __init__(self, kind: IdsKind, counts: NDArray[np.int64]) -> None:
-        self._kind = kind
+    def __init__(self, counts: NDArray[np.int64]) -> None:
         self._start = counts
         self._counts = np.zeros(0, np.int64)
 
@@ -120,8 +120,7 @@ class IdsField(Fitted):
         """Return the field with these counts."""
         counts = arrays.get("counts", np.zeros(0, np.int64))
         if counts.dtype != np.int64 or counts.ndim != 1 or not len(counts):
-            must, cure = "must hold the counts of ids", "Copy or train the model again."
-            raise ArtifactError.at("vocabulary", must, f"{counts.dtype} {counts.shape}", cure)
+            raise damaged("must hold the counts of ids", f"{counts.dtype} {counts.shape}")
         return cls(counts)
 
 
@@ -157,18 +156,13 @@ def _ids(values: pa.Array) -> tuple[Ragged, NDArray[np.bool_]]:
 
 def _lists(values: pa.Array) -> pa.Array:
     """Return integers, lists of them, or text with integers that blanks divide, as lists."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if is_list(values.type):
         return values
-    if is_text(values.type):
-        text = pc.utf8_trim_whitespace(values)
-        text = pc.if_else(pc.equal(text, ""), None, text)
-        return pc.split_pattern_regex(text, r"\s+")
-    lengths = values.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
-    mask = values.is_null() if values.null_count else None
-    return pa.LargeListArray.from_arrays(offsets_of(lengths), values.drop_null(), mask=mask)
+    return (
+        pc.split_pattern_regex(trimmed(values), r"\s+") if is_text(values.type) else alone(values)
+    )
 
 
 def _wrong(

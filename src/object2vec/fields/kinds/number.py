@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config.kinds import Integer
-from object2vec.errors import ArtifactError
-from object2vec.fields.base import MISSING_ROW, Arrays, Coverage, Fitted, Kind, Learner, option
+from object2vec.fields.base import (
+    MISSING_ROW,
+    Arrays,
+    Coverage,
+    Fitted,
+    Kind,
+    Learner,
+    damaged,
+    option,
+)
 from object2vec.fields.counted import CountedField
 from object2vec.fields.numbers import Quantiles, numbers_of
 from object2vec.objects.ragged import Ragged
@@ -124,8 +132,7 @@ class NumberField(CountedField):
             and bool(np.isfinite(edges).all() and (np.diff(edges) > 0).all())
         )
         if not is_whole:
-            must, cure = "must hold ascending edges of bins", "Copy or train the model again."
-            raise ArtifactError.at("vocabulary", must, edges, cure)
+            raise damaged("must hold ascending edges of bins", edges)
         return cls(arrays["edges"], arrays["counts"])
 
 

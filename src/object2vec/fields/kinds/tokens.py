@@ -11,7 +11,7 @@ from object2vec.fields.base import Kind, ValueMistakes, option
 from object2vec.fields.kinds.token import TokenKind
 from object2vec.fields.options import AnyText
 from object2vec.fields.spans import Spans
-from object2vec.fields.values import Texts, encoding, is_list, is_text, texts
+from object2vec.fields.values import Texts, alone, encoding, is_list, is_text, texts
 from object2vec.fields.vocabulary_field import OpenKind, Tokenised
 from object2vec.objects.ragged import offsets_of
 
@@ -42,7 +42,7 @@ class TokensKind(OpenKind):
             values = pc.split_pattern(values, self.separator)
         is_missing = missing.to_numpy(zero_copy_only=False)
         if not is_list(values.type):
-            values = _alone(values)
+            values = alone(values)
         spans = _of_lists(values)
         nothing = np.zeros(0, np.int64)
         return Tokenised(Texts(spans.text, nothing, nothing, indices), spans, is_missing)
@@ -53,14 +53,6 @@ def listed(kind: Kind) -> Kind:
     if not isinstance(kind, TokenKind):
         return kind
     return TokensKind(**{each.name: getattr(kind, each.name) for each in fields(kind)})
-
-
-def _alone(values: pa.Array) -> pa.Array:
-    """Return numbers and the like as lists of one."""
-    import pyarrow as pa
-
-    lengths = values.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
-    return pa.LargeListArray.from_arrays(offsets_of(lengths), values.drop_null())
 
 
 def _of_lists(values: pa.Array) -> Spans:
