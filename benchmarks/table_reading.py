@@ -15,6 +15,7 @@ No data needed; each peer where it is installed.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -90,8 +91,8 @@ def ours(path: Path, cache: Path, sides: tuple[str, str]) -> Work:
     rounds = count()
 
     def read() -> float:
-        own = cache / str(next(rounds))
-        return learn({"train": open_table(path)}, schema, cache_dir=own).facts["train"].records
+        os.environ["OBJECT2VEC_CACHE"] = str(cache / str(next(rounds)))
+        return learn({"train": open_table(path)}, schema).facts["train"].records
 
     return read
 

@@ -8,7 +8,6 @@ the fields finish with those for training, and what was kept becomes the columns
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError, ConfigError, DataError
-from object2vec.fields.base import Coverage
 from object2vec.fields.label import LabelField, LabelLearner
 from object2vec.fields.schema import ObjectSchema
 from object2vec.fields.table_schema import TableSchema, kind_of
@@ -83,11 +81,6 @@ class Learned:
     guesses: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    @property
-    def coverage(self) -> dict[str, dict[str, Coverage]]:
-        """How the values of each field became rows, by channel and field."""
-        return {channel: facts.coverage for channel, facts in self.facts.items()}
-
 
 def learn(
     tables: Mapping[str, Table],
@@ -97,7 +90,6 @@ def learn(
     seed: int = 0,
     start: ObjectSchema | None = None,
     words: pa.Array | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
 ) -> Learned:
     """Learn the fields of a schema from the training table, and read all tables with them.
 
@@ -116,7 +108,6 @@ def learn(
         What a model knows already: known tokens keep their rows, new ones get rows behind them.
     words : pyarrow array of strings, optional
         Words that texts shall know, whether training has them or not.
-    cache_dir : path, optional
 
     Raises
     ------
@@ -135,12 +126,12 @@ def learn(
     def make(folder: Path) -> None:
         _Learning(folder, train, declared, start).run(split, seed)
 
-    learned = made_from(train, identity, partial(_open, train), make, cache_dir)
+    learned = made_from(train, identity, partial(_open, train), make)
     channels, facts = dict(learned.channels), dict(learned.facts)
     known = learned.schema if words is None else learned.schema.with_words(words)
     for channel, table in tables.items():
         if channel != TRAIN:
-            channels[channel], facts[channel] = read_with(table, known, cache_dir=cache_dir)
+            channels[channel], facts[channel] = read_with(table, known)
     warnings = _warnings(known, facts[TRAIN])
     return Learned(known, channels, facts, guesses, warnings)
 

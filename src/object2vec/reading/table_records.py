@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -34,9 +33,7 @@ _REPEATED = 0.5  # share of different values from which on a dictionary does not
 _T = TypeVar("_T")
 
 
-def read_with(
-    table: Table, schema: ObjectSchema, *, cache_dir: str | os.PathLike[str] | None = None
-) -> tuple[Cached, Facts]:
+def read_with(table: Table, schema: ObjectSchema) -> tuple[Cached, Facts]:
     """Return the records of a table, read with a schema that has learned, and what is in them.
 
     Raises
@@ -56,7 +53,7 @@ def read_with(
     def make(folder: Path) -> None:
         _read_into(folder, table, schema)
 
-    return made_from(table, ["read", schema.fingerprint], open_, make, cache_dir)
+    return made_from(table, ["read", schema.fingerprint], open_, make)
 
 
 def made_from(
@@ -64,7 +61,6 @@ def made_from(
     identity: list[Any],
     open_: Callable[[Path], _T | None],
     make: Callable[[Path], None],
-    cache_dir: str | os.PathLike[str] | None,
 ) -> _T:
     """Return what is made of a table: from the cache if it is one of files, else for once."""
     sources = table.sources
@@ -75,7 +71,7 @@ def made_from(
                 make(work)
 
         said = [*identity, msgspec.to_builtins(table.options)]
-        return open_or_make(sources, said, open_, make_checked, cache_dir=cache_dir)
+        return open_or_make(sources, said, open_, make_checked)
     folder = temporary_folder()
     folder.mkdir()
     try:
