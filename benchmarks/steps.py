@@ -28,8 +28,9 @@ def training_steps(
     from object2vec.kernels import kernel_for
     from object2vec.network.network import new_network
     from object2vec.objectives.metrics import Metrics
-    from object2vec.pairs.batches import TrainingBatches, prepared_ahead
+    from object2vec.pairs.batches import TrainingBatches
     from object2vec.pairs.dataset import Pairs
+    from object2vec.reading.ahead import prefetch
     from object2vec.training.step import Step
 
     set_threads(threads)
@@ -41,7 +42,7 @@ def training_steps(
     def epoch() -> float:
         metrics = Metrics(step.network.objective)
         made = batches.epoch(0)
-        for batch in made if device == "cpu" else prepared_ahead(made):  # as the loop has it
+        for batch in made if device == "cpu" else prefetch(made):  # as the loop has it
             step(batch, metrics.update)
         wait_for(device)
         return batches.records

@@ -18,10 +18,10 @@ from object2vec.pairs.batches import (
     Batch,
     TrainingBatches,
     evaluation_batches,
-    prepared_ahead,
 )
 from object2vec.pairs.negatives import draw_pairing
 from object2vec.pairs.order import RandomOrder
+from object2vec.reading.ahead import prefetch
 
 
 def config(**settings) -> Config:
@@ -281,9 +281,9 @@ def test_evaluation_takes_every_record_in_order_without_negatives():
 
 def test_batches_prepared_ahead_are_the_same_ones():
     batches = TrainingBatches(pairs(50), config(negative_sampling_rate=2))
-    ahead = [records(batch) for batch in prepared_ahead(batches.epoch(3, 1))]
+    ahead = [records(batch) for batch in prefetch(batches.epoch(3, 1))]
     assert ahead == of_epoch(batches, 3, 1)
-    assert list(prepared_ahead(iter(()))) == []
+    assert list(prefetch(iter(()))) == []
 
 
 def test_an_error_while_preparing_ahead_reaches_the_caller_in_its_place():
@@ -293,7 +293,7 @@ def test_an_error_while_preparing_ahead_reaches_the_caller_in_its_place():
         yield first
         raise OSError("the disk is gone")
 
-    ahead = prepared_ahead(broken())
+    ahead = prefetch(broken())
     assert next(ahead) is first
     with pytest.raises(OSError, match="the disk is gone"):
         next(ahead)
@@ -301,7 +301,7 @@ def test_an_error_while_preparing_ahead_reaches_the_caller_in_its_place():
 
 def test_leaving_an_epoch_early_ends_the_thread_that_prepares():
     before = threading.active_count()
-    ahead = prepared_ahead(TrainingBatches(pairs(50), config()).epoch(0))
+    ahead = prefetch(TrainingBatches(pairs(50), config()).epoch(0))
     next(ahead)
     assert threading.active_count() == before + 1
     ahead.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AnyText:
-    """AnyText that is not empty, as it stands."""
+    """Text that is not empty, as it stands."""
 
     cure: str = "Write it in quotes."
 

@@ -75,26 +75,7 @@ class Cosine(Objective):
         self, scores: NDArray[np.float32], label: NDArray[np.float32]
     ) -> Sequence[float]:
         """Return Pearson's and Spearman's correlation of all cosines (n, 1) and labels (n,)."""
-        import numpy as np
+        from object2vec.evaluation.correlation import correlation_measure
 
-        found, wanted = scores[:, 0].astype(np.float64), label.astype(np.float64)  # (n,), (n,)
-        return _correlation(found, wanted), _correlation(_ranks(found), _ranks(wanted))
-
-
-def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Return Pearson's correlation of two columns (n,); NaN if the numbers of one are all equal."""
-    import numpy as np
-
-    dx, dy = x - x.mean(), y - y.mean()
-    size = float(np.sqrt((dx * dx).sum() * (dy * dy).sum()))
-    return float((dx * dy).sum()) / size if size else float("nan")
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank of each value (n,), the mean rank of equal ones."""
-    import numpy as np
-
-    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(sizes)
-    found: NDArray[np.float64] = (last - (sizes - 1) / 2)[group]
-    return found
+        values = correlation_measure(scores[:, 0], label).values()
+        return values["pearson"], values["spearman"]

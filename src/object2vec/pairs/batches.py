@@ -8,7 +8,6 @@ from any of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -42,7 +41,7 @@ def random_generator(seed: int, *key: int) -> np.random.Generator:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Asked of one update.
+    """The records of one update.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ class Batch:
     pairing : Pairing or None
         How the embeddings make the B records; None when row i goes with row i.
     excluded : pair of int64 arrays (m,), optional
-        Asked i and rows j of in1 that are no negatives of each other, i in order.
+        Records i and rows j of in1 that are no negatives of each other, i in order.
     log_q : float32 array (Q,), optional
         Logarithm of how often each row of in1 is expected in a batch.
     """
@@ -147,12 +146,12 @@ class TrainingBatches:
 
     @property
     def records(self) -> int:
-        """Asked of an epoch, repeated ones and generated negatives included."""
+        """Records of an epoch, repeated ones and generated negatives included."""
         return (len(self.pairs) + self.repeated_records) * (1 + self.rate)
 
     @property
     def repeated_records(self) -> int:
-        """Asked repeated to fill the last batches up; none without `compat_metrics`."""
+        """Records repeated to fill the last batches up; none without `compat_metrics`."""
         if not self.config.compat_metrics:
             return 0
         return sum(-len(bucket) % self.positives for bucket in self.buckets)
@@ -205,18 +204,6 @@ class TrainingBatches:
             return Batch(columns, None)
         generator = random_generator(self.config.seed, _NEGATIVES, epoch, index)
         return _paired(pairs, columns, rows, self.config, self.negatives, generator)
-
-
-def prepared_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield `batches`, the next one being prepared while the caller works on this one.
-
-    One thread asks for one batch after another, so their order and contents stay what they are.
-    """
-    with ThreadPoolExecutor(1, "object2vec-batches") as thread:
-        upcoming = thread.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = thread.submit(next, batches, None)
-            yield batch
 
 
 def evaluation_batches(

@@ -49,7 +49,7 @@ class PairBlocks(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Asked of two sequences and a label, and of what else their schema has.
+    """Records of two sequences and a label, and of what else their schema has.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Pairs:
 
     @property
     def sample(self) -> Pairs:
-        """Asked that stand for all: these, unless they are made afresh."""
+        """Records that stand for all: these, unless they are made afresh."""
         return self
 
     @property

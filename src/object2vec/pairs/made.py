@@ -155,7 +155,7 @@ class MadePairs(Pairs):
 
     @cached_property
     def sample(self) -> Pairs:
-        """Asked that stand for all, evenly spread."""
+        """Records that stand for all, evenly spread."""
         count = min(len(self), _SAMPLE)
         return self.take(np.arange(count) * len(self) // count)
 

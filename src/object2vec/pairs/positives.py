@@ -35,7 +35,7 @@ class DistinctObjects:
     of : int32 array (n,)
         The object of each record.
     counts : int64 array (U,)
-        Asked of each one.
+        Records of each one.
     """
 
     keys: Keys

@@ -57,10 +57,10 @@ class Report:
     ----------
     channel : str
     rows, blank_lines : int
-        Asked, and lines skipped because they are blank.
+        Records, and lines skipped because they are blank.
     in0, in1 : SideReport
     label_counts : dict of int to int, or None
-        Asked of each class, where the objective has classes.
+        Records of each class, where the objective has classes.
     label_low, label_mean, label_high : float
     mask_padding : bool
         Whether the id 0 is padding and so not seen.

@@ -79,7 +79,7 @@ class RivalFinder:
         Parameters
         ----------
         size : int
-            Asked of the batch, B.
+            Records of the batch, B.
         records : int array (Q,)
         """
         if not self.config.log_q_correction:

@@ -23,8 +23,9 @@ from object2vec.config.table import HYPERPARAMETERS
 from object2vec.devices import release_freed_memory
 from object2vec.errors import ArtifactError, Interrupted, TrainingError
 from object2vec.objectives.metrics import Metrics
-from object2vec.pairs.batches import Batch, TrainingBatches, prepared_ahead
+from object2vec.pairs.batches import Batch, TrainingBatches
 from object2vec.pairs.dataset import Pairs
+from object2vec.reading.ahead import prefetch
 from object2vec.reporting import events
 from object2vec.training.checkpoint import BEST, TENSORS, CheckpointFolder
 from object2vec.training.early_stopping import EarlyStopping
@@ -205,7 +206,7 @@ class Loop:
         is_idle = (
             torch.get_num_threads() < available_cores() or self.network.table(0).weight.is_cuda
         )
-        return prepared_ahead(batches) if is_idle or self.train.pairs.are_on_disk else batches
+        return prefetch(batches) if is_idle or self.train.pairs.are_on_disk else batches
 
     def _finish_epoch(self) -> None:
         """Validate, hear what early stopping says, report, and begin to count anew."""
