@@ -26,12 +26,10 @@ from object2vec.reading.tables.formats.arrow import ArrowTable
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.formats.csv import (
     SUBSTITUTE,
-    Csv,
     head_of,
     sniff_separator,
     sniffed_counts,
 )
-from object2vec.reading.tables.formats.text import PlainText
 from object2vec.reading.tables.memory import MemoryTable, from_memory, stream_of
 from object2vec.reading.tables.records import Delimiters
 from object2vec.reading.tables.spool import Spool, readable_again
@@ -115,7 +113,7 @@ def _wanted(named: str) -> list[Source]:
     return [source for source in sources if source not in marks] or sources
 
 
-def _open_one(form: type[Format], source: Source, options: TableOptions) -> Table | str:
+def _open_one(form: Format, source: Source, options: TableOptions) -> Table | str:
     """Return the table in a stream, or the name of one that is empty."""
     try:
         return form.open(source, options)
@@ -123,7 +121,7 @@ def _open_one(form: type[Format], source: Source, options: TableOptions) -> Tabl
         return source.name
 
 
-def _check_use(options: TableOptions, formats: Set[type[Format]], names: str) -> None:
+def _check_use(options: TableOptions, formats: Set[Format], names: str) -> None:
     """Report options that none of the formats of some files looks at.
 
     Of a format that is named they are wrong. Of one that was found out other files, such as those
@@ -140,7 +138,7 @@ def _check_use(options: TableOptions, formats: Set[type[Format]], names: str) ->
         _log.warning("%s: %s is not used, as the format is %s", names, name, shown)
 
 
-def _format_of(source: Source, options: TableOptions) -> type[Format]:
+def _format_of(source: Source, options: TableOptions) -> Format:
     """Return the format of a stream: as it is named, as it begins, or as its suffix says."""
     if options.format:
         return FORMATS[options.format]
@@ -160,7 +158,7 @@ def _format_of(source: Source, options: TableOptions) -> type[Format]:
     for each in FORMATS.values():
         if suffixes and suffixes[-1] in each.suffixes:
             return each
-    return Csv if _is_csv(text, options) else PlainText
+    return FORMATS["csv" if _is_csv(text, options) else "text"]
 
 
 def _is_csv(text: bytes, options: TableOptions) -> bool:

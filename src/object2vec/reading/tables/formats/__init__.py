@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from object2vec.reading.tables.formats.arrow import Arrow
+from object2vec.reading.tables.formats.arrow import ARROW
 from object2vec.reading.tables.formats.base import Format
-from object2vec.reading.tables.formats.csv import Csv, Tsv
-from object2vec.reading.tables.formats.fasttext import FastText
-from object2vec.reading.tables.formats.jsonl import JsonLines
-from object2vec.reading.tables.formats.labeldoc import LabelDoc
-from object2vec.reading.tables.formats.parquet import Parquet
-from object2vec.reading.tables.formats.text import PlainText
+from object2vec.reading.tables.formats.csv import CSV, TSV
+from object2vec.reading.tables.formats.fasttext import FAST_TEXT
+from object2vec.reading.tables.formats.jsonl import JSON_LINES
+from object2vec.reading.tables.formats.labeldoc import LABEL_DOC
+from object2vec.reading.tables.formats.parquet import PARQUET
+from object2vec.reading.tables.formats.text import PLAIN_TEXT
 
 # In the order in which a stream is asked whether it is one.
-FORMATS: dict[str, type[Format]] = {
-    each.name: each for each in (Parquet, Arrow, JsonLines, FastText, Csv, Tsv, PlainText, LabelDoc)
-}
+_ALL = (PARQUET, ARROW, JSON_LINES, FAST_TEXT, CSV, TSV, PLAIN_TEXT, LABEL_DOC)
+
+FORMATS: dict[str, Format] = {each.name: each for each in _ALL}
 
 
 def describe_formats() -> str:

@@ -9,32 +9,12 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from object2vec.files.sources import Source
-from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.spool import at_any_offset
 from object2vec.reading.tables.typed import TypedTable, reading
 
 _FILE = b"ARROW1\0\0"
 _STREAM = b"\xff\xff\xff\xff"
-
-
-class Arrow(Format):
-    """Files and streams of record batches."""
-
-    name = "arrow"
-    suffixes = (".arrow", ".feather", ".ipc", ".arrows")
-    about = "Arrow IPC files and streams, and Feather, with the types they have"
-    options = frozenset()
-
-    @classmethod
-    def shows(cls, head: bytes) -> bool:
-        """Return whether a stream begins as one of Arrow's."""
-        return head.startswith((_FILE, _STREAM))
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return ArrowTable(at_any_offset(source), source.name, [source])
 
 
 class ArrowTable(TypedTable):
@@ -72,3 +52,13 @@ def _reader(stream: Any) -> ipc.RecordBatchStreamReader | ipc.RecordBatchFileRea
     head = stream.read(len(_FILE))
     stream.seek(0)
     return ipc.open_file(stream) if head == _FILE else ipc.open_stream(stream)
+
+
+ARROW = Format(
+    "arrow",
+    "Arrow IPC files and streams, and Feather, with the types they have",
+    lambda source, options: ArrowTable(at_any_offset(source), source.name, [source]),
+    (".arrow", ".feather", ".ipc", ".arrows"),
+    shows=lambda head: head.startswith((_FILE, _STREAM)),
+    options=frozenset(),
+)

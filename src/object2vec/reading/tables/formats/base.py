@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from object2vec.files.sources import Source
 from object2vec.reading.tables.base import Table, TableOptions
 
 
-class Format(ABC):
+def _never(head: bytes) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Format:
     """A format of files.
 
-    Attributes
+    Parameters
     ----------
     name : str
         What ``--format`` calls it.
-    suffixes : tuple of str
-        How its files' names end, before a suffix of a compression.
     about : str
         One line for the documentation: what it is and what columns it gives.
+    open : callable
+        Returns the table in a stream; raises `DataError` if its beginning is wrong.
+    suffixes : tuple of str
+        How its files' names end, before a suffix of a compression.
+    shows : callable
+        Returns whether a stream that begins so is of this format beyond doubt.
     options : frozenset of str
         What of `TableOptions` it looks at, besides its name.
     """
 
-    name: ClassVar[str]
-    suffixes: ClassVar[tuple[str, ...]] = ()
-    about: ClassVar[str]
-    options: ClassVar[frozenset[str]] = frozenset({"encoding"})
-
-    @classmethod
-    def shows(cls, head: bytes) -> bool:
-        """Return whether a stream that begins so is of this format beyond doubt."""
-        return False
-
-    @classmethod
-    @abstractmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream.
-
-        Raises
-        ------
-        DataError
-            If its beginning is wrong.
-        """
+    name: str
+    about: str
+    open: Callable[[Source, TableOptions], Table]
+    suffixes: tuple[str, ...] = ()
+    shows: Callable[[bytes], bool] = _never
+    options: frozenset[str] = frozenset({"encoding"})

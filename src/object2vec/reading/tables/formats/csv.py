@@ -25,7 +25,7 @@ from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.spans import TextSpans
 from object2vec.files.sources import UTF8_MARK, Source, read_text
 from object2vec.reading.compiled import compiled_programs
-from object2vec.reading.tables.base import Forms, Table, TableOptions
+from object2vec.reading.tables.base import Forms, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import (
     FIRST_BYTES,
@@ -53,34 +53,6 @@ _CONVERT = "Convert it: tr '\\r' '\\n' < FILE."
 
 
 _OPTIONS = frozenset({"columns", "separator", "quote", "encoding"})
-
-
-class Csv(Format):
-    """Fields between separators, quoted where they hold one."""
-
-    name = "csv"
-    suffixes = (".csv",)
-    about = "fields between separators, a header line unless columns are named; all columns text"
-    options = _OPTIONS
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return CsvTable(source, options)
-
-
-class Tsv(Format):
-    """The same with tabs."""
-
-    name = "tsv"
-    suffixes = (".tsv", ".tab")
-    about = "the same with tabs between the fields"
-    options = _OPTIONS
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return CsvTable(source, replace(options, separator=options.separator or "\t"))
 
 
 class CsvTable(LinesTable):
@@ -386,3 +358,19 @@ def _parse_options(delimiters: Delimiters) -> Any:
 
 def _fields(count: int) -> str:
     return f"{count} field{'s' * (count != 1)}"
+
+
+CSV = Format(
+    "csv",
+    "fields between separators, a header line unless columns are named; all columns text",
+    CsvTable,
+    (".csv",),
+    options=_OPTIONS,
+)
+TSV = Format(
+    "tsv",
+    "the same with tabs between the fields",
+    lambda source, options: CsvTable(source, replace(options, separator=options.separator or "\t")),
+    (".tsv", ".tab"),
+    options=_OPTIONS,
+)

@@ -8,32 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from object2vec.files.sources import Source
-from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import WholeLines, WrongRows
 
 _PREFIX, _WEIGHT = "__label__", "__weight__:"
-
-
-class FastText(Format):
-    """Words and labels on a line."""
-
-    name = "fasttext"
-    about = (
-        "words with `__label__x` among them (fastText, StarSpace): `text` without the labels, "
-        "`label` where every line has one, `labels` as lists, `weight` from `__weight__:x`"
-    )
-
-    @classmethod
-    def shows(cls, head: bytes) -> bool:
-        """Return whether a text begins with a label."""
-        return head.lstrip().startswith(_PREFIX.encode())
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return FastTextTable(source, options)
 
 
 class FastTextTable(WholeLines):
@@ -73,3 +51,12 @@ def _labels(lines: pa.StringArray) -> pa.ListArray:
     offsets = before[words.offsets.to_numpy() - words.offsets[0].as_py()]
     labels = pc.utf8_slice_codeunits(flat.filter(is_label), len(_PREFIX))
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), labels)
+
+
+FAST_TEXT = Format(
+    "fasttext",
+    "words with `__label__x` among them (fastText, StarSpace): `text` without the labels, "
+    "`label` where every line has one, `labels` as lists, `weight` from `__weight__:x`",
+    FastTextTable,
+    shows=lambda head: head.lstrip().startswith(_PREFIX.encode()),
+)

@@ -23,7 +23,7 @@ from pyarrow import json as pyarrow_json
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import Source
 from object2vec.reading.jsonl import NAN_OF_ARROW, check_layout, find_records
-from object2vec.reading.tables.base import Forms, Table, TableOptions
+from object2vec.reading.tables.base import Forms, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import LinesTable, Parsed, wrong_bytes
 from object2vec.reading.tables.records import RecordText
@@ -43,24 +43,6 @@ Records = list[tuple[int, dict[str, Any]]]  # lines and what stands there
 _HEAD_RECORDS = 1000
 _CURE = "Write one object a line."
 _ARROW_RAISES = (pa.ArrowException, TypeError, ValueError, OverflowError)
-
-
-class JsonLines(Format):
-    """One JSON object a line."""
-
-    name = "jsonl"
-    suffixes = (".jsonl", ".ndjson", ".json")
-    about = "one JSON object a line; keys of objects in objects by their paths, `user.id`"
-
-    @classmethod
-    def shows(cls, head: bytes) -> bool:
-        """Return whether a text begins with an object, or with a list of them."""
-        return re.match(rb"\s*(\[\s*)?\{", head) is not None
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return JsonTable(source, options)
 
 
 class JsonTable(LinesTable):
@@ -309,3 +291,12 @@ def _schema_of(types: Mapping[tuple[str, ...], pa.DataType]) -> pa.Schema:
             for key, below in inner.items()
         ]
     )
+
+
+JSON_LINES = Format(
+    "jsonl",
+    "one JSON object a line; keys of objects in objects by their paths, `user.id`",
+    JsonTable,
+    (".jsonl", ".ndjson", ".json"),
+    shows=lambda head: re.match(rb"\s*(\[\s*)?\{", head) is not None,
+)

@@ -8,29 +8,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from object2vec.files.sources import Source
-from object2vec.reading.tables.base import Table, TableOptions
+from object2vec.reading.tables.base import TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.spool import at_any_offset
 from object2vec.reading.tables.typed import TypedTable, reading
-
-
-class Parquet(Format):
-    """Files of Parquet."""
-
-    name = "parquet"
-    suffixes = (".parquet", ".pq")
-    about = "Parquet with the types it has; fields of structs by their paths, `user.id`"
-    options = frozenset()
-
-    @classmethod
-    def shows(cls, head: bytes) -> bool:
-        """Return whether a stream begins as a Parquet file."""
-        return head.startswith(b"PAR1")
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return ParquetTable(at_any_offset(source), source)
 
 
 class ParquetTable(TypedTable):
@@ -38,16 +19,15 @@ class ParquetTable(TypedTable):
 
     Parameters
     ----------
-    file : Source
-        Not packed, with a stream that can be read at any offset.
     source : Source
         What the user named.
+    options : TableOptions
     """
 
-    def __init__(self, file: Source, source: Source) -> None:
-        self._file = file
+    def __init__(self, source: Source, options: TableOptions) -> None:
+        self._file = at_any_offset(source)
         self.sources = [source]
-        with reading(source.name, "a Parquet file"), file.open() as stream:
+        with reading(source.name, "a Parquet file"), self._file.open() as stream:
             schema = parquet.ParquetFile(stream).schema_arrow
             self._texts = [each.name for each in schema if each.type == pa.string()]
             super().__init__(source.name, schema, "a Parquet file")
@@ -63,3 +43,13 @@ class ParquetTable(TypedTable):
                 stream, read_dictionary=texts, pre_buffer=True, page_checksum_verification=True
             )
             yield from file.iter_batches(batch_size=max(1, rows), columns=list(columns))
+
+
+PARQUET = Format(
+    "parquet",
+    "Parquet with the types it has; fields of structs by their paths, `user.id`",
+    ParquetTable,
+    (".parquet", ".pq"),
+    shows=lambda head: head.startswith(b"PAR1"),
+    options=frozenset(),
+)

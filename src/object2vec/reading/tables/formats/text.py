@@ -7,23 +7,8 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from object2vec.files.sources import Source
-from object2vec.reading.tables.base import Table, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import WholeLines
-
-
-class PlainText(Format):
-    """One document a line."""
-
-    name = "text"
-    suffixes = (".txt", ".text")
-    about = "one document a line: `text`, or `sentences`, the list of what its tabs divide"
-
-    @classmethod
-    def open(cls, source: Source, options: TableOptions) -> Table:
-        """Return the table in a stream."""
-        return TextTable(source, options)
 
 
 class TextTable(WholeLines):
@@ -35,3 +20,11 @@ class TextTable(WholeLines):
     def column(self, name: str, lines: pa.StringArray) -> pa.Array:
         """Return a column of some lines."""
         return lines if name == "text" else pc.split_pattern(lines, "\t")
+
+
+PLAIN_TEXT = Format(
+    "text",
+    "one document a line: `text`, or `sentences`, the list of what its tabs divide",
+    TextTable,
+    (".txt", ".text"),
+)
