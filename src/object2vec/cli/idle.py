@@ -25,13 +25,13 @@ class Idle:
         Takes all options of the command.
     must : str
         What must hold instead.
-    cure : str
+    cure : str, optional
     """
 
     options: str
     when: Callable[[Given], bool]
     must: str
-    cure: str
+    cure: str = "Leave one of them out."
 
 
 def check_idle(command: str, given: Given, named: Mapping[str, str]) -> None:
@@ -78,24 +78,22 @@ def _searches(given: Given, strategy: str) -> bool:
     return bool(given["strategy"].lower() == strategy)
 
 
+def _needs(options: str, other: str, cure: str) -> Idle:
+    """Return that options do nothing without another one."""
+    return Idle(options, lambda given: not given[other], f"goes with --{other}", cure)
+
+
+def _excludes(options: str, other: str, why: str) -> Idle:
+    """Return that options do nothing beside another one."""
+    return Idle(options, lambda given: given[other], f"must be left out with --{other}{why}")
+
+
 _OF_TABLES = "label weight group time share preset"
 _READING = "columns separator quote encoding"
 _TABLE = "goes with --in0 and --in1"
 _EXAMPLE = "Name the columns of each side, such as --in0 user --in1 film."
-_LINES = Idle(
-    f"input_format {_READING}",
-    lambda given: given["lines"],
-    "must be left out with --lines: a line is a value as it stands",
-    "Leave one of them out.",
-)
-_ABOUT = (
-    Idle(
-        "name as_json",
-        lambda given: given["markdown"],
-        "must be left out with --markdown, which prints the page of all",
-        "Leave one of them out.",
-    ),
-)
+_LINES = _excludes(f"input_format {_READING}", "lines", ": a line is a value as it stands")
+_PAGE = (_excludes("name as_json", "markdown", ", which prints the page of all"),)
 
 IDLE: dict[str, tuple[Idle, ...]] = {
     "train": (
@@ -106,12 +104,7 @@ IDLE: dict[str, tuple[Idle, ...]] = {
             _TABLE,
             _EXAMPLE,
         ),
-        Idle(
-            "time",
-            lambda given: has_table(given) and not given["split"],
-            "goes with --split",
-            "Keep a share of the rows for validation, such as --split 0.1.",
-        ),
+        _needs("time", "split", "Keep a share of the rows, such as --split 0.1."),
         Idle(
             "auxiliary",
             has_table,
@@ -140,12 +133,7 @@ IDLE: dict[str, tuple[Idle, ...]] = {
         ),
     ),
     "tune": (
-        Idle(
-            "warm_start",
-            lambda given: not given["parent"],
-            "goes with --parent",
-            "Name the study to learn from.",
-        ),
+        _needs("warm_start", "parent", "Name the study to learn from."),
         Idle(
             "parent",
             lambda given: (
@@ -159,43 +147,26 @@ IDLE: dict[str, tuple[Idle, ...]] = {
             "seed",
             lambda given: _searches(given, "grid"),
             "must be left out with --strategy grid, which draws nothing",
-            "Leave one of them out.",
         ),
         Idle(
             "early_stopping",
             lambda given: _searches(given, "hyperband"),
             "must be left out with --strategy hyperband, which stops trainings by itself",
-            "Leave one of them out.",
         ),
     ),
     "encode": (_LINES,),
-    "evaluate": (
-        Idle(
-            "compat_metrics",
-            lambda given: given["task"] is not None,
-            "must be left out with --task: it is of the metrics of training",
-            "Leave one of them out.",
-        ),
-    ),
+    "evaluate": (_excludes("compat_metrics", "task", ": it is of the metrics of training"),),
     "nearest": (
         _LINES,
-        Idle(
+        _needs(
             f"input_format {_READING} lines",
-            lambda given: given["candidates"] is None,
-            "goes with --candidates",
+            "candidates",
             "Name the file that it says how to read.",
         ),
     ),
-    "demo": (
-        Idle(
-            "overwrite",
-            lambda given: given["out"] is None,
-            "goes with --out",
-            "Name the folder of the model to replace.",
-        ),
-    ),
-    "hyperparameters": _ABOUT,
-    "kinds": _ABOUT,
-    "pairs": _ABOUT,
+    "demo": (_needs("overwrite", "out", "Name the folder of the model to replace."),),
+    "hyperparameters": _PAGE,
+    "kinds": _PAGE,
+    "pairs": _PAGE,
 }
-"""By command: which of its options do nothing, and when. A test goes through all options."""
+"""By command: which of its options do nothing, and when."""
