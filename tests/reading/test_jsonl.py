@@ -18,7 +18,7 @@ from object2vec.objects.ragged import MAX_ID
 from object2vec.objects.schema import RECORDS
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading import cached_set
-from object2vec.reading.compiled import programs
+from object2vec.reading.compiled import compiled_programs
 from object2vec.reading.jsonl import _Reader, line_of, read_columns
 from object2vec.reading.scanner import scan
 
@@ -454,12 +454,16 @@ def test_nothing_is_yielded_after_a_problem(tmp_path):
         assert sum(lengths) <= 2
 
 
+def forget_compiled():
+    vars(compiled_programs).pop("_module", None)
+
+
 @pytest.fixture
 def found_anew():
     """The compiled code is looked for once in the test, and again after it."""
-    programs.cache_clear()
+    forget_compiled()
     yield
-    programs.cache_clear()
+    forget_compiled()
 
 
 def test_without_compiled_code_everything_is_read_too(tmp_path, monkeypatch, caplog, found_anew):
@@ -475,7 +479,7 @@ def test_without_compiled_code_everything_is_read_too(tmp_path, monkeypatch, cap
     monkeypatch.delattr("object2vec.reading.programs")
     monkeypatch.setattr("numba.njit", no_locator)
     monkeypatch.setattr(cached_set, "_MAPPED_BYTES", 0)
-    programs.cache_clear()
+    forget_compiled()
     with caplog.at_level("INFO", "object2vec.reading"):
         found = Pairs.read(path, cache_dir=tmp_path / "b").take(rows)
     assert (

@@ -37,7 +37,7 @@ _LAYOUTS = {  # how their first line looks, and what turns them into lines
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 # JSON has no NaN and no infinity, but Python reads them, and Arrow, where a key is ignored.
 _NAN_OF_PYTHON = re.compile(rb"NaN|-?Infinity")
-NAN_OF_ARROW = [re.compile(word + rb"\s*[,\]}]") for word in (b"NaN", b"Inf(?:inity)?")]
+_NAN_OF_ARROW = [re.compile(word + rb"\s*[,\]}]") for word in (b"NaN", b"Inf(?:inity)?")]
 _LINE_CURE = 'Write one {"in0": [10], "in1": [3, 7], "label": 1} per line.'
 
 
@@ -176,22 +176,11 @@ class _Reader:
 
     def _parse(self, block: Block) -> _Found | None:
         """Read a block of any JSON objects with Arrow."""
-        import pyarrow as pa
-        from pyarrow import json as pyarrow_json
-
-        lines = find_records(block.data)
-        if lines is None or not lines[0] or any(p.search(block.data) for p in NAN_OF_ARROW):
+        if (parsed := parse_objects(block.data, _arrow_schema(self.schema))) is None:
             return None
-        rows, blank = lines
-        options = pyarrow_json.ReadOptions(use_threads=False, block_size=len(block.data) + 1)
-        try:
-            table = pyarrow_json.read_json(
-                pa.BufferReader(block.data), options, _parse_options(self.schema)
-            )
-        except pa.ArrowException:
-            return None
-        columns = self._take_columns(table, block.data) if table.num_rows == rows else None
-        return None if columns is None else _Found(columns, blank + block.first_line, rows)
+        table, blank = parsed
+        columns = self._take_columns(table, block.data)
+        return None if columns is None else _Found(columns, blank + block.first_line, len(table))
 
     def _take_columns(self, table: Any, data: bytes) -> dict[str, Any] | None:
         """Return the columns of an Arrow table; None if one of them is in doubt."""
@@ -311,16 +300,43 @@ def _decoder(schema: Schema) -> msgspec.json.Decoder[Record]:
 
 
 @functools.cache
-def _parse_options(schema: Schema) -> Any:
-    """Return Arrow's options for records of this schema."""
+def _arrow_schema(schema: Schema) -> Any:
+    """Return the columns of records of this schema as Arrow has them."""
+    import pyarrow as pa
+
+    return pa.schema([(column.name, column.layout.arrow_type()) for column in schema.wanted])
+
+
+def parse_objects(data: bytes, schema: Any) -> tuple[Any, NDArray[np.int64]] | None:
+    """Return lines of JSON objects as Arrow parses them, or None if that is in doubt.
+
+    Parameters
+    ----------
+    data : bytes
+    schema : pyarrow.Schema
+        The keys to read; others are ignored.
+
+    Returns
+    -------
+    pyarrow.Table, at least a row, and the indices of the empty lines
+    """
     import pyarrow as pa
     from pyarrow import json as pyarrow_json
 
-    fields = pa.schema([(column.name, column.layout.arrow_type()) for column in schema.wanted])
-    return pyarrow_json.ParseOptions(explicit_schema=fields, unexpected_field_behavior="ignore")
+    lines = _find_records(data)
+    if lines is None or not lines[0] or any(each.search(data) for each in _NAN_OF_ARROW):
+        return None
+    rows, blank = lines
+    read = pyarrow_json.ReadOptions(use_threads=False, block_size=len(data) + 1)
+    options = pyarrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+    try:
+        table = pyarrow_json.read_json(pa.BufferReader(data), read, options)
+    except pa.ArrowException:
+        return None
+    return (table, blank) if table.num_rows == rows else None
 
 
-def find_records(data: bytes) -> tuple[int, NDArray[np.int64]] | None:
+def _find_records(data: bytes) -> tuple[int, NDArray[np.int64]] | None:
     """Return the number of records and the indices of the empty lines, or None if unsure.
 
     Arrow reads objects, not lines. But where every line begins with { and ends with }, no object

@@ -18,11 +18,10 @@ from json import JSONDecodeError
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import json as pyarrow_json
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import Source
-from object2vec.reading.jsonl import NAN_OF_ARROW, check_layout, find_records
+from object2vec.reading.jsonl import check_layout, parse_objects
 from object2vec.reading.tables.base import Forms, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import LinesTable, Parsed, wrong_bytes
@@ -134,23 +133,16 @@ class JsonTable(LinesTable):
         self, text: RecordText, types: Mapping[str, pa.DataType]
     ) -> pa.RecordBatch | None:
         """Return the objects of a text; None where Arrow cannot tell for sure."""
-        lines = find_records(text.data)
-        if lines is None or not lines[0] or any(each.search(text.data) for each in NAN_OF_ARROW):
-            return None
         if any(has_null(each) for each in types.values()):
             return None
-        schema = _schema_of({self._keys(column): each for column, each in types.items()})
-        options = pyarrow_json.ParseOptions(
-            explicit_schema=schema, unexpected_field_behavior="ignore"
-        )
-        read = pyarrow_json.ReadOptions(use_threads=False, block_size=len(text.data) + 1)
         try:
             if not text.data.isascii():
                 text.data.decode()
-            table = pyarrow_json.read_json(pa.BufferReader(text.data), read, options)
-        except (pa.ArrowException, UnicodeDecodeError):
+        except UnicodeDecodeError:
             return None
-        return table.combine_chunks().to_batches()[0] if table.num_rows == lines[0] else None
+        schema = _schema_of({self._keys(column): each for column, each in types.items()})
+        parsed = parse_objects(text.data, schema)
+        return None if parsed is None else parsed[0].combine_chunks().to_batches()[0]
 
     def _misfit(self, column: str, wanted: pa.DataType, value: Any, line: int) -> str:
         must = f'"{column}" must have values of one type'
