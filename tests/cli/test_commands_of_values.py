@@ -90,9 +90,13 @@ def test_a_model_of_ids_says_which_options_it_has_no_use_for(tmp_path, capsys):
     fitted("pooled").save(tmp_path / "model")
     (tmp_path / "a.jsonl").write_text('{"in0": [1]}\n')
     argv = ["encode", tmp_path / "model", "--side", "in0", tmp_path / "a.jsonl"]
-    assert run(*argv, "--lines", "--columns", "a") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("Error: --columns, --lines: must be left out: this model was trained")
+    for given, names in (
+        (["--lines"], "--lines"),
+        (["--quote", "", "--columns", "a"], "--columns, --quote"),
+    ):
+        assert run(*argv, *given) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"Error: {names}: must be left out: this model was trained on ids")
 
 
 @pytest.mark.parametrize("texts", [["ann"], ["ann", "", "Zoe\u0308", "nobody"], ["bob"] * 70_000])
