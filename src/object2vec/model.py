@@ -225,7 +225,7 @@ class Object2Vec(Estimator):
         folder, interval = checkpoint_habits(checkpoints, checkpoint_every, resume=resume)
         listeners = [*reporters, *([reporter(log_format)] if log_format else [])]
         channels = Channels(with_labels(train, y, declared), validation, test, auxiliary)
-        state = local_folder("save_state", save_state)
+        state = None if save_state is None else local_folder("save_state", save_state)
         habits = Habits(folder, interval, resume, save_to, overwrite, tuple(listeners), stop, state)
         run = Run(config, channels, habits, declared, start, start_state)
         try:

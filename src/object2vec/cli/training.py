@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from object2vec.artifact.location import MARK, check_target
@@ -20,6 +20,7 @@ from object2vec.files.sources import list_sources
 from object2vec.reporting.events import Reporter
 from object2vec.reporting.reporters import reporter
 from object2vec.training.checkpoint import CheckpointFolder, Interval
+from object2vec.training.options import local_folder
 
 _log = logging.getLogger("object2vec.cli")
 CHANNELS = ("train", "validation", "test")
@@ -33,23 +34,6 @@ _OF_FIT = (
     "resume",
     "overwrite",
 )
-
-
-def checkpoint_folder(given: str | None, model: str) -> Path:
-    """Return the folder for checkpoints: MODEL.checkpoint by default, of a URL in this folder.
-
-    Raises
-    ------
-    ConfigError
-        If a URL is given.
-    """
-    if given is None:
-        name = PurePosixPath(model).name if is_url(model) else model.rstrip("/\\")
-        return Path(f"{name}.checkpoint")
-    if is_url(given):
-        cure = "Copy it to and from the object store yourself."
-        raise ConfigError.at("--checkpoints", "must be a folder of this machine", given, cure)
-    return Path(given)
 
 
 @dataclass(frozen=True)
@@ -78,9 +62,11 @@ class Job:
         return str(self.options["out"])
 
     @property
-    def checkpoints(self) -> Path:
-        """Where checkpoints go."""
-        return checkpoint_folder(self.options["checkpoints"], self.model)
+    def checkpoints(self) -> CheckpointFolder:
+        """Where checkpoints go: MODEL.checkpoint by default, of a URL in this folder."""
+        model, given = self.model, self.options["checkpoints"]
+        name = PurePosixPath(model).name if is_url(model) else model.rstrip("/\\")
+        return local_folder("--checkpoints", given or f"{name}.checkpoint")
 
     @property
     def channels(self) -> dict[str, list[str] | None]:
@@ -160,7 +146,7 @@ def _fit(job: Job, show: Reporter) -> None:
             **channels,
             **Reading.of(job.options).arguments(),
             **{name: job.options[name] for name in _OF_FIT},
-            checkpoints=job.checkpoints,
+            checkpoints=job.checkpoints.path,
             save_to=job.model,
             reporters=[show],
         )
@@ -189,16 +175,16 @@ def _is_finished(job: Job) -> bool:
     """
     resume, checkpoints = job.options["resume"], job.checkpoints
     has_model = exists(job.model)
-    has_checkpoint = CheckpointFolder(checkpoints).latest() is not None
+    has_checkpoint = checkpoints.latest() is not None
     if resume and not has_checkpoint and not has_model:
-        _log.info("There is no checkpoint in %s: starting afresh.", checkpoints)
+        _log.info("There is no checkpoint in %s: starting afresh.", checkpoints.path)
     if job.options["overwrite"]:
         return False
     if has_model:
         if resume and not has_checkpoint and exists(join(job.model, MARK)):
             return True
         check_target(job.model, replace=True)  # or no option would help
-        unfinished = f" beside unfinished work in {checkpoints}" if has_checkpoint else ""
+        unfinished = f" beside unfinished work in {checkpoints.path}" if has_checkpoint else ""
         cure = "Name another folder, or replace what is there with --overwrite."
         if resume and has_checkpoint:
             cure = "Finish that work and replace the model with --resume --overwrite."
@@ -206,5 +192,5 @@ def _is_finished(job: Job) -> bool:
     if has_checkpoint and not resume:
         must = "must hold no checkpoint of an earlier run"
         cure = "Go on from it with --resume, or start afresh with --overwrite."
-        raise ConfigError.at("--checkpoints", must, str(checkpoints), cure)
+        raise ConfigError.at("--checkpoints", must, str(checkpoints.path), cure)
     return False

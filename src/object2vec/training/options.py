@@ -92,10 +92,8 @@ def checkpoint_habits(
     return local_folder("checkpoints", path), interval
 
 
-def local_folder(name: str, path: PathLike | None) -> CheckpointFolder | None:
-    """Return a folder that an option names, if any; raise `ConfigError` if it is a URL."""
-    if path is None:
-        return None
+def local_folder(name: str, path: PathLike) -> CheckpointFolder:
+    """Return the folder that an option names; raise `ConfigError` if it is a URL."""
     if is_url(path):
         got, cure = os.fspath(path), "Copy it to and from the object store yourself."
         raise ConfigError.at(name, "must be a folder of this machine", got, cure)
