@@ -22,7 +22,7 @@ from object2vec.fields.base import Arrays, Coverage, Entry, Fitted, ValueMistake
 from object2vec.fields.label import LabelField
 from object2vec.fields.saved import damaged, read_schema, write_schema
 from object2vec.fields.table_schema import TableSchema, kind_of
-from object2vec.objects.ragged import MAX_ID, Ragged, offsets_of
+from object2vec.objects.ragged import MAX_ID, Ragged, offsets_of, run_indices
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -382,8 +382,7 @@ def side_by_side(columns: Sequence[Ragged]) -> Ragged:
     values = np.empty(offsets[-1], np.int32)
     starts = offsets[:-1]  # (n,)
     for each in columns:
-        shifts = np.repeat(starts - each.offsets[:-1], each.lengths)  # (tokens of the column,)
-        values[np.arange(len(each.values)) + shifts] = each.values
+        values[run_indices(starts, each.lengths)[0]] = each.values
         starts = starts + each.lengths
     return Ragged(values, offsets)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from object2vec.compiled import Programs
 from object2vec.fields.hashing import plain_hashes
+from object2vec.objects.ragged import run_indices
 
 Bytes = NDArray[np.uint8]
 Ordinals = NDArray[np.int32]
@@ -231,10 +232,8 @@ def _equal_runs(
     data: Bytes, others: Bytes, firsts: Integers, other_firsts: Integers, lengths: Integers
 ) -> NDArray[np.bool_]:
     """Return whether runs of bytes of these lengths are the same, (m,)."""
-    bounds = np.append(0, np.cumsum(lengths))  # (m + 1,)
-    at = np.arange(bounds[-1])
-    shifts, other_shifts = (np.repeat(f - bounds[:-1], lengths) for f in (firsts, other_firsts))
-    differs = np.append(0, np.cumsum(data[at + shifts] != others[at + other_shifts]))
+    at, bounds = run_indices(firsts, lengths)  # (t,), (m + 1,)
+    differs = np.append(0, np.cumsum(data[at] != others[run_indices(other_firsts, lengths)[0]]))
     same: NDArray[np.bool_] = differs[bounds[1:]] == differs[bounds[:-1]]
     return same
 

@@ -16,7 +16,7 @@ from object2vec.fields.spans import Spans
 from object2vec.fields.strings import compiled_programs, read_only
 from object2vec.fields.unicode import ALONE, DIGIT, IGNORED, SIGN, WORD, ascii_tables, tables
 from object2vec.fields.values import Texts
-from object2vec.objects.ragged import offsets_of
+from object2vec.objects.ragged import offsets_of, run_indices
 
 _BLOCK_BYTES = 4 << 20  # of texts that are split at once; scratch has a multiple of it
 _DIVIDES, _JOINS, _STANDS_ALONE, _VANISHES = range(4)  # what a character does
@@ -162,8 +162,7 @@ def runs_of(spans: Spans, least: int, most: int) -> Spans:
     counts = np.maximum(lengths[:, None] - sizes + 1, 0)  # (n, s)
     offsets = offsets_of(counts.sum(1))  # (n + 1,)
     runs = counts.ravel()  # (n * s,): text by text
-    bounds = offsets_of(runs)
-    shifts = np.repeat(spans.offsets[:-1], len(sizes)) - bounds[:-1]  # (n * s,)
-    first = np.arange(bounds[-1]) + np.repeat(shifts, runs)  # (t,): the first of each run
+    starts = np.repeat(spans.offsets[:-1], len(sizes))  # (n * s,)
+    first, _ = run_indices(starts, runs)  # (t,): the first of each run
     last = first + np.repeat(np.tile(sizes - 1, len(lengths)), runs)  # (t,)
     return Spans(spans.text, spans.starts[first], spans.ends[last], offsets)

@@ -183,8 +183,7 @@ class Ragged:
             copied = np.empty(offsets[-1], self.values.dtype)  # (new n_tokens,)
             programs.copy_rows(self.values, starts, offsets, copied)
             return Ragged(copied, offsets)
-        shifts = np.repeat(starts - offsets[:-1], lengths)  # (new n_tokens,)
-        return Ragged(self.values[np.arange(offsets[-1]) + shifts], offsets)
+        return Ragged(self.values[run_indices(starts, lengths)[0]], offsets)
 
     @staticmethod
     def concatenate(parts: Sequence[Ragged]) -> Ragged:
@@ -283,6 +282,27 @@ def offsets_of(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def run_indices(starts: Rows, lengths: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices of runs, one run after another, and where each begins among them.
+
+    Parameters
+    ----------
+    starts, lengths : int arrays (m,)
+        First index of each run, and how many it has.
+
+    Returns
+    -------
+    int64 arrays (t,) and (m + 1,)
+
+    Examples
+    --------
+    >>> [each.tolist() for each in run_indices(np.array([5, 0]), np.array([2, 3]))]
+    [[5, 6, 0, 1, 2], [0, 2, 5]]
+    """
+    offsets = offsets_of(lengths)  # (m + 1,)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths), offsets
 
 
 def _is_array(value: Any) -> bool:

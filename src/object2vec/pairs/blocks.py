@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.compiled import Programs
-from object2vec.objects.ragged import Ragged, Rows, mixed
+from object2vec.objects.ragged import Ragged, Rows, mixed, run_indices
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.block_pairing import BlockPairing
 from object2vec.pairs.dataset import Pairs
@@ -140,8 +140,7 @@ def plain_windows(
         Bounds, starts and partners, as `BlockPairing` has them.
     """
     sizes = cuts[blocks + 1] - cuts[blocks]  # (G,)
-    ends = np.cumsum(sizes)
-    positions = np.arange(ends[-1]) + np.repeat(cuts[blocks] - ends + sizes, sizes)  # (n,)
+    positions, _ = run_indices(cuts[blocks], sizes)  # (n,)
     drawn = mixed(key ^ positions.astype(np.uint64))
     chance = (drawn >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
     kept = chance < keep[values[positions]]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.config import Config
-from object2vec.objects.ragged import PADDING, Ragged, Rows, offsets_of
+from object2vec.objects.ragged import PADDING, Ragged, Rows, offsets_of, run_indices
 from object2vec.pairs.dataset import Pairs
 
 Keys = NDArray[np.uint64]
@@ -94,9 +94,7 @@ class Positives:
         known = np.flatnonzero(objects >= 0)
         starts = offsets[objects[known]]
         lengths = offsets[objects[known] + 1] - starts
-        begins = offsets_of(lengths)
-        at = np.arange(begins[-1]) + np.repeat(starts - begins[:-1], lengths)
-        return np.repeat(known, lengths), partners[at]
+        return np.repeat(known, lengths), partners[run_indices(starts, lengths)[0]]
 
 
 def equal_pairs(left: Rows, right: Rows) -> PairList:
@@ -105,9 +103,7 @@ def equal_pairs(left: Rows, right: Rows) -> PairList:
     ordered = right[order]
     first = np.searchsorted(ordered, left)  # (B,)
     counts = np.searchsorted(ordered, left, side="right") - first  # (B,)
-    begins = offsets_of(counts)
-    at = np.arange(begins[-1]) + np.repeat(first - begins[:-1], counts)
-    return np.repeat(np.arange(len(left)), counts), order[at]
+    return np.repeat(np.arange(len(left)), counts), order[run_indices(first, counts)[0]]
 
 
 def excluded(

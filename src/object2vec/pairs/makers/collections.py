@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.objects.ragged import Ragged, Rows, offsets_of
+from object2vec.objects.ragged import Ragged, Rows, offsets_of, run_indices
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.makers.draws import Numbers
 
@@ -59,10 +59,7 @@ class Collections:
         -------
         int64 arrays (t,) and (m + 1,)
         """
-        sizes = self.sizes[collections]
-        offsets = offsets_of(sizes)  # (m + 1,)
-        shifts = np.repeat(self.bounds[:-1][collections] - offsets[:-1], sizes)
-        return np.arange(offsets[-1]) + shifts, offsets
+        return run_indices(self.bounds[:-1][collections], self.sizes[collections])
 
     def lengths(self, name: str) -> tuple[Numbers, Numbers]:
         """Return the tokens of each member, (M,), and of all of each collection, (C,)."""
