@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from object2vec.cli import options
+import object2vec.cli.options as options
 from object2vec.cli.options import (
     Channel,
     Command,

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from object2vec.reading.tables.formats.arrow import ARROW
+from object2vec.reading.tables.formats.arrow import ARROW_FORMAT
 from object2vec.reading.tables.formats.base import Format
-from object2vec.reading.tables.formats.csv import CSV, TSV
-from object2vec.reading.tables.formats.fasttext import FAST_TEXT
-from object2vec.reading.tables.formats.jsonl import JSON_LINES
-from object2vec.reading.tables.formats.labeldoc import LABEL_DOC
-from object2vec.reading.tables.formats.parquet import PARQUET
-from object2vec.reading.tables.formats.text import PLAIN_TEXT
+from object2vec.reading.tables.formats.csv import CSV_FORMAT, TSV_FORMAT
+from object2vec.reading.tables.formats.fasttext import FAST_TEXT_FORMAT
+from object2vec.reading.tables.formats.jsonl import JSON_LINES_FORMAT
+from object2vec.reading.tables.formats.labeldoc import LABEL_DOC_FORMAT
+from object2vec.reading.tables.formats.parquet import PARQUET_FORMAT
+from object2vec.reading.tables.formats.text import PLAIN_TEXT_FORMAT
 
-# In the order in which a stream is asked whether it is one.
-_ALL = (PARQUET, ARROW, JSON_LINES, FAST_TEXT, CSV, TSV, PLAIN_TEXT, LABEL_DOC)
+_ALL = (  # in the order in which a stream is asked whether it is one
+    PARQUET_FORMAT,
+    ARROW_FORMAT,
+    JSON_LINES_FORMAT,
+    FAST_TEXT_FORMAT,
+    CSV_FORMAT,
+    TSV_FORMAT,
+    PLAIN_TEXT_FORMAT,
+    LABEL_DOC_FORMAT,
+)
 
 FORMATS: dict[str, Format] = {each.name: each for each in _ALL}
 

@@ -54,7 +54,7 @@ def _reader(stream: Any) -> ipc.RecordBatchStreamReader | ipc.RecordBatchFileRea
     return ipc.open_file(stream) if head == _FILE else ipc.open_stream(stream)
 
 
-ARROW = Format(
+ARROW_FORMAT = Format(
     "arrow",
     "Arrow IPC files and streams, and Feather, with the types they have",
     lambda source, options: ArrowTable(at_any_offset(source), source.name, [source]),

@@ -360,14 +360,14 @@ def _fields(count: int) -> str:
     return f"{count} field{'s' * (count != 1)}"
 
 
-CSV = Format(
+CSV_FORMAT = Format(
     "csv",
     "fields between separators, a header line unless columns are named; all columns text",
     CsvTable,
     (".csv",),
     options=_OPTIONS,
 )
-TSV = Format(
+TSV_FORMAT = Format(
     "tsv",
     "the same with tabs between the fields",
     lambda source, options: CsvTable(source, replace(options, separator=options.separator or "\t")),

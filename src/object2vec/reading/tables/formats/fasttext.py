@@ -53,7 +53,7 @@ def _labels(lines: pa.StringArray) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), labels)
 
 
-FAST_TEXT = Format(
+FAST_TEXT_FORMAT = Format(
     "fasttext",
     "words with `__label__x` among them (fastText, StarSpace): `text` without the labels, "
     "`label` where every line has one, `labels` as lists, `weight` from `__weight__:x`",

@@ -285,7 +285,7 @@ def _schema_of(types: Mapping[tuple[str, ...], pa.DataType]) -> pa.Schema:
     )
 
 
-JSON_LINES = Format(
+JSON_LINES_FORMAT = Format(
     "jsonl",
     "one JSON object a line; keys of objects in objects by their paths, `user.id`",
     JsonTable,

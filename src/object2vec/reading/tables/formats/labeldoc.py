@@ -28,7 +28,7 @@ class LabelDocTable(WholeLines):
         return documents if name == "documents" else pc.list_slice(documents, 1)
 
 
-LABEL_DOC = Format(
+LABEL_DOC_FORMAT = Format(
     "labeldoc",
     "documents divided by tabs (StarSpace): `documents` is all of a line, `text` the first, "
     "`labels` the others (trainMode 0)",

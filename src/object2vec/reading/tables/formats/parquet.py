@@ -45,7 +45,7 @@ class ParquetTable(TypedTable):
             yield from file.iter_batches(batch_size=max(1, rows), columns=list(columns))
 
 
-PARQUET = Format(
+PARQUET_FORMAT = Format(
     "parquet",
     "Parquet with the types it has; fields of structs by their paths, `user.id`",
     ParquetTable,

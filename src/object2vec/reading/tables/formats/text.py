@@ -22,7 +22,7 @@ class TextTable(WholeLines):
         return lines if name == "text" else pc.split_pattern(lines, "\t")
 
 
-PLAIN_TEXT = Format(
+PLAIN_TEXT_FORMAT = Format(
     "text",
     "one document a line: `text`, or `sentences`, the list of what its tabs divide",
     TextTable,
