@@ -20,6 +20,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -91,8 +92,8 @@ def ours(path: Path, cache: Path, sides: tuple[str, str]) -> Work:
     rounds = count()
 
     def read() -> float:
-        os.environ["OBJECT2VEC_CACHE"] = str(cache / str(next(rounds)))
-        return learn({"train": open_table(path)}, schema).facts["train"].records
+        with patch.dict(os.environ, OBJECT2VEC_CACHE=str(cache / str(next(rounds)))):
+            return learn({"train": open_table(path)}, schema).facts["train"].records
 
     return read
 
