@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from object2vec.errors import DataError, StorageError
 from object2vec.files.sources import Source, names_of, read_raw, unreadable
 from object2vec.files.user_cache import user_cache
-from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, whole_folder
+from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, storing, whole_folder
 from object2vec.objects.schema import RECORDS, Schema
 from object2vec.reading.cached_set import CACHE_VERSION, Cached, open_cached, writing
 from object2vec.reading.flushing import boot_id, flush_later, has_survived, note_boot
@@ -180,13 +180,10 @@ def _identified(
     spool = root / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     spools.callback(spool.unlink, missing_ok=True)
     content = hashlib.blake2b(digest_size=16)
-    try:
-        with spool.open("wb") as copy:
-            for part in read_raw(source):
-                content.update(part)
-                copy.write(part)
-    except OSError as err:
-        raise StorageError(storage_problem(spool, err)) from err
+    with storing(spool), spool.open("wb") as copy:
+        for part in read_raw(source):
+            content.update(part)
+            copy.write(part)
     copied = Source(source.name, lambda: spool.open("rb"), spool)
     return copied, [source.name, content.hexdigest()]
 

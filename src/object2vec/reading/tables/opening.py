@@ -16,9 +16,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import ipc
 
-from object2vec.errors import ConfigError, DataError, StorageError, suggestion
+from object2vec.errors import ConfigError, DataError, suggestion
 from object2vec.files.sources import Source, are_paths, list_sources, names_of, read_unpacked
-from object2vec.files.whole import storage_problem
+from object2vec.files.whole import storing
 from object2vec.reading.tables.base import EMPTY_CURE, EmptyTableError, Table, TableOptions
 from object2vec.reading.tables.files import FilesTable
 from object2vec.reading.tables.formats import FORMATS
@@ -226,12 +226,9 @@ def _spooled(tables: Iterator[pa.Table]) -> Table:
     if first is None:
         raise DataError.at("table", "must hold at least one row", "none", "Check what you pass.")
     spool = Spool()
-    try:
-        with ipc.new_file(str(spool.path), first.schema) as writer:
-            for number, table in enumerate(chain([first], tables)):
-                writer.write_table(_cast(table, first.schema, number))
-    except OSError as err:
-        raise StorageError(storage_problem(spool.path, err)) from err
+    with storing(spool.path), ipc.new_file(str(spool.path), first.schema) as writer:
+        for number, table in enumerate(chain([first], tables)):
+            writer.write_table(_cast(table, first.schema, number))
     return FilesTable([ArrowTable(Source("table", spool.open), "table")], [{}])
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from object2vec.errors import StorageError
 from object2vec.files.remote import is_url
 from object2vec.files.sources import HEAD_BYTES, Source, is_packed, read_raw, read_unpacked
-from object2vec.files.whole import storage_problem
+from object2vec.files.whole import storing
 
 
 class Spool:
@@ -36,12 +35,9 @@ class Spool:
         StorageError
             If the disk is full.
         """
-        try:
-            with self.path.open("wb") as copy:
-                for piece in pieces:
-                    copy.write(piece)
-        except OSError as err:
-            raise StorageError(storage_problem(self.path, err)) from err
+        with storing(self.path), self.path.open("wb") as copy:
+            for piece in pieces:
+                copy.write(piece)
         return self
 
 
