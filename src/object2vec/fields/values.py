@@ -336,12 +336,12 @@ def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
 
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
-    data, bounds = _buffers(values)
+    data, bounds = bytes_of(values)
     if _may_have_blanks(data, bounds):
         import pyarrow.compute as pc  # takes longer to load than to read the values of a request
 
         values = pc.utf8_trim_whitespace(values)
-        data, bounds = _buffers(values)
+        data, bounds = bytes_of(values)
     unsure = _unsure(data, bounds)  # (m,)
     if unsure.any():
         import pyarrow.compute as pc
@@ -349,7 +349,7 @@ def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
         mask = pa.array(unsure)
         normal = pc.utf8_normalize(values.filter(mask), form="NFC")
         values = pc.replace_with_mask(values, mask, normal)
-        data, bounds = _buffers(values)
+        data, bounds = bytes_of(values)
     starts, ends = bounds[:-1], bounds[1:]
     if values.null_count:
         ends = np.where(values.is_null().to_numpy(zero_copy_only=False), starts, ends)
@@ -380,7 +380,7 @@ def _unsure(data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> NDArray[np.bo
     return found
 
 
-def _buffers(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def bytes_of(values: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the bytes of an array of strings, and where each string begins, (n + 1,)."""
     import pyarrow as pa
 

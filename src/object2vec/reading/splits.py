@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from object2vec.errors import MAX_PROBLEMS
-from object2vec.fields.base import ValueMistakes, WrongValue
+from object2vec.fields.base import ValueMistakes
 from object2vec.fields.label import is_textual, numbers_of
 from object2vec.fields.strings import hash_strings
-from object2vec.fields.values import without_dictionary
+from object2vec.fields.values import bytes_of, mistakes_of, without_dictionary
 from object2vec.objects.ragged import mixed
 
 if TYPE_CHECKING:
@@ -100,12 +99,10 @@ class Clock:
 
     @staticmethod
     def _dates(dates: pa.Array, is_bad: pa.Array, said: pa.Array | None = None) -> NDArray[Any]:
-        rows = np.flatnonzero(is_bad.to_numpy(zero_copy_only=False)).tolist()
-        if rows:
-            must = "must have a time"
-            cure = "Write it as 2024-05-31, 2024-05-31 17:30:00 or as a number."
-            said = dates if said is None else said
-            raise ValueMistakes([WrongValue(row, must, said[row].as_py(), cure) for row in rows])
+        cure = "Write it as 2024-05-31, 2024-05-31 17:30:00 or as a number."
+        said = dates if said is None else said
+        if mistakes := mistakes_of(said, is_bad, "must have a time", cure):
+            raise ValueMistakes(mistakes)
         return np.asarray(dates.cast("int64").to_numpy(zero_copy_only=False))
 
 
@@ -131,18 +128,12 @@ def group_numbers(values: pa.Array) -> NDArray[np.int64]:
     import pyarrow as pa
     from pyarrow import compute, types
 
-    rows = np.flatnonzero(compute.is_null(values).to_numpy(zero_copy_only=False))
-    if len(rows):
-        must, cure = "must have a group", "Fill it in or remove the row."
-        raise ValueMistakes(
-            [WrongValue(row, must, None, cure) for row in rows[:MAX_PROBLEMS].tolist()]
-        )
+    must, cure = "must have a group", "Fill it in or remove the row."
+    if mistakes := mistakes_of(values, compute.is_null(values), must, cure):
+        raise ValueMistakes(mistakes)
     if types.is_dictionary(values.type):
         of_each = group_numbers(values.dictionary)
         return np.asarray(of_each[values.indices.to_numpy()])
     texts = compute.utf8_normalize(compute.cast(values, pa.string()), "NFC")
-    _, offsets, data = texts.buffers()
-    int32_bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    content = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
-    bounds = int32_bounds.astype(np.int64)  # (n + 1,)
+    content, bounds = bytes_of(texts)  # (bytes,), (n + 1,)
     return hash_strings(content, bounds[:-1], bounds[1:]).view(np.int64)
