@@ -26,8 +26,7 @@ def settings(space=SPACE, fixed=None, data="d", objective=OBJECTIVE.name):
 
 
 def facts(**changes):
-    said = settings(**changes)
-    return Setting(said["objective"], said["space"], said["fixed"], said["data"])
+    return Setting.of(settings(**changes))
 
 
 def bowl(shift=0.0):

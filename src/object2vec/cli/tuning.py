@@ -238,10 +238,7 @@ def _opened(choice: Wish, settings: Mapping[str, Any], parents: Sequence[Any]) -
             raise ConfigError.at("--resume", "must be the same study", different, cure)
         return study
     if choice.warm_start is not None:
-        facts = Setting(
-            settings["objective"], settings["space"], settings["fixed"], settings["data"]
-        )
-        check(facts, parents, choice.warm_start)
+        check(Setting.of(settings), parents, choice.warm_start)
     return Study.create(choice.out, settings)
 
 

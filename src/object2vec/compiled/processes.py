@@ -51,6 +51,17 @@ def start(
     )
 
 
+def end(process: subprocess.Popen[str], grace_s: float) -> bool:
+    """Ask a process to end, and kill it if it does not in time; return whether it still ran."""
+    if process.poll() is not None:
+        return False
+    process.send_signal(signal.SIGTERM)
+    timer = threading.Timer(grace_s, kill, [process])
+    timer.daemon = True
+    timer.start()
+    return True
+
+
 def kill(process: subprocess.Popen[str]) -> None:
     """Kill a process and all that it has started."""
     if process.poll() is None:

@@ -45,10 +45,9 @@ class Setting:
     data: str
 
     @classmethod
-    def of(cls, study: Study) -> Setting:
-        """Return the facts of a study."""
-        said = study.settings
-        return cls(said["objective"], said["space"], said["fixed"], said["data"])
+    def of(cls, settings: Mapping[str, Any]) -> Setting:
+        """Return what the settings of a study say of it."""
+        return cls(**{name: settings[name] for name in ("objective", "space", "fixed", "data")})
 
 
 def check(facts: Setting, parents: Sequence[Study], kind: WarmStart) -> None:
@@ -59,7 +58,7 @@ def check(facts: Setting, parents: Sequence[Study], kind: WarmStart) -> None:
         problems.append(problem("parents", must, len(parents), cure))
     for parent in parents:
         where = f"parent {parent.path}"
-        problems += _contradictions(where, facts, Setting.of(parent), kind)
+        problems += _contradictions(where, facts, Setting.of(parent.settings), kind)
         if not all(trial.is_over for trial in parent.trials()):
             cure = "Finish it first: object2vec tune --resume."
             problems.append(problem(where, "must be finished", "trials that are not", cure))
@@ -112,8 +111,8 @@ def knowledge(
     if kind == "IDENTICAL_DATA_AND_ALGORITHM":
         return [trial for trials in known for trial in trials], []
     first = [trial for trials in known for trial in trials if _fits(search.space, trial)]
-    first.sort(key=lambda trial: search.objective.sign * _value(trial))
-    have = [_value(trial) for trial in own if trial.is_over and trial.value is not None]
+    first.sort(key=lambda trial: search.objective.sign * trial.known_value)
+    have = [trial.known_value for trial in own if trial.is_over and trial.value is not None]
     scaled = [trial for trials in known for trial in _scaled(trials, have)]
     return scaled, [trial.values for trial in _different(first)[:_FIRST]]
 
@@ -122,10 +121,10 @@ def _scaled(trials: Sequence[Trial], have: Sequence[float]) -> list[Trial]:
     """Return trials with values of the mean and the spread of others."""
     if len(have) < _ENOUGH or len(trials) < 2:
         return []
-    values = [_value(trial) for trial in trials]
+    values = [trial.known_value for trial in trials]
     mean, spread = statistics.fmean(values), statistics.pstdev(values) or 1.0
     target, width = statistics.fmean(have), statistics.pstdev(have)
-    return [replace(t, value=target + width * (_value(t) - mean) / spread) for t in trials]
+    return [replace(t, value=target + width * (t.known_value - mean) / spread) for t in trials]
 
 
 def _fits(space: Space, trial: Trial) -> bool:
@@ -139,8 +138,3 @@ def _different(trials: Sequence[Trial]) -> list[Trial]:
     for trial in trials:
         seen.setdefault(str(sorted(trial.values.items())), trial)
     return list(seen.values())
-
-
-def _value(trial: Trial) -> float:
-    assert trial.value is not None
-    return trial.value

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from object2vec.compiled import processes
 from object2vec.tuning.objective import Goal
@@ -69,7 +67,7 @@ class ProcessTrainer:
         return Trained(error=error, is_rejected=code == _REJECTED)
 
     def _command(self, trial: Trial, folder: Path) -> list[str]:
-        settings = [f"--set={name}={_text(value)}" for name, value in trial.values.items()]
+        settings = [f"--set={name}={text}" for name, text in trial.texts().items()]
         own = {
             "--out": folder / "model",
             "--checkpoints": folder / "checkpoints",
@@ -146,13 +144,7 @@ class _Ending:
 
     def end(self) -> None:
         """Ask the process to end, and end it if it does not."""
-        if self.has_ended or self._process.poll() is not None:
-            return
-        self.has_ended = True
-        self._process.send_signal(signal.SIGTERM)
-        timer = threading.Timer(_GRACE_S, processes.kill, [self._process])
-        timer.daemon = True
-        timer.start()
+        self.has_ended = self.has_ended or processes.end(self._process, _GRACE_S)
 
     @contextlib.contextmanager
     def when(self, condition: Callable[[], bool]) -> Iterator[None]:
@@ -172,7 +164,3 @@ class _Ending:
         finally:
             over.set()
             thread.join()
-
-
-def _text(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(value)

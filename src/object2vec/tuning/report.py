@@ -85,20 +85,20 @@ def _history(trials: Sequence[Trial], objective: Goal) -> Iterator[str]:
     if not trials:
         yield "<p>No trial has a value yet.</p>"
         return
-    values = [_number(trial) for trial in trials]
+    values = [trial.known_value for trial in trials]
     low, high = min(values), max(values)
     last = max(trial.number for trial in trials)
 
     def point(trial: Trial) -> tuple[float, float]:
         x = _MARGIN + (_WIDTH - 2 * _MARGIN) * (trial.number - 1) / max(1, last - 1)
-        return x, _y((_number(trial) - low) / (high - low or 1.0))
+        return x, _y((trial.known_value - low) / (high - low or 1.0))
 
     yield from _opened(_HEIGHT)
     best = math.inf
     path: list[str] = []
     for trial in trials:
         x, y = point(trial)
-        cost = objective.sign * _number(trial)
+        cost = objective.sign * trial.known_value
         if cost < best:
             if path:
                 path.append(f"H{x:.1f}")
@@ -119,7 +119,7 @@ def _coordinates(trials: Sequence[Trial], search: Search, objective: Goal) -> It
     """Yield the picture with an axis for each hyperparameter, and a line for each trial."""
     if not trials:
         return
-    values = [_number(trial) for trial in trials]
+    values = [trial.known_value for trial in trials]
     ends = Numbers(min(values), max(values) or 1.0, "Linear")
     axes: list[tuple[str, Range]] = [*search.space.ranges.items(), (objective.name, ends)]
     step = (_WIDTH - 2 * _MARGIN) / max(1, len(axes) - 1)
@@ -211,11 +211,6 @@ def _short(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _number(trial: Trial) -> float:
-    assert trial.value is not None
-    return trial.value
 
 
 _HEAD = """<!doctype html>

@@ -11,7 +11,7 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import optuna
 
 Strategy = Literal["bayesian", "random", "grid", "hyperband"]
-STRATEGIES = ("bayesian", "random", "grid", "hyperband")
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 _RANDOM_TRIALS = 10  # before those that were tried say where to look
 _REDUCTION = 3  # of trials from one rung of hyperband to the next
 _FEWEST = 3  # trials whose courses say what is usual
@@ -112,7 +112,9 @@ class Search:
         """Return a trial as Optuna has it; None if it tells nothing in this space."""
         from optuna.trial import TrialState, create_trial
 
-        drawn = {name: each.drawn(trial.values.get(name)) for name, each in self._ranges()}
+        drawn = {
+            name: each.drawn(trial.values.get(name)) for name, each in self.space.ranges.items()
+        }
         if any(value is None for value in drawn.values()) or trial.state == "failed":
             return None
         value = trial.value
@@ -123,11 +125,8 @@ class Search:
             state=TrialState.COMPLETE if is_known else TrialState.RUNNING,
             value=value if is_known else None,
             params=drawn,
-            distributions={name: each.distribution() for name, each in self._ranges()},
+            distributions={name: each.distribution() for name, each in self.space.ranges.items()},
         )
-
-    def _ranges(self) -> Any:
-        return self.space.ranges.items()
 
     def importance(self, trials: Sequence[Trial]) -> dict[str, float]:
         """Return how much each hyperparameter decides about the objective, 1 in all.
@@ -217,7 +216,7 @@ class Search:
 
 def strategy_of(name: str) -> Strategy:
     """Return the strategy of this name; raise `ConfigError` if there is none."""
-    for each in ("bayesian", "random", "grid", "hyperband"):
+    for each in STRATEGIES:
         if name.lower() == each:
             return each
     raise ConfigError.at("strategy", f"must be one of {', '.join(STRATEGIES)}", name, "Choose one.")

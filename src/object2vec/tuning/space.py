@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from object2vec.config.kinds import Integer
 from object2vec.config.table import HYPERPARAMETERS, Hyperparameter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Scale = Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"]
 Value = float | int | str
 
-SCALES = ("Auto", "Linear", "Logarithmic", "ReverseLogarithmic")
+SCALES: tuple[Scale, ...] = get_args(Scale)
 _WIDE = 100  # from here on Auto is logarithmic
 _CURE = 'Write {"learning_rate": {"min": 1e-5, "max": 0.1, "scale": "Logarithmic"}}.'
 _AWS_KINDS = ("ContinuousParameterRanges", "IntegerParameterRanges", "CategoricalParameterRanges")

@@ -65,6 +65,17 @@ class Trial:
         """Whether nothing more becomes of it."""
         return self.state in ("completed", "stopped", "failed")
 
+    @property
+    def known_value(self) -> float:
+        """Its value, if it has one."""
+        assert self.value is not None, "our bug: a trial without a value"
+        return self.value
+
+    def texts(self) -> dict[str, str]:
+        """Return its hyperparameters as a command or a request writes them."""
+        values = self.values.items()
+        return {n: repr(v) if isinstance(v, float) else str(v) for n, v in values}
+
 
 class Study:
     """The folder of a study.
@@ -151,7 +162,7 @@ class Study:
         """Return the best trial that has a model; None before there is one."""
         objective = self.objective
         found = [t for t in self.trials() if t.state == "completed" and t.value is not None]
-        return min(found, key=lambda t: (objective.sign * _number(t), t.number), default=None)
+        return min(found, key=lambda t: (objective.sign * t.known_value, t.number), default=None)
 
     def keep_best(self) -> None:
         """Make `best` the model of the best trial, and let go of the models of the others."""
@@ -178,11 +189,6 @@ class Study:
         again = replace(trial, state="waiting", course=())
         self.save(again)
         return again
-
-
-def _number(trial: Trial) -> float:
-    assert trial.value is not None
-    return trial.value
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from object2vec.compiled import processes
@@ -52,11 +52,13 @@ class Work:
     name : str
     cores : int
         That its process may use, whatever `threads` its hyperparameters ask for; 0 for all of them.
+    is_overdue : bool
+        Whether it was stopped because its time was over.
     """
 
     def __init__(self, folder: Path) -> None:
         self.name, self.folder = folder.name, folder
-        self.cores = 0
+        self.cores, self.is_overdue = 0, False
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -77,7 +79,7 @@ class Work:
         on_line : callable
             Takes every line that it prints, on standard output or error.
         """
-        variables = clean_environment() | {"PYTHONUNBUFFERED": "1"} | dict(environment)
+        variables = _clean_environment() | {"PYTHONUNBUFFERED": "1"} | dict(environment)
         if self.cores:
             variables[CORES_VARIABLE] = str(self.cores)
         with self._lock:
@@ -93,17 +95,29 @@ class Work:
         (self.folder / _PID).unlink(missing_ok=True)
         return process.returncode
 
+    @contextlib.contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Stop the job if the block runs for longer."""
+
+        def end() -> None:
+            self.is_overdue = True
+            self.stop()
+
+        timer = threading.Timer(seconds, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def stop(self, grace_s: float = _STOP_S) -> None:
         """Ask the process to end, and end it if it does not."""
         with self._lock:
             self.stopping.set()
             process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        timer = threading.Timer(grace_s, processes.kill, [process])
-        timer.daemon = True
-        timer.start()
+        if process is not None:
+            processes.end(process, grace_s)
 
 
 class Queue:
@@ -190,7 +204,7 @@ class Queue:
             thread.join()
 
 
-def clean_environment() -> dict[str, str]:
+def _clean_environment() -> dict[str, str]:
     """Return this process's variables without those that would send a job's requests to us."""
     unwanted = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
     return {name: value for name, value in os.environ.items() if name not in unwanted}
