@@ -147,7 +147,7 @@ def test_another_source_or_cpu_is_compiled_for_itself(package, compiled, tmp_pat
     assert compile_once(**given)[0] == 0
     assert compile_once(**given, NUMBA_CPU_NAME="generic")[0] == 1
     assert compile_once(**given)[0] == 0
-    beside = package / "object2vec" / "kernels" / "cpu" / "loops" / "prefetch.py"
+    beside = package / "object2vec" / "compiled" / "prefetch.py"
     beside.write_text(beside.read_text() + "\n")  # part of it is compiled into `mean_rows`
     assert compile_once(**given)[0] == 1
 

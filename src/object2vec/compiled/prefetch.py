@@ -1,4 +1,4 @@
-"""Fetching rows of a table before their turn.
+"""Fetching rows of a table, and entries of an array, before their turn.
 
 The rows that a batch reads follow no pattern, so the CPU cannot foresee them, and a loop that sums
 them waits for memory most of the time. Asking for a row a few steps ahead hides that wait.
@@ -16,7 +16,7 @@ _LINE = 16  # float32 numbers in a cache line
 
 @intrinsic
 def _prefetch(typing, array, index):
-    """Ask the CPU to fetch the cache line of one number; rows of a table follow no pattern."""
+    """Ask the CPU to fetch the cache line of one number."""
 
     def generate(context, builder, signature, args):
         kind = signature.args[0]

@@ -4,7 +4,6 @@ import sys
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 if sys.byteorder != "little":
@@ -47,19 +46,3 @@ def lowest_bit(typing, word):
         return builder.cttz(args[0], ir.IntType(1)(1))
 
     return types.int64(types.uint64), generate
-
-
-@intrinsic
-def fetch(typing, data, i):
-    """Ask the CPU for the cache line of an element that will be needed soon."""
-
-    def generate(context, builder, signature, args):
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        address, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-        element = builder.bitcast(builder.gep(array.data, [args[1]]), address)
-        kind = ir.FunctionType(ir.VoidType(), [address, flag, flag, flag])
-        fetched = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(fetched, [element, flag(0), flag(3), flag(1)])
-        return context.get_dummy_value()
-
-    return types.void(data, types.intp), generate

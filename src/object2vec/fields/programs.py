@@ -8,7 +8,8 @@ import numpy as np
 from numba import int64, uint64
 
 from object2vec.compiled.functions import compiled, inner
-from object2vec.compiled.words import fetch, load, store
+from object2vec.compiled.prefetch import prefetch_number
+from object2vec.compiled.words import load, store
 from object2vec.fields.hashing import FINAL, LENGTH, SEED, STEP
 
 _SEED, _LENGTH, _STEP, _FINAL = map(np.uint64, (SEED, LENGTH, STEP, FINAL))
@@ -27,15 +28,15 @@ def _fetch(hashes, count, slots, content, offsets):
     """
     mask = uint64(len(slots) - 1)
     for i in range(count):
-        fetch(slots, int64(hashes[i] & mask))
+        prefetch_number(slots, int64(hashes[i] & mask))
     for i in range(count):
         found = int64(slots[hashes[i] & mask] & _LOW)
         if found:
-            fetch(offsets, found - 1)
+            prefetch_number(offsets, found - 1)
     for i in range(count):
         found = int64(slots[hashes[i] & mask] & _LOW)
         if found:
-            fetch(content, offsets[found - 1])
+            prefetch_number(content, offsets[found - 1])
 
 
 @inner
@@ -142,7 +143,7 @@ def fill_slots(content, offsets, first, last, slots):
         hashes[i] = _hash(content, offsets[first + i], offsets[first + i + 1])
     for i in range(len(hashes)):
         if i + _AHEAD < len(hashes):
-            fetch(slots, int64(hashes[i + _AHEAD] & mask))
+            prefetch_number(slots, int64(hashes[i + _AHEAD] & mask))
         slot = hashes[i] & mask
         while slots[slot]:
             slot = (slot + _ONE) & mask

@@ -3,7 +3,7 @@
 import numpy as np
 
 from object2vec.compiled.functions import parallel
-from object2vec.kernels.cpu.loops.prefetch import prefetch_row
+from object2vec.compiled.prefetch import prefetch_row
 
 _AHEAD = 8  # rows that a lookup fetches before their turn
 

@@ -15,7 +15,7 @@ import functools
 import numpy as np
 
 from object2vec.compiled.functions import compiled, inner, parallel, summing
-from object2vec.kernels.cpu.loops.prefetch import prefetch_number, prefetch_row
+from object2vec.compiled.prefetch import prefetch_number, prefetch_row
 from object2vec.kernels.noise import CENTRE, MULTIPLIERS, SCALE, STRIDE
 from object2vec.kernels.rules import EXTRAS, TINY
 
