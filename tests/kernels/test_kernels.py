@@ -208,25 +208,25 @@ def test_a_first_gradient_of_a_token_in_two_lookups_is_summed_before_the_rule(
 
 @each_optimizer
 @each_storage
-@pytest.mark.parametrize("factor", [None, 0.3])
+@pytest.mark.parametrize(("factor", "is_measured"), [(None, True), (0.3, True), (0.3, False)])
 @each_kernel
-def test_a_tape_that_is_measured_and_scaled_gives_the_bytes_of_scaled_coefficients(
-    kernel, factor, storage, optimizer
+def test_a_tape_that_is_measured_or_scaled_gives_the_bytes_of_scaled_coefficients(
+    kernel, factor, is_measured, storage, optimizer
 ):
     """As clipping has it: what a kernel lists for the length serves the update, too."""
     rule, found = RULES[optimizer](0.1, 0.03), []
-    for is_measured in (False, True):
+    for is_by_table in (False, True):
         made = table(storage, kernel=kernel())
         parameter, generator = Parameter.new(rule, made.weight), np.random.default_rng(3)
         for step, lookups in enumerate(STEPS, 1):
             for lookup in tape_of(lookups, generator):
-                if factor and not is_measured:
+                if factor and not is_by_table:
                     lookup.coefficients = lookup.shares() * factor
                 made._tape.append(lookup)
-            if is_measured:
+            if is_by_table and is_measured:
                 assert made.squares(parameter) > 0
-                if factor:
-                    made.scale(factor)
+            if is_by_table and factor:
+                made.scale(parameter, factor)
             made.update(Update(rule, step), parameter)
             assert made._tape == []
             found.append([tensor.clone() for tensor in parameter.tensors()])
@@ -244,7 +244,7 @@ def test_occurrences_are_listed_once_for_a_length_and_an_update(monkeypatch):
         made._tape.extend(tape_of(STEPS[1], np.random.default_rng(3)))
         update, parameter = plain(made)
         made.squares(parameter)
-        made.scale(0.5)
+        made.scale(parameter, 0.5)
         made.update(update, parameter)
     assert len(lists) == 2
 

@@ -65,8 +65,8 @@ class OnGPU:
     def squares(self, table, tape):
         return self.kernel.squares(moved(table, "cuda"), [on_gpu(lookup) for lookup in tape])
 
-    def scale(self, tape, factor):
-        self.kernel.scale(tape, factor)
+    def scale(self, table, tape, factor):
+        self.kernel.scale(table, tape, factor)
 
     def update_rows(self, update, table, tape):
         self._update(self.kernel.update_rows, update, table, [on_gpu(lookup) for lookup in tape])

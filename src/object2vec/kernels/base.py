@@ -152,7 +152,7 @@ class Kernel(Protocol):
     def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
         """Return the squared length of a table's gradient, with that of the weights of its rows."""
 
-    def scale(self, tape: Tape, factor: float) -> None:
+    def scale(self, table: Parameter, tape: Tape, factor: float) -> None:
         """Multiply the gradient of a table."""
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:

@@ -44,7 +44,7 @@ class Plain:
         """Return what a convolution over time makes of its products, (N, F)."""
         return sum_taps(products, bias, mask)
 
-    def scale(self, tape: Tape, factor: float) -> None:
+    def scale(self, table: Parameter, tape: Tape, factor: float) -> None:
         """Multiply the gradient of a table: of its lookups what each token counts."""
         for lookup in tape:
             lookup.coefficients = lookup.shares() * factor  # (n,): fewer than the gradient (B, E)

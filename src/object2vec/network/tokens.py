@@ -198,10 +198,10 @@ class TokenTable(nn.Module):
         tape = self._gradients()
         return self.kernel.squares(parameter, tape) if tape else 0.0
 
-    def scale(self, factor: float) -> None:
-        """Multiply the gradient whose length `squares` has returned."""
-        if self._tape:
-            self.kernel.scale(self._tape, factor)
+    def scale(self, parameter: Parameter, factor: float) -> None:
+        """Multiply the gradient of the lookups since the last update."""
+        if tape := self._gradients():
+            self.kernel.scale(parameter, tape, factor)
 
     def _gradients(self) -> Tape:
         """Return the lookups whose output the loss depends on; forget the others."""

@@ -141,8 +141,8 @@ class Optimizer:
             return
         for gradient in gradients.values():
             gradient.mul_(most / norm)
-        for table in self._tables.values():
-            table.scale(most / norm)
+        for name, table in self._tables.items():
+            table.scale(self.parameters[name], most / norm)
 
     def plateau(self) -> None:
         """Divide the learning rate from now on, if it follows the watched metric."""

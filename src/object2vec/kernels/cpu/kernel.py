@@ -18,8 +18,6 @@ from object2vec.kernels.cpu.loops.lookup import mean_rows, weighted_rows
 from object2vec.kernels.cpu.loops.update import list_tokens, square_rows, updates
 from object2vec.kernels.cpu.pairing import compare_pairs
 from object2vec.kernels.rules import Parameter, Update
-from object2vec.objectives import Contrast
-from object2vec.pairs.block_pairing import BlockPairing
 
 Ranks = NDArray[np.int32]
 
@@ -33,6 +31,9 @@ class CompiledKernel:
     """Pool, reduce and update with compiled loops over the CPU's memory."""
 
     name = "compiled"
+    linear = staticmethod(onednn_linear)
+    compare = staticmethod(compare_pairs)
+    contrast = staticmethod(contrast)
 
     def __init__(self) -> None:
         self._ranks: dict[int, Ranks] = {}
@@ -51,22 +52,6 @@ class CompiledKernel:
         """Return the maximum over the rows of each segment, (B, F)."""
         maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
         return maxima
-
-    def linear(self, x: Tensor, weight: Tensor, bias: Tensor | None, activation: str) -> Tensor:
-        """Return ``activation(x @ weight.T + bias)``, (N, O)."""
-        return onednn_linear(x, weight, bias, activation)
-
-    def compare(
-        self, a: Tensor, b: Tensor, rows0: Tensor, rows1: Tensor, comparator_list: Sequence[str]
-    ) -> Tensor:
-        """Return what the comparator makes of pairs of embeddings, (B, C)."""
-        return compare_pairs(a, b, rows0, rows1, comparator_list)
-
-    def contrast(
-        self, a: Tensor, b: Tensor, pairing: BlockPairing, rate: float, offset: float
-    ) -> Contrast:
-        """Return what pairs of neighbours lose against noise."""
-        return contrast(a, b, pairing, rate, offset)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
         """Return what a convolution over time makes of its products, (N, F)."""
@@ -96,9 +81,9 @@ class CompiledKernel:
         square_rows(_bounds(starts), table.weights is not None, *arrays, *shares, squares)
         return float(squares.sum())
 
-    def scale(self, tape: Tape, factor: float) -> None:
-        """Multiply the gradient of a table whose occurrences are listed."""
-        tokens, starts, owners, shares, gradient = tape.listed
+    def scale(self, table: Parameter, tape: Tape, factor: float) -> None:
+        """Multiply the gradient of a table."""
+        tokens, starts, owners, shares, gradient = self._listed(table, tape)
         tape.listed = tokens, starts, owners, shares * np.float32(factor), gradient
 
     def update_dense(self, update: Update, parameter: Parameter, gradient: Tensor) -> None:
