@@ -42,6 +42,7 @@ class Encoder(nn.Module, ABC):
         self, config: EncoderConfig, enc_dim: int, dropout: float, mask_padding: bool
     ) -> None:
         super().__init__()
+        self.config = config
         self.enc_dim = enc_dim
         self.mask_padding = mask_padding
         self.dropout = Dropout(dropout)
@@ -76,12 +77,6 @@ class PooledEmbedding(Encoder):
     With a `pool_exponent` below 1 it grows with the number of tokens, up to their sum at 0.
     """
 
-    def __init__(
-        self, config: EncoderConfig, enc_dim: int, dropout: float, mask_padding: bool
-    ) -> None:
-        super().__init__(config, enc_dim, dropout, mask_padding)
-        self.growth = 1.0 - config.pool_exponent
-
     def without_padding(self, sequences: Ragged) -> Ragged:
         """Return `sequences` without id 0, which must not count in the mean either."""
         return sequences.without(PADDING)
@@ -89,9 +84,9 @@ class PooledEmbedding(Encoder):
     def encode(self, table: TokenTable, sequences: Ragged) -> Tensor:
         """Return the mean of each sequence's token vectors, (B, D)."""
         pooled = table.pool(*_tensors(sequences, table.weight.device))  # (B, D)
-        if not self.growth:
+        if not (growth := 1.0 - self.config.pool_exponent):
             return pooled
-        sizes = on_device(sequences.powers(self.growth), pooled.device)  # (B,)
+        sizes = on_device(sequences.powers(growth), pooled.device)  # (B,)
         return pooled * sizes[:, None]
 
 

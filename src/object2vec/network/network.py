@@ -98,29 +98,22 @@ class Network(nn.Module):
     def encoded(self, batch: Batch) -> Encoded:
         """Return a batch with the embeddings of both sides, as an objective sees it."""
         a, b = self._both_sides(batch)  # (P, D), (P, D)
-        rivals = contrast = None
-        if self.objective.is_in_batch:
+        pairing, rivals, contrast, candidates = batch.pairing, None, None, None
+        if self.objective.is_in_batch or isinstance(pairing, Targets):
             assert isinstance(self.head, ScaledTotal)
             a, b = self.comparable(0, a), self.comparable(1, b)  # (P, D), (Q, D)
-            rivals = Rivals(batch.excluded, batch.log_q, self.head.scale(), self.product)
-        if isinstance(batch.pairing, BlockPairing):
+            softmax = self.head.scale(), self.product
+            if isinstance(pairing, Targets):  # each record is set against all candidates
+                records, right = pairing.records, pairing.candidates  # (m,), (m,)
+                at = on_device(records, a.device), on_device(right, a.device)
+                candidates = RightCandidates(*at, *softmax)
+            else:
+                rivals = Rivals(batch.excluded, batch.log_q, *softmax)
+        if isinstance(pairing, BlockPairing):
             rate, offset = self.config.negative_sampling_rate, self.objective.offset
-            contrast = partial(self.table(0).kernel.contrast, a, b, batch.pairing, rate, offset)
-        if isinstance(batch.pairing, Targets):
-            return self._against_all(a, b, batch, batch.pairing)
-        given = batch.pairing, batch.label, self.score, batch.weight, self.training
-        return Encoded(a, b, *given, rivals, contrast)
-
-    def _against_all(self, a: Tensor, b: Tensor, batch: Batch, targets: Targets) -> Encoded:
-        """Return a batch of records (B, D) that are set against all candidates (L, D)."""
-        assert isinstance(self.head, ScaledTotal)
-        a, b = self.comparable(0, a), self.comparable(1, b)  # (B, D), (L, D)
-        records, right = (
-            on_device(rows, a.device) for rows in (targets.records, targets.candidates)
-        )  # (m,), (m,)
-        candidates = RightCandidates(records, right, self.head.scale(), self.product)
-        given = batch.pairing, batch.label, self.score, batch.weight, self.training
-        return Encoded(a, b, *given, candidates=candidates)
+            contrast = partial(self.table(0).kernel.contrast, a, b, pairing, rate, offset)
+        given = pairing, batch.label, self.score, batch.weight, self.training
+        return Encoded(a, b, *given, rivals, contrast, candidates)
 
     def _both_sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the embeddings (P, D) of in0 and those of in1; one encoder makes them at once."""

@@ -78,11 +78,9 @@ class Settings:
                 problems.append(problem(variable, rule, "" if name == "token" else text, cure))
         if problems:
             raise ConfigError(join_problems(problems))
-        if environ.get("SAGEMAKER_BATCH", "").strip().lower() != "true":
-            values.pop("batch_payload_bytes", None)
-        batch_payload = values.pop("batch_payload_bytes", None)
-        if batch_payload is not None:  # SageMaker sets it from the transform job's own limit
-            values["max_payload_bytes"] = batch_payload
+        payload = values.pop("batch_payload_bytes", None)  # the limit of a transform job
+        if payload and environ.get("SAGEMAKER_BATCH", "").strip().lower() == "true":
+            values["max_payload_bytes"] = payload
         return cls(**values)
 
 

@@ -162,6 +162,11 @@ class KeptTensors:
         For what does not fit into memory.
     has_checkpoints : bool
         Whether `write` will be called.
+
+    Attributes
+    ----------
+    fingerprint : str
+        What tells the rows that a run begins with from others.
     """
 
     def __init__(
@@ -171,12 +176,12 @@ class KeptTensors:
         self._all = self._weights | optimizer.tensors()
         limit = (memory_bytes("cpu") or 0) // _MEMORY_SHARE
         self._journals: dict[str, RowJournal] = {}
-        self._fingerprint = ""
+        self.fingerprint = ""
         self._tables = network.tables()
         for i, table in enumerate(self._tables):
             prefix = f"tokens.{i}."
             if has_checkpoints and (table.is_frozen or _has_few_changes(table)):
-                self._fingerprint += _digest(table.weight)
+                self.fingerprint += _digest(table.weight)
             if table.is_frozen:
                 del self._weights[f"{prefix}weight"], self._all[f"{prefix}weight"]
             elif _has_few_changes(table):
@@ -207,11 +212,6 @@ class KeptTensors:
             tensor.copy_(self._copies[name])
         for journal in self._journals.values():
             journal.restore()
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells the rows that a run begins with from others."""
-        return self._fingerprint
 
     def write(self, path: Path) -> None:
         """Write weights and optimizer state to a file: of tables the rows that have changed."""

@@ -246,7 +246,7 @@ class Loop:
             )
         verdict = self.stopping.observe(progress.epoch, watched)
         if verdict.is_best:
-            self._keep_best()
+            self._kept.keep_best()
         else:
             self.step.optimizer.plateau()
         self.emit(
@@ -263,10 +263,6 @@ class Loop:
                 verdict_s=time.monotonic() - validated,
             )
         )
-
-    def _keep_best(self) -> None:
-        """Make the current weights the best ones."""
-        self._kept.keep_best()
 
     def _restore_best(self) -> None:
         """Give the network the best epoch's weights."""
@@ -393,7 +389,3 @@ class Loop:
             must = "must belong to this run"
             cure = "Resume with the same settings and data, or choose another folder."
             raise ArtifactError.at(str(path), must, "other " + ", ".join(changed), cure)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
