@@ -66,20 +66,8 @@ class Authority:
         """Make a key and a certificate, and the bundle of trusted certificates with it."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "object2vec sagemaker local")])
-        certificate = (
-            _builder(name, name, key.public_key(), key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_key_usage(signs=True), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        text = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        with whole_file(self._folder / "ca-key.pem") as stream:
-            os.fchmod(stream.fileno(), 0o600)
-            stream.write(text)
+        certificate = _builder(name, name, key, key, signs=True).sign(key, hashes.SHA256())
+        _write_secret(self._folder / "ca-key.pem", _pem(key))
         own = certificate.public_bytes(serialization.Encoding.PEM)
         with whole_file(self._folder / "ca.pem") as stream:
             stream.write(own)
@@ -89,53 +77,64 @@ class Authority:
 
     def _context(self, host: str) -> ssl.SSLContext:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
-        issuer, key = self._certificate.subject, self._host_key.public_key()
+        issuer = self._certificate.subject
         certificate = (
-            _builder(name, issuer, key, self._key.public_key())
+            _builder(name, issuer, self._host_key, self._key, signs=False)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        pair = self._host_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ) + certificate.public_bytes(serialization.Encoding.PEM)
         file = self._folder / "host.pem"  # the standard library reads a chain from a file alone
-        with whole_file(file) as stream:
-            os.fchmod(stream.fileno(), 0o600)
-            stream.write(pair)
+        chain = certificate.public_bytes(serialization.Encoding.PEM)
+        _write_secret(file, _pem(self._host_key) + chain)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         file.unlink()
         return context
 
 
+def _write_secret(path: Path, content: bytes) -> None:
+    with whole_file(path) as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(content)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    issuer_key: ec.EllipticCurvePublicKey,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    *,
+    signs: bool,
 ) -> x509.CertificateBuilder:
     """Return a certificate that says whose key it is and whose signed it, as RFC 5280 demands.
 
-    Python 3.13 and later check that they do.
+    Python 3.13 and later check that they do. The key is of who `signs` others, or of a host.
     """
+    constraints = x509.BasicConstraints(ca=signs, path_length=0 if signs else None)
     start = _now() - _BEFORE
-    subject_id = x509.SubjectKeyIdentifier.from_public_key(key)
-    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key)
+    subject_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key)
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + _VALID)
         .add_extension(subject_id, critical=False)
         .add_extension(issuer_id, critical=False)
+        .add_extension(constraints, critical=True)
+        .add_extension(_key_usage(signs=signs), critical=True)
     )
 
 

@@ -42,7 +42,6 @@ _SERVICES = (  # that are handled here, by their host
 )
 _SIGNED = re.compile(r"Credential=([^/,\s]+)/\d+/([\w-]+)/([\w-]+)/aws4_request")
 _INVOKED = re.compile(r"/endpoints/([^/]+)/invocations")
-_HOSTS = {"sagemaker": "api.sagemaker"}
 _MOST = "A body must have at most {} bytes."
 _MAX_LINE = 1 << 16  # of a body in chunks
 _MAX_PORT = (1 << 16) - 1
@@ -167,8 +166,8 @@ class Service:
         """Return the response to a request for a host of AWS."""
         signed = _SIGNED.search(headers.get("Authorization", ""))
         if self.key is not None and (signed is None or signed[1] != self.key):
-            text = b'{"__type": "UnrecognizedClientException", "message": "Wrong access key."}'
-            return Response(403, {"x-amzn-ErrorType": "UnrecognizedClientException"}, text)
+            code = "UnrecognizedClientException"
+            return ServiceError(code, "Wrong access key.", 403).response()
         name = next((name for pattern, name in _SERVICES if pattern.match(host)), "")
         if name == "control":
             return self.sagemaker.control(_target(headers), body)
@@ -200,20 +199,12 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], service: Service) -> None:
         self.service = service
-        self._open: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()  # to be closed when the service ends
         super().__init__(address, _Connection)
-
-    def opened(self, connection: socket.socket) -> None:
-        """Note a connection, to be closed when the service ends."""
-        self._open.add(connection)
-
-    def closed(self, connection: socket.socket) -> None:
-        """Forget a connection."""
-        self._open.discard(connection)
 
     def close_connections(self) -> None:
         """End what clients have left open."""
-        for connection in list(self._open):
+        for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -237,15 +228,14 @@ class _Connection(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Note the connection."""
         super().setup()
-        self.server.opened(self.connection)
+        self.server.connections.add(self.connection)
 
     def finish(self) -> None:
         """Close the connection."""
         super().finish()
-        self.rfile.close()
         self.connection.close()
-        self.server.closed(self.connection)
-        self.server.service.sagemaker.endpoints.release()
+        self.server.connections.discard(self.connection)
+        self.server.service.sagemaker.endpoints.calls.release()
 
     def do_CONNECT(self) -> None:
         """Respond for a host of AWS, or pass the connection through to another."""
@@ -257,11 +247,9 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.flush()
         context = self.server.service.authority.context(host)
-        self.server.closed(self.connection)
-        self.connection = context.wrap_socket(self.connection, server_side=True)
-        self.server.opened(self.connection)
-        self.rfile = self.connection.makefile("rb", -1)
-        self.wfile = _Unbuffered(self.connection)  # type: ignore[assignment]
+        self.server.connections.discard(self.connection)
+        self.request = context.wrap_socket(self.connection, server_side=True)
+        self.setup()
         self._tunnel = host
         self.close_connection = False
 
@@ -338,26 +326,6 @@ class _Connection(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.flush()
             relay(self.connection, other)
-
-
-class _Unbuffered:
-    """A connection to write to."""
-
-    closed = False
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def write(self, data: bytes) -> int:
-        """Send everything."""
-        self._connection.sendall(data)
-        return len(data)
-
-    def flush(self) -> None:
-        """Do nothing: everything was sent."""
-
-    def close(self) -> None:
-        """Do nothing: the server closes the connection."""
 
 
 def _check(port: int, region: str, slots: int) -> None:
