@@ -9,6 +9,7 @@ import pytest
 from botocore.config import Config
 
 from object2vec.model import Object2Vec
+from object2vec.sagemaker.local.jobs import Work
 from object2vec.sagemaker.local.service import Service
 from object2vec.sagemaker.local.training import _pack
 
@@ -150,3 +151,48 @@ def ended(sagemaker):
         )
 
     return described
+
+
+class HeldJob(Work):
+    """A job at work, whose process is a function of the job and what a process is started with."""
+
+    def __init__(self, folder, process):
+        super().__init__(folder)
+        self._process, self.stops, self.limit_s = process, 0, None
+
+    def run(self, arguments, environment, on_line):
+        return self._process(self, arguments, environment, on_line) or 0
+
+    def limited(self, seconds):
+        self.limit_s = seconds
+        return super().limited(seconds)
+
+    def stop(self):
+        self.stops += 1
+        self.stopping.set()
+
+
+class HeldQueue:
+    """A queue that runs nothing before it is asked to."""
+
+    def __init__(self):
+        self.waiting, self.stopped = {}, []
+
+    def submit(self, folder, work):
+        self.waiting[folder.name] = work, folder
+
+    def stop(self, folder):
+        self.stopped.append(folder.name)
+
+    def run(self, name, process, *, is_stopped=False):
+        work, folder = self.waiting.pop(name)
+        job = HeldJob(folder, process)
+        if is_stopped:
+            job.stopping.set()
+        work(job)
+        return job
+
+
+@pytest.fixture
+def queue():
+    return HeldQueue()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 import types
 from pathlib import Path
 
@@ -20,29 +19,8 @@ from object2vec.sagemaker.local.transforms import Transforms
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 
 
-class Queue:
-    """Runs nothing before it is asked to."""
-
-    def __init__(self):
-        self.waiting, self.stopped = {}, []
-
-    def submit(self, folder, work):
-        self.waiting[folder.name] = folder, work
-
-    def stop(self, folder):
-        self.stopped.append(folder.name)
-
-    def run(self, name, process, *, is_stopped=False):
-        folder, work = self.waiting.pop(name)
-        job = types.SimpleNamespace(name=name, stopping=threading.Event(), folder=folder)
-        job.run = lambda arguments, environment, on_line: process(job, arguments, on_line) or 0
-        if is_stopped:
-            job.stopping.set()
-        work(job)
-
-
 @pytest.fixture
-def service(tmp_path, monkeypatch):
+def service(tmp_path, monkeypatch, queue):
     monkeypatch.setattr("os.fsync", lambda file: None)
     folders = Folders(tmp_path / "s3")
     (folders.buckets / "b").mkdir(parents=True)
@@ -51,13 +29,12 @@ def service(tmp_path, monkeypatch):
     for key, text in given.items():
         (tmp_path / "given").write_text(text)
         storage.put(tmp_path / "given", f"s3://b/{key}")
-    models = Resources(tmp_path / "models", "Model", f"{ARN}:model")
+    models = Resources(tmp_path / "models", "Model", ARN)
     container = {"ModelDataUrl": "s3://b/m.tar.gz"}
     models.create({"ModelName": "m", "PrimaryContainer": container})
-    jobs = Resources(tmp_path / "jobs", "TransformJob", f"{ARN}:transform-job")
+    jobs = Resources(tmp_path / "jobs", "TransformJob", ARN)
     logs = Logs(tmp_path / "logs")
-    queue = Queue()
-    made = Transforms(jobs, queue, storage, logs, types.SimpleNamespace(models=models))
+    made = Transforms(jobs, queue, storage, logs, models)
     asked = made.operations()
     return types.SimpleNamespace(
         made=made, jobs=jobs, queue=queue, s3=folders.buckets / "b",
@@ -81,7 +58,7 @@ def request(name="t", uri="s3://b/pre/", kind="S3Prefix", output="s3://b/out/", 
     }
 
 
-def predicted(job, arguments, on_line):
+def predicted(job, arguments, environment, on_line):
     """A process that says of each record how it begins."""
     _, model, given, out, *_ = arguments
     assert Path(model).read_text() == "packed"
@@ -129,7 +106,6 @@ def test_every_file_has_its_predictions(service):
         *("TransformJobName", "TransformJobArn", "CreationTime", "TransformEndTime"),
         *("LastModifiedTime", "TransformJobStatus"),
     }
-    assert service.made.kinds == [service.jobs]
 
 
 @pytest.mark.parametrize(
@@ -177,15 +153,15 @@ def test_a_job_that_fails_says_why(service, members, process, reason):
 
 
 def test_a_job_is_stopped_while_it_waits_or_runs(service):
-    def asked(job, arguments, on_line):
-        predicted(job, arguments, on_line)
+    def asked(job, arguments, environment, on_line):
+        predicted(job, arguments, environment, on_line)
         job.stopping.set()
 
     for name, process, is_stopped in (("waits", None, True), ("runs", asked, False)):
         service.call("CreateTransformJob", **request(name))
         service.call("StopTransformJob", TransformJobName=name)
         assert service.jobs.get(name)["TransformJobStatus"] == "Stopping"
-        with pytest.raises(ServiceError, match=f"The transform job {name} has ended"):
+        with pytest.raises(ServiceError, match=f"the transform job {name} has ended"):
             service.call("StopTransformJob", TransformJobName=name)
         service.queue.run(name, process, is_stopped=is_stopped)
         ended = service.jobs.get(name)

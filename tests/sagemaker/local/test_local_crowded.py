@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from object2vec.errors import ConfigError, StorageError
-from object2vec.sagemaker.local import api, endpoints
+from object2vec.sagemaker.local import api
 from object2vec.sagemaker.local.service import Service
 
 
@@ -14,8 +14,8 @@ from object2vec.sagemaker.local.service import Service
 def service(tmp_path_factory):
     """One with room for two jobs and one endpoint, and for one process at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "MAX_JOBS", 2)
-        patch.setattr(endpoints, "MAX_ENDPOINTS", 1)
+        patch.setitem(api.MOST, "TrainingJob", 2)
+        patch.setitem(api.MOST, "Endpoint", 1)
         with Service(tmp_path_factory.mktemp("crowded"), slots=1).running(grace_s=5) as running:
             yield running
 

@@ -4,64 +4,28 @@ from __future__ import annotations
 
 import json
 import tarfile
-import threading
 import time
 import types
 
 import pytest
 
-from object2vec.sagemaker.local import training
+from object2vec.sagemaker.local import checkpoints
 from object2vec.sagemaker.local.buckets import Folders
+from object2vec.sagemaker.local.images import variables_of_image
 from object2vec.sagemaker.local.jobs import end_noted, note_process
 from object2vec.sagemaker.local.logs import Logs
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Resources
 from object2vec.sagemaker.local.storage import Storage
 from object2vec.sagemaker.local.training import INTERRUPTED, Training
+from object2vec.sagemaker.paths import JobTree
 
-ARN = "arn:aws:sagemaker:us-east-1:123456789012:training-job"
+ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 LINE = "#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={}"
 
 
-class Job:
-    """A job at work, whose process is a function."""
-
-    def __init__(self, folder, process):
-        self.name, self.folder, self._process = folder.name, folder, process
-        self.stopping, self.stops = threading.Event(), 0
-
-    def run(self, arguments, environment, on_line):
-        assert arguments == ["sagemaker", "train"]
-        return self._process(self, environment, on_line) or 0
-
-    def stop(self):
-        self.stops += 1
-        self.stopping.set()
-
-
-class Jobs:
-    """A queue that runs nothing before it is asked to."""
-
-    def __init__(self):
-        self.waiting, self.stopped = {}, []
-
-    def submit(self, folder, work):
-        self.waiting[folder.name] = work, folder
-
-    def stop(self, folder):
-        self.stopped.append(folder.name)
-
-    def run(self, name, process, *, is_stopped=False):
-        work, folder = self.waiting.pop(name)
-        job = Job(folder, process)
-        if is_stopped:
-            job.stopping.set()
-        work(job)
-        return job
-
-
 @pytest.fixture
-def service(tmp_path, monkeypatch):
+def service(tmp_path, monkeypatch, queue):
     """Training with a bucket, and what is published."""
     monkeypatch.setattr("os.fsync", lambda file: None)
     folders = Folders(tmp_path / "s3")
@@ -72,7 +36,7 @@ def service(tmp_path, monkeypatch):
         storage.put(tmp_path / "given", f"s3://b/{key}")
     aws = types.SimpleNamespace(put_metric=lambda *said: published.append(said))
     jobs = Resources(tmp_path / "jobs", "TrainingJob", ARN)
-    made = Training(jobs, Jobs(), storage, Logs(tmp_path / "logs"), aws, "us-east-1")
+    made = Training(jobs, queue, storage, Logs(tmp_path / "logs"), aws, "us-east-1")
 
     def logged(name):
         """The lines in the log of a job, without their times."""
@@ -80,7 +44,7 @@ def service(tmp_path, monkeypatch):
         return [line.partition("\t")[2] for line in file.read_text().splitlines()]
 
     return types.SimpleNamespace(
-        training=made, jobs=jobs, queue=made.queue, storage=storage, published=published,
+        training=made, jobs=jobs, queue=queue, storage=storage, published=published,
         s3=folders.buckets / "b", logged=logged,
     )  # fmt: skip
 
@@ -111,10 +75,10 @@ def request(name="t", **members):
 
 
 def tree_of(environment):
-    return training.JobTree.of(environment)
+    return JobTree.of(environment)
 
 
-def saved(job, environment, on_line):
+def saved(job, arguments, environment, on_line):
     """A process that saves a model, and some other output."""
     tree = tree_of(environment)
     (tree.model / "config.json").write_text("{}")
@@ -135,18 +99,19 @@ def names_in(path):
 def test_a_job_finds_what_a_container_finds_and_leaves_a_model(service):
     seen, metrics = {}, []
 
-    def process(job, environment, on_line):
+    def process(job, arguments, environment, on_line):
         tree = tree_of(environment)
+        assert arguments == ["sagemaker", "train"]
         seen["environment"] = environment
         seen["channel"] = sorted(path.name for path in tree.channel("train").iterdir())
         for file in (tree.hyperparameters, tree.input_data_config, tree.resource_config):
             seen[file.name] = json.loads(file.read_text())
         seen["checkpoints"] = tree.checkpoints.exists()
         seen["state"] = service.jobs.get("t")["SecondaryStatus"]
-        saved(job, environment, on_line)
+        saved(job, arguments, environment, on_line)
 
     said = service.training.create(request(), lambda *metric: metrics.append(metric))
-    assert said == {"TrainingJobArn": f"{ARN}/t"}
+    assert said == {"TrainingJobArn": f"{ARN}:training-job/t"}
     waiting = service.jobs.get("t")
     assert (waiting["TrainingJobStatus"], waiting["SecondaryStatus"]) == ("InProgress", "Starting")
     assert "TrainingStartTime" not in waiting
@@ -158,11 +123,11 @@ def test_a_job_finds_what_a_container_finds_and_leaves_a_model(service):
     assert seen == {
         "environment": {
             "MINE": "1",
-            "SAGEMAKER_BASE_DIR": str(service.jobs.folder("t") / "ml"),
+            "SAGEMAKER_BASE_DIR": str(service.jobs.folder("t") / "work"),
             "OBJECT2VEC_ALGORITHM": "object2vec",
             "OBJECT2VEC_LOG": "2025",
             "TRAINING_JOB_NAME": "t",
-            "TRAINING_JOB_ARN": f"{ARN}/t",
+            "TRAINING_JOB_ARN": f"{ARN}:training-job/t",
         },
         "channel": ["train-0", "train-1"],
         "hyperparameters.json": {"epochs": "2"},
@@ -201,23 +166,27 @@ def test_a_job_finds_what_a_container_finds_and_leaves_a_model(service):
     assert {each[5] for each in service.published} == {"t"}
     assert names_in(service.s3 / "out/t/output/model.tar.gz") == ["config.json"]
     assert names_in(service.s3 / "out/t/output/output.tar.gz") == ["metrics.jsonl"]
-    assert not (service.jobs.folder("t") / "ml").exists()
+    assert not (service.jobs.folder("t") / "work").exists()
     assert service.training.course(ended, "train:cross_entropy") == [0.5, 0.25]
     assert service.training.course(ended, "train:accuracy") == []
 
 
 def test_the_log_is_that_of_the_year_in_the_image_s_tag():
     def form(image):
-        return training._log_form({"AlgorithmSpecification": {"TrainingImage": image}})
+        return variables_of_image(image)
 
-    assert form("x/object2vec:2025") == {"OBJECT2VEC_LOG": "2025"}
-    for image in ("x/object2vec:1", "object2vec", "", None, "x/other:2025"):
-        assert form(image) == {}
+    assert form("x/object2vec:2025") == {
+        "OBJECT2VEC_ALGORITHM": "object2vec",
+        "OBJECT2VEC_LOG": "2025",
+    }
+    assert form("ipinsights:2019@sha256:1")["OBJECT2VEC_LOG"] == "2019"
+    for image in ("x/object2vec:1", "object2vec"):
+        assert form(image) == {"OBJECT2VEC_ALGORITHM": "object2vec"}
 
 
 def test_without_other_output_there_is_the_model_alone(service):
     service.training.create(request(HyperParameters={}, Environment={}))
-    service.queue.run("t", lambda job, environment, on_line: None)
+    service.queue.run("t", lambda job, arguments, environment, on_line: None)
     assert [path.name for path in (service.s3 / "out/t/output").iterdir()] == ["model.tar.gz"]
     assert "FailureReason" not in service.jobs.get("t")
 
@@ -225,16 +194,18 @@ def test_without_other_output_there_is_the_model_alone(service):
 @pytest.mark.parametrize(
     ("process", "reason"),
     [
-        (lambda job, environment, on_line: 3, "AlgorithmError: exit code 3"),
+        (lambda job, arguments, environment, on_line: 3, "AlgorithmError: exit code 3"),
         (lambda *_: -9, "AlgorithmError: the process was ended by signal 9"),
         (
-            lambda job, environment, on_line: (
+            lambda job, arguments, environment, on_line: (
                 tree_of(environment).failure.write_text("ClientError: it\nhas reasons") or 1
             ),
             "ClientError: it\nhas reasons",
         ),
         (
-            lambda job, environment, on_line: tree_of(environment).failure.write_text("x" * 2000),
+            lambda job, arguments, environment, on_line: tree_of(environment).failure.write_text(
+                "x" * 2000
+            ),
             "x" * 1024,
         ),
     ],
@@ -248,7 +219,7 @@ def test_a_process_that_fails_says_why(service, process, reason):
     assert last in (reason.partition("\n")[0], "x" * 2000)
     assert service.logged("t") == [last]
     assert not (service.s3 / "out").exists()
-    assert not (service.jobs.folder("t") / "ml").exists()
+    assert not (service.jobs.folder("t") / "work").exists()
 
 
 @pytest.mark.parametrize(
@@ -274,11 +245,11 @@ def test_a_channel_from_elsewhere_fails_the_job(service, source, reason):
 
 
 def test_a_job_is_stopped_while_it_waits_or_runs(service):
-    def asked(job, environment, on_line):
+    def asked(job, arguments, environment, on_line):
         job.stopping.set()
-        saved(job, environment, on_line)
+        saved(job, arguments, environment, on_line)
 
-    def broken(job, environment, on_line):
+    def broken(job, arguments, environment, on_line):
         job.stopping.set()
         return 1
 
@@ -301,9 +272,9 @@ def test_a_job_is_stopped_while_it_waits_or_runs(service):
 
 
 def test_a_job_whose_time_is_over_is_stopped_and_saved(service):
-    def process(job, environment, on_line):
+    def process(job, arguments, environment, on_line):
         assert job.stopping.wait(20)
-        saved(job, environment, on_line)
+        saved(job, arguments, environment, on_line)
 
     service.training.create(request(StoppingCondition={"MaxRuntimeInSeconds": 0.01}))
     job = service.queue.run("t", process)
@@ -315,16 +286,17 @@ def test_a_job_whose_time_is_over_is_stopped_and_saved(service):
     assert job.stops == 1
     service.training.create(request("quick"))
     assert service.queue.run("quick", saved).stops == 0
-    assert training._limited({"StoppingCondition": {}}, job)._timer.interval == 86_400
+    service.training.create(request("long", StoppingCondition={}))
+    assert service.queue.run("long", saved).limit_s == 86_400
 
 
 def test_checkpoints_come_from_s3_and_go_back_the_mark_behind_the_rest(service, monkeypatch):
-    monkeypatch.setattr(training, "_SYNC_S", 60.0)
+    monkeypatch.setattr(checkpoints, "_SYNC_S", 60.0)
     where, sent = {"CheckpointConfig": {"S3Uri": "s3://b/kept"}}, []
     put = service.storage.put
     service.training.create(request("one", **where))
 
-    def first(job, environment, on_line):
+    def first(job, arguments, environment, on_line):
         tree = tree_of(environment)
         assert list(tree.checkpoints.iterdir()) == []
         for name in ("step-1/state.json", "step-1/x", "step-2/state.json", ".hidden/x", "step-3/x"):
@@ -336,7 +308,7 @@ def test_checkpoints_come_from_s3_and_go_back_the_mark_behind_the_rest(service, 
     copied = [uri.removeprefix("s3://b/kept/") for uri in sent if "/kept/" in uri]
     assert copied == ["step-1/x", "step-3/x", "step-1/state.json", "step-2/state.json"]
 
-    def second(job, environment, on_line):
+    def second(job, arguments, environment, on_line):
         tree = tree_of(environment)
         found = sorted(path.name for path in tree.checkpoints.iterdir())
         assert found == ["step-1", "step-2"]  # what has no mark never came as a whole
@@ -352,11 +324,11 @@ def test_checkpoints_come_from_s3_and_go_back_the_mark_behind_the_rest(service, 
 
 
 def test_checkpoints_are_copied_now_and_then_and_only_what_has_changed(service, monkeypatch):
-    monkeypatch.setattr(training, "_SYNC_S", 0.01)
+    monkeypatch.setattr(checkpoints, "_SYNC_S", 0.01)
     sent, put = [], service.storage.put
     monkeypatch.setattr(Storage, "put", lambda self, path, uri: (sent.append(uri), put(path, uri)))
 
-    def process(job, environment, on_line):
+    def process(job, arguments, environment, on_line):
         file = tree_of(environment).checkpoints / "x"
         file.write_text("1")
         end = time.monotonic() + 20
@@ -381,14 +353,14 @@ def test_the_next_service_goes_on_with_what_it_can(service, monkeypatch):
         service.training.create(request(name, **members))
     for name in ("runs", "kept"):
         service.jobs.change(name, SecondaryStatus="Training")
-    tree = training.JobTree(service.jobs.folder("kept") / "ml")
+    tree = JobTree(service.jobs.folder("kept") / "work")
     tree.checkpoints.mkdir(parents=True)
     (tree.checkpoints / "last").write_text("1")
     for name in ("runs", "done"):
-        (service.jobs.folder(name) / "ml" / "model").mkdir(parents=True)
+        (service.jobs.folder(name) / "work" / "model").mkdir(parents=True)
     service.training.stop({"TrainingJobName": "stops"})
     service.queue.run("done", saved)
-    (service.jobs.folder("done") / "ml").mkdir()
+    (service.jobs.folder("done") / "work").mkdir()
     service.queue.waiting.clear()
     service.published.clear()
     service.training.recover()
@@ -404,7 +376,7 @@ def test_the_next_service_goes_on_with_what_it_can(service, monkeypatch):
     assert service.jobs.get("runs")["FailureReason"] == INTERRUPTED
     assert said("done") == ("Completed", "Completed")
     for name in ("runs", "done"):
-        assert not (service.jobs.folder(name) / "ml").exists()
+        assert not (service.jobs.folder(name) / "work").exists()
     assert (service.s3 / "kept/last").read_text() == "1"
     assert [each[3] for each in service.published] == [0.5, 0.25]
     last = service.jobs.get("kept")["SecondaryStatusTransitions"][-1]

@@ -9,13 +9,16 @@ import types
 import pytest
 
 from object2vec.errors import ArtifactError
-from object2vec.sagemaker.local import transforms, tuning_jobs
+from object2vec.sagemaker.local import training, transforms, tuning_jobs, tuning_requests
 from object2vec.sagemaker.local.buckets import Folders
 from object2vec.sagemaker.local.certificates import Authority
+from object2vec.sagemaker.local.checkpoints import Checkpoints
+from object2vec.sagemaker.local.images import algorithm_of_image
 from object2vec.sagemaker.local.protocol import ServiceError
+from object2vec.sagemaker.local.resources import Resources
 from object2vec.sagemaker.local.selections import WrongSelection, selection
 from object2vec.sagemaker.local.storage import MissingData, Storage, split_uri
-from object2vec.sagemaker.local.training import Training, algorithm_name, algorithm_of_image
+from object2vec.sagemaker.local.training import Training
 from object2vec.sagemaker.paths import JobTree
 from object2vec.tuning.trials import Trial
 
@@ -125,6 +128,11 @@ def storage(tmp_path):
     return Storage(folders)
 
 
+def put_folder(storage, folder, uri):
+    for name in under(folder):
+        storage.put(folder / name, f"{uri}/{name}")
+
+
 def under(folder):
     return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
 
@@ -162,8 +170,8 @@ def test_a_channel_that_is_a_folder_needs_no_slash_at_its_end(storage, tmp_path)
 @pytest.fixture
 def checkpoints(storage, tmp_path):
     """A job's checkpoints: its folder, what copies them, and what S3 has of them."""
-    jobs, tree = types.SimpleNamespace(folder=lambda name: tmp_path / "jobs"), JobTree(tmp_path)
-    training = Training(jobs, None, storage, None, None, "us-east-1")
+    tree, jobs = JobTree(tmp_path), Resources(tmp_path / "jobs", "TrainingJob", "arn")
+    made_by = Training(jobs, None, storage, None, None, "us-east-1")
     config = {"CheckpointConfig": {"S3Uri": "s3://bucket/kept"}, "SecondaryStatus": "Training"}
 
     def write(*names):
@@ -178,9 +186,9 @@ def checkpoints(storage, tmp_path):
         ]
 
     made = types.SimpleNamespace(write=write, there=there, folder=tree.checkpoints)
-    made.copying = lambda held=None: training._copying(config, tree, held)
-    made.fetch = lambda: training._fetch_checkpoints(config, tree)
-    made.save = lambda **more: training._save_checkpoints({"TrainingJobName": "", **config, **more})
+    made.kept = Checkpoints(storage, "s3://bucket/kept", tree.checkpoints)
+    made.save = lambda **more: made_by._save_checkpoints({"TrainingJobName": "t", **config, **more})
+    made.tree = JobTree(made_by._tree("t"))
     return made
 
 
@@ -188,13 +196,13 @@ def test_a_checkpoint_that_is_removed_is_removed_in_s3(checkpoints, storage, tmp
     (tmp_path / "note").write_text("of another program")
     storage.put(tmp_path / "note", "s3://bucket/kept/before")
     checkpoints.write("step-1")
-    storage.put_folder(checkpoints.folder, "s3://bucket/kept")
+    put_folder(storage, checkpoints.folder, "s3://bucket/kept")
     (checkpoints.folder / "step-1" / "state.json").unlink()
     storage.put(tmp_path / "note", "s3://bucket/kept/step-0/tensors")  # not whole
-    held = checkpoints.fetch()
+    checkpoints.kept.fetch()
     assert under(checkpoints.folder).keys() == {"before", "step-1/state.json", "step-1/tensors"}
     storage.put(tmp_path / "note", "s3://bucket/kept/later")
-    copy = checkpoints.copying(held).copy
+    copy = checkpoints.kept.copy
     copy()
     whole = ["state.json", "tensors"]
     assert checkpoints.there() == ["before", "later", *(f"step-1/{each}" for each in whole)]
@@ -207,7 +215,7 @@ def test_a_checkpoint_that_is_removed_is_removed_in_s3(checkpoints, storage, tmp
 
 def test_none_is_removed_in_s3_before_what_replaces_it_is_there(checkpoints, storage, monkeypatch):
     checkpoints.write("step-1")
-    copy = checkpoints.copying().copy
+    copy = checkpoints.kept.copy
     copy()
     shutil.rmtree(checkpoints.folder / "step-1")
     checkpoints.write("step-2")
@@ -231,7 +239,7 @@ def test_none_is_removed_in_s3_before_what_replaces_it_is_there(checkpoints, sto
 def test_what_a_killed_service_has_fetched_in_part_is_not_copied_back(
     state, is_copied, checkpoints
 ):
-    tree = JobTree(checkpoints.folder.parent / "jobs" / "ml")
+    tree = checkpoints.tree
     (tree.checkpoints / "step-1").mkdir(parents=True)
     (tree.checkpoints / "step-1" / "tensors").write_text("half")
     checkpoints.save(SecondaryStatus=state)
@@ -253,7 +261,7 @@ def test_files_come_and_go_one_by_one_too(storage, tmp_path):
     (tmp_path / "tree" / "in").mkdir(parents=True)
     (tmp_path / "tree" / "in" / "f").write_text("1")
     (tmp_path / "tree" / "g").write_text("2")
-    assert storage.put_folder(tmp_path / "tree", "s3://bucket/new/") == 2
+    put_folder(storage, tmp_path / "tree", "s3://bucket/new")
     assert storage.get_prefix("s3://bucket/new/", tmp_path / "back") == 2
     assert under(tmp_path / "back") == {"in/f": "1", "g": "2"}
     with pytest.raises(MissingData, match="does not exist"):
@@ -289,7 +297,9 @@ def test_the_algorithm_is_the_image_s(image, name):
         return
     assert algorithm_of_image(image) == name
     for member in ("TrainingImage", "AlgorithmName"):
-        assert algorithm_name({"AlgorithmSpecification": {member: image}}) == name
+        assert (
+            algorithm_of_image(training._image({"AlgorithmSpecification": {member: image}})) == name
+        )
 
 
 def test_an_authority_stays_until_it_expires(tmp_path, monkeypatch):
@@ -396,7 +406,7 @@ TRIAL = Trial(3, {"enc_dim": 5, "learning_rate": 0.1}, "completed", (0.5,), 0.5)
 
 
 def test_a_trial_s_training_job_is_that_of_the_definition():
-    request = tuning_jobs._training_request(document(), TRIAL)
+    request = tuning_requests.training_request(document(), TRIAL)
     assert request.pop("HyperParameters") == {
         "epochs": "12",
         "enc_dim": "5",
@@ -413,7 +423,7 @@ def test_a_trial_s_training_job_is_that_of_the_definition():
         "ResourceConfig": {"InstanceCount": 1, "VolumeSizeInGB": 1},
     }
     other = Trial(4, TRIAL.values)
-    assert tuning_jobs._training_request(document(), other)["TrainingJobName"][-8:] != name[-8:]
+    assert tuning_requests.training_request(document(), other)["TrainingJobName"][-8:] != name[-8:]
 
 
 def test_a_trial_s_machine_and_checkpoints_are_its_own():
@@ -422,18 +432,18 @@ def test_a_trial_s_machine_and_checkpoints_are_its_own():
         HyperParameterTuningResourceConfig=machine,
         CheckpointConfig={"S3Uri": "s3://b/c/", "LocalPath": "/opt/ml/checkpoints"},
     )
-    request = tuning_jobs._training_request(tuned, TRIAL)
+    request = tuning_requests.training_request(tuned, TRIAL)
     assert request["ResourceConfig"] == machine | {"VolumeSizeInGB": 1}
     assert request["CheckpointConfig"] == {
         "S3Uri": f"s3://b/c/{request['TrainingJobName']}",
         "LocalPath": "/opt/ml/checkpoints",
     }
-    given = tuning_jobs._training_request(document(ResourceConfig={"InstanceCount": 1}), TRIAL)
+    given = tuning_requests.training_request(document(ResourceConfig={"InstanceCount": 1}), TRIAL)
     assert given["ResourceConfig"] == {"InstanceCount": 1}
 
 
 def test_a_tuning_job_searches_as_its_request_says():
-    search = tuning_jobs._search(document())
+    search = tuning_requests.search_of(document())
     assert (search.strategy, search.seed, search.epochs) == ("random", 7, 12)
     assert search.objective.direction == "maximize"
     assert not search.early_stopping
@@ -446,15 +456,15 @@ def test_a_tuning_job_searches_as_its_request_says():
     }
     config["HyperParameterTuningJobObjective"]["Type"] = "Minimize"
     del config["RandomSeed"]
-    search = tuning_jobs._search(asked)
+    search = tuning_requests.search_of(asked)
     assert (search.strategy, search.seed, search.epochs) == ("hyperband", 0, 9)
     assert (search.early_stopping, search.objective.direction) == (True, "minimize")
     del asked["TrainingJobDefinition"]["StaticHyperParameters"]
     del config["StrategyConfig"]
-    assert tuning_jobs._search(asked).epochs == 30
+    assert tuning_requests.search_of(asked).epochs == 30
     del config["HyperParameterTuningJobObjective"]
     with pytest.raises(ServiceError, match="must have a HyperParameterTuningJobObjective"):
-        tuning_jobs._search(asked)
+        tuning_requests.search_of(asked)
 
 
 def test_what_a_study_remembers_of_a_request():
@@ -464,8 +474,8 @@ def test_what_a_study_remembers_of_a_request():
     asked = document(
         InputDataConfig=[channel("validation", "s3://b/v"), channel("train", "s3://t")]
     )
-    search = tuning_jobs._search(asked)
-    said = tuning_jobs._settings(asked, search)
+    search = tuning_requests.search_of(asked)
+    said = tuning_requests.settings_of(asked, search)
     assert said == {
         "objective": "validation:accuracy",
         "space": search.space.state(),
@@ -477,12 +487,12 @@ def test_what_a_study_remembers_of_a_request():
 
 
 def test_a_tuning_job_counts_its_training_jobs():
-    goal = tuning_jobs._objective(document())
+    goal = tuning_requests.goal_of(document())
     states = ("Completed", "InProgress", "Stopping", "Failed", "Stopped", "Completed")
     trials = [TRIAL, *(Trial(n, {}, "running") for n in (4, 5)), Trial(6, {}, "failed"),
               Trial(7, {}, "stopped", value=0.25), Trial(8, {}, "stopped")]  # fmt: skip
     summaries = [
-        tuning_jobs._trial_summary({"TrainingJobStatus": state, "Other": 1}, trial, goal)
+        tuning_requests.trial_summary({"TrainingJobStatus": state, "Other": 1}, trial, goal)
         for state, trial in zip(states, trials, strict=True)
     ]
     assert summaries[0] == {
@@ -496,7 +506,7 @@ def test_a_tuning_job_counts_its_training_jobs():
         },
     }
     assert summaries[1]["ObjectiveStatus"] == "Pending"
-    assert tuning_jobs._counts(summaries) == {
+    assert tuning_requests.counts_of(summaries) == {
         "TrainingJobStatusCounters": {
             "Completed": 2, "InProgress": 2, "RetryableError": 0, "NonRetryableError": 1,
             "Stopped": 1,
@@ -541,11 +551,15 @@ def listed(monkeypatch):
         ({"MaxResults": 3}, "abc", "3"),
         ({"MaxResults": 3, "NextToken": "3"}, "d", None),
         ({"MaxResults": 4}, "abcd", None),
-        ({"NextToken": "x"}, "abcd", None),
     ],
 )
 def test_training_jobs_of_a_tuning_job_are_listed_as_asked(listed, request_, names, token):
     assert listed(**request_) == (names, token)
+
+
+def test_a_token_that_is_none_is_rejected(listed):
+    with pytest.raises(ServiceError, match="NextToken must come from an earlier page"):
+        listed(NextToken="x")
 
 
 def test_parents_of_a_tuning_job_have_ended():

@@ -33,15 +33,15 @@ def clock(monkeypatch):
 @pytest.fixture
 def jobs(tmp_path, clock):
     """Training jobs c, a and B, made in this order."""
-    jobs = Resources(tmp_path / "jobs", "TrainingJob", f"{ARN}:training-job")
+    jobs = Resources(tmp_path / "jobs", "TrainingJob", ARN)
     for name, status in (("c", "Failed"), ("a", "Completed"), ("B", "Completed")):
         jobs.create({"TrainingJobName": name, "TrainingJobStatus": status})
     return jobs
 
 
 def names(jobs, **request):
-    found = jobs.page(request, "Jobs", lambda job: job["TrainingJobName"])
-    return found["Jobs"]
+    found = jobs.page(request)["TrainingJobSummaries"]
+    return [each["TrainingJobName"] for each in found]
 
 
 def rejected(code, function, *arguments, **members):
@@ -71,20 +71,20 @@ def test_pages_hold_what_is_asked_for(jobs):
 
 def test_a_page_says_where_the_next_one_begins(jobs):
     def page(**request):
-        return jobs.page(request, "Jobs", lambda job: job["TrainingJobName"])
+        found = jobs.page(request)
+        return names(jobs, **request), found.get("NextToken")
 
-    first = page(MaxResults=2)
-    assert first == {"Jobs": ["B", "a"], "NextToken": "2"}
-    assert page(MaxResults=2, NextToken="2") == {"Jobs": ["c"]}
-    assert "NextToken" not in page(MaxResults=3)
+    assert page(MaxResults=2) == (["B", "a"], "2")
+    assert page(MaxResults=2, NextToken="2") == (["c"], None)
+    assert page(MaxResults=3) == (["B", "a", "c"], None)
     assert "NextToken" in rejected("ValidationException", page, NextToken="x")
 
 
 def test_a_page_has_a_hundred_by_default(tmp_path, clock):
-    models = Resources(tmp_path / "models", "Model", f"{ARN}:model")
+    models = Resources(tmp_path / "models", "Model", ARN)
     for number in range(101):
         models.create({"ModelName": f"m{number}"})
-    page = models.page({}, "Models", lambda model: model["ModelName"])
+    page = models.page({})
     assert (len(page["Models"]), page["NextToken"]) == (100, "100")
 
 
@@ -96,7 +96,7 @@ def test_names_are_those_of_aws_and_taken_once(jobs, tmp_path):
     jobs.create({"TrainingJobName": "a--b"})
     assert "existing" in rejected("ResourceInUse", jobs.create, {"TrainingJobName": "a"})
     assert "Could not find" in rejected("ResourceNotFound", jobs.get, "d")
-    models = Resources(tmp_path / "models", "Model", f"{ARN}:model")
+    models = Resources(tmp_path / "models", "Model", ARN)
     models.create({"ModelName": "m"})
     rejected("ValidationException", models.create, {"ModelName": "m"})
     rejected("ValidationException", models.get, "n")
@@ -121,9 +121,9 @@ def test_changes_are_dated_and_what_is_deleted_is_gone(jobs):
 @pytest.fixture
 def catalogue(jobs, tmp_path):
     """Returns what performs an operation on jobs and models."""
-    models = Resources(tmp_path / "models", "Model", f"{ARN}:model")
+    models = Resources(tmp_path / "models", "Model", ARN)
     models.create({"ModelName": "M"})
-    operations = Catalogue([jobs, models]).operations()
+    operations = Catalogue({"TrainingJob": jobs, "Model": models}).operations()
     return lambda name, **request: operations[name](request)
 
 
@@ -200,7 +200,7 @@ def test_what_a_service_says_is_json_with_a_status(jobs):
     service = JsonService(
         "sagemaker",
         {
-            "ListTrainingJobs": lambda request: jobs.page(request, "TrainingJobSummaries", dict),
+            "ListTrainingJobs": jobs.page,
             "StopTrainingJob": lambda request: None,
         },
     )

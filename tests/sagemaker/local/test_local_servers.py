@@ -20,6 +20,7 @@ from object2vec.sagemaker.local.storage import Storage
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 IMAGE = "1.dkr.ecr.us-east-1.amazonaws.com/object2vec:1"
+KINDS = ("Model", "EndpointConfig", "Endpoint")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -49,6 +50,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *said):
         pass
+
+
+KINDS = ("Model", "EndpointConfig", "Endpoint")
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -99,7 +103,8 @@ def service(tmp_path, monkeypatch):
     storage = Storage(folders)
     (tmp_path / "packed").write_text("packed")
     storage.put(tmp_path / "packed", "s3://b/model.tar.gz")
-    made = Endpoints(tmp_path / "all", ARN, storage, Logs(tmp_path / "logs"))
+    kinds = [Resources(tmp_path / "all", kind, ARN) for kind in KINDS]
+    made = Endpoints(*kinds, storage, Logs(tmp_path / "logs"))
     asked = made.operations()
     ask = types.SimpleNamespace(
         made=made, call=lambda name, **request: asked[name](request), logs=tmp_path / "logs"
@@ -115,7 +120,7 @@ def service(tmp_path, monkeypatch):
         ask.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
     yield ask
     made.close()
-    made.release()
+    made.calls.release()
     for process in Process.made:
         process.server.server_close()
 
@@ -230,8 +235,8 @@ def test_a_connection_stays_open_and_is_made_again_when_it_was_closed(service):
     for body in (b"c", b"d", b"e"):
         assert service.made.invoke("e", {}, body).status == 200
     assert len(process.server.connections) == 3
-    service.made.release()
-    service.made.release()
+    service.made.calls.release()
+    service.made.calls.release()
     process.server.closes = False
     assert service.made.invoke("e", {}, b"f").status == 200
     assert len(process.server.connections) == 4
@@ -251,7 +256,9 @@ def test_who_is_not_in_service_does_not_respond(service, monkeypatch):
         service.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two")
     Process.made[0].server.ping = 200
     in_state(service, "InService")
-    monkeypatch.setattr(service.made, "_post", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(
+        service.made.calls, "post", lambda *_: (_ for _ in ()).throw(OSError("gone"))
+    )
     lost = service.made.invoke("e", {}, b"")
     assert (lost.status, json.loads(lost.body)["message"]) == (
         503,
@@ -356,8 +363,6 @@ def test_lists_say_what_aws_says_of_each(service):
     assert config.keys() == {"EndpointConfigName", "EndpointConfigArn", "CreationTime"}
     service.call("DeleteEndpointConfig", EndpointConfigName="two")
     assert not service.made.configs.exists("two")
-    assert [each.kind for each in service.made.kinds] == ["Model", "EndpointConfig", "Endpoint"]
-    assert all(isinstance(each, Resources) for each in service.made.kinds)
 
 
 def test_endpoints_are_served_again_by_the_next_service(service, tmp_path):

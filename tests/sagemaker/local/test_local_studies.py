@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from object2vec.sagemaker.local import tuning_jobs
+from object2vec.sagemaker.local import tuning_jobs, tuning_requests
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Resources
 from object2vec.sagemaker.local.training import INTERRUPTED
@@ -25,7 +25,7 @@ class Training:
     """Training jobs that end at once, with a value that follows from their hyperparameters."""
 
     def __init__(self, folder):
-        self.jobs = Resources(folder, "TrainingJob", f"{ARN}:training-job")
+        self.jobs = Resources(folder, "TrainingJob", ARN)
         self.values, self.stopped, self.created = {}, [], []
         self.queue = types.SimpleNamespace(stop=self.stop)
         self.outcome = lambda name, dim, take: ("Completed", [dim / 10])
@@ -59,7 +59,7 @@ def service(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "_POLL_S", 0.005)
     monkeypatch.setattr(Search, "importance", lambda self, trials: {})  # takes seconds to import
     training = Training(tmp_path / "training")
-    jobs = Resources(tmp_path / "tuning", KIND, f"{ARN}:hyper-parameter-tuning-job")
+    jobs = Resources(tmp_path / "tuning", KIND, ARN)
     made = TuningJobs(jobs, training)
     asked = made.operations()
     yield types.SimpleNamespace(
@@ -124,7 +124,6 @@ def test_a_job_ends_with_its_best_trial(service, kind, best):
     found = service.call(f"ListTrainingJobsFor{KIND}", **{f"{KIND}Name": "t"})
     assert [value_of(each) for each in found["TrainingJobSummaries"]] == [d / 10 for d in dims]
     assert (service.jobs.folder("t") / "study" / "report.html").is_file()
-    assert service.made.kinds == [service.jobs]
 
 
 def test_without_limits_ten_training_jobs_run_one_by_one(service):
@@ -159,7 +158,7 @@ def test_a_job_without_any_trial_that_trains_has_failed(service):
     assert "must have a trial that trains; got 'xxx" in said["FailureReason"]
     assert len(service.training.created) == 3  # they fail alike
     assert "BestTrainingJob" not in said
-    service.made._end("t", "Failed", "x" * 3000)
+    service.jobs.end("t", "Failed", "x" * 3000)
     assert len(service.jobs.get("t")["FailureReason"]) == 1024
 
 
@@ -207,7 +206,7 @@ def test_a_job_that_is_stopped_stops_its_training_job(service):
     assert said[f"{KIND}Status"] == "Stopped"
     assert len(service.training.created) == 1
     assert service.training.stopped
-    with pytest.raises(ServiceError, match="The tuning job t has ended"):
+    with pytest.raises(ServiceError, match="the hyper parameter tuning job t has ended"):
         service.call(f"Stop{KIND}", **{f"{KIND}Name": "t"})
 
 
@@ -241,12 +240,12 @@ def test_a_training_job_that_a_service_left_is_tried_again(service, reason, is_a
     asked = request(jobs=1)
     document = service.jobs.create(
         asked | {f"{KIND}Status": "InProgress"},
-        lambda: service.made._make_study("t", asked, tuning_jobs._search(asked)),
+        lambda: service.made._make_study("t", asked, tuning_requests.search_of(asked)),
     )
     study = Study.open(service.jobs.folder("t") / "study")
     trial = tuning_jobs.Trial(1, {"enc_dim": 5}, "running")
     study.save(trial)
-    left = tuning_jobs._training_request(document, trial)
+    left = tuning_requests.training_request(document, trial)
     service.training.jobs.create(left | {"TrainingJobStatus": "Failed", "FailureReason": reason})
     service.training.values[left["TrainingJobName"]] = [0.3]
     service.made.recover()

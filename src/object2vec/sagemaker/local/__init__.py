@@ -12,8 +12,13 @@ that there is lies in one folder, so the service can be killed and started again
 `aws`, `buckets`    services that moto offers, and the folders behind its S3
 `protocol`          SageMaker's and CloudWatch Logs' requests and responses, by botocore's models
 `resources`         everything that has a name and a state, as JSON files
-`api`               SageMaker's operations
-`jobs`              what runs: a queue, and processes that outlive nobody
-`training`, `transforms`, `endpoints`, `logs`, `metrics`
+`api`               SageMaker: its kinds of resources, and all operations
+`jobs`, `queued`    what runs: a queue, processes that outlive nobody, the course of a job
+`training`          training jobs, with `checkpoints`, `metrics` and `images`
+`transforms`        batch transform jobs, with `selections`
+`tuning_jobs`       tuning jobs, with `tuning_requests`
+`endpoints`         models and their servers, with `calls` to these
+`catalogue`         tags and searches
+`storage`, `logs`   the data and the logs of all of them
 ==================  ==============================================================================
 """

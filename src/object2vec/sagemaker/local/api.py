@@ -19,7 +19,14 @@ from object2vec.sagemaker.local.training import Training
 from object2vec.sagemaker.local.transforms import Transforms
 from object2vec.sagemaker.local.tuning_jobs import TuningJobs
 
-MAX_JOBS, MAX_TUNING_JOBS = 1000, 100  # of a kind, that run or wait
+MOST: dict[str, int | None] = {  # resources of each kind that run, wait or are in service
+    "TrainingJob": 1000,
+    "TransformJob": 1000,
+    "HyperParameterTuningJob": 100,
+    "Model": None,
+    "EndpointConfig": None,
+    "Endpoint": 50,  # each is a process
+}
 
 
 class SageMaker:
@@ -56,24 +63,16 @@ class SageMaker:
         storage = Storage(aws.buckets, is_remote=has_remote_storage)
         streams = Logs(folder / "logs")
         self._queue = Queue(available_cores(), slots)
-        self.endpoints = Endpoints(folder, arn, storage, streams)
-        jobs = Resources(folder / "training-jobs", "TrainingJob", f"{arn}:training-job", MAX_JOBS)
-        self._training = Training(jobs, self._queue, storage, streams, aws, region)
-        jobs = Resources(
-            folder / "transform-jobs", "TransformJob", f"{arn}:transform-job", MAX_JOBS
-        )
-        self._transforms = Transforms(jobs, self._queue, storage, streams, self.endpoints)
-        tuning = Resources(
-            folder / "tuning-jobs",
-            "HyperParameterTuningJob",
-            f"{arn}:hyper-parameter-tuning-job",
-            MAX_TUNING_JOBS,
-        )
-        self._tuning = TuningJobs(tuning, self._training)
-        parts = (self._training, self._transforms, self._tuning, self.endpoints)
-        kinds = [kind for part in parts for kind in part.kinds]
-        operations = [part.operations() for part in (*parts, Catalogue(kinds))]
-        self.control = JsonService("sagemaker", dict(ChainMap(*operations)))
+        kinds = {kind: Resources(folder, kind, arn, most) for kind, most in MOST.items()}
+        models, configs = kinds["Model"], kinds["EndpointConfig"]
+        common = self._queue, storage, streams
+        self._training = Training(kinds["TrainingJob"], *common, aws, region)
+        self._transforms = Transforms(kinds["TransformJob"], *common, models)
+        self._tuning = TuningJobs(kinds["HyperParameterTuningJob"], self._training)
+        self.endpoints = Endpoints(models, configs, kinds["Endpoint"], storage, streams)
+        parts = (self._training, self._transforms, self._tuning, self.endpoints, Catalogue(kinds))
+        operations = ChainMap(*(part.operations() for part in parts))
+        self.control = JsonService("sagemaker", operations)
         self.logs = JsonService("logs", streams.operations())
 
     def recover(self) -> None:

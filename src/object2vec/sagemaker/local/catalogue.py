@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from object2vec.sagemaker.local.protocol import ServiceError
+from object2vec.sagemaker.local.protocol import Operation, ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 
 
@@ -14,14 +14,14 @@ class Catalogue:
 
     Parameters
     ----------
-    kinds : sequence of Resources
-        The first are the training jobs, which can be searched.
+    kinds : mapping of str to Resources
+        By AWS's name.
     """
 
-    def __init__(self, kinds: Sequence[Resources]) -> None:
+    def __init__(self, kinds: Mapping[str, Resources]) -> None:
         self._kinds = kinds
 
-    def operations(self) -> dict[str, Any]:
+    def operations(self) -> dict[str, Operation]:
         """Return the operations that are offered, by AWS's name."""
         return {
             "AddTags": self._add_tags,
@@ -32,9 +32,9 @@ class Catalogue:
 
     def _of_arn(self, arn: str) -> tuple[Resources, str]:
         """Return the kind and the name that an ARN means."""
-        for kind in self._kinds:
+        for kind in self._kinds.values():
             for document in kind.all():
-                if document[f"{kind.kind}Arn"] == arn.lower() or document[f"{kind.kind}Arn"] == arn:
+                if document[f"{kind.kind}Arn"] in (arn, arn.lower()):
                     return kind, document[kind.name_member]
         raise ServiceError.validation(f"Could not find a resource with the ARN {arn!r}.")
 
@@ -68,7 +68,9 @@ class Catalogue:
             text = f"Search is offered for TrainingJob here; got {request['Resource']!r}."
             raise ServiceError.validation(text)
         filters = request.get("SearchExpression", {}).get("Filters", [])
-        found = [job for job in self._kinds[0].all() if all(_fits(job, f) for f in filters)]
+        found = [
+            job for job in self._kinds["TrainingJob"].all() if all(_fits(job, f) for f in filters)
+        ]
         size = int(request.get("MaxResults", 100))
         return {"Results": [{"TrainingJob": job} for job in reversed(found)][:size]}
 

@@ -6,28 +6,24 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndp
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import re
-import socket
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from object2vec.inference.payload import JSON
+from object2vec.sagemaker.local.calls import Calls, is_ready
+from object2vec.sagemaker.local.images import algorithm_of_image, check_environment
 from object2vec.sagemaker.local.jobs import Work, end_noted
-from object2vec.sagemaker.local.logs import ENDPOINTS, Logs
-from object2vec.sagemaker.local.protocol import Response, ServiceError
+from object2vec.sagemaker.local.logs import Logs
+from object2vec.sagemaker.local.protocol import Operation, Response, ServiceError
 from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.storage import MissingData, Storage
-from object2vec.sagemaker.local.training import algorithm_of_image, check_environment
 
 _START_S = 120.0  # that a server may take to load its model
 _POLL_S = 0.05
-_RESPONSE_S = 70.0  # of a server, ten more than a model has on AWS
-MAX_ENDPOINTS = 50  # each is a process
 _PORT = re.compile(r"Serving .* at http://\S+:(\d+)")
 _VARIANT = "AllTraffic"
 _SENT = ("content-type", "accept", "x-amzn-sagemaker-custom-attributes")
@@ -49,68 +45,40 @@ class Endpoints:
 
     Parameters
     ----------
-    folder : Path
-        Holds a folder for each kind of resource.
-    arn : str
-        What stands before the kind in ARNs.
+    models, configs, endpoints : Resources
     storage : Storage
     logs : Logs
     """
 
-    def __init__(self, folder: Path, arn: str, storage: Storage, logs: Logs) -> None:
-        self.models = Resources(folder / "models", "Model", f"{arn}:model")
-        self.configs = Resources(
-            folder / "endpoint-configs", "EndpointConfig", f"{arn}:endpoint-config"
-        )
-        self.endpoints = Resources(
-            folder / "endpoints", "Endpoint", f"{arn}:endpoint", MAX_ENDPOINTS
-        )
+    def __init__(
+        self,
+        models: Resources,
+        configs: Resources,
+        endpoints: Resources,
+        storage: Storage,
+        logs: Logs,
+    ) -> None:
+        self.models, self.configs, self.endpoints = models, configs, endpoints
         self._storage, self._logs = storage, logs
         self._servers: dict[str, _Server] = {}  # those that are ready, by the endpoint's name
         self._started: list[tuple[str, _Server]] = []  # all, also those that load their model
         self._lock = threading.RLock()
-        self._connections = threading.local()
+        self.calls = Calls()
 
-    @property
-    def kinds(self) -> list[Resources]:
-        """What it knows by name."""
-        return [self.models, self.configs, self.endpoints]
-
-    def operations(self) -> dict[str, Any]:
+    def operations(self) -> dict[str, Operation]:
         """Return the operations that are offered, by AWS's name."""
         return {
+            **self.models.operations(),
+            **self.configs.operations(),
+            **self.endpoints.operations(),
             "CreateModel": self._create_model,
-            "DescribeModel": lambda request: self.models.get(request["ModelName"]),
-            "ListModels": lambda request: self.models.page(
-                request, "Models", _summary("ModelName", "ModelArn", "CreationTime")
-            ),
             "DeleteModel": lambda request: self.models.delete(request["ModelName"]),
             "CreateEndpointConfig": self._create_config,
-            "DescribeEndpointConfig": lambda request: self.configs.get(
-                request["EndpointConfigName"]
-            ),
-            "ListEndpointConfigs": lambda request: self.configs.page(
-                request,
-                "EndpointConfigs",
-                _summary("EndpointConfigName", "EndpointConfigArn", "CreationTime"),
-            ),
             "DeleteEndpointConfig": lambda request: self.configs.delete(
                 request["EndpointConfigName"]
             ),
             "CreateEndpoint": self._create,
             "UpdateEndpoint": self._update,
-            "DescribeEndpoint": lambda request: self.endpoints.get(request["EndpointName"]),
-            "ListEndpoints": lambda request: self.endpoints.page(
-                request,
-                "Endpoints",
-                _summary(
-                    "EndpointName",
-                    "EndpointArn",
-                    "CreationTime",
-                    "LastModifiedTime",
-                    "EndpointStatus",
-                ),
-            ),
             "DeleteEndpoint": self._delete,
         }
 
@@ -145,51 +113,21 @@ class Endpoints:
                 return _error("ValidationError", text, 400)
             text = f"The endpoint {name} is not in service yet."
             return _error("ServiceUnavailable", text, 503)
-        sent = {k: v for k, v in headers.items() if k.lower() in _SENT}
-        sent = {("accept" if k.lower() == "accept" else k): v for k, v in sent.items()}
+        sent = {
+            ("accept" if k.lower() == "accept" else k): v
+            for k, v in headers.items()
+            if k.lower() in _SENT
+        }
         try:
-            status, said, content = self._post(server.port, sent, body)
+            status, said, content = self.calls.post(server.port, sent, body)
         except OSError as err:
             return _error("ServiceUnavailable", f"The endpoint {name} does not respond: {err}", 503)
         if status >= 400:
-            return _model_error(name, status, content)
+            group = f"{self.endpoints.log_group}/{name}"
+            return _model_error(name, group, status, content)
         returned = {k: v for k, v in said if k.lower() in _RETURNED}
         returned["x-Amzn-Invoked-Production-Variant"] = _VARIANT
         return Response(200, returned, content)
-
-    def release(self) -> None:
-        """Close this thread's connections to servers."""
-        for connection in self._connections.__dict__.pop("kept", {}).values():
-            connection.close()
-
-    def _post(
-        self, port: int, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Send a request over this thread's connection to a server, which stays open."""
-        fixed = {"Host": "127.0.0.1", "Content-Length": str(len(body))}
-        lines = [
-            f"{name}: {' '.join(value.split())}" for name, value in (fixed | dict(headers)).items()
-        ]
-        head = "\r\n".join(["POST /invocations HTTP/1.1", *lines, "", ""])
-        request = head.encode("latin-1", "replace") + body  # one packet where it fits
-        kept: dict[int, socket.socket] = self._connections.__dict__.setdefault("kept", {})
-        for is_last in (port not in kept, True):
-            if port not in kept:
-                kept[port] = _connected(port)
-            try:
-                kept[port].sendall(request)
-                with http.client.HTTPResponse(kept[port], method="POST") as response:
-                    response.begin()
-                    content = response.read()
-            except (http.client.HTTPException, OSError) as err:
-                kept.pop(port).close()
-                if is_last or isinstance(err, TimeoutError):
-                    raise ConnectionError(f"{err or 'its server has gone'}") from err
-                continue  # closed by the server while it was idle
-            if response.will_close:
-                kept.pop(port).close()
-            return response.status, response.getheaders(), content
-        raise AssertionError("our bug")
 
     def _create_model(self, request: Document) -> Document:
         containers = [request["PrimaryContainer"]] if "PrimaryContainer" in request else []
@@ -277,7 +215,8 @@ class Endpoints:
         except (ServiceError, MissingData) as err:
             self._fail(name, str(err))
             return
-        stream = self._logs.stream(f"{ENDPOINTS}/{name}", f"{_VARIANT}/i-local")
+        group = f"{self.endpoints.log_group}/{name}"
+        stream = self._logs.stream(group, f"{_VARIANT}/i-local")
         watcher = threading.Thread(
             target=self._watch, args=(name, config_name, server), daemon=True
         )
@@ -309,7 +248,7 @@ class Endpoints:
                 self._fail(name, f"The server did not respond within {_START_S:.0f} s.")
                 server.job.stop(grace_s=0)
                 return
-            if _is_ready(server.port):
+            if is_ready(server.port):
                 break
         else:
             return
@@ -331,27 +270,6 @@ class Endpoints:
             self.endpoints.change(name, EndpointStatus="Failed", FailureReason=reason[:1024])
 
 
-def _connected(port: int) -> socket.socket:
-    """Return a connection to a server of this machine, which sends what it has at once."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=_RESPONSE_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def _is_ready(port: int | None) -> bool:
-    """Say whether a server is ready."""
-    if port is None:
-        return False
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def _variant(variant: Mapping[str, Any]) -> Document:
     count = variant.get("InitialInstanceCount", 1)
     weight = variant.get("InitialVariantWeight", 1.0)
@@ -364,16 +282,12 @@ def _variant(variant: Mapping[str, Any]) -> Document:
     }
 
 
-def _summary(*names: str) -> Any:
-    return lambda document: {name: document[name] for name in names if name in document}
-
-
 def _error(code: str, message: str, status: int) -> Response:
     headers = {"Content-Type": JSON, "x-amzn-ErrorType": code}
     return Response(status, headers, json.dumps({"message": message, "Message": message}).encode())
 
 
-def _model_error(name: str, status: int, content: bytes) -> Response:
+def _model_error(name: str, log_group: str, status: int, content: bytes) -> Response:
     """Return what SageMaker makes of an error that a model's container responds with."""
     said = content.decode("utf-8", "replace")
     text = (
@@ -382,7 +296,7 @@ def _model_error(name: str, status: int, content: bytes) -> Response:
     )
     document = {
         "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if status < 500 else "SERVER_ERROR_FROM_MODEL",
-        "LogStreamArn": f"{ENDPOINTS}/{name}",
+        "LogStreamArn": log_group,
         "Message": text,
         "OriginalMessage": said,
         "OriginalStatusCode": status,

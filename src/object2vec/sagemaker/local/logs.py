@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from object2vec.files.whole import make_folder
-from object2vec.sagemaker.local.protocol import ServiceError
+from object2vec.sagemaker.local.protocol import Operation, ServiceError
+from object2vec.sagemaker.local.resources import page_of
 
-TRAINING, TRANSFORM = "/aws/sagemaker/TrainingJobs", "/aws/sagemaker/TransformJobs"
-ENDPOINTS = "/aws/sagemaker/Endpoints"
 _MOST_EVENTS, _MOST_BYTES = 10_000, 1 << 20  # in one response, as on AWS
 _TOKEN = re.compile(r"[fb]/(\d{1,18})")
 
@@ -62,7 +61,7 @@ class Logs:
         """Return a stream, which need not be there yet."""
         return Stream(self._path(group, name))
 
-    def operations(self) -> dict[str, Any]:
+    def operations(self) -> dict[str, Operation]:
         """Return the operations that are offered, by AWS's name."""
         return {
             "DescribeLogGroups": self._describe_groups,
@@ -162,11 +161,8 @@ class Logs:
                     break
                 position = end
         found.sort(key=lambda each: each["timestamp"])
-        token = request.get("nextToken", "0")
-        first = int(token) if token.isdecimal() else 0
-        last = first + int(request.get("limit", _MOST_EVENTS))
-        more = {"nextToken": str(last)} if last < len(found) else {}
-        return {"events": found[first:last], "searchedLogStreams": [], **more}
+        shown, more = page_of(found, request, _MOST_EVENTS, ("nextToken", "limit"))
+        return {"events": shown, "searchedLogStreams": [], **more}
 
 
 def _read(path: Path, start: int, limit: int) -> tuple[list[dict[str, Any]], int]:

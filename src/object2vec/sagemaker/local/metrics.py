@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-NAMESPACE = "/aws/sagemaker/TrainingJobs"
-
 
 class JobMetrics:
     """Finds metrics in the lines of one training job.
@@ -30,10 +28,9 @@ class JobMetrics:
         self._publish = publish
         self._last: dict[str, tuple[float, float]] = {}
 
-    def read(self, line: str, at: float | None = None) -> bool:
-        """Take the metrics of a line, printed at a time in seconds; return whether it had any."""
+    def read(self, line: str, at: float | None = None) -> None:
+        """Take the metrics of a line, printed at a time in seconds, now by default."""
         moment = time.time() if at is None else at
-        found = False
         for name, pattern in self._patterns:
             if (match := pattern.search(line)) is None:
                 continue
@@ -43,8 +40,6 @@ class JobMetrics:
                 continue
             self._last[name] = (value, moment)
             self._publish(name, value, moment)
-            found = True
-        return found
 
     def final(self) -> list[dict[str, Any]]:
         """Return the last value of each metric, as ``FinalMetricDataList`` has it."""

@@ -115,6 +115,13 @@ def model_of(service: str) -> ServiceModel:
     return botocore.session.get_session().get_service_model(service)
 
 
+def list_of(operation: str) -> tuple[str, list[str]]:
+    """Return what a List operation of SageMaker calls its list, and the members of an element."""
+    shape = model_of("sagemaker").operation_model(operation).output_shape
+    (found,) = ((name, of) for name, of in shape.members.items() if of.type_name == "list")
+    return found[0], list(found[1].member.members)
+
+
 def _response(
     content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:

@@ -118,13 +118,6 @@ class Storage:
         with contextlib.suppress(FileNotFoundError):
             open_url(uri)[0].rm_file(f"{bucket}/{key}")
 
-    def put_folder(self, source: Path, uri: str) -> int:
-        """Write every file of a folder below a URI, and return how many there are."""
-        files = [path for path in sorted(source.rglob("*")) if path.is_file()]
-        for path in files:
-            self.put(path, f"{uri.rstrip('/')}/{path.relative_to(source).as_posix()}")
-        return len(files)
-
 
 @contextlib.contextmanager
 def _reaching(uri: str) -> Iterator[None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,68 +18,32 @@ import orjson
 from object2vec.files.sources import list_sources, read_blocks
 from object2vec.files.whole import make_folder, whole_file
 from object2vec.inference.payload import CSV, JSON
-from object2vec.sagemaker.local.endpoints import Endpoints
-from object2vec.sagemaker.local.jobs import JobFailed, Queue, Work, end_noted, reason_of
-from object2vec.sagemaker.local.logs import TRANSFORM, Logs
+from object2vec.sagemaker.local.jobs import JobFailed, Work
+from object2vec.sagemaker.local.logs import Stream
 from object2vec.sagemaker.local.protocol import ServiceError
-from object2vec.sagemaker.local.resources import ENDED, Document, Resources
+from object2vec.sagemaker.local.queued import QueuedJobs
+from object2vec.sagemaker.local.resources import Document, Resources
 from object2vec.sagemaker.local.selections import Selection, WrongSelection, selection
-from object2vec.sagemaker.local.storage import MissingData, Storage
+from object2vec.sagemaker.local.storage import MissingData
 
-_TREE = "work"  # what a job reads and writes while it runs
 _OUTPUT, _INPUT = "SageMakerOutput", "SageMakerInput"
-_SUMMARY = (
-    "TransformJobName",
-    "TransformJobArn",
-    "CreationTime",
-    "TransformEndTime",
-    "LastModifiedTime",
-    "TransformJobStatus",
-    "FailureReason",
-)
 
 
 @dataclass(frozen=True)
-class Transforms:
-    """Creates, runs and describes batch transform jobs.
+class Transforms(QueuedJobs):
+    """Creates, runs and describes batch transform jobs; what one of them wrote is written again.
 
     Parameters
     ----------
-    jobs : Resources
-    queue : Queue
-    storage : Storage
-    logs : Logs
-    endpoints : Endpoints
-        Knows the models.
+    models : Resources
     """
 
-    jobs: Resources
-    queue: Queue
-    storage: Storage
-    logs: Logs
-    endpoints: Endpoints
-
-    @property
-    def kinds(self) -> list[Resources]:
-        """What it knows by name."""
-        return [self.jobs]
-
-    def operations(self) -> dict[str, Any]:
-        """Return the operations that are offered, by AWS's name."""
-        return {
-            "CreateTransformJob": self.create,
-            "DescribeTransformJob": lambda request: self.jobs.get(request["TransformJobName"]),
-            "ListTransformJobs": lambda request: self.jobs.page(
-                request,
-                "TransformJobSummaries",
-                lambda job: {name: job[name] for name in _SUMMARY if name in job},
-            ),
-            "StopTransformJob": self.stop,
-        }
+    models: Resources
+    stream_name = "{}/{}"
 
     def create(self, request: Document) -> Document:
         """Queue a new job."""
-        self.endpoints.models.get(request["ModelName"])
+        self.models.get(request["ModelName"])
         processing = request.get("DataProcessing", {})
         try:
             for name in ("InputFilter", "OutputFilter"):
@@ -91,70 +54,22 @@ class Transforms:
         output = {"AssembleWith": "None", "KmsKeyId": "", **request["TransformOutput"]}
         state = {"TransformOutput": output, "TransformJobStatus": "InProgress"}
         document = self.jobs.create({**request, **state})
-        name = request["TransformJobName"]
-        self.queue.submit(self.jobs.folder(name), self._work)
+        self._submit(document)
         return {"TransformJobArn": document["TransformJobArn"]}
 
-    def stop(self, request: Document) -> None:
-        """Ask a job to end."""
-        name = request["TransformJobName"]
-
-        def edit(document: Document) -> None:
-            if document["TransformJobStatus"] != "InProgress":
-                raise ServiceError.validation(f"The transform job {name} has ended.")
-            document["TransformJobStatus"] = "Stopping"
-
-        self.jobs.update(name, edit)
-        self.queue.stop(self.jobs.folder(name))
-
-    def recover(self) -> None:
-        """Start the jobs again that an earlier service left; what they wrote is written again."""
-        for document in self.jobs.all():
-            name = document["TransformJobName"]
-            end_noted(self.jobs.folder(name))
-            if document["TransformJobStatus"] in ENDED:
-                shutil.rmtree(self.jobs.folder(name) / _TREE, ignore_errors=True)
-                continue
-            if document["TransformJobStatus"] == "Stopping":
-                self._end(name, "Stopped")
-            else:
-                self.queue.submit(self.jobs.folder(name), self._work)
-
-    def _work(self, job: Work) -> None:
-        """Run one job from its data to its predictions in S3, and note how it ended."""
-        name = job.name
-        if job.stopping.is_set():  # while it waited
-            self._end(name, "Stopped")
-            return
-        document = self.jobs.change(name, TransformStartTime=time.time())
-        work = self.jobs.folder(name) / _TREE
-        stream = self.logs.stream(TRANSFORM, f"{name}/{int(document['CreationTime'])}")
-        try:
-            shutil.rmtree(work, ignore_errors=True)
-            for folder in ("given", "in", "out"):
-                make_folder(work / folder)
-            self._prepare(document, work)
-            arguments = _arguments(document, work)
-            code = job.run(["transform", *arguments], {}, stream.append)
-            if job.stopping.is_set():
-                self._end(name, "Stopped")
-                return
-            if code != 0:
-                text = f"AlgorithmError: exit code {code}. See the log of the job."
-                raise JobFailed(text)
-            self._upload(document, work)
-        except Exception as err:  # whatever it is, a job has an end
-            text = reason_of(err)
-            stream.append(text.partition("\n")[0])
-            self._end(name, "Failed", text)
-        else:
-            self._end(name, "Completed")
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    def _run(self, document: Document, job: Work, tree: Path, stream: Stream) -> None:
+        """Run one job from its data to its predictions in S3."""
+        for folder in ("given", "in", "out"):
+            make_folder(tree / folder)
+        self._prepare(document, tree)
+        code = job.run(["transform", *_arguments(document, tree)], {}, stream.append)
+        if code != 0 or job.stopping.is_set():
+            raise JobFailed(f"AlgorithmError: exit code {code}. See the log of the job.")
+        self._upload(document, tree)
 
     def _prepare(self, document: Document, work: Path) -> None:
         """Fetch the model and the files, and filter the records."""
-        container = self.endpoints.models.get(document["ModelName"])["PrimaryContainer"]
+        container = self.models.get(document["ModelName"])["PrimaryContainer"]
         self.storage.get(container["ModelDataUrl"], work / "model.tar.gz")
         source = document["TransformInput"]["DataSource"]["S3DataSource"]
         if source["S3DataType"] != "S3Prefix":
@@ -187,10 +102,6 @@ class Transforms:
                 _write_records(joined, _joined(given, media, file, accept, select), accept)
                 joined.replace(file)
             self.storage.put(file, f"{base}/{name}")
-
-    def _end(self, name: str, status: str, reason: str = "") -> None:
-        failure = {"FailureReason": reason[:1024]} if status == "Failed" else {}
-        self.jobs.change(name, TransformJobStatus=status, TransformEndTime=time.time(), **failure)
 
 
 def _arguments(document: Document, work: Path) -> list[str]:
