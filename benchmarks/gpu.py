@@ -164,7 +164,7 @@ def _of_table(spread: int | None, batches: int) -> list[dict[str, Any]]:
     import torch
 
     from object2vec.kernels import kernel_for
-    from object2vec.kernels.base import Lookup
+    from object2vec.kernels.base import Lookup, Tape
     from object2vec.kernels.rules import RULES, Parameter, Update
 
     batch, tokens, width = training.BATCH * batches, training.TOKENS, training.WIDTH
@@ -184,7 +184,7 @@ def _of_table(spread: int | None, batches: int) -> list[dict[str, Any]]:
     for name in ("sgd", "adam"):
         rule = RULES[name](1e-3)
         parameter, update = Parameter.new(rule, weight), Update(rule, 1)
-        seconds = _seconds(lambda p=parameter, u=update: kernel.update_rows(u, p, [lookup]))
+        seconds = _seconds(lambda p=parameter, u=update: kernel.update_rows(u, p, Tape([lookup])))
         moved = ids.nbytes + (2 * len(parameter.tensors()) * distinct + batch) * row_bytes
         found.append({"of": f"update, {name}", "s": seconds, "bytes": moved})
     facts = {"ids": "uniform" if spread else "Zipf", "records": batch, "distinct": distinct}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from object2vec.compiled.threads import use_threads
 from object2vec.kernels import noise
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
@@ -77,9 +77,9 @@ def made_update(rule, step: int, extras: tuple) -> Update:
     )  # fmt: skip
 
 
-def tape_of(lookups: list, step: int, table: Parameter) -> list:
+def tape_of(lookups: list, step: int, table: Parameter) -> Tape:
     """Lookups with random gradients; with weights of rows, coefficients that have them in."""
-    tape = []
+    tape = Tape()
     for number, sequences in enumerate(lookups):
         column = Ragged.build([np.array(s, np.int32) for s in sequences])
         gradient = random(len(column), table.weight.shape[1], seed=10 * step + number)
@@ -270,7 +270,7 @@ def test_extras_of_a_whole_parameter_are_those_of_a_table_of_one_row(kernel, opt
             gradient = torch.from_numpy(random(*shape, seed=step))
             update = made_update(rule, step, extras)
             if is_table:
-                ReferenceKernel().update_table(update, parameter, [one_lookup(gradient)])
+                ReferenceKernel().update_table(update, parameter, Tape([one_lookup(gradient)]))
             else:
                 made.update_dense(update, parameter, gradient)
         found.append([tensor.reshape(-1) for tensor in parameter.tensors()])

@@ -13,7 +13,7 @@ from object2vec.config.table import HYPERPARAMETERS
 from object2vec.inference.engine import Engine
 from object2vec.inference.instances import Group
 from object2vec.kernels import kernel_for
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
@@ -299,13 +299,13 @@ def triton_kernel():
     return TritonKernel()
 
 
-def zipf_tape(vocab: int, width: int, rows: int = 500) -> list[Lookup]:
+def zipf_tape(vocab: int, width: int, rows: int = 500) -> Tape:
     """Two lookups, as tied encoders make them; one token is in most rows.
 
     All gradients outweigh the decay and are positive: some rules turn the sign of a sum near zero,
     that is its rounding, into a whole step.
     """
-    generator, tape = np.random.default_rng(3), []
+    generator, tape = np.random.default_rng(3), Tape()
     for _ in range(2):
         lengths = generator.integers(0, 40, rows)
         column = Ragged.build([generator.zipf(1.3, n) % vocab for n in lengths])
@@ -320,8 +320,10 @@ def trained(kernel, update: str, optimizer: str, device: str, vocab: int, width:
     weight = np.random.default_rng(2).normal(size=(vocab, width)).astype(np.float32)
     weight = torch.from_numpy(weight).to(device)
     parameter = Parameter.new(rule, weight)
-    tape = [Lookup(*(tensor.to(device) for tensor in (lookup.ids, lookup.offsets, lookup.gradient)))
-            for lookup in zipf_tape(vocab, width)]  # fmt: skip
+    tape = Tape(
+        Lookup(*(tensor.to(device) for tensor in (lookup.ids, lookup.offsets, lookup.gradient)))
+        for lookup in zipf_tape(vocab, width)
+    )
     for step in (1, 2, 3):
         getattr(kernel, update)(Update(rule, step), parameter, tape)
     pooled = kernel.pool(weight, Lookup(tape[0].ids, tape[0].offsets))
@@ -387,7 +389,7 @@ def test_triton_finds_rows_beyond_two_to_the_31_numbers(triton_kernel):
     ids = torch.tensor([vocab - 1, 0], dtype=torch.int32, device="cuda")
     offsets = torch.tensor([0, 2], device="cuda")
     assert (triton_kernel.pool(weight, Lookup(ids, offsets)) == 1.5).all()
-    tape = [Lookup(ids, offsets, torch.ones(1, width, device="cuda"))]
+    tape = Tape([Lookup(ids, offsets, torch.ones(1, width, device="cuda"))])
     triton_kernel.update_rows(Update(RULES["sgd"](1.0), 1), Parameter(weight, ()), tape)
     assert (weight[-1] == 1.5).all()
     assert (weight[-2] == 3.0).all()

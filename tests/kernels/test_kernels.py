@@ -26,7 +26,7 @@ from object2vec import Config
 from object2vec.compiled.functions import Parallel
 from object2vec.devices import set_threads
 from object2vec.kernels import kernel_for
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.cpu.loops.update import updates
 from object2vec.kernels.cpu.warm import warm
@@ -79,9 +79,9 @@ def one_thread():
     set_threads(1)
 
 
-def tape_of(sequences_of_lookups: list, generator: np.random.Generator, width: int = WIDTH) -> list:
+def tape_of(sequences_of_lookups: list, generator: np.random.Generator, width: int = WIDTH) -> Tape:
     """Lookups with random gradients."""
-    tape = []
+    tape = Tape()
     for sequences in sequences_of_lookups:
         column = Ragged.build([np.array(s, np.int32) for s in sequences])
         gradient = generator.normal(size=(len(column), width)).astype(np.float32)
@@ -657,7 +657,7 @@ def test_the_reference_stands_in_where_what_a_kernel_needs_is_missing(monkeypatc
 PROGRAM = """
 import threading
 import torch
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 
 weight, offsets = torch.ones(50, 8), torch.arange(1001)

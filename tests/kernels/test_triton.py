@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from object2vec.kernels import kernel_for
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
 from object2vec.objects.ragged import Ragged
@@ -32,9 +32,9 @@ each_optimizer = pytest.mark.parametrize("optimizer", list(RULES))
 each_update = pytest.mark.parametrize("update", ["update_rows", "update_table"])
 
 
-def tape_of(lookups: list, width: int, seed: int = 0) -> list:
+def tape_of(lookups: list, width: int, seed: int = 0) -> Tape:
     """Lookups of sequences, with random gradients."""
-    generator, tape = np.random.default_rng(seed), []
+    generator, tape = np.random.default_rng(seed), Tape()
     for sequences in lookups:
         column = Ragged.build([np.array(s, np.int32) for s in sequences])
         gradient = generator.normal(size=(len(column), width)).astype(np.float32)
@@ -94,7 +94,7 @@ def test_any_run_is_summed_by_chunks_in_the_order_of_the_batch(
     tape = tape_of(lookups, width)
     touched = np.unique(np.concatenate([lookup.ids.numpy() for lookup in tape]))
     gradient = torch.from_numpy(summed(tape, 9, width, chunk)[touched])
-    sums = [Lookup(torch.from_numpy(touched), torch.arange(len(touched) + 1), gradient)]
+    sums = Tape([Lookup(torch.from_numpy(touched), torch.arange(len(touched) + 1), gradient)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("object2vec.kernels.cuda.kernel._CHUNK", chunk)
         found = changed(kernel, update, rule, tape, 9, width, steps=2)
@@ -183,7 +183,7 @@ def test_a_gradient_may_lie_in_memory_as_autograd_left_it():
     for gradient in (one, many):
         weight = torch.zeros(4, 3)
         lookup = Lookup(ids, offsets, gradient)
-        kernel.update_rows(Update(rule, 1), Parameter(weight, ()), [lookup])
+        kernel.update_rows(Update(rule, 1), Parameter(weight, ()), Tape([lookup]))
         assert torch.equal(weight[1:3], -gradient)
         flat = torch.zeros(2, 3)
         kernel.update_dense(Update(rule, 1), Parameter(flat, ()), gradient)
@@ -202,7 +202,7 @@ def test_rows_beyond_two_to_the_31_numbers_are_found():
     weight[0], weight[-1], weight[-2] = 1.0, 2.0, 3.0
     ids, offsets = torch.tensor([vocab - 1, 0], dtype=torch.int32), torch.tensor([0, 2])
     assert (kernel.pool(weight, Lookup(ids, offsets)) == 1.5).all()
-    tape = [Lookup(ids, offsets, torch.ones(1, width))]
+    tape = Tape([Lookup(ids, offsets, torch.ones(1, width))])
     kernel.update_rows(Update(RULES["sgd"](1.0), 1), Parameter(weight, ()), tape)
     assert (weight[-1] == 1.5).all()
     assert (weight[-2] == 3.0).all()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.reference import ReferenceKernel
 from object2vec.kernels.rules import Average, Parameter
@@ -63,16 +63,16 @@ class OnGPU:
         return found._replace(loss=found.loss.cpu())
 
     def squares(self, table, tape):
-        return self.kernel.squares(moved(table, "cuda"), [on_gpu(lookup) for lookup in tape])
+        return self.kernel.squares(moved(table, "cuda"), Tape(map(on_gpu, tape)))
 
     def scale(self, table, tape, factor):
         self.kernel.scale(table, tape, factor)
 
     def update_rows(self, update, table, tape):
-        self._update(self.kernel.update_rows, update, table, [on_gpu(lookup) for lookup in tape])
+        self._update(self.kernel.update_rows, update, table, Tape(map(on_gpu, tape)))
 
     def update_table(self, update, table, tape):
-        self._update(self.kernel.update_table, update, table, [on_gpu(lookup) for lookup in tape])
+        self._update(self.kernel.update_table, update, table, Tape(map(on_gpu, tape)))
 
     def update_dense(self, update, parameter, gradient):
         self._update(self.kernel.update_dense, update, parameter, gradient.cuda())

@@ -143,13 +143,13 @@ class Kernel(Protocol):
             1 or 0; 0 in the first and the last ``w // 2`` rows.
         """
 
-    def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
+    def update_rows(self, update: Update, table: Parameter, tape: Tape) -> None:
         """Update, in place, the rows of a table that the lookups of `tape` read."""
 
-    def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
+    def update_table(self, update: Update, table: Parameter, tape: Tape) -> None:
         """Update every row of a table, in place; rows not read have gradient 0."""
 
-    def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
+    def squares(self, table: Parameter, tape: Tape) -> float:
         """Return the squared length of a table's gradient, with that of the weights of its rows."""
 
     def scale(self, table: Parameter, tape: Tape, factor: float) -> None:

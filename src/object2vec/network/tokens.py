@@ -226,7 +226,7 @@ class TokenTable(nn.Module):
                 self.kernel.update_rows(update, parameter, tape)
             return
         # Weight decay and momentum move every row of a dense table, also when no token was read.
-        self.kernel.update_table(update, parameter, tape or [self._empty_lookup()])
+        self.kernel.update_table(update, parameter, tape or Tape([self._empty_lookup()]))
 
     def changing(self, rows: Tensor) -> None:
         """Let whoever keeps what rows were know that these will change, (n,), int32."""

@@ -18,6 +18,7 @@ from object2vec.kernels.cpu.loops.lookup import mean_rows, weighted_rows
 from object2vec.kernels.cpu.loops.update import list_tokens, square_rows, updates
 from object2vec.kernels.cpu.pairing import compare_pairs
 from object2vec.kernels.rules import Parameter, Update
+from object2vec.kernels.segments import segment_max
 
 Ranks = NDArray[np.int32]
 
@@ -50,21 +51,20 @@ class CompiledKernel:
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the maximum over the rows of each segment, (B, F)."""
-        maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
-        return maxima
+        return segment_max(_find_maxima, x, offsets)
 
     def sum_taps(self, products: Tensor, bias: Tensor, mask: Tensor) -> Tensor:
         """Return what a convolution over time makes of its products, (N, F)."""
         outputs: Tensor = _TapSum.apply(products, bias, mask)  # type: ignore[no-untyped-call]
         return outputs
 
-    def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
+    def update_rows(self, update: Update, table: Parameter, tape: Tape) -> None:
         """Update the rows that were read."""
         tokens, starts, *shares = self._listed(table, tape)
         update_rows, _, _ = updates(update.rule.name, update.extras(table))
         update_rows(_bounds(starts), *_of_table(update, table), tokens, starts, *shares)
 
-    def update_table(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
+    def update_table(self, update: Update, table: Parameter, tape: Tape) -> None:
         """Update every row, in one pass over the table and without its dense gradient."""
         tokens, starts, *shares = self._listed(table, tape)
         ranks = self._ranks_of(len(table.weight))
@@ -73,7 +73,7 @@ class CompiledKernel:
         update_table(len(ranks), *_of_table(update, table), ranks, starts, *shares)
         ranks[tokens] = 0
 
-    def squares(self, table: Parameter, tape: Sequence[Lookup]) -> float:
+    def squares(self, table: Parameter, tape: Tape) -> float:
         """Return the squared length of a table's gradient, with that of the weights of its rows."""
         tokens, starts, *shares = self._listed(table, tape)
         squares = np.empty(len(tokens))  # (u,)
@@ -98,15 +98,13 @@ class CompiledKernel:
         gradients = gradient.reshape(-1).numpy()
         update_flat(size, share, constants, numbers, *flat, gradients, small=size <= _SMALL)
 
-    def _listed(self, table: Parameter, tape: Sequence[Lookup]) -> tuple[NDArray[Any], ...]:
-        """Return the occurrences of each token; those of a `Tape` are listed but once."""
-        listed = tape.listed if isinstance(tape, Tape) else None
-        if listed is None:
+    def _listed(self, table: Parameter, tape: Tape) -> tuple[NDArray[Any], ...]:
+        """Return the occurrences of each token; those of a tape are listed but once."""
+        if tape.listed is None:
             ranks = self._ranks_of(len(table.weight))
-            listed = _occurrences(tape, ranks)
-            ranks[listed[0]] = 0
-            if isinstance(tape, Tape):
-                tape.listed = listed
+            tape.listed = _occurrences(tape, ranks)
+            ranks[tape.listed[0]] = 0
+        listed: tuple[NDArray[Any], ...] = tape.listed
         return listed
 
     def _ranks_of(self, vocab_size: int) -> Ranks:
@@ -121,25 +119,6 @@ def probe() -> None:
     arrays = np.zeros(1, np.int32), np.arange(2), np.ones((1, 1), np.float32)
     ids, offsets, weight = map(torch.from_numpy, arrays)
     CompiledKernel().pool(weight, Lookup(ids, offsets))
-
-
-class _SegmentMax(torch.autograd.Function):
-    """The maximum of each segment; the gradient goes to the first row that has it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, offsets: Tensor) -> Tensor:
-        maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
-        rows = x.new_empty(maxima.shape, dtype=torch.int32)  # (B, F)
-        arrays = (t.numpy() for t in (x.detach().contiguous(), offsets, maxima, rows))
-        convolution.segment_max(len(maxima), *arrays)
-        ctx.rows, ctx.n_rows = rows, len(x)
-        return maxima
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
-        # Segments do not overlap, so no two maxima of a column share a row.
-        return shares.scatter_(0, ctx.rows.long(), gradient), None
 
 
 class _TapSum(torch.autograd.Function):
@@ -164,7 +143,15 @@ class _TapSum(torch.autograd.Function):
         return shares, before.sum(0), None
 
 
-def _occurrences(tape: Sequence[Lookup], ranks: Ranks) -> tuple[NDArray[Any], ...]:
+def _find_maxima(x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maximum of each segment and the first row that has it, (B, F) both."""
+    maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
+    rows = torch.empty_like(maxima, dtype=torch.int32)  # (B, F)
+    convolution.segment_max(len(maxima), *(t.numpy() for t in (x, offsets, maxima, rows)))
+    return maxima, rows
+
+
+def _occurrences(tape: Tape, ranks: Ranks) -> tuple[NDArray[Any], ...]:
     """Return where each distinct token of the tape occurs, and what it gets from there.
 
     Returns

@@ -13,7 +13,7 @@ from object2vec.compiled.pool import share_work
 from object2vec.config.kinds import COMPARATORS
 from object2vec.fields.kinds import KINDS
 from object2vec.fields.spans import TextSpans
-from object2vec.kernels.base import Lookup
+from object2vec.kernels.base import Lookup, Tape
 from object2vec.kernels.cpu.kernel import CompiledKernel
 from object2vec.kernels.rules import RULES, Parameter, Update
 from object2vec.pairs.block_pairing import BlockPairing
@@ -37,7 +37,7 @@ def warm() -> None:
         kernel.pool(torch.ones(1, 2), Lookup(ids, offsets, coefficients=coefficients))
     for rule in RULES.values():
         update, table = Update(rule(0.1), 1), torch.ones(1, 2)
-        tape = [Lookup(ids, offsets, torch.ones(1, 2))]
+        tape = Tape([Lookup(ids, offsets, torch.ones(1, 2))])
         kernel.update_rows(update, Parameter.new(update.rule, table), tape)
         kernel.update_table(update, Parameter.new(update.rule, table), tape)
         kernel.squares(Parameter.new(update.rule, table), tape)

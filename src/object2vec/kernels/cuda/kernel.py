@@ -27,6 +27,7 @@ from object2vec.kernels.base import Lookup
 from object2vec.kernels.cuda import programs
 from object2vec.kernels.reference import Plain, squares
 from object2vec.kernels.rules import RULES, Parameter, Update
+from object2vec.kernels.segments import segment_max
 
 _CHUNK = 128  # occurrences that one program sums, if a token has more: two short rounds, not a long
 _COLUMNS = 128  # columns of one program: four numbers for each of a warp's 32 threads
@@ -51,8 +52,7 @@ class TritonKernel(Plain):
 
     def segment_max(self, x: Tensor, offsets: Tensor) -> Tensor:
         """Return the maximum over the rows of each segment, (B, F)."""
-        maxima: Tensor = _SegmentMax.apply(x, offsets)  # type: ignore[no-untyped-call]
-        return maxima
+        return segment_max(_find_maxima, x, offsets)
 
     def update_rows(self, update: Update, table: Parameter, tape: Sequence[Lookup]) -> None:
         """Update the rows that were read."""
@@ -112,22 +112,12 @@ def probe(device: str) -> None:
     torch.cuda.synchronize(device)
 
 
-class _SegmentMax(torch.autograd.Function):
-    """The maximum of each segment; the gradient goes to the first row that has it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, offsets: Tensor) -> Tensor:
-        maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
-        rows = torch.empty_like(maxima, dtype=torch.int64)  # (B, F)
-        _launch_rows(programs.segment_max, maxima.shape, x.contiguous(), offsets, maxima, rows)
-        ctx.rows, ctx.n_rows = rows, len(x)
-        return maxima
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        shares = gradient.new_zeros(ctx.n_rows, gradient.shape[1])  # (n, F)
-        # Segments do not overlap, so no two maxima of a column share a row.
-        return shares.scatter_(0, ctx.rows, gradient), None
+def _find_maxima(x: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the maximum of each segment and the first row that has it, (B, F) both."""
+    maxima = x.new_empty(len(offsets) - 1, x.shape[1])  # (B, F)
+    rows = torch.empty_like(maxima, dtype=torch.int64)  # (B, F)
+    _launch_rows(programs.segment_max, maxima.shape, x, offsets, maxima, rows)
+    return maxima, rows
 
 
 def _launch_rows(program: Any, shape: Sequence[int], *arguments: Any, **constants: Any) -> None:
