@@ -63,7 +63,7 @@ def test_the_model_reads_them_as_padding_and_no_others(model):
         body = json.dumps({"instances": [{"in0": [1, unknown]}, {"in0": [2]}]}).encode()
         request = reader.read(body, form)
         assert request.groups[0].in0 == [[1, 0], [2]]
-        assert request.omissions[0].padded == 1
+        assert request.accounts[0].omissions.padded == 1
     for wrong in (4, 6):
         with pytest.raises(DataError, match=f'Vocab id "{wrong}" is not less than vocab_size=3'):
             model.encode(in0=[[1, wrong]])

@@ -18,7 +18,7 @@ from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
 from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
 from object2vec.inference.encoder import open_encoder
-from object2vec.inference.inputs import Tally, UnknownIds, intakes, rows_at_once
+from object2vec.inference.inputs import Account, Tally, UnknownIds, intakes, rows_at_once
 from object2vec.inference.values import Taken, read_values, value_intakes
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import IGNORED, RECORDS, SIDES, Schema, one_side
@@ -213,7 +213,7 @@ def _remarks(
 
 def _unknown(taken: dict[int, Taken]) -> pa.Array | None:
     """Return the sides of each row that have no known token, as an entry of a JSON object."""
-    if not any(each.unknown for each in taken.values()):
+    if all(each.is_known.all() for each in taken.values()):
         return None
     import pyarrow as pa
 
@@ -232,8 +232,9 @@ def _accept(config: Config, chunk: Chunk, tally: Tally) -> dict[int, Taken]:
             continue
         try:
             sequences, omitted = intake.accept(column, chunk.where)
-            tally.count(intake.side, omitted)
-            accepted[intake.side] = Taken(sequences, np.ones(len(sequences), bool), omitted, {})
+            account = Account.of(omitted)
+            tally.count(intake.side, account)
+            accepted[intake.side] = Taken(sequences, np.ones(len(sequences), bool), account)
         except UnknownIds as err:
             problems += err.problems
     if problems:

@@ -20,7 +20,7 @@ from object2vec.config import Config
 from object2vec.errors import RequestError, problem
 from object2vec.files.json import JsonObject
 from object2vec.inference.forms import WRITTEN, Form
-from object2vec.inference.inputs import NOTHING, UnknownIds, Vocabularies, intakes
+from object2vec.inference.inputs import UNREMARKABLE, Account, UnknownIds, Vocabularies, intakes
 from object2vec.inference.instances import (
     BODY_RULE,
     IN0,
@@ -127,12 +127,14 @@ class IdReader:
         """Return instances of one kind as they are encoded, and what was left out of each side."""
         if chosen is not None:
             instances = [*compress(instances, chosen)]
-        in0, in1, omitted0, omitted1 = None, None, NOTHING, NOTHING
+        in0, in1, first, second = None, None, UNREMARKABLE, UNREMARKABLE
         if kind & IN0:
-            in0, omitted0 = self._intakes[0].accept_known([i.in0 for i in instances], limits[0])
+            in0, omitted = self._intakes[0].accept_known([i.in0 for i in instances], limits[0])
+            first = Account.of(omitted)
         if kind & IN1:
-            in1, omitted1 = self._intakes[1].accept_known([i.in1 for i in instances], limits[1])
-        return Request([Group(in0, in1)], None, (omitted0, omitted1))
+            in1, omitted = self._intakes[1].accept_known([i.in1 for i in instances], limits[1])
+            second = Account.of(omitted)
+        return Request([Group(in0, in1)], None, (first, second))
 
     def _settle_numbers(self, instances: Sequence[Any], prefix: str) -> None:
         """Make ids of numbers that are written like 1.0, as AWS does; reject others than integers.

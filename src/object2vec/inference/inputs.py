@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from operator import contains
 
@@ -80,6 +80,40 @@ class Omissions:
 NOTHING = Omissions()
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of objects of one side on their way to the encoder.
+
+    Parameters
+    ----------
+    omissions : Omissions
+    coverage : dict of str to Coverage
+        How values became ids, by the specification of a field.
+    unknown : int
+        Objects without a token that training knew.
+    """
+
+    omissions: Omissions = NOTHING
+    coverage: Coverages = field(default_factory=dict)
+    unknown: int = 0
+
+    @staticmethod
+    def of(omissions: Omissions) -> Account:
+        """Return the account of ids; `UNREMARKABLE` itself if there is nothing to be said."""
+        return UNREMARKABLE if omissions is NOTHING else Account(omissions)
+
+    def __add__(self, other: Account) -> Account:
+        names, nothing = dict.fromkeys([*self.coverage, *other.coverage]), Coverage()
+        coverage = {
+            name: self.coverage.get(name, nothing) + other.coverage.get(name, nothing)
+            for name in names
+        }
+        return Account(self.omissions + other.omissions, coverage, self.unknown + other.unknown)
+
+
+UNREMARKABLE = Account()
+
+
 def warn_of(where: str, omissions: Omissions) -> None:
     """Log a warning if something was left out; `where` names the sequences."""
     if omissions:
@@ -90,39 +124,22 @@ class Tally:
     """What became of the objects of both sides, batch after batch."""
 
     def __init__(self) -> None:
-        self._omissions = [NOTHING, NOTHING]
-        self._coverage: list[Coverages] = [{}, {}]
-        self._unknown = [0, 0]
+        self._accounts = [UNREMARKABLE, UNREMARKABLE]
 
-    def count(
-        self,
-        side: int,
-        omissions: Omissions,
-        coverage: Mapping[str, Coverage] | None = None,
-        unknown: int = 0,
-    ) -> None:
-        """Note what became of some objects of a side, and how many have no known token."""
-        self._omissions[side] += omissions
-        self._unknown[side] += unknown
-        if coverage:
-            self._coverage[side] = add_coverages(self._coverage[side], coverage)
+    def count(self, side: int, account: Account) -> None:
+        """Note what became of some objects of a side."""
+        self._accounts[side] += account
 
     def say(self, where: str = "") -> None:
         """Log what was left out, and what the vocabularies of training do not hold."""
-        for side, name in enumerate(SIDES):
-            warn_of(f"{where}{name}", self._omissions[side])
-            if count := self._unknown[side]:
+        for name, account in zip(SIDES, self._accounts, strict=True):
+            warn_of(f"{where}{name}", account.omissions)
+            if account.unknown:
                 text = "%s%s: objects without a token that training knew: %d."
-                _log.warning(text, where, name, count)
-            named = {f"{name} {field}": each for field, each in self._coverage[side].items()}
+                _log.warning(text, where, name, account.unknown)
+            named = {f"{name} {of}": each for of, each in account.coverage.items()}
             for text in coverage_lines(named):
                 _log.info("%s%s", where, text)
-
-
-def add_coverages(first: Mapping[str, Coverage], second: Mapping[str, Coverage]) -> Coverages:
-    """Return the sum of what two batches of values say of each field."""
-    names, nothing = dict.fromkeys([*first, *second]), Coverage()
-    return {name: first.get(name, nothing) + second.get(name, nothing) for name in names}
 
 
 class UnknownIds(DataError):
@@ -295,7 +312,7 @@ def take_ids(
         where = f"{SIDES[side]} row {{}}".format
         intake = intakes(config, vocabularies)[side]
         taken[side], omissions = intake.accept(ids, where, limits[side])
-        tally.count(side, omissions)
+        tally.count(side, Account.of(omissions))
     tally.say()
     return taken
 

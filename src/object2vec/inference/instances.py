@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from object2vec.errors import RequestError
 from object2vec.files.json import JsonObject
 from object2vec.inference.forms import Form
-from object2vec.inference.inputs import NOTHING, Coverages, Omissions, Rows, add_coverages
+from object2vec.inference.inputs import UNREMARKABLE, Account, Rows
 
 NEITHER, IN0, IN1, PAIR = range(4)  # kind of an instance: the sum of its keys' values
 BODY_RULE = 'must be {"instances": [...]}, a list of instances or one instance'
@@ -87,19 +87,13 @@ class Request:
     positions : list of list of int, or None
         Which instances of the request each group holds, one of them perhaps in several groups;
         None for a single group in order.
-    omissions : pair of Omissions
-        What was left out of in0 and of in1.
-    coverage : pair of dict of str to Coverage
-        How values became ids, by field of in0 and of in1.
-    unknown : pair of int
-        Objects of in0 and of in1 without a token that training knew.
+    accounts : pair of Account
+        What became of the objects of in0 and of in1.
     """
 
     groups: list[Group]
     positions: list[list[int]] | None = None
-    omissions: tuple[Omissions, Omissions] = (NOTHING, NOTHING)
-    coverage: tuple[Coverages, Coverages] = ({}, {})
-    unknown: tuple[int, int] = (0, 0)
+    accounts: tuple[Account, Account] = (UNREMARKABLE, UNREMARKABLE)
 
     def __len__(self) -> int:
         if self.positions is not None:
@@ -171,21 +165,11 @@ def by_kind(
         chosen = [k == kind for k in kinds]
         parts.append(make(kind, chosen))
         positions.append([*compress(range(len(kinds)), chosen)])
-    return Request(
-        [group for part in parts for group in part.groups],
-        positions or None,
-        (_total(parts, 0), _total(parts, 1)),
-        (_merged(parts, 0), _merged(parts, 1)),
-        (sum(part.unknown[0] for part in parts), sum(part.unknown[1] for part in parts)),
+    groups = [group for part in parts for group in part.groups]
+    first, second = (
+        reduce(add, (part.accounts[side] for part in parts), UNREMARKABLE) for side in (0, 1)
     )
-
-
-def _total(parts: Sequence[Request], side: int) -> Omissions:
-    return reduce(add, (part.omissions[side] for part in parts), NOTHING)
-
-
-def _merged(parts: Sequence[Request], side: int) -> Coverages:
-    return reduce(add_coverages, (part.coverage[side] for part in parts), {})
+    return Request(groups, positions or None, (first, second))
 
 
 def texts_of(body: bytes, *, is_json: bool) -> list[bytes]:

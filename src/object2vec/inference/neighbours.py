@@ -117,7 +117,7 @@ class Objects:
             raise DataError.at("query", must, got, cure)
         each = value_intakes(schema, config)[self.side]
         (taken,) = (part[self.side] for part in read_values(open_table(records), [each], Tally()))
-        warn_of(SIDES[self.side], taken.omissions)
+        warn_of(SIDES[self.side], taken.account.omissions)
         for row in np.flatnonzero(~taken.is_known).tolist():
             must = f"must have a token of in{self.side} that training knew"
             near = suggestion(str(values[row]), self._some_names())

@@ -248,9 +248,8 @@ class _Worker:
             form, classes = self.form.writes, self.engine.classes
             stream.writelines(render(request, predictions, form, classes))
             records += len(request)
-            for side in (0, 1):
-                omitted, covered = request.omissions[side], request.coverage[side]
-                tally.count(side, omitted, covered, request.unknown[side])
+            for side, account in enumerate(request.accounts):
+                tally.count(side, account)
             if time.monotonic() - reported > _REPORT_S:
                 reported = time.monotonic()
                 _log.info("%s: %d records so far", source.name, records)

@@ -17,7 +17,6 @@ from operator import not_
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from object2vec.config import Config
 from object2vec.errors import DataError, RequestError, suggestion
@@ -25,7 +24,7 @@ from object2vec.fields.values import text_of
 from object2vec.files.json import JsonObject, load_json
 from object2vec.files.sources import Source
 from object2vec.inference.forms import WRITTEN, Form
-from object2vec.inference.inputs import NOTHING
+from object2vec.inference.inputs import UNREMARKABLE
 from object2vec.inference.instances import (
     BODY_RULE,
     INSTANCE_CURE,
@@ -191,20 +190,13 @@ def as_request(taken: Mapping[int, Taken]) -> Request:
     """
     rows = {side: _lists(each.sequences) for side, each in taken.items()}
     remarks: list[dict[str, Any]] | None = None
-    if any(each.unknown for each in taken.values()):
+    if not all(each.is_known.all() for each in taken.values()):
         named = [SIDES[side] for side in taken]
         known = zip(*(each.is_known.tolist() for each in taken.values()), strict=True)
         unknown = [[*compress(named, map(not_, each))] for each in known]
         remarks = [{"unknown": names} if names else {} for names in unknown]
-    empty = Taken(Ragged.of_lists([]), np.zeros(0, np.bool_), NOTHING, {})
-    first, second = (taken.get(side, empty) for side in (0, 1))
-    return Request(
-        [Group(rows.get(0), rows.get(1), remarks)],
-        None,
-        (first.omissions, second.omissions),
-        (first.coverage, second.coverage),
-        (first.unknown, second.unknown),
-    )
+    first, second = (taken[s].account if s in taken else UNREMARKABLE for s in (0, 1))
+    return Request([Group(rows.get(0), rows.get(1), remarks)], None, (first, second))
 
 
 def _lists(sequences: Ragged) -> list[list[int]]:

@@ -22,15 +22,7 @@ from object2vec.compiled import load
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.base import ValueMistakes
-from object2vec.inference.inputs import (
-    NOTHING,
-    Coverages,
-    Intake,
-    Omissions,
-    Tally,
-    add_coverages,
-    intakes,
-)
+from object2vec.inference.inputs import UNREMARKABLE, Account, Intake, Tally, intakes
 from object2vec.objects.ragged import Ragged
 from object2vec.objects.schema import SIDES
 
@@ -58,25 +50,17 @@ class Taken:
     sequences : Ragged of length n
     is_known : bool array (n,)
         Which of them have a token that training knew.
-    omissions : Omissions
-    coverage : dict of str to Coverage
+    account : Account
     """
 
     sequences: Ragged
     is_known: NDArray[np.bool_]
-    omissions: Omissions
-    coverage: Coverages
-
-    @property
-    def unknown(self) -> int:
-        """How many have no token that training knew."""
-        return len(self.is_known) - int(np.count_nonzero(self.is_known))
+    account: Account
 
     def slice(self, start: int, stop: int) -> Taken:
-        """Return the objects from `start` to before `stop`; the first ones have the counts."""
-        omissions, coverage = (NOTHING, {}) if start else (self.omissions, self.coverage)
-        known = self.is_known[start:stop]
-        return Taken(self.sequences.slice(start, stop), known, omissions, coverage)
+        """Return the objects from `start` to before `stop`; the first ones have the account."""
+        account, known = UNREMARKABLE if start else self.account, self.is_known[start:stop]
+        return Taken(self.sequences.slice(start, stop), known, account)
 
     @classmethod
     def joined(cls, parts: Sequence[Taken]) -> Taken:
@@ -84,8 +68,7 @@ class Taken:
         return cls(
             Ragged.concatenate([part.sequences for part in parts]),
             np.concatenate([part.is_known for part in parts]),
-            reduce(add, (part.omissions for part in parts), NOTHING),
-            reduce(add_coverages, (part.coverage for part in parts), {}),
+            reduce(add, (part.account for part in parts), UNREMARKABLE),
         )
 
 
@@ -144,7 +127,9 @@ class ValueIntake:
             ]
             raise DataError(join_problems(problems)) from None
         sequences, omissions = self.intake.accept(rows, str, limit)
-        return Taken(sequences, self._has_known(sequences), omissions, coverage)
+        is_known = self._has_known(sequences)
+        unknown = len(is_known) - int(np.count_nonzero(is_known))
+        return Taken(sequences, is_known, Account(omissions, coverage, unknown))
 
     def _has_known(self, sequences: Ragged) -> NDArray[np.bool_]:
         """Return which objects have a token that training knew, (n,)."""
@@ -202,7 +187,7 @@ def read_values(
         objects = {}
         for each in intakes:
             taken = each.accept(block.columns, in_file(block, each.side), limits[each.side])
-            tally.count(each.side, taken.omissions, taken.coverage, taken.unknown)
+            tally.count(each.side, taken.account)
             objects[each.side] = taken
         yield objects
 

@@ -68,13 +68,13 @@ class ServerMetrics:
         """Count the instances of a request, and what became of their objects."""
         for group in request.groups:
             self.instances(group.key).inc(len(group))
-        for side, name in enumerate(SIDES):
-            if omitted := request.omissions[side]:
-                for kind, count in asdict(omitted).items():
+        for name, account in zip(SIDES, request.accounts, strict=True):
+            if account.omissions:
+                for kind, count in asdict(account.omissions).items():
                     self._omissions.labels(name, kind).inc(count)
-            if request.unknown[side]:
-                self._omissions.labels(name, "unknown").inc(request.unknown[side])
-            for field, coverage in request.coverage[side].items():
+            if account.unknown:
+                self._omissions.labels(name, "unknown").inc(account.unknown)
+            for field, coverage in account.coverage.items():
                 for kind, count in asdict(coverage).items():
                     self._values.labels(name, field, kind).inc(count)
 

@@ -167,7 +167,7 @@ class TaskSource:
         for block in table.blocks(columns + ([label] if label else [])):
             for each in both:
                 taken = each.accept(block.columns, in_file(block, each.side))
-                tally.count(each.side, taken.omissions, taken.coverage, taken.unknown)
+                tally.count(each.side, taken.account)
                 sides[each.side].append(taken.sequences)
             if label:
                 labels.append(_labels(schema, label, block))
