@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator as operators
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -88,30 +89,30 @@ def _fits(document: Document, rule: dict[str, Any]) -> bool:
     if operator in ("Exists", "NotExists"):
         return (have is not None) == (operator == "Exists")
     text, wanted = "" if have is None else str(have), str(rule.get("Value") or "")
-    if operator == "In":
-        return text in wanted.split(",")
+    if operator in _ORDERS:
+        return bool(_ORDERS[operator](_order(text), _order(wanted)))
     if operator not in _OPERATORS:
         raise ServiceError.validation(f"Operator must be one of AWS's; got {operator!r}.")
-    return _OPERATORS[operator](_Text(text), _Text(wanted))
+    return bool(_OPERATORS[operator](text, wanted))
 
 
-class _Text(str):
-    """A text that is compared by its number where it is one."""
-
-    def key(self) -> tuple[float, str]:
-        """Return what stands for it in comparisons."""
-        try:
-            return float(self), ""
-        except ValueError:
-            return 0.0, str(self)
+def _order(text: str) -> tuple[float, str]:
+    """Return what a text is ordered by: its number where it is one."""
+    try:
+        return float(text), ""
+    except ValueError:
+        return 0.0, text
 
 
-_OPERATORS: dict[str, Callable[[_Text, _Text], bool]] = {
-    "Equals": lambda have, wanted: str(have) == str(wanted),
-    "NotEquals": lambda have, wanted: str(have) != str(wanted),
-    "Contains": lambda have, wanted: str(wanted) in str(have),
-    "GreaterThan": lambda have, wanted: have.key() > wanted.key(),
-    "GreaterThanOrEqualTo": lambda have, wanted: have.key() >= wanted.key(),
-    "LessThan": lambda have, wanted: have.key() < wanted.key(),
-    "LessThanOrEqualTo": lambda have, wanted: have.key() <= wanted.key(),
+_ORDERS = {
+    "GreaterThan": operators.gt,
+    "GreaterThanOrEqualTo": operators.ge,
+    "LessThan": operators.lt,
+    "LessThanOrEqualTo": operators.le,
+}
+_OPERATORS: dict[str, Callable[[str, str], Any]] = {
+    "Equals": operators.eq,
+    "NotEquals": operators.ne,
+    "Contains": operators.contains,
+    "In": lambda text, wanted: text in wanted.split(","),
 }
