@@ -195,8 +195,8 @@ def test_a_first_gradient_of_a_token_in_two_lookups_is_summed_before_the_rule(
     gradient = torch.full((1, WIDTH), 0.5)
     weights = []
     for tape in (
-        [Lookup(ids, offsets, gradient), Lookup(ids, offsets, gradient)],
-        [Lookup(ids, offsets, 2 * gradient)],
+        Tape([Lookup(ids, offsets, gradient), Lookup(ids, offsets, gradient)]),
+        Tape([Lookup(ids, offsets, 2 * gradient)]),
     ):
         weight = torch.ones(VOCAB, WIDTH)
         getattr(kernel(), update)(Update(rule, 1), Parameter.new(rule, weight), tape)
@@ -287,7 +287,7 @@ def test_coefficients_weigh_a_lookup_and_its_gradient(kernel, rows, seed, update
     found = made.pool(table.weight, lookup)
     assert agree(made, found, ReferenceKernel().pool(table.weight, lookup))
     np.testing.assert_allclose(found.numpy(), pooled, rtol=0, atol=500 * EPS)
-    getattr(made, update)(Update(RULES["sgd"](1.0), 1), table, [lookup])
+    getattr(made, update)(Update(RULES["sgd"](1.0), 1), table, Tape([lookup]))
     np.testing.assert_allclose(table.weight.numpy(), expected, rtol=0, atol=500 * EPS)
 
 
