@@ -22,7 +22,7 @@ _REASON_CHARACTERS = 1024
 ENDED = ("Completed", "Failed", "Stopped")
 """States of a job of which nothing more becomes."""
 
-T = TypeVar("T")
+_Listed = TypeVar("_Listed")
 Document = dict[str, Any]
 Edit = Callable[[Document], object]
 
@@ -224,11 +224,11 @@ class Resources:
 
 
 def page_of(
-    found: Sequence[T],
+    found: Sequence[_Listed],
     request: Mapping[str, Any],
     size: int,
     members: tuple[str, str] = ("NextToken", "MaxResults"),
-) -> tuple[Sequence[T], dict[str, str]]:
+) -> tuple[Sequence[_Listed], dict[str, str]]:
     """Return the part of a list that a request asks for, and the token of the next part, if any.
 
     Parameters
