@@ -609,7 +609,7 @@ def test_a_whole_network_learns_the_same_bytes_by_either_kernel(
     settings = {"enc0_network": name, "weight_decay": 0.01, "tied_token_embedding_weight": True}
     compiled = learn(optimizer, storage, kernel, **settings)
     if kernel == "compiled":  # products have one library in both: the tables are what is compared
-        monkeypatch.setattr(ReferenceKernel, "linear", CompiledKernel.linear)
+        monkeypatch.setattr(ReferenceKernel, "linear", staticmethod(CompiledKernel.linear))
     reference = learn(optimizer, storage, "reference", **settings)
     if isinstance(KERNELS[kernel](), OnGPU):  # roundings of six steps, through the whole network
         assert all(torch.allclose(compiled[n], reference[n], 1e-3, 1e-4) for n in reference)
