@@ -305,7 +305,7 @@ def test_a_server_that_is_never_ready_has_failed(service, monkeypatch):
     monkeypatch.setattr(Process, "is_ready", False)
     said = created(service, state="Failed")
     assert said["FailureReason"] == "The server did not respond within 0 s."
-    assert Process.made[0].graces == [0]
+    until(lambda: Process.made[0].graces == [0])
 
 
 def test_without_its_model_an_endpoint_has_failed(service):
