@@ -72,7 +72,9 @@ class Estimator:
             schema = start.schema.declared
         if schema is None:
             named = {name: self._arguments.get(name) for name in ("preset", "vectors")}
-            _reject_of_tables({"split": split, **named})
+            usual = vars(TableOptions())
+            reading = {name: v for name, v in vars(options).items() if v != usual[name]}
+            _reject_of_tables({"split": split, **named, **reading})
             return Config.build(given if start is None else start.config.to_dict() | given), None
         if start is not None and start.schema is None:
             must, cure = "must be a model that knows columns", "Train a new model on the table."
@@ -161,7 +163,7 @@ def arguments_of(loaded: Artifact) -> dict[str, Any]:
 def _reject_of_tables(given: Mapping[str, Any]) -> None:
     """Raise `ConfigError` if something is given that only tables have."""
     for name, value in given.items():
-        if value:
+        if value not in (None, 0):
             cure = "Name the columns of both sides (in0=, in1=)."
             raise ConfigError.at(name, "goes with the columns of a table", value, cure)
 

@@ -132,7 +132,10 @@ def test_a_weight_of_one_changes_no_byte_and_others_do():
 def test_what_only_tables_have_is_an_error_without_columns():
     records = [{"in0": [1], "in1": [2], "label": 1}] * 4
     sizes = {"enc0_vocab_size": 9, "enc0_max_seq_len": 1}
-    for name, given in (("split", {"split": 0.1}), ("preset", {})):
+    reading = {"format": "csv", "separator": ";", "quote": "", "encoding": "latin-1"}
+    reading |= {"columns": ["in0"]}
+    each = [(name, {name: value}) for name, value in (reading | {"split": 0.1}).items()]
+    for name, given in [*each, ("preset", {})]:
         arguments = {"preset": "topn"} if name == "preset" else {}
         with pytest.raises(ConfigError, match=f"^{name}: goes with the columns of a table"):
             Object2Vec(**sizes, **FAST, **arguments).fit(records, **given)

@@ -132,7 +132,7 @@ class _Found:
     rows: int
 
 
-class _Rejected(Exception):
+class Rejected(Exception):
     """A line is not a record; the arguments are the rule, the value and the cure."""
 
 
@@ -218,7 +218,7 @@ class _Reader:
                 continue
             try:
                 records.append(self._read_line(line.removeprefix(UTF8_MARK)))  # of a file inside
-            except _Rejected as rejected:
+            except Rejected as rejected:
                 if self.at_start and not records:
                     check_layout(name, line)
                 self.problems.append(problem(f"{name}:{number}", *rejected.args))
@@ -245,21 +245,21 @@ class _Reader:
         """Return the record on a line that is right after all; reject it for its first mistake."""
         content = _load(line)
         if not isinstance(content, JsonObject):
-            raise _Rejected("must be a JSON object", content, _LINE_CURE)
+            raise Rejected("must be a JSON object", content, _LINE_CURE)
         record: Record = {}
         for name, value in content:
             if name in record:
                 must = f'must have the key "{name}" once'
-                raise _Rejected(must, "it twice", "Remove one of them.")
+                raise Rejected(must, "it twice", "Remove one of them.")
             if name not in self.wanted:
                 continue
             if mistake := self.wanted[name].layout.mistake(value):
                 must, got, cure = mistake
-                raise _Rejected(f'"{name}" {must}', _plain(got), cure)
+                raise Rejected(f'"{name}" {must}', _plain(got), cure)
             record[name] = value
         if found := _NAN_OF_PYTHON.search(_STRING.sub(b"", line)):
             must, cure = "must be JSON, which has finite numbers only", "Write null in its stead."
-            raise _Rejected(must, float(found[0]), cure)
+            raise Rejected(must, float(found[0]), cure)
         return record
 
     def _check_keys(self, line: bytes, record: Record) -> None:
@@ -267,15 +267,15 @@ class _Reader:
         for name, wanted in self.wanted.items():
             if wanted.need == "required" and name not in record:
                 must = f'must have the key "{name}"'
-                raise _Rejected(must, _keys(line), "Add it to the record.")
+                raise Rejected(must, _keys(line), "Add it to the record.")
         if lacking := self._lacks_object(record):
             must = "must have the key " + " or ".join(f'"{name}"' for name in lacking)
-            raise _Rejected(must, _keys(line), "Add one of them.")
+            raise Rejected(must, _keys(line), "Add one of them.")
         for name, wanted in self.wanted.items():
             has = name in record
             if wanted.need == "optional" and self.optional.setdefault(name, has) != has:
                 must = f'must {"lack" if has else "have"} the key "{name}" like the records before'
-                raise _Rejected(must, _keys(line), "Give all records the same keys.")
+                raise Rejected(must, _keys(line), "Give all records the same keys.")
 
     def _lacks_object(self, keys: Container[str]) -> list[str]:
         """Return the objects that are wanted if none of them is there."""
@@ -366,7 +366,7 @@ def _load(line: bytes) -> Any:
     except ValueError as err:
         reason = f"{err.msg} at column {err.colno}" if isinstance(err, JSONDecodeError) else err
         got = line[:100].decode("utf-8", "replace").strip()
-        raise _Rejected(f"must be one JSON object ({reason})", got, _LINE_CURE) from err
+        raise Rejected(f"must be one JSON object ({reason})", got, _LINE_CURE) from err
 
 
 def _keys(line: bytes) -> list[str]:

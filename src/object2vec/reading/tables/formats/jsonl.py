@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.files.sources import Source
-from object2vec.reading.jsonl import check_layout, parse_objects
+from object2vec.reading.jsonl import Rejected, check_layout, parse_objects
 from object2vec.reading.tables.base import Forms, TableOptions
 from object2vec.reading.tables.formats.base import Format
 from object2vec.reading.tables.lines import LinesTable, Parsed, wrong_bytes
@@ -157,10 +157,6 @@ class JsonTable(LinesTable):
         return f"{self.name}:{text.line_at(next(islice(records, row, None)))}"
 
 
-class _Rejected(Exception):
-    """A line is no record; the arguments are the rule, the value and the cure."""
-
-
 class _Other:
     """A value that is no object where a key should lead on."""
 
@@ -182,7 +178,7 @@ def read_records(
             continue
         try:
             records.append((number, _load(line)))
-        except _Rejected as rejected:
+        except Rejected as rejected:
             problems.append(problem(f"{name}:{number}", *rejected.args))
             if len(problems) >= MAX_PROBLEMS:
                 break
@@ -198,9 +194,9 @@ def _load(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as err:
         reason = f" ({err.msg} at column {err.colno})" if isinstance(err, JSONDecodeError) else ""
         got = line[:100].decode("utf-8", "replace").strip()
-        raise _Rejected(f"must be one JSON object{reason}", got, _CURE) from err
+        raise Rejected(f"must be one JSON object{reason}", got, _CURE) from err
     if not isinstance(record, dict):
-        raise _Rejected("must be one JSON object", record, _CURE)
+        raise Rejected("must be one JSON object", record, _CURE)
     return record
 
 
@@ -210,14 +206,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(entries) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _Rejected(f'must have the key "{twice}" once', "it twice", "Remove one of them.")
+        raise Rejected(f'must have the key "{twice}" once', "it twice", "Remove one of them.")
     return entries
 
 
 def _finite(number: str) -> float:
     if not math.isfinite(value := float(number)):
         must, cure = "must be JSON, which has finite numbers only", "Write null in its stead."
-        raise _Rejected(must, value, cure)
+        raise Rejected(must, value, cure)
     return value
 
 
