@@ -66,7 +66,7 @@ def test_one_problem_stands_alone():
 
 def test_several_problems_are_counted_and_listed():
     assert join_problems(["a: wrong", "b: bad"]) == "2 problems:\n  a: wrong\n  b: bad"
-    assert join_problems(["a", "b"], unit="bad line") == "2 bad lines:\n  a\n  b"
+    assert join_problems(["a", "b"]) == "2 problems:\n  a\n  b"
 
 
 @pytest.mark.parametrize("count", [MAX_PROBLEMS, MAX_PROBLEMS + 1, 1000])

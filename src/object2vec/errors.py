@@ -144,20 +144,18 @@ def problem(where: str, must: str, got: object, cure: str) -> str:
     return f"{where}: {must}; got {shown(got)}. {cure}"
 
 
-def join_problems(problems: Sequence[str], unit: str = "problem") -> str:
+def join_problems(problems: Sequence[str]) -> str:
     """Return `problems` as one text: alone if there is one, else counted and listed.
 
     Parameters
     ----------
     problems : sequence of str
         Messages made by `problem`; at least one.
-    unit : str, default "problem"
-        What is counted, in the singular.
     """
     if len(problems) == 1:
         return problems[0]
-    head = f"{len(problems)} {unit}s"
+    head = f"{len(problems)} problems"
     if len(problems) >= MAX_PROBLEMS:
-        head = f"the first {MAX_PROBLEMS} {unit}s"
+        head = f"the first {MAX_PROBLEMS} problems"
         problems = problems[:MAX_PROBLEMS]
     return "\n".join([f"{head}:", *(f"  {text}" for text in problems)])
