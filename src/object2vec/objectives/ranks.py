@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from object2vec.evaluation.retrieval import rank_measure
 from object2vec.objectives.base import RankedChannel
 
 Rows = NDArray[np.integer[Any]]
 
 _BLOCK = 1 << 22  # similarities at once
-_AT = (1, 10, 20)
-_METRICS = ("hits@1", "recall@20", "mean_reciprocal_rank", "ndcg@10")
+_AT_RECALL, _AT_NDCG = 20, 10
 
 
 def ranks_of_right(channel: RankedChannel) -> NDArray[np.int64]:
@@ -63,9 +61,18 @@ def ranking_metrics(offsets: Rows, ranks: Rows) -> dict[str, float]:
     >>> ranking_metrics(np.array([0, 1, 2]), np.array([1, 2]))["mean_reciprocal_rank"]
     0.75
     """
-    counts = np.diff(offsets)  # (n,)
-    values = rank_measure(ranks, np.repeat(np.arange(len(counts)), counts), at=_AT).values()
-    return {name: values[name] for name in _METRICS}
+    starts, counts = offsets[:-1], np.diff(offsets)  # (n,), (n,)
+    best = np.minimum.reduceat(ranks, starts)  # (n,)
+    recall = np.add.reduceat(ranks <= _AT_RECALL, starts, dtype=np.int64) / counts  # (n,)
+    gains = np.where(ranks <= _AT_NDCG, 1 / np.log2(1 + ranks), 0.0)  # (m,)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, _AT_NDCG + 2)))  # (10,) of so many right ones
+    ndcg = np.add.reduceat(gains, starts) / ideal[np.minimum(counts, _AT_NDCG) - 1]  # (n,)
+    return {
+        "hits@1": float(np.mean(best <= 1)),
+        f"recall@{_AT_RECALL}": float(recall.mean()),
+        "mean_reciprocal_rank": float(np.mean(1 / best)),
+        f"ndcg@{_AT_NDCG}": float(ndcg.mean()),
+    }
 
 
 def _pairs(lists: tuple[Rows, Rows], rows: slice) -> tuple[Rows, Rows]:
