@@ -62,6 +62,10 @@ MECHANISMS: dict[str, tuple[dict, dict]] = {
     "all candidates": (RANKING | {"candidates": "all"}, POSITIVES),
     "odds of all candidates": ({"output_layer": "dot_product", "candidates": "all"}, POSITIVES),
     "weights of tokens": ({"enc0_idf_exponent": 1.5}, TRAIN),
+    "topics": ({"topics": 2}, TRAIN),
+    "partners": (
+        {"output_layer": "mean_squared_error", "enc0_partners": True, "enc1_partners": True}, TRAIN,
+    ),
     "token dropout": ({"token_dropout": 0.4}, TRAIN),
     "sums of tokens": ({"enc0_pool_exponent": 0.5, "mask_padding": False}, TRAIN),
     "averages": ({"weight_averaging": 0.9}, TRAIN),
