@@ -62,3 +62,11 @@ def test_what_is_wrong_is_named_by_its_line(tmp_path, name, wrong, message, at, 
     line = at + before.count(b"\n")
     with pytest.raises(DataError, match=rf"(^|\n *)\S*/t:{line}: {message}"):
         list(table_of(path, name).blocks())
+
+
+@pytest.mark.parametrize("rows", [1, 5000])  # the beginning says what all are, and what follows
+def test_json_lines_are_text_whichever_columns_are_read(tmp_path, rows):
+    path = tmp_path / "t"
+    path.write_bytes(TEXTS["jsonl"][1] * rows + b'{"a": 1, "c": "\xff"}\n')
+    with pytest.raises(DataError, match=rf"/t:{rows + 1}: must be UTF-8"):
+        list(table_of(path, "jsonl").blocks(["a"]))
