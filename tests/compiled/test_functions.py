@@ -16,6 +16,7 @@ import pytest
 
 from object2vec.compiled import cache, missing, use_threads
 from object2vec.compiled.functions import parallel
+from object2vec.compiled.pool import _Pool
 
 
 @parallel
@@ -291,6 +292,17 @@ def test_every_range_of_many_jobs_is_worked_on_once(count, threads, monkeypatch)
         found[:] = 0
         mark(size, owners, found)
         assert found.sum() == (found[:size] == 1).sum() == size
+
+
+def test_who_has_no_helpers_works_alone():
+    pool, owners, found = _Pool(), np.empty(10, np.int64), np.zeros(10, np.int64)
+    pool.help_with(0)
+    work = (pool.address, np.arange(11), owners, found)
+    caller = threading.Thread(target=mark._entry, args=work, daemon=True)
+    caller.start()
+    caller.join(20)
+    assert found.tolist() == [1] * 10
+    assert owners.tolist() == [*range(10)]
 
 
 def test_callers_on_several_threads_wait_for_each_other(threads):
