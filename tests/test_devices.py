@@ -179,3 +179,25 @@ def test_a_work_that_fails_says_so_and_the_threads_stay(first):
         with pytest.raises(ValueError, match="no"):
             side_by_side([work, work])
         assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("name", ["autocast", "inference_mode", "no_grad", "device"])
+def test_computing_is_what_it_is_by_default_and_leaves_what_was_set(name):
+    ambient = {
+        "autocast": torch.autocast("cpu", dtype=torch.bfloat16),
+        "inference_mode": torch.inference_mode(),
+        "no_grad": torch.no_grad(),
+        "device": torch.device("meta"),
+    }[name]
+
+    def state():
+        product = torch.ones(2, 2, requires_grad=True) @ torch.ones(2, 2)
+        return product.dtype, product.device.type, product.requires_grad, product.is_inference()
+
+    by_default = (torch.float32, "cpu", True, False)
+    assert state() == by_default
+    with ambient:
+        before = state()
+        with computing(1):
+            assert state() == by_default
+        assert state() == before != by_default
