@@ -84,7 +84,7 @@ def test_the_best_training_job_is_found_and_known_to_children(tuned, tuning, sag
 
 
 def test_a_tuning_job_whose_trials_all_fail_fails(tuned, tuning):
-    request = tuning("hopeless", jobs=4)
+    request = tuning("hopeless", jobs=3)
     request["TrainingJobDefinition"]["StaticHyperParameters"]["enc0_vocab_size"] = "2"
     said = tuned(request)
     assert said["HyperParameterTuningJobStatus"] == "Failed"
