@@ -28,6 +28,7 @@ from object2vec.reporting.events import FieldFacts, TableLearned
 from object2vec.reporting.table import coverage_lines
 from object2vec.training.decisions import Decided, decide, provisional
 
+_OF_SINGLE_PAIRS = ("dropout", "token_dropout", "random_negative_sampling_rate")
 LABEL = "label"  # the column of labels that are passed beside a table
 
 _log = logging.getLogger("object2vec.training")
@@ -150,6 +151,8 @@ def learn_from(
     schema = replace(learned.schema, decisions=_remembered(declared, decided, begun))
     config = Config.build(decided.hyperparameters, beyond_aws=True)
     _check_substitutes(config, pairs["train"])
+    idle = _ignored_by_blocks(config, pairs["train"])
+    decided = replace(decided, notes=(*decided.notes, *idle))
     return FromTables(
         config=config,
         schema=schema,
@@ -178,6 +181,21 @@ def _check_substitutes(config: Config, pairs: Pairs) -> None:
     if isinstance(pairs, MadePairs) and pairs.substitutes and network != "pooled_embedding":
         must = "must be pooled_embedding where a user's name stands for its history"
         raise ConfigError.at("enc0_network", must, network, "Write history(user=own) or user=none.")
+
+
+def _ignored_by_blocks(config: Config, pairs: Pairs) -> Iterator[Note]:
+    """Yield what is asked for and has no effect where batches are made of blocks of text."""
+    if not (isinstance(pairs, MadePairs) and pairs.maker.makes_blocks(config)):
+        return
+    asked = {name: getattr(config, name) for name in _OF_SINGLE_PAIRS}
+    asked |= {"weight": "weight" in pairs.schema.names, LABEL: not pairs.are_positives}
+    for name, is_asked in asked.items():
+        if is_asked:
+            text = (
+                f"{name} is ignored: pairs={pairs.maker.name} has no use for it with shared "
+                "negatives. Set shared_negatives=0 if it is needed."
+            )
+            yield Note("warning", text)
 
 
 def _event(declared: Declared, learned: Learned, decided: Decided, records: int) -> TableLearned:

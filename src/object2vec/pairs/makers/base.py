@@ -91,6 +91,10 @@ class Maker(Optioned, ABC):
         """Return tokens of in0 that training does not read, and what they stand for."""
         return None
 
+    def makes_blocks(self, config: Config) -> bool:
+        """Return whether batches are made of blocks, and not of single records."""
+        return False
+
     def blocks(self, pairs: MadePairs, config: Config) -> PairBlocks | None:
         """Return the blocks that batches are made of; None where they hold single records."""
         return None

@@ -88,9 +88,13 @@ class Windows(Maker):
         in0, in1 = Ragged.singles(column.values[words]), Ragged.singles(column.values[contexts])
         return Made(in0, in1, records.collections)
 
+    def makes_blocks(self, config: Config) -> bool:
+        """Return whether what is learned has shared negatives."""
+        return bool(config.shared_negatives) and objective_of(config).has_noise
+
     def blocks(self, pairs: MadePairs, config: Config) -> PairBlocks | None:
         """Return blocks of text where what is learned has shared negatives."""
-        if not config.shared_negatives or not objective_of(config).has_noise:
+        if not self.makes_blocks(config):
             return None
         from object2vec.pairs.blocks import TextBlocks
 
