@@ -59,6 +59,17 @@ def test_what_blocks_of_text_have_no_use_for_is_warned_of(shared):
     assert [note.split()[0] for note in notes] == ([*given, "weight"] if shared else [])
 
 
+@pytest.mark.parametrize("negatives", [5, 0])
+def test_noise_of_blocks_that_are_not_there_is_warned_of(negatives):
+    events: list = []
+    films = {"user": ["ann", "bob", "cid"] * 9, "film": ["Up", "Big", "Rio"] * 9}
+    given = {**SETTINGS, "epochs": 1, "output_layer": "dot_product", "shared_negatives": negatives}
+    Object2Vec(in0="user", in1="film", **given).fit(films, reporters=[Collect(events)])
+    warned = [event.text for event in events if type(event).__name__ == "Warned"]
+    text = "shared_negatives is ignored: dot_product has them with pairs=windows alone."
+    assert warned == ([text] if negatives else [])
+
+
 def test_the_loss_falls_and_counts_pairs(corpus):
     events = []
     Object2Vec(preset="words", pairs="windows(sample=0)", **SETTINGS).fit(

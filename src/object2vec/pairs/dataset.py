@@ -121,6 +121,10 @@ class Pairs:
         """Return the records of an epoch: these, unless they are made afresh."""
         return self
 
+    def makes_blocks(self, config: Config) -> bool:
+        """Return whether batches are made of blocks, and not of single records."""
+        return False
+
     def blocks(self, config: Config) -> PairBlocks | None:
         """Return what batches are made of, if not of single records."""
         return None

@@ -117,6 +117,10 @@ class MadePairs(Pairs):
         indices = numbers - self.first[collections]
         return Asked(self.collections, numbers, collections, indices, self.context)
 
+    def makes_blocks(self, config: Config) -> bool:
+        """Return whether the maker makes blocks for what is to be learned."""
+        return self.maker.makes_blocks(config)
+
     def blocks(self, config: Config) -> PairBlocks | None:
         """Return the blocks that the maker makes for what is to be learned, if it does."""
         return self.maker.blocks(self, config)

@@ -291,6 +291,10 @@ class Run:
             self._reports[channel] = check_channel(pairs, self.config, channel)
             name = _name(sources.get(channel, self.channels.train))
             self._emit(_opened(name, pairs, self._reports[channel], self.config))
+        has_noise = self.config.shared_negatives and objective_of(self.config).has_noise
+        if has_noise and not self._pairs["train"].makes_blocks(self.config):
+            text = "shared_negatives is ignored: dot_product has them with pairs=windows alone."
+            self._report(events.Warned(text))
         if rate and len(self._pairs["train"]) < 2:
             raise DataError.at(
                 "train", "must hold two records to make negatives", 1, "Add records."

@@ -185,7 +185,7 @@ def _check_substitutes(config: Config, pairs: Pairs) -> None:
 
 def _ignored_by_blocks(config: Config, pairs: Pairs) -> Iterator[Note]:
     """Yield what is asked for and has no effect where batches are made of blocks of text."""
-    if not (isinstance(pairs, MadePairs) and pairs.maker.makes_blocks(config)):
+    if not (isinstance(pairs, MadePairs) and pairs.makes_blocks(config)):
         return
     asked = {name: getattr(config, name) for name in _OF_SINGLE_PAIRS}
     asked |= {"weight": "weight" in pairs.schema.names, LABEL: not pairs.are_positives}
