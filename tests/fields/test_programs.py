@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 import subprocess
 import sys
 
@@ -39,6 +42,37 @@ def test_each_function_is_compiled_once(tmp_path):
     counts = {n: len(each) for n, each in compiled.items() if not n.startswith("_")}
     assert counts.keys() >= {"add_strings", "find_strings", "split_words", "read_ipv4", "frame"}
     assert set(counts.values()) == {1}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs mprotect and fork")
+@pytest.mark.parametrize("name", ["token", "tokens", "text", "characters", "ipv4"])
+def test_nothing_is_read_behind_the_end_of_what_is_given(name):
+    """The text ends where memory does: whoever reads on is ended by the system."""
+    memory = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    address = np.frombuffer(memory, np.uint8).ctypes.data + mmap.PAGESIZE
+    no_access, protect = 0, ctypes.CDLL(None).mprotect
+    assert protect(ctypes.c_void_p(address), ctypes.c_size_t(mmap.PAGESIZE), no_access) == 0
+    parts = [b"10.0.0.1", b"255.255.255.255"]
+    if name != "ipv4":
+        parts = [b"a" * n + b" bc" for n in range(17)]
+
+    def learned(part, start):
+        offsets = pa.py_buffer(np.array([0, len(part)], np.int32))
+        values = pa.StringArray.from_buffers(1, offsets, pa.foreign_buffer(start, len(part)))
+        learner = KINDS[name]().learner()
+        learner.observe(values)
+        return [(entry.token, entry.count) for entry in learner.finish().entries()]
+
+    def at_the_end(part):
+        memory[mmap.PAGESIZE - len(part) : mmap.PAGESIZE] = part
+        return learned(part, address - len(part))
+
+    expected = [learned(part, np.frombuffer(part, np.uint8).ctypes.data) for part in parts]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if [*map(at_the_end, parts)] == expected else 3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert all(expected)
 
 
 PROGRAM = """
