@@ -169,8 +169,7 @@ class TableChoice:
         """Return what `Object2Vec` takes of it."""
         if not self.is_made:
             return {}
-        names = ("in0", "in1", "label", "weight", "group", "time", "pairs", "preset", "vectors")
-        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        given = {name: value for name, value in vars(self).items() if value}
         return given | ({"share": self._shared()} if self.share else {})
 
 
