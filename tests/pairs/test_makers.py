@@ -7,12 +7,14 @@ import pytest
 
 from object2vec import DataError
 from object2vec.config import Config
+from object2vec.config.presets import PRESETS
 from object2vec.errors import ConfigError
+from object2vec.fields.specification import parse_field
 from object2vec.objects.schema import records
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
-from object2vec.pairs.makers import MAKERS, maker_of
+from object2vec.pairs.makers import MAKERS, declared_schema, maker_of
 from object2vec.pairs.makers.draws import Draws
 from object2vec.pairs.positives import Positives
 from object2vec.pairs.report import check_channel
@@ -326,3 +328,20 @@ def test_a_report_of_many_made_pairs_is_of_all_of_them(monkeypatch):
     assert report.rows == 16
     assert report.in0.tokens == 16 * 7
     assert report.label_counts[0] + report.label_counts[1] == 16
+
+
+@pytest.mark.parametrize("preset", [p for p in PRESETS.values() if p.pairs], ids=lambda p: p.name)
+def test_a_preset_that_makes_pairs_makes_them(preset):
+    """Unless the user says that rows are pairs, or names another way to make them."""
+    user, song, text = map(parse_field, ("user:token", "song:token", "text:text"))
+    of_words = preset.pairs == "windows"
+
+    def maker(pairs, named):
+        sides = ((text,), () if pairs != "none" else (song,)) if of_words else ((user,), (song,))
+        making = declared_schema(sides, pairs, named).making
+        return making and making.maker
+
+    assert maker(None, preset.name) == maker(preset.pairs, None)
+    assert maker("none", preset.name) is None
+    asked = "windows(window=2)" if of_words else "history"
+    assert maker(asked, preset.name) == maker(asked, None) != maker(preset.pairs, None)
