@@ -63,7 +63,7 @@ def made_table(rule, extras: tuple, vocab: int = VOCAB, width: int = WIDTH) -> P
     weights, is_averaged = None, "average" in extras
     if "weights" in extras:
         start = torch.from_numpy(random(vocab, 1, seed=1))
-        weights = Parameter.new(rule, start, False, is_averaged=is_averaged, number=4)
+        weights = Parameter.new(rule, start, False, is_averaged=is_averaged)
     return Parameter.new(
         rule, torch.from_numpy(random(vocab, width, seed=0)), weights=weights,
         is_averaged=is_averaged, is_table=True, number=3,
@@ -184,7 +184,8 @@ def test_extras_of_a_table_are_their_formulas(kernel, optimizer, extras, update)
     own = Oracle(optimizer, extras, table.weight.numpy(), 3, True)
     logs = None
     if table.weights is not None:
-        logs = Oracle(optimizer, extras, table.weights.weight.numpy(), 4, False)
+        quiet = tuple(each for each in extras if each != "noise")
+        logs = Oracle(optimizer, quiet, table.weights.weight.numpy(), 0, False)
     read = np.zeros(VOCAB, bool)
     for step, lookups in enumerate(STEPS, 1):
         gradient, tokens = np.zeros((VOCAB, WIDTH)), set()

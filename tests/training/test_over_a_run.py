@@ -21,6 +21,7 @@ from object2vec.training.optimizer import Optimizer
 from object2vec.training.schedule import Horizon, rate_share
 from object2vec.training.step import Step
 from support.kernels import EPS, KERNELS
+from support.stopping import EVERYTHING as OF_RANKING
 
 SIZES = {
     "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 12,
@@ -231,6 +232,19 @@ def test_what_a_rule_has_no_use_for_is_said(name):
     made = config(optimizer="adadelta", **{name: value[name]})
     said = f"optimizer is set to adadelta. Ignoring the hyperparameter '{name}'."
     assert said in [note.text for note in made.notes]
+
+
+@each_kernel
+def test_noise_throws_no_token_out_of_what_it_counts(kernel):
+    """Where a gradient is next to nothing Adam's noise is large, and what tokens count is e^x."""
+    given = SIZES | OF_RANKING | {
+        "output_layer": "ranking", "ranking_scale": 5, "enc0_idf_exponent": 1.0, "kernel": kernel,
+        "token_init": "unit", "learning_rate": 0.01, "optimizer": "adam",
+    }  # fmt: skip
+    model = Object2Vec(**given).fit(data() | {"label": np.ones(10)})
+    for side in (0, 1):
+        lengths = model.artifact.network.table(side).weight.norm(dim=1)
+        assert 0 < lengths.max() < 1000
 
 
 def test_a_column_without_tokens_and_noise_is_trained_on(tmp_path):

@@ -326,7 +326,7 @@ def test_resume_with_other_data_is_refused(channels, tmp_path):
 @pytest.mark.usefixtures("every_batch")
 def test_resume_may_go_on_longer_and_elsewhere(tmp_path, monkeypatch):
     sgd = {"optimizer": "sgd"}  # the rule that both kernels round alike, given the same products
-    monkeypatch.setattr(ReferenceKernel, "linear", CompiledKernel.linear)
+    monkeypatch.setattr(ReferenceKernel, "linear", staticmethod(CompiledKernel.linear))
     interrupted(tmp_path / "run", **sgd)
     channels = {"train": data(), "validation": data(5)}
     other = {"epochs": 5, "kernel": "reference", "threads": 2}

@@ -426,7 +426,8 @@ class Hyperparameters:
         Float(0.0, 1000.0),
         0.0,
         "Noise in each update, as Langevin dynamics has it; at 1 the weights wander over those "
-        "that the data allow, and averaging them is Bayes' estimate. 0 means none.",
+        "that the data allow, and averaging them is Bayes' estimate. 0 means none. What tokens "
+        "count (enc0_idf_exponent) gets no noise.",
     )
     embedding_decay: float = _extension(
         Float(0.0, 10_000.0),

@@ -389,6 +389,11 @@ class Update:
             Which rows of a table it consists of; by default it is no table.
         read : Tensor of shape (rows,), bool, optional
             Which of them the batch has read, if not all; the others get no noise.
+
+        Notes
+        -----
+        The weights of rows get none: they are logarithms, and where Adam's root mean square is next
+        to nothing, noise of some tens would make a token count e^20 times.
         """
         weights, share = parameter.weights, self._count(parameter)
         if weights is not None:
@@ -398,7 +403,6 @@ class Update:
         self._disturb(parameter, rows, read)
         if weights is not None:
             self._change(weights, by_weight, share)
-            self._disturb(weights, rows, read)
 
     def _change(self, parameter: Parameter, gradient: Tensor, share: Tensor | float | None) -> None:
         weight, (_, wd, *_, keep) = parameter.weight, self.constants(parameter)

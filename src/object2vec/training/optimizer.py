@@ -19,7 +19,6 @@ from object2vec.network.tokens import TokenTable
 from object2vec.pairs.batches import random_generator
 from object2vec.training.schedule import Horizon, averaged_after, needs_horizon, rate_share
 
-_WEIGHTS = 1 << 16  # tells the noise of what the tokens of a table count from that of the table
 _NOISE = 6  # names the noise among the random choices; the others stand in pairs.batches
 
 
@@ -87,9 +86,8 @@ class Optimizer:
 
     def _of_table(self, table: TokenTable, new: Callable[..., Parameter], number: int) -> Parameter:
         """Return a token table with its state, and with that of what its tokens count."""
-        weights = None
-        if table.log_weights is not None:
-            weights = new(table.log_weights, False, number=number + _WEIGHTS)
+        logs = table.log_weights
+        weights = None if logs is None else new(logs, False)
         return new(table.weight, weights=weights, is_table=True, number=number)
 
     def step(self) -> None:

@@ -226,10 +226,8 @@ def _mean(update: Update, parameter: Parameter) -> NDArray[np.float32]:
 def _numbers(update: Update, parameter: Parameter) -> NDArray[np.int64]:
     """Return what loops need of a step: see `object2vec.kernels.cpu.loops.update`."""
     first, second = update.key
-    of_weights = 0 if parameter.weights is None else parameter.weights.number
-    keys = first, second + parameter.number, second + of_weights
     since = update.average_from or 0
-    return np.array([update.step - 1, since, *keys], np.int64)
+    return np.array([update.step - 1, since, first, second + parameter.number], np.int64)
 
 
 def _bounds(starts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -199,8 +199,7 @@ _RATES = {
 
 
 # What else is done to a row. Numbers `n` of a step are: the steps before it, the last step that is
-# in no average, the first half of the noise's key, and its second half for the parameter and for
-# the weights of its rows.
+# in no average, and both halves of the noise's key. Weights of rows get no noise (`Update.apply`).
 
 
 @inner
@@ -263,7 +262,7 @@ def _no_rule(c, w, g, s, u):
 
 
 @inner
-def _no_noise(c, n, key, row, first, w, s, u):
+def _no_noise(c, n, row, first, w, s, u):
     pass
 
 
@@ -274,9 +273,9 @@ def _mixed(x):
     return np.uint32(x ^ (x >> np.uint32(16)))
 
 
-def _noise(c, n, key, row, first, w, s, u):
+def _noise(c, n, row, first, w, s, u):
     """Add to each number, of a row's column `first` on, the noise that is its own."""
-    start = _mixed(np.uint32(_mixed(np.uint32(row + n[2])) + np.uint32(n[key])))
+    start = _mixed(np.uint32(_mixed(np.uint32(row + n[2])) + np.uint32(n[3])))
     for i in range(len(w)):
         x = _mixed(np.uint32(start + np.uint32(np.uint32(first + i) * _STRIDE)))
         pairs = np.uint32((x & _BYTES) + ((x >> np.uint32(8)) & _BYTES))
@@ -362,8 +361,7 @@ def _update_row(row, is_read, total, product, c, n, w, s, u, mean, counted, cw, 
     _apply(c, w[row], total, s[row], u[row])
     _apply_weight(cw, ww[row], product, ws[row], wu[row])
     if is_read:
-        _disturb(c, n, 3, row, 0, w[row], s[row], u[row])
-        _disturb_weight(cw, n, 4, row, 0, ww[row], ws[row], wu[row])
+        _disturb(c, n, row, 0, w[row], s[row], u[row])
 
 
 def _update_flat(first, last, share, c, n, w, s, u, mean, gradient):
@@ -371,7 +369,7 @@ def _update_flat(first, last, share, c, n, w, s, u, mean, gradient):
     _average(share, w[first:last], mean[first:last])
     _shrink(c, w[first:last])
     _apply(c, w[first:last], gradient[first:last], s[first:last], u[first:last])
-    _disturb(c, n, 3, 0, first, w[first:last], s[first:last], u[first:last])
+    _disturb(c, n, 0, first, w[first:last], s[first:last], u[first:last])
 
 
 @parallel
@@ -391,7 +389,7 @@ def square_rows(first, last, weighs, w, starts, tokens, owners, coefficients, gr
 
 
 # In the stead of these, each version of a loop has the functions that it is compiled with.
-_apply = _apply_weight = _average_weight = _multiply = _disturb = _disturb_weight = _no_rule
+_apply = _apply_weight = _average_weight = _multiply = _disturb = _no_rule
 _fetch_mean, _rate = _no_fetch, _sgd_rate
 
 
@@ -406,19 +404,17 @@ def updates(rule, extras):
         What else an update does, of `EXTRAS`.
     """
     averages, weighs, shrinks, is_noisy = (extra in extras for extra in EXTRAS)
-    disturb = inner(_noise, _rate=_RATES[rule]) if is_noisy else _no_noise
     change = {
         "_average": _average if averages else _no_average,
         "_shrink": _shrink if shrinks else _no_shrinking,
         "_apply": _RULES[rule],
-        "_disturb": disturb,
+        "_disturb": inner(_noise, _rate=_RATES[rule]) if is_noisy else _no_noise,
     }
     of_row = {
         "_share": _share if averages else _no_share,
         "_multiply": _product if weighs else _no_product,
         "_average_weight": _average if averages and weighs else _no_average,
         "_apply_weight": _RULES[rule] if weighs else _no_rule,
-        "_disturb_weight": disturb if weighs else _no_noise,
     }
     name = "_".join([rule, *extras])
     row = inner(_update_row, name, **change, **of_row)
