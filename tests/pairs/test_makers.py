@@ -140,6 +140,14 @@ def test_a_sentence_goes_with_one_beside_it(reach):
     }
 
 
+def test_each_word_meets_all_words_within_the_window():
+    texts = [[1, 2, 3, 4], [5, 6]]
+    of = Pairs.build(in0=texts, in1=[[], []], label=np.ones(2))
+    pairs = made("windows(window=2, sample=1)", of=of)
+    found = {(a[0], b[0]) for epoch in range(60) for a, b in every(pairs.of_epoch(epoch))}
+    assert found == {(a, b) for text in texts for a in text for b in text if 0 < abs(a - b) <= 2}
+
+
 @pytest.mark.parametrize("of", [rows(), rows(shuffled=True)], ids=["in order", "shuffled"])
 @pytest.mark.parametrize("count", [0, 2, 9])
 def test_a_member_goes_with_any_other_of_its_group(count, of):

@@ -275,6 +275,7 @@ def test_odds_of_all_labels_are_those_of_predict(tagged):
     truth = np.array([[name in each.split("|") for name in names] for each in tagged["genres"]])
     assert found["micro_f1"] == pytest.approx(metrics.f1_score(truth, said, average="micro"))
     assert found.protocol["threshold"] == 0
+    assert "right_labels_that_training_did_not_know" not in found.protocol
     assert found["micro_f1"] == pytest.approx(model.evaluate(tagged)["micro_f1"])
     ranked = model.evaluate(
         {"text": ["a war"], "genres": ["war"]}, task="retrieval", candidates=names
