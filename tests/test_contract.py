@@ -50,7 +50,7 @@ def settings(
         "shared_encoder": shared,
         "enc0_max_seq_len": 4, "enc0_vocab_size": 9, "enc0_token_embedding_dim": 6,
         "enc0_layers": 1, "enc_dim": 12, "mlp_layers": 1, "mlp_dim": 8, "mlp_activation": "tanh",
-        "num_classes": 3, "learning_rate": 0.03, "mini_batch_size": 9, "epochs": 40,
+        "num_classes": 3, "learning_rate": 0.03, "mini_batch_size": 9, "epochs": 24,
         "early_stopping_patience": 5, "early_stopping_tolerance": 1e-6, "threads": 1, "seed": 3,
         "device": "cpu",
     }  # fmt: skip

@@ -100,7 +100,7 @@ DECIDED = {
         "pairs.makers.windows": {"_TRIES": 8},
         "pairs.order": {"_ROUNDS": 8},
         "training.measuring": {"_SAMPLE": 7},
-        "training.optimizer": {"_WEIGHTS": 65536, "_NOISE": 6},
+        "training.optimizer": {"_NOISE": 6},
         "training.settling": {"_SAMPLE": 65536},
         "training.step": {"_DROPOUT": 3},
     },
