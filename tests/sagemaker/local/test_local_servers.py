@@ -122,6 +122,7 @@ def service(tmp_path, monkeypatch):
     made.close()
     made.calls.release()
     for process in Process.made:
+        process.server.shutdown()  # or its thread looks at a closed socket without a pause
         process.server.server_close()
 
 
