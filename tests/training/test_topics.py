@@ -78,6 +78,17 @@ def test_the_last_numbers_of_tokens_are_those_of_a_decomposition(kernel, tied, m
         assert lengths == pytest.approx(np.sqrt(3 * np.square(random[:, -3:]).mean()), rel=1e-4)
 
 
+def test_the_signs_of_components_are_not_left_to_what_computes_them(monkeypatch):
+    """An eigenvector has either sign, and LAPACK returns one or the other."""
+    first, _, _ = begun()
+    eigh = np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda x: (eigh(x)[0], -eigh(x)[1]))
+    other, _, _ = begun()
+    for side in (0, 1):
+        rows = first.table(side).weight[:, -3:]  # (V, k)
+        np.testing.assert_allclose(other.table(side).weight[:, -3:], rows, rtol=1e-4, atol=1e-6)
+
+
 def test_there_are_no_more_numbers_than_the_objects_have():
     network, _before, said = begun(topics=E)
     found = network.table(0).weight.numpy()

@@ -159,7 +159,8 @@ def _principal(
     """Return the principal components 2 to `count` + 1 of tokens, fewer if there are, (V, k).
 
     By power iteration from random directions (Halko et al. 2011,
-    https://arxiv.org/abs/0909.4061). Each is scaled by the root of its singular value.
+    https://arxiv.org/abs/0909.4061). Each is scaled by the root of its singular value, and has the
+    sign that makes its largest number positive: what computes it may return either.
     """
     kernel, device = network.table(0).kernel, network.table(0).weight.device
     lookup, back = counted.lookup(device), counted.transposed().lookup(device)
@@ -171,7 +172,9 @@ def _principal(
         _, objects = _directions(objects, network)
         tokens = kernel.pool(objects, back)  # (V, m)
     sizes, directions = _directions(tokens, network)
-    return (directions * sizes.sqrt())[:, 1 : count + 1].contiguous()
+    found = (directions * sizes.sqrt())[:, 1 : count + 1]  # (V, k)
+    largest = found.abs().argmax(dim=0, keepdim=True)  # (1, k)
+    return (found * found.gather(0, largest).sign()).contiguous()
 
 
 def _directions(x: Tensor, network: Network) -> tuple[Tensor, Tensor]:
