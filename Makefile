@@ -28,7 +28,7 @@ parallel := --numprocesses $(WORKERS) --dist worksteal
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-slow environments test-clients test-clients-all test-triton \
+.PHONY: help venv demo check test test-slow environments test-clients test-clients-all test-triton test-gpu \
 	bench pages docs clean
 
 help:  ## list the targets
@@ -65,6 +65,9 @@ test-slow: $(installed)  ## the long tests: kills, whole trainings, installing e
 test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is installed
 	TRITON_INTERPRET=1 $(bin)/pytest tests/kernels
 	$(bin)/pytest tests/kernels/test_triton.py
+
+test-gpu: $(installed)  ## a GPU beside a CPU, where there is one: all other tests leave it alone
+	$(bin)/pytest $(parallel) -m gpu tests/kernels
 
 environments: $(installed) $(clients)  ## .venv, and what test-clients needs
 

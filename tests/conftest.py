@@ -18,6 +18,12 @@ settings.register_profile("object2vec", deadline=None, derandomize=True)
 settings.load_profile("object2vec")
 
 
+def pytest_configure(config):
+    """Hide a GPU from all tests but its own (`make test-gpu`): they say what a CPU computes."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Leave what is collected to no collector: it lives to the end."""
