@@ -41,7 +41,7 @@ DECIDED = {
         "training.run": {"_MOST_THREADS": 1024},
     },
     "limits of what is shown": {
-        "cli.inspection": {"_COLUMNS": 80},
+        "cli.reference": {"_COLUMNS": 80},
         "config.configuration": {"_NAME_CHARACTERS": 80},
         "config.page": {"_COLUMNS": 100},
         "errors": {"_SHOWN_CHARACTERS": 80},

@@ -319,7 +319,7 @@ def hyperparameters(
 
     NAME is one of them; all are listed without it.
     """
-    from object2vec.cli.inspection import hyperparameters
+    from object2vec.cli.reference import hyperparameters
 
     say(hyperparameters(name, as_json=as_json, as_markdown=markdown))
 
@@ -336,7 +336,7 @@ def kinds(
 
     NAME is one of the kinds; its options are listed with it, as in overview:text(min_count=2).
     """
-    from object2vec.cli.inspection import kinds
+    from object2vec.cli.reference import kinds
 
     say(kinds(name, as_json=as_json, as_markdown=markdown))
 
@@ -353,7 +353,7 @@ def pairs(
 
     NAME is one of them; its options are listed with it, as in sentence_rest(sentences=4).
     """
-    from object2vec.cli.inspection import pairs
+    from object2vec.cli.reference import pairs
 
     say(pairs(name, as_json=as_json, as_markdown=markdown))
 
@@ -361,7 +361,7 @@ def pairs(
 @app.command(cls=Command)
 def presets(as_json: options.AsJson = False) -> None:
     """List sets of hyperparameters to begin with."""
-    from object2vec.cli.inspection import presets
+    from object2vec.cli.reference import presets
 
     say(presets(as_json=as_json))
 

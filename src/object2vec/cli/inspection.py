@@ -1,4 +1,4 @@
-"""``object2vec check``, ``hyperparameters``, ``info`` and ``cache``: they look and change nothing.
+"""``object2vec check``, ``info``, ``vocabulary`` and ``cache``: a look at what a user has.
 
 Nothing here imports torch but `info`, which loads a model.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +15,16 @@ from object2vec.cli.settings import read_hyperparameters
 from object2vec.cli.streams import say
 from object2vec.cli.tables import Reading, TableChoice, explaining_tables
 from object2vec.config import Config
-from object2vec.config.page import describe
-from object2vec.config.page import markdown as markdown_page
-from object2vec.config.table import GROUPS, HYPERPARAMETERS
-from object2vec.errors import ConfigError, DataError, suggestion
+from object2vec.config.table import HYPERPARAMETERS
+from object2vec.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from object2vec.artifact import Artifact
-    from object2vec.fields.base import Entry, Optioned
+    from object2vec.fields.base import Entry
     from object2vec.fields.schema import ObjectSchema
     from object2vec.fields.table_schema import TableSchema
     from object2vec.objects.statistics import IdStatistics, NumberStatistics
 
-_COLUMNS = 80
 _LINES = 10_000  # that are written at once
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -143,113 +139,6 @@ def _label_line(label: NumberStatistics) -> str:
     kind = "whole numbers" if label.is_integral else "numbers"
     mean = label.total / label.rows
     return f"label: {kind} from {label.low:g} to {label.high:g}, mean {mean:.6g}"
-
-
-def hyperparameters(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
-    """Return the table of hyperparameters, or one row of it.
-
-    Raises
-    ------
-    ConfigError
-        If there is no hyperparameter of this name.
-    """
-    if name is not None and name not in HYPERPARAMETERS:
-        cure = suggestion(name, HYPERPARAMETERS).strip() or "Leave it out to list all."
-        raise ConfigError.at("NAME", "must be a hyperparameter", name, cure)
-    if as_markdown:
-        return markdown_page().removesuffix("\n")
-    if as_json:
-        table = describe(None if name is None else [name])
-        return json.dumps(table if name is None else table[0], indent=2)
-    if name is not None:
-        return "\n".join(_row_lines(name))
-    lines: list[str] = []
-    for title, rows in GROUPS.items():
-        lines += ["", title, "-" * len(title)] if lines else [title, "-" * len(title)]
-        for row in rows:
-            lines += _row_lines(row.name)
-    return "\n".join(lines)
-
-
-def _row_lines(name: str) -> list[str]:
-    """Return a row of the table for a terminal."""
-    row = describe([name])[0]
-    default = row["default"] or "empty"
-    facts = f"{row['valid']}; {default if default.startswith('required') else f'default {default}'}"
-    wrapped = textwrap.wrap(facts, _COLUMNS - 4) + textwrap.wrap(row["meaning"], _COLUMNS - 4)
-    return [name, *(f"    {line}" for line in wrapped)]
-
-
-def kinds(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
-    """Return what the kinds of column are, or all about one.
-
-    Raises
-    ------
-    ConfigError
-        If there is no kind of this name.
-    """
-    from object2vec.fields.kinds import KINDS
-
-    titles = ("kind", "what the column holds")
-    return _options_of(KINDS, "a kind of column", titles, name, as_json, as_markdown)
-
-
-def pairs(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
-    """Return what the makers of pairs are, or all about one.
-
-    Raises
-    ------
-    ConfigError
-        If there is no maker of this name.
-    """
-    from object2vec.pairs.makers import MAKERS
-
-    titles = ("maker", "what it makes of the rows")
-    return _options_of(MAKERS, "a maker of pairs", titles, name, as_json, as_markdown)
-
-
-def _options_of(
-    known: Mapping[str, type[Optioned]],
-    what: str,
-    titles: tuple[str, str],
-    name: str | None,
-    as_json: bool,
-    as_markdown: bool,
-) -> str:
-    """Return what the entries of a registry are, or all about one."""
-    from object2vec.fields.describe import describe, described_table
-
-    if as_markdown:
-        return described_table(known, *titles).removesuffix("\n")
-    found = describe(known, what, None if name is None else [name])
-    if as_json:
-        return json.dumps(found if name is None else found[0], indent=2)
-    lines = [line for each in found for line in _titled(each["name"], each["meaning"])]
-    for option in found[0]["options"] if name is not None else ():
-        default = option["default"] or "none"
-        facts = f"{option['meaning']}: {option['valid']}; default {default}"
-        lines += [f"    {line}" for line in _titled(option["name"], facts)]
-    return "\n".join(lines)
-
-
-def presets(*, as_json: bool) -> str:
-    """Return the sets of hyperparameters that a table may begin with."""
-    from object2vec.config.presets import PRESETS
-
-    if as_json:
-        return json.dumps({each.name: dict(each.values) for each in PRESETS.values()}, indent=2)
-    lines: list[str] = []
-    for each in PRESETS.values():
-        lines += _titled(each.name, each.meaning)
-        values = ", ".join(f"{name}={_shown(value)}" for name, value in each.values.items())
-        for text in (values, *each.decided):
-            lines += [f"    {line}" for line in textwrap.wrap(text, _COLUMNS - 4)]
-    return "\n".join(lines)
-
-
-def _titled(title: str, text: str) -> list[str]:
-    """Return a title and the lines of a text under it."""
-    return [title, *(f"    {line}" for line in textwrap.wrap(text, _COLUMNS - 8))]
 
 
 def info(path: str, *, as_json: bool) -> str:
