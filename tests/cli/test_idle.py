@@ -30,7 +30,7 @@ REJECTED = [
     (f"{TRAIN} --preset words", "--auxiliary files", "must be left out with a table"),
     (TRAIN, "--host algo-9", "goes with --log-format sagemaker"),
     (f"{TRAIN} --log-format json", "--host algo-9", "goes with --log-format sagemaker"),
-    *(("check a.csv", option, BESIDE_TABLES) for option in OF_TABLES),
+    *(("check a.csv", option, BESIDE_TABLES) for option in OF_TABLES if option != "--time day"),
     (f"check a.csv {TABLE}", "--channel test", "goes with hyperparameters for AWS's records"),
     ("check a.csv", "--channel train", "goes with hyperparameters for AWS's records"),
     *(("encode model --side in0 --lines", option, "must be left out with --lines")
@@ -62,6 +62,14 @@ def test_an_option_without_effect_is_an_error(command, option, must, monkeypatch
     assert f"{name}: {must}" in text
     assert f"got {value or 'it'}." in text.replace("'", "")
     assert not (tmp_path / "model").exists()
+
+
+def test_check_has_no_option_for_what_it_does_not_read(monkeypatch, tmp_path, capsys):
+    """The time of a row decides how train splits a table, which check does not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("user,film,day\n1,2,2020-01-01\n")
+    assert main(["check", "a.csv", *TABLE.split(), "--time", "day"]) == 2
+    assert "No such option: --time" in capsys.readouterr().err
 
 
 def test_a_name_beside_the_page_of_all_is_an_error(capsys):

@@ -175,7 +175,6 @@ ARRIVES = {
                 "--label": ("--label rating", {"label": "rating"}),
                 "--weight": ("--weight clicks", {"weight": "clicks"}),
                 "--group": ("--group session", {"group": "session"}),
-                "--time": ("--time day", {"time": "day"}),
                 "--share": ("--share user,film", {"share": ["user,film"]}),
                 "--preset": ("--preset topn", {"preset": "topn"}),
                 **{name: how for name, how in READING.items() if name != "--input-format"},

@@ -411,6 +411,18 @@ def test_what_learned_to_rank_is_measured_by_retrieval(rows, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("task: ranking\n")
 
 
+def test_a_seed_without_anything_to_draw_is_rejected(rest, saved, tmp_path, capsys):
+    asked = ["--task", "retrieval", "--resamples", "0", "--seed", "3", "--json"]
+    assert main(["evaluate", *saved, *asked, "--label", "rating"]) == 2
+    said = capsys.readouterr().err
+    assert "--seed: must be left out with --resamples 0, which draws nothing; got 3." in said
+    rest.save(tmp_path / "rest")  # which draws a pair of each document
+    (tmp_path / "documents.txt").write_text("".join("\t".join(d) + "\n" for d in DOCUMENTS))
+    command = ["evaluate", str(tmp_path / "rest"), str(tmp_path / "documents.txt"), *asked]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["intervals"] == {}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -278,7 +278,6 @@ def check(
     label: options.Label = None,
     weight: options.Weight = None,
     group: options.Group = None,
-    time: options.Time = None,
     share: options.Share = None,
     pairs: options.PairsOf = None,
     table_format: options.TableFormat = None,

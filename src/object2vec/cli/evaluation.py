@@ -45,6 +45,13 @@ def _numbers(name: str, text: str, between: str, kind: Any, count: int | None = 
     return numbers
 
 
+def _reject_idle_seed(asked: Mapping[str, Any]) -> None:
+    """Reject a seed where no samples are drawn, of a model for which no pairs are made either."""
+    if "seed" in asked and asked.get("resamples") == 0:
+        must = "must be left out with --resamples 0, which draws nothing"
+        raise ConfigError.at("--seed", must, asked["seed"], "Leave one of them out.")
+
+
 def evaluate(
     model: str,
     files: Sequence[str],
@@ -71,11 +78,14 @@ def evaluate(
     from object2vec.tasks import Evaluation
 
     loaded = Object2Vec.load(model, device=device)
-    if loaded.artifact.schema is None:
+    schema = loaded.artifact.schema
+    if schema is None or schema.declared.making is None:
+        _reject_idle_seed(asked)
+    if schema is None:
         reading.reject()
     else:
         question = _arguments(asked, reading.table)
-    source: Any = list(files) if loaded.artifact.schema is None else reading.table(files)
+    source: Any = list(files) if schema is None else reading.table(files)
     objective = loaded.artifact.network.objective
     if task is None and not asked and objective.is_measured_by_task:
         task = objective.task

@@ -88,7 +88,7 @@ def _excludes(options: str, other: str, why: str) -> Idle:
     return Idle(options, lambda given: given[other], f"must be left out with --{other}{why}")
 
 
-_OF_TABLES = "label weight group time share preset"
+_OF_TABLES = "label weight group share preset"
 _READING = "columns separator quote encoding"
 _TABLE = "goes with --in0 and --in1"
 _EXAMPLE = "Name the columns of each side, such as --in0 user --in1 film."
@@ -97,7 +97,7 @@ _PAGE = (_excludes("name as_json", "markdown", ", which prints the page of all")
 
 IDLE: dict[str, tuple[Idle, ...]] = {
     "train": (
-        Idle(f"{_OF_TABLES} vectors", lambda given: not has_table(given), _TABLE, _EXAMPLE),
+        Idle(f"{_OF_TABLES} time vectors", lambda given: not has_table(given), _TABLE, _EXAMPLE),
         Idle(
             f"table_format {_READING}",
             lambda given: not (has_table(given) or given["start_from"]),
