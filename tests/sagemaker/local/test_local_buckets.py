@@ -5,6 +5,11 @@ import io
 import pytest
 from botocore.exceptions import ClientError
 
+from object2vec.errors import StorageError
+from object2vec.files.whole import TEMPORARY_PREFIX
+from object2vec.sagemaker.local import buckets
+from object2vec.sagemaker.local.buckets import FolderBackend
+
 KEYS = ["a", "b/c", "b/d/e.txt", "folder/", "with space", "per%cent", "../up", "ünïcode", ".dot"]
 
 
@@ -141,3 +146,89 @@ def test_a_folder_of_keys_is_no_key(s3):
     with pytest.raises(ClientError, match="a cannot be stored in a folder beside a key"):
         s3.put_object(Bucket="folders", Key="a", Body=b"2")
     assert code_of(s3.get_object, Bucket="folders", Key="a") == "NoSuchKey"
+
+
+def test_a_key_has_one_version(s3):
+    s3.create_bucket(Bucket="one-version")
+    for body in (b"1", b"22"):
+        s3.put_object(Bucket="one-version", Key="a/b", Body=body)
+    (version,) = s3.list_object_versions(Bucket="one-version")["Versions"]
+    assert (version["Key"], version["VersionId"], version["Size"]) == ("a/b", "null", 2)
+    assert version["IsLatest"]
+    said = s3.get_object(Bucket="one-version", Key="a/b", VersionId="null")
+    assert said["Body"].read() == b"22"
+    s3.delete_object(Bucket="one-version", Key="a/b", VersionId="null")
+    assert "Versions" not in s3.list_object_versions(Bucket="one-version")
+
+
+def test_a_copy_has_the_metadata_that_it_is_given(s3):
+    s3.create_bucket(Bucket="copies")
+    s3.put_object(
+        Bucket="copies", Key="a", Body=b"1", Metadata={"of": "a"}, StorageClass="STANDARD_IA"
+    )
+    source = {"Bucket": "copies", "CopySource": "copies/a"}
+    s3.copy_object(Key="same", **source)
+    s3.copy_object(Key="other", Metadata={"of": "b"}, MetadataDirective="REPLACE", **source)
+    for key, metadata in (("a", {"of": "a"}), ("same", {"of": "a"}), ("other", {"of": "b"})):
+        assert s3.head_object(Bucket="copies", Key=key)["Metadata"] == metadata
+    listed = s3.list_objects_v2(Bucket="copies")["Contents"]
+    classes = {each["Key"]: each["StorageClass"] for each in listed}
+    assert classes == {"a": "STANDARD_IA", "same": "STANDARD", "other": "STANDARD"}
+
+
+def test_a_disk_that_is_full_is_the_service_s_error(s3, monkeypatch):
+    s3.create_bucket(Bucket="full")
+
+    def full(path):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(buckets, "whole_file", full)
+    with pytest.raises(ClientError, match="no space left") as caught:
+        s3.put_object(Bucket="full", Key="a", Body=b"1")
+    assert caught.value.response["Error"]["Code"] == "InternalError"
+    assert "Contents" not in s3.list_objects_v2(Bucket="full")
+
+
+def test_what_is_not_a_key_yet_is_not_listed(service, s3):
+    s3.create_bucket(Bucket="partly")
+    s3.put_object(Bucket="partly", Key=f"{TEMPORARY_PREFIX}x", Body=b"1")  # a key of this name
+    folder = service.folder / "buckets" / "partly"
+    (folder / f"{TEMPORARY_PREFIX}y").write_bytes(b"half")
+    listed = s3.list_objects_v2(Bucket="partly")["Contents"]
+    assert [each["Key"] for each in listed] == [f"{TEMPORARY_PREFIX}x"]
+    assert s3.get_object(Bucket="partly", Key=f"{TEMPORARY_PREFIX}x")["Body"].read() == b"1"
+
+
+@pytest.mark.parametrize("text", ["not JSON", "{}", "[]", '{"stamp": 1}'])
+def test_what_a_key_has_besides_its_bytes_may_be_damaged(service, s3, text):
+    bucket = f"damaged-{len(text)}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="a", Body=b"12345", Metadata={"who": "me"})
+    service.aws.buckets.meta_file(bucket, "a").write_text(text)
+    said = s3.get_object(Bucket=bucket, Key="a")
+    assert (said["Body"].read(), said["Metadata"]) == (b"12345", {})
+    assert said["ETag"] == '"827ccb0eea8a706c4c34a16891f84e7b"'
+
+
+def test_a_key_s_hash_is_computed_once(service, s3, monkeypatch):
+    s3.create_bucket(Bucket="hashed")
+    (service.folder / "buckets" / "hashed" / "x").write_bytes(b"12345")
+    hashed, md5 = [], buckets._md5
+    monkeypatch.setattr(buckets, "_md5", lambda path: hashed.append(path) or md5(path))
+    tags = {s3.head_object(Bucket="hashed", Key="x")["ETag"] for _ in range(3)}
+    assert len(hashed) == len(tags) == 1
+
+
+def test_buckets_are_there_again_for_the_next_service(service, s3, tmp_path):
+    s3.create_bucket(Bucket="next")
+    s3.put_object(Bucket="next", Key="a", Body=b"1")
+    root = service.aws.buckets.buckets.parent
+    (root / "buckets" / "a-file").write_text("no bucket")
+    try:
+        FolderBackend.install(root)
+        assert s3.get_object(Bucket="next", Key="a")["Body"].read() == b"1"
+        names = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+        assert "next" in names
+        assert "a-file" not in names
+    finally:
+        (root / "buckets" / "a-file").unlink()

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from object2vec.cli import main
+from object2vec.errors import ConfigError
 from object2vec.sagemaker.local import service as local
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.service import Service
@@ -205,3 +206,133 @@ def test_what_is_no_size_of_a_body(text, base):
     with pytest.raises(ServiceError) as caught:
         local._size(text, base)
     assert caught.value.code == "IncompleteBody"
+
+
+def talk(running, *requests):
+    """Everything that the service answers raw requests with on one connection, to its end."""
+    host, port = running.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"".join(requests))
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+ONE = HEAD + b"Content-Length: 2\r\n\r\n{}"
+CHUNKED = HEAD + b"Transfer-Encoding: Chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        ONE,
+        CHUNKED + b"1;of=us\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        CHUNKED + b"2\r\n{}\r\n0\r\nSum: 1\r\nMore: 2\r\n\r\n",  # with trailers
+        HEAD + b"\r\n",
+    ],
+)
+def test_the_next_request_begins_where_a_body_ends(service, first):
+    said = talk(service, first, ONE, ONE)
+    assert re.findall(rb"HTTP/1.1 (\d+) (\w+)\r", said) == [(b"200", b"OK")] * 3
+    assert said.count(b'{"Models": []}') == 3
+    assert b"Connection: close" not in said
+
+
+@pytest.mark.parametrize("form", ["sized", "chunked"])
+@pytest.mark.parametrize(
+    ("target", "size", "status"),
+    [("sagemaker", 100, 200), ("sagemaker", 101, 413), ("s3", 200, 404), ("s3", 201, 413)],
+)
+def test_a_body_has_its_limit_and_an_upload_a_larger_one(
+    service, monkeypatch, form, target, size, status
+):
+    monkeypatch.setattr(local, "_MAX_REQUEST_BYTES", 100)
+    monkeypatch.setattr(local, "MAX_BODY_BYTES", 200)
+    head = HEAD if target == "sagemaker" else b"PUT /no-such-bucket/key HTTP/1.1\r\nHost: x\r\n"
+    body = b"{}".ljust(size)
+    if form == "sized":
+        rest = b"Content-Length: %d\r\n\r\n%s" % (size, body)
+    else:
+        first, rest = body[:40], body[40:]
+        rest = b"28\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (first, len(rest), rest)
+        rest = b"Transfer-Encoding: chunked\r\n\r\n" + rest
+    answer = said(service, head + rest)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert (b"\r\nConnection: close\r\n" in answer) == (status == 413)
+    if status == 413:
+        assert b"A body must have at most %d bytes." % (200 if target == "s3" else 100) in answer
+
+
+def test_a_plain_request_to_a_proxy_is_for_the_host_in_its_address(service):
+    form = b"GET http://%s/%s HTTP/1.1\r\nHost: other\r\n\r\n"
+    assert b"<ListAllMyBucketsResult" in talk(service, form % (b"s3.amazonaws.com", b""))
+    missing = talk(service, form % (b"s3.us-east-1.amazonaws.com:80", b"no-such-bucket?a=b"))
+    assert b"<Code>NoSuchBucket</Code>" in missing
+    elsewhere = talk(service, form % (b"pypi.example", b"simple"))
+    assert elsewhere.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+    assert elsewhere.endswith(b"Only HTTPS is passed through.")
+
+
+def test_the_head_of_a_response_comes_alone_if_it_is_asked_for(service):
+    answer = talk(service, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    size = re.search(rb"(?i)content-length: (\d+)", answer)
+    assert int(size[1]) > 0
+
+
+def test_what_goes_wrong_in_the_service_is_its_own_failure(service, monkeypatch, capsys):
+    def broken(*given):
+        raise RuntimeError("our bug")
+
+    monkeypatch.setattr(service, "respond", broken)
+    answer = talk(service, ONE, ONE)
+    assert answer.count(b"HTTP/1.1 500 Internal Server Error\r\n") == 2
+    assert answer.count(b"x-amzn-ErrorType: InternalFailure\r\n") == 2
+    assert "RuntimeError: our bug" in capsys.readouterr().err
+
+
+def test_what_the_sdk_reports_of_itself_goes_nowhere(service):
+    host = "sm-pysdk-t-us-east-1.s3.us-east-1.amazonaws.com"
+    response = service.respond("GET", host, "/telemetry?x=1", {}, b"")
+    assert (response.status, response.body) == (200, b"")
+
+
+def test_a_client_keeps_its_own_keys_and_the_service_s_own_is_the_next(tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with Service(tmp_path, key="mine", region="eu-west-1").running(grace_s=1) as running:
+        said = running.environment()
+        assert (said["AWS_ACCESS_KEY_ID"], said["AWS_REGION"]) == ("mine", "eu-west-1")
+        assert said["AWS_DEFAULT_REGION"] == "eu-west-1"
+        assert running.host_of({}, "/") == "s3.eu-west-1.amazonaws.com"
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "theirs")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        said = running.environment()
+        assert (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"]) == ("theirs", "secret")
+
+
+def test_a_service_that_ends_ends_its_connections_and_leaves_its_folder(tmp_path):
+    with Service(tmp_path).running(grace_s=1) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        connection = socket.create_connection((host, int(port)), timeout=10)
+        connection.sendall(ONE)
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    with connection:
+        assert connection.recv(1) == b""
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((host, int(port)), timeout=10).close()
+    with Service(tmp_path, port=int(port)).running(grace_s=1) as running:
+        assert running.url == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    ("port", "region", "slots"), [(0, "a", 0), (0, "x" * 63, 1), (0, "us-gov-1", 0)]
+)
+def test_settings_at_their_limits(port, region, slots):
+    local._check(port, region, slots)
+    local._check(65535, region, slots)
+
+
+@pytest.mark.parametrize("region", ["", "x" * 64, "-a", "a-", "a.b", "US"])
+def test_what_is_no_region(region):
+    with pytest.raises(ConfigError, match="--region: must be a region of AWS"):
+        local._check(0, region, 0)

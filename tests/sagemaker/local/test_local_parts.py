@@ -4,11 +4,14 @@ import contextlib
 import pathlib
 import shutil
 import ssl
+import sys
+import tempfile
 import types
 
 import pytest
 
 from object2vec.errors import ArtifactError
+from object2vec.sagemaker.local import storage as local_storage
 from object2vec.sagemaker.local import training, transforms, tuning_jobs, tuning_requests
 from object2vec.sagemaker.local.buckets import Folders
 from object2vec.sagemaker.local.certificates import Authority
@@ -117,15 +120,54 @@ def test_selections_of_several_parts():
             selection(path)(record)
 
 
-@pytest.fixture
-def storage(tmp_path):
+class Remote:
+    """An S3 of the user's own: what fsspec offers of it, over folders."""
+
+    def __init__(self, folders):
+        self.folders = folders
+
+    def exists(self, bucket):
+        return bucket in self.folders.names()
+
+    def find(self, path, prefix):
+        bucket, _, base = path.partition("/")
+        if not self.exists(bucket):
+            raise FileNotFoundError(f"the bucket {bucket} does not exist")
+        keys = self.folders.keys(bucket, f"{base}/{prefix}".lstrip("/"))
+        return [f"{bucket}/{key}" for key in reversed(keys)]
+
+    def get_file(self, path, target):
+        shutil.copyfile(self.folders.file(*path.split("/", 1)), target)
+
+    def rm_file(self, path):
+        self.folders.file(*path.split("/", 1)).stat()  # FileNotFoundError, as from S3
+        self.folders.delete(*path.split("/", 1))
+
+    @contextlib.contextmanager
+    def write(self, uri):
+        bucket, key = split_uri(uri)
+        if not self.exists(bucket):
+            raise MissingData(f"the bucket {bucket} does not exist")
+        with tempfile.NamedTemporaryFile() as stream:
+            yield stream
+            stream.flush()
+            self.folders.put_file(bucket, key, pathlib.Path(stream.name))
+
+
+@pytest.fixture(params=["here", "own S3"])
+def storage(tmp_path, request, monkeypatch):
     folders = Folders(tmp_path / "s3")
+    remote = Remote(folders)
+    monkeypatch.setattr(local_storage, "open_url", lambda uri: (remote, uri))
+    monkeypatch.setattr(local_storage, "write_object", remote.write)
     for key in ("a/train-0", "a/train-1", "a/train/x", "a/test", "b/", "top"):
         source = tmp_path / "source"
         source.write_text(key)
         (folders.buckets / "bucket").mkdir(exist_ok=True)
         folders.put_file("bucket", key, source)
-    return Storage(folders)
+    if request.param == "here":
+        return Storage(folders)
+    return Storage(None, is_remote=True)
 
 
 def put_folder(storage, folder, uri):
@@ -271,6 +313,41 @@ def test_files_come_and_go_one_by_one_too(storage, tmp_path):
         storage.check_bucket("s3://nowhere/x")
 
 
+def test_what_the_user_s_s3_raises_is_said_with_its_address(storage, monkeypatch, tmp_path):
+    own = Storage(None, is_remote=True)
+
+    def broken(uri):
+        raise PermissionError("not yours") if "closed" in uri else TimeoutError
+
+    monkeypatch.setattr(local_storage, "open_url", broken)
+    for call in (own.check_bucket, lambda uri: own.get_prefix(uri, tmp_path / "x")):
+        with pytest.raises(MissingData, match=r"^'s3://closed.*' cannot be read: not yours$"):
+            call("s3://closed/k")
+        with pytest.raises(MissingData, match=r"^'s3://b.*' cannot be read: TimeoutError$"):
+            call("s3://b/k")
+
+
+def test_what_is_fetched_is_the_same_file_unless_it_is_going_to_be_changed(tmp_path, monkeypatch):
+    """A copy of a large channel would cost its size once more."""
+    folders = Folders(tmp_path / "s3")
+    (tmp_path / "source").write_text("1")
+    (folders.buckets / "b").mkdir()
+    folders.put_file("b", "k", tmp_path / "source")
+    storage, file = Storage(folders), folders.file("b", "k")
+    storage.get("s3://b/k", tmp_path / "linked")
+    assert (tmp_path / "linked").samefile(file)
+    storage.get_prefix("s3://b/k", tmp_path / "changed", is_changed=True)
+    assert not (tmp_path / "changed" / "k").samefile(file)
+
+    def no_links(source, target):
+        raise OSError("another disk")
+
+    monkeypatch.setattr("os.link", no_links)
+    storage.get("s3://b/k", tmp_path / "copied")
+    assert (tmp_path / "copied").read_text() == "1"
+    assert not (tmp_path / "copied").samefile(file)
+
+
 def test_what_is_an_s3_uri():
     assert split_uri("s3://b") == ("b", "")
     assert split_uri("s3://b/k/l") == ("b", "k/l")
@@ -323,6 +400,53 @@ def test_an_authority_stays_until_it_expires(tmp_path, monkeypatch):
         assert (Authority(tmp_path)._certificate == first._certificate) is stays
     (tmp_path / "ca.pem").write_text("damaged")
     assert Authority(tmp_path)._certificate != first._certificate
+
+
+@pytest.mark.parametrize("seconds", [-1, 1])
+def test_an_authority_that_ends_within_a_day_is_made_again(tmp_path, monkeypatch, seconds):
+    """A client that has just started shall be able to go on for hours."""
+    import datetime
+
+    from object2vec.sagemaker.local import certificates
+
+    first = Authority(tmp_path)
+    end = first._certificate.not_valid_after_utc - datetime.timedelta(days=1)
+    monkeypatch.setattr(certificates, "_now", lambda: end + datetime.timedelta(seconds=seconds))
+    assert (Authority(tmp_path)._certificate == first._certificate) is (seconds < 0)
+
+
+def test_an_authority_without_its_bundle_is_made_again(tmp_path):
+    first = Authority(tmp_path)
+    first.bundle.unlink()
+    assert Authority(tmp_path)._certificate != first._certificate
+    assert first.bundle.exists()
+
+
+@pytest.mark.parametrize("given", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "other", "gone"])
+def test_the_bundle_holds_what_clients_trust_already(tmp_path, monkeypatch, given):
+    import certifi
+
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "corporate.pem").write_bytes(b"corporate\n")
+    file = "none.pem" if given == "gone" else "corporate.pem"
+    monkeypatch.setenv("AWS_CA_BUNDLE" if given == "gone" else given, str(tmp_path / file))
+    trusted = pathlib.Path(certifi.where()).read_bytes()
+    expected = b"corporate\n" if "BUNDLE" in given else trusted
+    own = Authority(tmp_path).bundle.read_bytes().removeprefix(expected)
+    assert own == (tmp_path / "ca.pem").read_bytes()
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_without_certifi_the_system_s_certificates_are_trusted(tmp_path, monkeypatch, has_file):
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(sys.modules, "certifi", None)
+    (tmp_path / "system.pem").write_bytes(b"system\n")
+    paths = types.SimpleNamespace(cafile=str(tmp_path / "system.pem") if has_file else None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    bundle = Authority(tmp_path).bundle.read_bytes()
+    assert bundle == b"system\n" * has_file + (tmp_path / "ca.pem").read_bytes()
 
 
 def shaken_hands(client, server, host):

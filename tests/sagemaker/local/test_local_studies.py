@@ -162,6 +162,20 @@ def test_a_job_without_any_trial_that_trains_has_failed(service):
     assert len(service.jobs.get("t")["FailureReason"]) == 1024
 
 
+def test_what_goes_wrong_in_a_job_is_its_end_and_said(service, monkeypatch, capsys):
+    """A client that waits for a job shall not wait for ever."""
+
+    def broken(study, search):
+        raise RuntimeError("our bug")
+
+    monkeypatch.setattr(tuning_jobs.report, "write_page", broken)
+    service.call(f"Create{KIND}", **request())
+    said = ended(service)
+    assert (said[f"{KIND}Status"], said["FailureReason"]) == ("Failed", "our bug")
+    assert "RuntimeError: our bug" in capsys.readouterr().err
+    assert not service.made._tuners
+
+
 def test_the_value_of_a_trial_is_that_of_its_best_epoch(service):
     service.training.outcome = lambda name, dim, take: ("Completed", [0.2, 0.7, 0.5])
     service.call(f"Create{KIND}", **request(jobs=1))

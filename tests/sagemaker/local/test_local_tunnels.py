@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from object2vec.sagemaker.local import tunnels
 from object2vec.sagemaker.local.service import Service
 from object2vec.sagemaker.local.tunnels import without_aws
 
@@ -103,6 +104,96 @@ def test_a_proxy_that_rejects_a_host_is_quoted(service, monkeypatch):
         connection.close()
     assert head.startswith("HTTP/1.1 502 ")
     assert "403 Not for you" in head
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n", b"x" * 70_000])
+def test_a_proxy_that_does_not_end_its_response_is_no_proxy(service, monkeypatch, said):
+    def serve(connection):
+        head_of(connection)
+        connection.sendall(said)
+        if len(said) > 65_536:  # it goes on, and nobody reads it
+            connection.recv(1)
+
+    with listening(serve) as port:
+        monkeypatch.setenv("https_proxy", f"127.0.0.1:{port}")
+        connection, head = tunnel(service, "pypi.example:443")
+        connection.close()
+    assert head.startswith("HTTP/1.1 502 pypi.example cannot be reached: the proxy ended ")
+
+
+def test_a_host_that_does_not_listen_is_said(service):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    connection, head = tunnel(service, f"127.0.0.1:{port}")
+    connection.close()
+    assert head.startswith("HTTP/1.1 502 127.0.0.1 cannot be reached: ")
+
+
+def test_hosts_that_need_no_proxy_are_reached_without_it(service, monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "localhost,127.0.0.1")
+    with listening(echo) as port:
+        connection, head = tunnel(service, f"127.0.0.1:{port}")
+        with connection:
+            assert head.startswith("HTTP/1.1 200 ")
+            connection.sendall(b"untouched")
+            assert connection.recv(100) == b"UNTOUCHED"
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"), [("80x", 443), ("", 443), ("8443", 8443), ("080", 80)]
+)
+def test_the_port_of_a_tunnel_is_that_of_https_if_it_says_none(
+    service, monkeypatch, port, expected
+):
+    reached = []
+
+    def reach(host, number, own):
+        reached.append((host, number))
+        raise OSError("not today")
+
+    monkeypatch.setattr("object2vec.sagemaker.local.service.reach", reach)
+    connection, head = tunnel(service, f"pypi.example:{port}")
+    connection.close()
+    assert reached == [("pypi.example", expected)]
+    assert "not today" in head
+
+
+def test_credentials_are_sent_if_the_proxy_has_any():
+    def asked(proxy):
+        parts = tunnels.urllib.parse.urlsplit(proxy)
+        return tunnels._request("a.org", 443, parts).decode().split("\r\n")
+
+    assert asked("http://p:1") == ["CONNECT a.org:443 HTTP/1.1", "Host: a.org:443", "", ""]
+    assert asked("http://me@p:1")[2] == "Proxy-Authorization: Basic bWU6"  # me:
+    assert asked("http://@p:1")[2] == "Proxy-Authorization: Basic Og=="  # :
+
+
+def test_bytes_pass_both_ways_until_one_end_closes():
+    (client, ours), (theirs, server) = socket.socketpair(), socket.socketpair()
+    with client, ours, theirs, server:
+        thread = threading.Thread(target=tunnels.relay, args=(ours, theirs))
+        thread.start()
+        large = bytes(range(256)) * 1000
+        sender = threading.Thread(target=client.sendall, args=(large,))
+        sender.start()
+        received = b""
+        while len(received) < len(large):
+            received += server.recv(1 << 16)
+        assert received == large
+        server.sendall(b"and back")
+        assert client.recv(100) == b"and back"
+        server.shutdown(socket.SHUT_WR)
+        for each in (sender, thread):
+            each.join(10)
+            assert not each.is_alive()
+
+
+def test_a_tunnel_without_a_word_is_closed(monkeypatch):
+    monkeypatch.setattr(tunnels, "_IDLE_S", 0.01)
+    (client, ours), (theirs, server) = socket.socketpair(), socket.socketpair()
+    with client, ours, theirs, server:
+        tunnels.relay(ours, theirs)
 
 
 @pytest.mark.parametrize(

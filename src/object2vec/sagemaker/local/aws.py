@@ -110,7 +110,7 @@ class Aws:
                 request = Request.from_primitives(method, url + path, headers, body)
                 made = handler(request, request.raw_url, request.headers)
         except NotImplementedError as err:
-            return _not_offered(url, headers, f"{err or 'This'} is not offered here.")
+            return _not_offered(url, headers, f"{str(err) or 'This'} is not offered here.")
         except HTTPException as err:
             return _response(err.code or 500, dict(err.get_headers()), err.get_body())
         status, said, content = made if isinstance(made, tuple) else (200, {}, made)

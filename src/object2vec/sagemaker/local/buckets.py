@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,15 +175,8 @@ class FolderKeys(_VersionedKeyStore):
     def __len__(self) -> int:
         return len(self._folders.keys(self._bucket))
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._folders.keys(self._bucket))
-
     def _self_iterable(self) -> Any:
         return self._folders.keys(self._bucket)
-
-    def setlist(self, key: Any, list_: Any) -> None:
-        """Reject versions of keys."""
-        raise Unstorable("versions of keys are not kept")
 
     def pop(self, key: str) -> None:  # type: ignore[override]
         """Delete a key."""
@@ -195,10 +187,6 @@ class FolderKeys(_VersionedKeyStore):
     def item_size(self) -> int:
         """Return the bytes of all keys."""
         return sum(key.contentsize for key in self.values())
-
-    items = iteritems = _VersionedKeyStore._iteritems
-    lists = iterlists = _VersionedKeyStore._iterlists
-    values = itervalues = _VersionedKeyStore._itervalues
 
 
 class FolderBackend(S3Backend):

@@ -44,7 +44,7 @@ class Calls(threading.local):
             except (http.client.HTTPException, OSError) as err:
                 kept.pop(port).close()
                 if is_last or isinstance(err, TimeoutError):
-                    raise ConnectionError(f"{err or 'its server has gone'}") from err
+                    raise ConnectionError(f"{str(err) or 'its server has gone'}") from err
                 continue  # closed by the server while it was idle
             if response.will_close:
                 kept.pop(port).close()

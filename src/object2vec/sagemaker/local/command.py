@@ -87,8 +87,7 @@ def _signals_for(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Leave signals to a command while the block runs: when it ends, so does the service."""
 
     def pass_on(number: int, frame: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(number)
+        process.send_signal(number)
 
     before = {signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on)}
     # The terminal sends Ctrl-C to both; a notebook server asks about it and goes on.

@@ -229,8 +229,8 @@ class Endpoints:
                 watcher.start()
 
         arguments = ["serve", str(model), "--host", "127.0.0.1", "--port", "0"]
-        environment = {k: v for k, v in container.get("Environment", {}).items()}
-        environment.pop("SAGEMAKER_BIND_TO_PORT", None)
+        given = container.get("Environment", {}).items()
+        environment = {k: v for k, v in given if k != "SAGEMAKER_BIND_TO_PORT"}
         code = server.job.run(arguments, environment, take)
         model.unlink(missing_ok=True)
         with self._lock:

@@ -7,7 +7,6 @@ Source: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 
 from __future__ import annotations
 
-import datetime
 import functools
 import json
 import re
@@ -125,13 +124,6 @@ def list_of(operation: str) -> tuple[str, list[str]]:
 def _response(
     content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    body = json.dumps(content, default=_plain).encode()
+    body = json.dumps(content).encode()
     fixed = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": str(uuid.uuid4())}
     return Response(status, fixed | dict(headers or {}), body)
-
-
-def _plain(value: Any) -> float:
-    """Return what JSON has no form for, as AWS writes it: times are seconds since 1970."""
-    if isinstance(value, datetime.datetime):
-        return value.timestamp()
-    raise TypeError(f"our bug: {type(value).__name__} in a response")

@@ -125,7 +125,7 @@ def _reaching(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as err:
-        raise MissingData(f"{uri!r} cannot be read: {err or type(err).__name__}") from err
+        raise MissingData(f"{uri!r} cannot be read: {str(err) or type(err).__name__}") from err
 
 
 def split_uri(uri: str) -> tuple[str, str]:
