@@ -6,8 +6,8 @@ Nothing here reads a file or imports torch.
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING
 
 from object2vec.config.page import describe
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from object2vec.fields.base import Optioned
 
 _COLUMNS = 80
+_INDENT = "    "
 
 
 def hyperparameters(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
@@ -41,10 +42,10 @@ def hyperparameters(name: str | None, *, as_json: bool, as_markdown: bool) -> st
         return "\n".join(_row_lines(name))
     lines: list[str] = []
     for title, rows in GROUPS.items():
-        lines += ["", title, "-" * len(title)] if lines else [title, "-" * len(title)]
+        lines += ["", title, "-" * len(title)]
         for row in rows:
             lines += _row_lines(row.name)
-    return "\n".join(lines)
+    return "\n".join(lines[1:])
 
 
 def _row_lines(name: str) -> list[str]:
@@ -52,8 +53,7 @@ def _row_lines(name: str) -> list[str]:
     row = describe([name])[0]
     default = row["default"] or "empty"
     facts = f"{row['valid']}; {default if default.startswith('required') else f'default {default}'}"
-    wrapped = textwrap.wrap(facts, _COLUMNS - 4) + textwrap.wrap(row["meaning"], _COLUMNS - 4)
-    return [name, *(f"    {line}" for line in wrapped)]
+    return _titled(name, facts, row["meaning"])
 
 
 def kinds(name: str | None, *, as_json: bool, as_markdown: bool) -> str:
@@ -104,7 +104,7 @@ def _options_of(
     for option in found[0]["options"] if name is not None else ():
         default = option["default"] or "none"
         facts = f"{option['meaning']}: {option['valid']}; default {default}"
-        lines += [f"    {line}" for line in _titled(option["name"], facts)]
+        lines += _titled(option["name"], facts, indent=_INDENT)
     return "\n".join(lines)
 
 
@@ -116,13 +116,13 @@ def presets(*, as_json: bool) -> str:
         return json.dumps({each.name: dict(each.values) for each in PRESETS.values()}, indent=2)
     lines: list[str] = []
     for each in PRESETS.values():
-        lines += _titled(each.name, each.meaning)
         values = ", ".join(f"{name}={value}" for name, value in each.values.items())
-        for text in (values, *each.decided):
-            lines += [f"    {line}" for line in textwrap.wrap(text, _COLUMNS - 4)]
+        lines += _titled(each.name, each.meaning, values, *each.decided)
     return "\n".join(lines)
 
 
-def _titled(title: str, text: str) -> list[str]:
-    """Return a title and the lines of a text under it."""
-    return [title, *(f"    {line}" for line in textwrap.wrap(text, _COLUMNS - 8))]
+def _titled(title: str, *texts: str, indent: str = "") -> list[str]:
+    """Return a title and the lines of texts under it."""
+    inner = indent + _INDENT
+    wrap = TextWrapper(_COLUMNS, initial_indent=inner, subsequent_indent=inner).wrap
+    return [indent + title, *(line for text in texts for line in wrap(text))]
