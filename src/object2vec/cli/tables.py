@@ -213,7 +213,7 @@ def _explanation(files: Sequence[str], out: str) -> str | None:
         batch = open_table(files, TableOptions()).first(100)
     except DataError:
         return None
-    if _is_of_ids(batch):
+    if not batch.num_columns or _is_of_ids(batch):
         return None
     command = shlex.join(["object2vec", "train", "--train", *files, *_roles(batch), "--out", out])
     must = "must be AWS's JSON Lines of integers unless --in0 and --in1 name columns"
@@ -250,7 +250,7 @@ def _roles(batch: pa.RecordBatch) -> list[str]:
 
 def _column_lines(batch: pa.RecordBatch) -> Iterator[str]:
     """Yield a line for each column: its name and its first values."""
-    width = max(map(len, batch.schema.names), default=0)
+    width = max(map(len, batch.schema.names))
     for name, column in list(zip(batch.schema.names, batch.columns, strict=True))[:MAX_PROBLEMS]:
         values = ", ".join(str(value) for value in column.slice(0, _SHOWN_ROWS).to_pylist())
         if len(values) > _SHOWN_CHARACTERS:
