@@ -184,7 +184,7 @@ def _facts(path: str, folder: Path, model: Artifact) -> dict[str, Any]:
         },
         "schema": {} if model.schema is None else _schema_facts(model.schema),
         "data": {
-            channel: {name: _plain(report, name) for name in ("rows", "label_mean")}
+            channel: {name: report.get(name) for name in ("rows", "label_mean")}
             for channel, report in model.facts.data.items()
         },
         "metrics": model.facts.metrics,
@@ -209,10 +209,6 @@ def _schema_facts(schema: ObjectSchema) -> dict[str, Any]:
     if reasons := schema.decisions.get("decisions"):
         facts["decisions"] = reasons
     return facts
-
-
-def _plain(report: Any, name: str) -> Any:
-    return report.get(name) if isinstance(report, Mapping) else None
 
 
 def _encoder_facts(config: Config, side: int) -> dict[str, Any]:
