@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,12 +13,20 @@ import pytest
 import torch
 
 from object2vec.devices import (
+    _shorten_waiting,
     computing,
+    find_device,
     full_precision,
     large_zeros,
+    memory_bytes,
+    peak_memory_bytes,
+    release_freed_memory,
+    retain_freed_memory,
+    set_threads,
     side_by_side,
     sparse_zeros,
 )
+from object2vec.errors import ConfigError
 
 # Frees 24 MB many times and counts the pages that the system had to map again.
 PROGRAM = """
@@ -37,9 +46,9 @@ release_freed_memory()
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
 
 
-def run(**environment):
+def run(program=PROGRAM, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", program],
         env={"NUMPY_MADVISE_HUGEPAGE": "0"} | environment,
         capture_output=True,
         text=True,
@@ -54,6 +63,50 @@ def test_freed_memory_is_used_again_without_new_pages():
     kept, faults = run()
     assert kept
     assert faults < 24 * 2**20 / 4096  # fewer than one round of fresh pages in fifty rounds
+
+
+# Three threads one after another, all of them alive, fill 24 MB and free them.
+TURNS = """
+import resource
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from object2vec.devices import retain_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    del [np.ones(2**20) for _ in range(3)][:]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(int(retain_freed_memory()))
+pools = [ThreadPoolExecutor(1) for _ in range(3)]
+print(max([pool.submit(faults).result() for pool in pools][1:]))
+"""
+
+
+@GLIBC
+def test_memory_that_a_thread_has_freed_is_there_for_the_others():
+    kept, faults = run(TURNS)
+    assert kept
+    assert faults < 24 * 2**20 / 4096 / 4
+    kept, faults = run(TURNS, MALLOC_ARENA_MAX="64")  # as the user wants it
+    assert kept
+    assert faults >= 24 * 2**20 / 4096
+
+
+@pytest.mark.parametrize(
+    "name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD"]
+)
+def test_whoever_sets_the_allocator_keeps_it(name, monkeypatch):
+    monkeypatch.setenv(name, "")
+    monkeypatch.setattr("ctypes.CDLL", None)  # nothing is called
+    assert not retain_freed_memory()
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr("ctypes.CDLL", None)
+    assert not retain_freed_memory()
+    release_freed_memory()
 
 
 @GLIBC
@@ -201,3 +254,74 @@ def test_computing_is_what_it_is_by_default_and_leaves_what_was_set(name):
         with computing(1):
             assert state() == by_default
         assert state() == before != by_default
+
+
+PHYSICAL = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
+
+
+@pytest.mark.parametrize(
+    ("files", "has_pages", "found"),
+    [
+        ({}, True, 4_096_000),
+        ({"memory.max": "2000\n"}, True, 2000),
+        ({"memory.max": "max\n"}, True, 4_096_000),
+        ({"memory.limit_in_bytes": "3000"}, True, 3000),
+        ({"memory.limit_in_bytes": "9223372036854771712"}, True, 4_096_000),
+        ({"memory.max": "0"}, True, 0),
+        ({"memory.max": "2000"}, False, 2000),
+        ({}, False, None),
+    ],
+)
+def test_memory_is_that_of_the_machine_or_what_its_container_may_have(
+    files, has_pages, found, tmp_path, monkeypatch
+):
+    paths = [tmp_path / name for name in ("memory.max", "memory.limit_in_bytes")]
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("object2vec.devices._MEMORY_LIMITS", tuple(map(str, paths)))
+    monkeypatch.setattr(os, "sysconf_names", dict(PHYSICAL) if has_pages else {}, raising=False)
+    monkeypatch.setattr(os, "sysconf", PHYSICAL.__getitem__, raising=False)
+    assert memory_bytes("cpu") == found
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: {"cuda:1": (5, 7)}[device])
+    assert memory_bytes("cuda:1") == 7  # all of it, not what is free
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "found"),
+    [
+        ("auto", 0, "cpu"), ("auto", 2, "cuda:0"), ("cpu", 2, "cpu"), ("cuda", 2, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"), ("cuda:2", 2, None), ("cuda:1", 1, None), ("cuda", 0, None),
+    ],
+)  # fmt: skip
+def test_a_device_is_one_that_is_there(name, gpus, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    if found is not None:
+        assert find_device(name) == found
+        return
+    with pytest.raises(ConfigError, match=f"{gpus} CUDA devices are; got '{name}'. Choose cpu"):
+        find_device(name)
+
+
+def test_all_cores_compute_unless_it_is_said_how_many(monkeypatch):
+    monkeypatch.setattr("object2vec.devices.available_cores", lambda: 3)
+    before = torch.get_num_threads()
+    for count, found in ((0, 3), (2, 2), (1, 1)):
+        assert set_threads(count) == torch.get_num_threads() == found
+    set_threads(before)
+
+
+@pytest.mark.parametrize(("system", "factor"), [("linux", 1024), ("darwin", 1), ("win32", None)])
+def test_peak_memory_is_in_bytes_where_the_system_says_it(system, factor, monkeypatch):
+    resource = pytest.importorskip("resource")
+    usage = types.SimpleNamespace(ru_maxrss=70_000)
+    monkeypatch.setattr(resource, "getrusage", {resource.RUSAGE_SELF: usage}.__getitem__)
+    monkeypatch.setattr(sys, "platform", system)
+    assert peak_memory_bytes() == (factor and 70_000 * factor)
+
+
+def test_threads_of_another_system_wait_as_they_do(monkeypatch):
+    """GNU's OpenMP is Linux's: elsewhere no thread is kept to make the others sleep."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(threading, "Thread", None)
+    _shorten_waiting.__wrapped__()

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 
-from object2vec.compiled import cache, missing, use_threads
+from object2vec.compiled import Programs, cache, first_line, missing, use_threads
 from object2vec.compiled.functions import parallel
 from object2vec.compiled.pool import _Pool
 
@@ -283,6 +283,58 @@ print(model.encode(in0=[[1]]).shape)
 
 def test_numba_is_here():
     assert missing() is None
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("numba", "ModuleNotFoundError: import of numba halted; None in sys.modules"),
+        (
+            "object2vec.compiled.functions",
+            "ModuleNotFoundError: import of object2vec.compiled.functions halted; None in ",
+        ),
+    ],
+)
+def test_what_keeps_a_process_from_compiled_code_is_said(module, why, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, module, None)
+    found = missing.__wrapped__()
+    assert found.startswith(why)
+    caplog.set_level("INFO", "tests.programs")
+    with monkeypatch.context() as patch:
+        patch.setattr("object2vec.compiled.missing", missing.__wrapped__)
+        programs = Programs("object2vec.objects.programs", "tests.programs", "Reading")
+        assert programs() is programs() is None
+    said = f"Reading without compiled code, more slowly ({found})."
+    assert [record.getMessage() for record in caplog.records] == [said]  # once
+
+
+def test_a_switch_of_numba_keeps_from_compiled_code(monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    assert missing.__wrapped__() == "NUMBA_DISABLE_JIT is set"
+
+
+def test_the_first_line_of_an_error_names_its_kind():
+    assert first_line(OSError("no library\nin /usr/lib")) == "OSError: no library"
+
+
+def test_where_files_have_no_owners_any_folder_is_taken(monkeypatch, tmp_path):
+    folder = tmp_path / "object2vec"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert cache.writable_folder.__wrapped__() != folder
+    monkeypatch.delattr(os, "getuid")
+    assert cache.writable_folder.__wrapped__() == folder
+
+
+@pytest.mark.parametrize(("owner", "is_own"), [("root", True), ("self", True), ("other", False)])
+def test_a_folder_is_trusted_by_its_owner(owner, is_own, monkeypatch, tmp_path):
+    facts, number = tmp_path.stat(), 4711
+    owners = {"root": 0, "self": number, "other": number + 1}
+    found = os.stat_result((facts.st_mode & 0o755, *facts[1:4], owners[owner], *facts[5:]))
+    monkeypatch.setattr(os, "getuid", lambda: number)
+    monkeypatch.setattr(Path, "stat", lambda self, **_: found)
+    assert cache._is_own(tmp_path) == is_own
 
 
 def test_a_file_that_cannot_be_put_leaves_nothing_behind(tmp_path, monkeypatch):

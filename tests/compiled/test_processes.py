@@ -1,5 +1,6 @@
 """Processes that end with the one that starts them, even if that is killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -40,6 +41,10 @@ def test_what_was_started_ends_with_a_killed_starter(tmp_path):
         assert starter.stdout.readline() == "ready\n"
         os.kill(pid, 0)  # it is there
         starter.send_signal(signal.SIGKILL)
+    wait_for_end(pid)
+
+
+def wait_for_end(pid):
     deadline = time.monotonic() + 10
     while is_there(pid):
         assert time.monotonic() < deadline
@@ -53,3 +58,56 @@ def is_there(pid):
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+# Says that it is ready and what it has started; with an argument it takes no SIGTERM.
+GOING_ON = """
+import signal, subprocess, sys, time
+if sys.argv[1:]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def going_on():
+    """Starts a process in a session of its own that goes on; gives it and the one it started."""
+    started = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-c", GOING_ON, *arguments],
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process, int(process.stdout.readline())
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no sessions")
+def test_what_is_killed_ends_with_all_that_it_has_started(going_on):
+    process, child = going_on()
+    processes.kill(process)
+    assert process.wait() == -signal.SIGKILL
+    wait_for_end(child)
+    processes.kill(process)  # it is over: nothing is killed that may have its number now
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no sessions")
+def test_who_is_asked_to_end_is_killed_only_after_its_grace(going_on):
+    process, _ = going_on()
+    assert processes.end(process, 600)
+    assert process.wait() == -signal.SIGTERM
+    assert not processes.end(process, 600)
+    stubborn, child = going_on("takes no SIGTERM")
+    assert processes.end(stubborn, 0.05)
+    assert stubborn.wait() == -signal.SIGKILL
+    wait_for_end(child)
