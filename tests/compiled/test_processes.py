@@ -96,7 +96,7 @@ def going_on():
 def test_what_is_killed_ends_with_all_that_it_has_started(going_on):
     process, child = going_on()
     processes.kill(process)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     wait_for_end(child)
     processes.kill(process)  # it is over: nothing is killed that may have its number now
 
@@ -105,9 +105,9 @@ def test_what_is_killed_ends_with_all_that_it_has_started(going_on):
 def test_who_is_asked_to_end_is_killed_only_after_its_grace(going_on):
     process, _ = going_on()
     assert processes.end(process, 600)
-    assert process.wait() == -signal.SIGTERM
+    assert process.wait(60) == -signal.SIGTERM
     assert not processes.end(process, 600)
     stubborn, child = going_on("takes no SIGTERM")
     assert processes.end(stubborn, 0.05)
-    assert stubborn.wait() == -signal.SIGKILL
+    assert stubborn.wait(60) == -signal.SIGKILL
     wait_for_end(child)

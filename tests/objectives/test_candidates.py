@@ -50,12 +50,12 @@ def test_candidates_are_all_tokens_but_padding():
     made = batch(config())
     assert made.in1.padded()[:, 0].tolist() == [1, 2, 3, 4, 5]
     found = np.zeros_like(RIGHT)
-    found[made.pairing.records, made.pairing.candidates] = True
+    found[made.pairing.rows0, made.pairing.rows1] = True
     assert (found == RIGHT).all()
-    assert len(made.pairing.records) == RIGHT.sum(), "twice is once"
+    assert len(made.pairing.rows0) == RIGHT.sum(), "twice is once"
     with_zero = batch(config(mask_padding=False))
     assert with_zero.in1.padded()[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert with_zero.pairing.candidates[-2:].tolist() == [0, 4]
+    assert with_zero.pairing.rows1[-2:].tolist() == [0, 4]
 
 
 @pytest.mark.parametrize("normalize", ["both", "in0", "in1", "none"])

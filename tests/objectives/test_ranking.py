@@ -117,6 +117,7 @@ def settings(**given):
 
 @pytest.mark.parametrize("normalize", ["both", "in0", "in1", "none"])
 def test_predict_gives_the_similarity_of_what_encode_gives(normalize):
+    """And it is said which one that is."""
     pairs = {"in0": [[i] for i in range(1, 20)], "in1": [[i + 20] for i in range(1, 20)]}
     model = Object2Vec(**settings(normalize=normalize)).fit(pairs)
     sides = [model.encode(**{side: pairs[side]}) for side in ("in0", "in1")]
@@ -125,6 +126,10 @@ def test_predict_gives_the_similarity_of_what_encode_gives(normalize):
             sides[side] /= np.linalg.norm(sides[side], axis=1, keepdims=True)
     scores = model.predict(in0=pairs["in0"], in1=pairs["in1"])
     np.testing.assert_allclose(scores[:, 0], (sides[0] * sides[1]).sum(1), rtol=1e-5)
+    product = "one number, the dot product of its embeddings"
+    said = {"both": "one number, the cosine of its embeddings", "none": product}
+    lengthened = f"{product}, that of {normalize} at length 1"
+    assert model.artifact.network.objective.output == said.get(normalize, lengthened)
 
 
 def test_the_scale_is_learned_and_saved(tmp_path):

@@ -273,6 +273,31 @@ def test_columns_are_those_of_all_records():
         in0 for in0, _ in every(pairs)
     ]
     assert pairs.statistics["in0"].rows == len(pairs)
+    assert [*pairs.columns] == ["in0", "in1", "label", "group"]
+    assert len(pairs.columns) == 4
+    assert pairs.columns["label"].tolist() == [1.0] * len(pairs)
+    rows = np.array([7, 0, 7])
+    assert pairs.gather("in1", rows).row(2).tolist() == every(pairs)[7][1]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_message_names_the_first_row_of_what_a_record_is_made_of(shuffled):
+    of = plays(shuffled=shuffled)
+    pairs = made("history(user=own)", of=of)
+    users = pairs.columns["in0"].values[pairs.columns["in0"].offsets[:-1]] - 1000
+    first_rows = [of.columns["group"].tolist().index(user) for user in users]
+    found = [pairs.where(number, "validation") for number in range(len(pairs))]
+    assert found == [f"validation row {row}" for row in first_rows]
+    assert len(set(found)) == 4
+
+
+def test_without_columns_and_pairs_a_table_means_nothing():
+    assert declared_schema(((), ()), None) is None
+    assert declared_schema(((), ()), "none") is None
+    with pytest.raises(ConfigError, match="in0: must name at least one column of the table"):
+        declared_schema(((), ()), None, group="day")
+    with pytest.raises(ConfigError, match="in1: must name at least one column of the table"):
+        declared_schema(((parse_field("user"),), ()), None)
 
 
 def test_nothing_to_make_pairs_of_is_an_error():

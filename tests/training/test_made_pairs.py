@@ -202,6 +202,33 @@ def test_a_table_of_pairs_is_evaluated_as_it_is():
     [
         ({"pairs": "sentence_rest", "in0": ["a", "b"]}, "must be one column each with pairs="),
         ({"pairs": "history", "in0": "user", "in1": ["a", "b"]}, "in1: must be one column with"),
+        (
+            {"pairs": "history", "in0": ["user", "a"], "in1": "b"},
+            r"in0: must be one column with pairs=history; got .user, a.. Write history\(user=own\)",
+        ),
+        (
+            {"pairs": "windows", "in0": ["a:text", "b:text"]},
+            "in0 and in1: must be one column each with pairs=windows; got .a, b, context.. Name",
+        ),
+        (
+            {"pairs": "windows", "in0": "a:text", "in1": ["a", "b"]},
+            "in0 and in1: must be one column each with pairs=windows; got .a, a, b.. Name one.",
+        ),
+        (
+            {
+                "pairs": "history",
+                "in0": "user",
+                "in1": "b",
+                "enc0_partners": True,
+                "tied_token_embedding_weight": False,
+                "enc0_network": "pooled_embedding",
+            },
+            "enc0_partners: must be false where pairs are made of the rows; got True. Leave it",
+        ),
+        (
+            {"pairs": "history", "in0": "user", "in1": "b", "enc0_network": "hcnn"},
+            "enc0_network: must be pooled_embedding where a user's name stands for its history",
+        ),
         ({"pairs": "labels", "in0": "a", "in1": ["a", "b"]}, "in1: must be one column with"),
         ({"pairs": "group", "in0": ["a", "b"]}, "group: must be given where in0 has several"),
         ({"pairs": "groups", "in0": "a"}, "pairs: must name a maker of pairs; got 'groups'"),

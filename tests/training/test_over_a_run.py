@@ -14,6 +14,7 @@ from object2vec.kernels.rules import Update
 from object2vec.network.network import new_network
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch, TrainingBatches
+from object2vec.pairs.candidates import against_all
 from object2vec.pairs.dataset import Pairs
 from object2vec.training import early_stopping, schedule
 from object2vec.training.early_stopping import EarlyStopping
@@ -172,6 +173,42 @@ def test_decay_of_embeddings_counts_each_record(negatives):
     for side, given, found, right in zip((a, b), embeddings, added, expected, strict=True):
         assert torch.equal(given, side)
         torch.testing.assert_close(found, right)
+
+
+def test_decay_of_candidates_counts_each_that_is_right():
+    """Each is a record of its own with what it is right for."""
+    settings = Config.build({
+        "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding", "enc_dim": 4,
+        "enc0_vocab_size": 4, "enc1_vocab_size": 5, "enc0_max_seq_len": 2, "enc1_max_seq_len": 2,
+        "output_layer": "dot_product", "candidates": "all", "embedding_decay": 0.3,
+    })  # fmt: skip
+    step = Step(new_network(settings, KERNELS["reference"]()).train())
+    ragged = {"in0": Ragged.build([[1], [2]]), "in1": Ragged.build([[1, 4], [4]])}
+    batch = Batch(*against_all({**ragged, "label": np.ones(2, np.float32)}, settings))
+    seen: list = []
+    backward = torch.autograd.backward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.autograd, "backward", lambda *of: seen.extend(of) or backward(*of))
+        step(batch)
+    (_, a, b), (_, of_a, of_b) = seen
+    counts0, counts1 = torch.tensor([[2.0], [1]]), torch.tensor([[1.0], [0], [0], [2]])
+    torch.testing.assert_close(of_a, 0.3 / 2 * counts0 * a)
+    torch.testing.assert_close(of_b, 0.3 / 2 * counts1 * b)
+
+
+def test_a_side_that_does_not_learn_does_not_decay():
+    step, (batch, *_) = steps_of(
+        config(embedding_decay=0.7, enc0_freeze_pretrained_embedding=True), "reference"
+    )
+    step.network.table(0).is_frozen = True
+    seen: list = []
+    backward = torch.autograd.backward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.autograd, "backward", lambda *of: seen.extend(of) or backward(*of))
+        encoded = step(batch)
+    (_, only), (_, added) = seen
+    assert only is encoded.b
+    torch.testing.assert_close(added, 0.7 / len(batch) * encoded.b.detach())
 
 
 @each_storage

@@ -104,8 +104,7 @@ class Network(nn.Module):
             a, b = self.comparable(0, a), self.comparable(1, b)  # (P, D), (Q, D)
             softmax = self.head.scale(), self.product
             if isinstance(pairing, Targets):  # each record is set against all candidates
-                records, right = pairing.records, pairing.candidates  # (m,), (m,)
-                at = on_device(records, a.device), on_device(right, a.device)
+                at = on_device(pairing.rows0, a.device), on_device(pairing.rows1, a.device)
                 candidates = RightCandidates(*at, *softmax)
             else:
                 rivals = Rivals(batch.excluded, batch.log_q, *softmax)

@@ -321,7 +321,7 @@ class Objective(ABC):
     @property
     def offset(self) -> float:
         """What scores are compared with in training, where there is noise."""
-        return 0.0
+        raise NotImplementedError
 
     @abstractmethod
     def losses(self, batch: Encoded) -> Tensor:
@@ -356,7 +356,7 @@ class Objective(ABC):
         self, scores: NDArray[np.float32], label: NDArray[np.float32]
     ) -> Sequence[float]:
         """Return the metrics of `overall`, in their order, of all scores (n, K) and labels (n,)."""
-        return ()
+        raise NotImplementedError
 
     def retrieved(self, channel: RankedChannel) -> Mapping[str, float]:
         """Return the metrics of `retrieval`, by name, of a channel as a whole."""

@@ -77,8 +77,8 @@ class NumberLabels:
         return np.zeros(len(label), np.bool_)
 
     def problem(self, label: float) -> str:
-        """Return what a label should have been."""
-        return f"label must be a finite number; got {label:g}. Fix the label."
+        """None is rejected."""
+        raise NotImplementedError
 
     def counts(self, label: NDArray[np.float32]) -> None:
         """Return None: there are no classes."""

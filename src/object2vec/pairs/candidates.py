@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,22 +18,12 @@ class Targets:
 
     Parameters
     ----------
-    records, candidates : int64 arrays (m,)
-        Candidate ``candidates[i]`` is right for record ``records[i]``; records in order.
+    rows0, rows1 : int64 arrays (m,)
+        Candidate ``rows1[i]`` is right for record ``rows0[i]``; records in order.
     """
 
-    records: NDArray[np.int64]
-    candidates: NDArray[np.int64]
-
-    @cached_property
-    def rows0(self) -> NDArray[np.int64]:
-        """Rows of in0's embeddings of what is right, (m,)."""
-        return self.records
-
-    @cached_property
-    def rows1(self) -> NDArray[np.int64]:
-        """Rows of in1's embeddings of what is right, (m,)."""
-        return self.candidates
+    rows0: NDArray[np.int64]
+    rows1: NDArray[np.int64]
 
 
 def against_all(columns: dict[str, Any], config: Config) -> tuple[dict[str, Any], Targets]:

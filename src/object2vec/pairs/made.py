@@ -125,10 +125,6 @@ class MadePairs(Pairs):
         """Return the blocks that the maker makes for what is to be learned, if it does."""
         return self.maker.blocks(self, config)
 
-    def gather(self, name: str, rows: Rows) -> Any:
-        """Return these rows of a column."""
-        return self.take(rows).columns[name]
-
     def groups(self, rows: Rows) -> NDArray[np.int64] | None:
         """Return the collection of each of these records."""
         return self._asked(rows).collections
@@ -205,8 +201,6 @@ class _Columns(Mapping[str, Any]):
         return self._pairs.take(np.arange(len(self._pairs))).columns
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._pairs.schema.names:
-            raise KeyError(name)
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
