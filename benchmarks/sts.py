@@ -126,7 +126,8 @@ def _encoder(given: argparse.Namespace) -> Encode:
 
 def _mean_of_words(path: Path) -> Encode:
     """Return what makes the mean of the vectors of a text's words."""
-    from object2vec.files.sources import list_sources, read_blocks
+    from object2vec.files.contents import read_blocks
+    from object2vec.files.sources import list_sources
 
     (source,) = list_sources([str(path)])
     text = b"".join(block.data for block in read_blocks(source)).decode("utf-8")

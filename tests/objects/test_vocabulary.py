@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from object2vec.errors import DataError
-from object2vec.files.sources import Block, read_blocks
+from object2vec.files.contents import Block, read_blocks
 from object2vec.objects import vocabulary as module
 from object2vec.objects.vocabulary import read_vectors, read_vocabulary
 

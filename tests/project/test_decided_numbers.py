@@ -132,7 +132,7 @@ DECIDED = {
         "cli": {"SIGNALLED": 128, "_INTERRUPTED": 130, "_PIPE_CLOSED": 141},
         "fields.saved": {"_FORMAT": 1},
         "fields": {"MISSING_ROW": 0, "_UNKNOWN_ROW": 1, "NO_ROW": -1},
-        "files.sources": {"HEAD_BYTES": 512},
+        "files.contents": {"HEAD_BYTES": 512},
         "files.whole": {"_KEEP_SIZE": 1, "_HERE": -100, "_EXCHANGE": 2, "_KEPT_CHARACTERS": 50},
         "objects.ragged": {"PADDING": 0},
         "reading.cache": {"CACHE_VERSION": 2},

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from object2vec.errors import DataError, StorageError
-from object2vec.files.sources import BLOCK_BYTES, Block, Source, list_sources
+from object2vec.files.contents import BLOCK_BYTES, Block
+from object2vec.files.sources import Source, list_sources
 from object2vec.objects.ragged import MAX_ID
 from object2vec.objects.schema import RECORDS
 from object2vec.pairs.dataset import Pairs

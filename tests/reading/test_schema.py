@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from object2vec import Config, DataError, Pairs
-from object2vec.files.sources import Block, list_sources
+from object2vec.files.contents import Block
+from object2vec.files.sources import list_sources
 from object2vec.objects.layouts import LAYOUTS
 from object2vec.objects.schema import RECORDS, Column, Schema
 from object2vec.objects.statistics import NumberStatistics

@@ -16,7 +16,8 @@ from object2vec.compiled import load as load_compiled
 from object2vec.compiled import postponed
 from object2vec.config import Config
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
-from object2vec.files.sources import Source, as_stream, list_sources, read_blocks
+from object2vec.files.contents import as_stream, read_blocks
+from object2vec.files.sources import Source, list_sources
 from object2vec.inference.encoder import open_encoder
 from object2vec.inference.inputs import Account, Tally, UnknownIds, intakes, rows_at_once
 from object2vec.inference.values import Taken, read_values, value_intakes

@@ -30,8 +30,9 @@ from object2vec.errors import (
     join_problems,
     problem,
 )
+from object2vec.files.contents import read_blocks
 from object2vec.files.remote import exists, is_url, join, name_beneath, open_url, write_object
-from object2vec.files.sources import Source, list_sources, read_blocks
+from object2vec.files.sources import Source, list_sources
 from object2vec.files.whole import make_folder, storing, whole_file
 from object2vec.inference.inputs import Tally, rows_at_once
 from object2vec.inference.payload import CSV, JSON, JSON_LINES, MIB

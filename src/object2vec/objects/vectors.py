@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import DataError
+from object2vec.files.contents import Block, read_blocks
 from object2vec.files.json import strict_json
 from object2vec.files.remote import PathLike, is_url
-from object2vec.files.sources import Block, list_sources, read_blocks
+from object2vec.files.sources import list_sources
 from object2vec.files.tensors import map_arrays
 from object2vec.objects.vocabulary import VectorReader, read_vectors
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem, shown
+from object2vec.files.contents import Block, line_bounds, read_blocks
 from object2vec.files.json import JsonObject, load_json
 from object2vec.files.remote import PathLike
-from object2vec.files.sources import Block, line_bounds, list_sources, read_blocks
+from object2vec.files.sources import list_sources
 from object2vec.objects.ragged import MAX_ID
 
 

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
+from object2vec.files.contents import BLOCK_BYTES, UTF8_MARK, Block, line_bounds, read_blocks
 from object2vec.files.json import JsonObject, load_json
-from object2vec.files.sources import BLOCK_BYTES, UTF8_MARK, Block, Source, line_bounds, read_blocks
+from object2vec.files.sources import Source
 from object2vec.objects.schema import RECORDS, Schema
 from object2vec.reading.ahead import read_ahead
 from object2vec.reading.scanner import scan

@@ -277,7 +277,7 @@ def test_several_files(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 5, 1 << 20])
 def test_a_separator_may_have_several_characters(tmp_path, monkeypatch, size):
-    monkeypatch.setattr("object2vec.files.sources.BLOCK_BYTES", size)
+    monkeypatch.setattr("object2vec.files.contents.BLOCK_BYTES", size)
     path = tmp_path / "ratings.dat"
     path.write_text('1::a:b::"x::y"\r\n2::::z\n3:::c::"::"')
     options = TableOptions(columns=("user", "film", "note"), separator="::")

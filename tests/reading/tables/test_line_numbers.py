@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from object2vec.errors import DataError
-from object2vec.files.sources import list_sources, read_blocks
+from object2vec.files.contents import read_blocks
+from object2vec.files.sources import list_sources
 from object2vec.reading.tables import TableOptions, open_table, whole_lines
 from object2vec.reading.tables.whole_lines import Lines
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
-from object2vec.files.sources import Source, read_text
+from object2vec.files.contents import read_text
+from object2vec.files.sources import Source
 from object2vec.reading.ahead import read_ahead
 from object2vec.reading.tables.base import (
     EMPTY_CURE,

@@ -17,7 +17,8 @@ import pyarrow as pa
 from pyarrow import ipc
 
 from object2vec.errors import ConfigError, DataError, suggestion
-from object2vec.files.sources import Source, are_paths, list_sources, names_of, read_unpacked
+from object2vec.files.contents import read_unpacked
+from object2vec.files.sources import Source, are_paths, list_sources, names_of
 from object2vec.files.whole import storing
 from object2vec.reading.tables.base import EMPTY_CURE, EmptyTableError, Table, TableOptions
 from object2vec.reading.tables.files import FilesTable

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from object2vec.files.contents import HEAD_BYTES, is_packed, read_unpacked
 from object2vec.files.remote import is_url
-from object2vec.files.sources import HEAD_BYTES, Source, is_packed, read_raw, read_unpacked
+from object2vec.files.sources import Source, read_raw
 from object2vec.files.whole import storing
 
 

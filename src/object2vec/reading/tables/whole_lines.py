@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from object2vec.errors import DataError
-from object2vec.files.sources import Block, Source, read_blocks
+from object2vec.files.contents import Block, read_blocks
+from object2vec.files.sources import Source
 from object2vec.reading.tables.base import Table, TableBlock
 
 _LF = ord("\n")

@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from object2vec.files.sources import list_sources, read_blocks
+from object2vec.files.contents import read_blocks
+from object2vec.files.sources import list_sources
 from object2vec.files.whole import make_folder, whole_file
 from object2vec.inference.payload import CSV, JSON
 from object2vec.sagemaker.local.jobs import JobFailed, Work

@@ -23,7 +23,8 @@ from pyarrow import csv as pyarrow_csv
 
 from object2vec.errors import MAX_PROBLEMS, DataError, join_problems, problem
 from object2vec.fields.spans import TextSpans
-from object2vec.files.sources import UTF8_MARK, Source, read_text
+from object2vec.files.contents import UTF8_MARK, read_text
+from object2vec.files.sources import Source
 from object2vec.reading.compiled import compiled_programs
 from object2vec.reading.tables.base import Forms, TableOptions
 from object2vec.reading.tables.formats.base import Format
