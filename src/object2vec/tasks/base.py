@@ -232,18 +232,11 @@ def score_rows(engine: Engine, a: Floats, b: Floats) -> Floats:
     return scores[:, -1].reshape(len(a), len(b))
 
 
-def shares(figures: Mapping[str, Figure], suffix: str) -> dict[str, Figure]:
-    """Return figures under names with a suffix."""
-    return {f"{name}_{suffix}": figure for name, figure in figures.items()}
-
-
 def _number(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items())
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

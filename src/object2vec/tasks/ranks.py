@@ -48,8 +48,8 @@ class FindTask(Task):
         return Evaluation(self.name, self.chosen(figures), protocol)
 
     def units(self, pool: Pool, found: Rows) -> tuple[Rows, Rows]:
-        """Return whose each rank is, ascending, and the ranks."""
-        raise NotImplementedError
+        """Return whose each rank is, ascending, and the ranks: here the queries'."""
+        return pool.query, found
 
     def chosen(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Return the figures that say something."""
@@ -82,10 +82,6 @@ class Ranking(FindTask):
 
     name = "ranking"
     unit = "queries_with_right_candidates"
-
-    def units(self, pool: Pool, found: Rows) -> tuple[Rows, Rows]:
-        """Return each query of a rank and the rank."""
-        return pool.query, found
 
 
 @dataclass(frozen=True, eq=False)
