@@ -15,36 +15,57 @@ Result = TypeVar("Result")
 WORKERS = max(2, min(4, available_cores()))
 
 
-def read_ahead(
-    items: Iterable[Item], work: Callable[[Item], Result]
-) -> Iterator[tuple[Item, Result]]:
+class Ahead(Iterator[Item]):
+    """What threads make ahead. It ends them with itself.
+
+    Who closes it waits for them, who drops it does not: the garbage collector may drop it in any
+    thread, in one that is about to start as well, and that holds a lock which waiting takes.
+    """
+
+    def __init__(self, workers: int, make: Callable[[ThreadPoolExecutor], Iterator[Item]]) -> None:
+        self._pool = ThreadPoolExecutor(workers)
+        self._made = make(self._pool)
+
+    def __next__(self) -> Item:
+        try:
+            return next(self._made)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Wait for what the threads are at, and let go of the rest."""
+        self._made = iter(())
+        self._pool.shutdown(cancel_futures=True)
+
+
+def read_ahead(items: Iterable[Item], work: Callable[[Item], Result]) -> Ahead[tuple[Item, Result]]:
     """Yield each item with what `work` makes of it, in order, while threads work on the next ones.
 
     The items themselves are made by the caller's thread, a few ahead.
     """
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(WORKERS)
-    try:
+
+    def made(pool: ThreadPoolExecutor) -> Iterator[tuple[Item, Result]]:
+        waiting: deque[tuple[Item, Future[Result]]] = deque()
         for item in items:
             waiting.append((item, pool.submit(work, item)))
             if len(waiting) > WORKERS:
                 done, future = waiting.popleft()
                 yield done, future.result()
-        while waiting:
-            done, future = waiting.popleft()
+        for done, future in waiting:
             yield done, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    return Ahead(WORKERS, made)
 
 
-def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Ahead[Item]:
     """Yield the items, while a thread makes the next one."""
-    end = object()
-    pool = ThreadPoolExecutor(1)
-    try:
+
+    def made(pool: ThreadPoolExecutor) -> Iterator[Item]:
+        end = object()
         future = pool.submit(next, items, end)
         while (item := future.result()) is not end:
             future = pool.submit(next, items, end)
             yield cast(Item, item)
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    return Ahead(1, made)
