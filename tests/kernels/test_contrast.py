@@ -66,6 +66,31 @@ def test_compiled_gradients_are_those_of_pytorch(noise, width):
     assert not gradients[1][0][3].any(), "a row without pairs learns nothing"
 
 
+@pytest.mark.parametrize("kernel", [ReferenceKernel(), CompiledKernel()], ids=lambda k: k.name)
+def test_what_scores_as_much_as_it_is_compared_with_is_no_pair(kernel):
+    """Of pairs those above are right, of their negatives all others."""
+    a, b = torch.zeros(8, 5), torch.zeros(8 + 2 * 3, 5)
+    _, lost, hits = kernel.contrast(a, b, pairing_with(3), RATE, 0.0)
+    assert hits == pytest.approx(len(PARTNERS) * RATE / (1 + RATE))
+    assert lost == pytest.approx(len(PARTNERS) * math.log(2))
+
+
+@pytest.mark.parametrize("kernel", [ReferenceKernel(), CompiledKernel()], ids=lambda k: k.name)
+def test_blocks_without_noise_or_without_pairs_lose_what_there_is(kernel):
+    a, b = embeddings(0, 5)
+    alone = kernel.contrast(a, b, pairing_with(0), 0.0, OFFSET)
+    pairs = pairing_with(0)
+    scores = (a[pairs.rows0] * b[pairs.rows1]).sum(1).detach().double() - OFFSET
+    assert alone.lost == pytest.approx(float(torch.nn.functional.softplus(-scores).sum()))
+    assert alone.loss.item() == pytest.approx(alone.lost / len(PARTNERS))
+    none = BlockPairing(np.array([0, 5, 8]), np.zeros(9, np.int64), np.empty(0, np.int32), 3)
+    a, b = embeddings(3, 5)
+    loss, lost, hits = kernel.contrast(a, b, none, RATE, OFFSET)
+    loss.backward()
+    assert (loss.item(), lost, hits) == (0, 0, 0)
+    assert not a.grad.any()
+
+
 def test_scores_of_any_size_have_finite_losses():
     a, b = embeddings(3, 5, scale=1e4)
     loss, lost, _ = CompiledKernel().contrast(a, b, pairing_with(3), RATE, OFFSET)

@@ -203,6 +203,32 @@ def test_metrics_of_lists():
     assert values["ndcg@10"] == pytest.approx((1 / ideal + 1 / np.log2(3)) / 2)
 
 
+@pytest.mark.parametrize(
+    ("ranks", "recall", "gain"),
+    [
+        ([20], 1, 0),
+        ([21], 0, 0),
+        ([10], 1, 1 / np.log2(11)),
+        ([11], 1, 0),
+        ([1, 2, 20, 21], 0.75, 0),
+    ],
+)
+def test_metrics_look_down_to_a_rank_and_no_further(ranks, recall, gain):
+    values = ranking_metrics(np.array([0, len(ranks)]), np.array(ranks))
+    assert values["recall@20"] == recall
+    if len(ranks) == 1:
+        assert values["ndcg@10"] == pytest.approx(gain)
+        assert values["mean_reciprocal_rank"] == pytest.approx(1 / ranks[0])
+
+
+def test_more_right_ones_than_are_looked_at_can_be_found_perfectly():
+    for count in (9, 10, 11, 30):
+        values = ranking_metrics(np.array([0, count]), np.arange(1, count + 1))
+        assert values["ndcg@10"] == pytest.approx(1.0)
+        assert values["recall@20"] == min(1, 20 / count)
+    assert ranking_metrics(np.array([0, 11]), np.arange(2, 13))["ndcg@10"] < 1
+
+
 class Notes:
     """Keeps what a run notes."""
 

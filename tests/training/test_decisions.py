@@ -173,6 +173,17 @@ def test_tables_are_as_large_as_their_vocabularies():
         decided({"enc0_vocab_size": 5})
 
 
+def test_too_many_candidates_are_those_of_a_batch(monkeypatch):
+    size = schema().table_size(1)
+    for most, of in ((size, "all"), (size - 1, "batch")):
+        monkeypatch.setattr("object2vec.training.decisions._MOST_CANDIDATES", most)
+        assert config(None, "multilabel").candidates == of
+        said = [each.reason for each in decided(None, "multilabel").decisions]
+        text = f"in1 has {size} tokens, too many to set each record against"
+        assert (text in said) == (of == "batch")
+        assert config({"candidates": "batch"}, "multilabel").candidates == "batch"
+
+
 def test_large_tables_are_updated_where_a_batch_reads_them():
     many = [str(i) for i in range(6000)]
     assert config(values=many).token_embedding_storage_type == "row_sparse"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -254,6 +255,32 @@ def test_noise_has_the_variance_of_langevin_dynamics():
         other.step()
         moved = again.head.hidden[0].weight.detach() - start
         assert torch.allclose(moved, change, atol=1e-6) == is_same
+
+
+@each_storage
+@each_kernel
+def test_noise_of_one_weight_says_nothing_of_another(kernel, storage):
+    """Weights of one shape, rows of both tables, and steps: each has draws of its own."""
+    made = config(
+        optimizer="sgd", noise_temperature=1.0, mlp_layers=2, enc_dim=4, mlp_dim=4,
+        token_embedding_storage_type=storage,
+    )  # fmt: skip
+    step, (batch, *_) = steps_of(made, kernel)
+    every = Ragged.build([list(range(12))])
+    batch = Batch({"in0": every, "in1": every, "label": batch.label[:1]}, None)
+    drawn = {}
+    for number in range(2):
+        before = {n: tensor.clone() for n, tensor in step.network.state_dict().items()}
+        step.optimizer.rule = replace(step.optimizer.rule, learning_rate=1e-12)
+        step(batch)
+        for name, tensor in step.network.state_dict().items():
+            drawn[number, name] = (tensor - before[name]).flatten()
+    for (one, a), (other, b) in itertools.combinations(drawn.items(), 2):
+        length = min(len(a), len(b))
+        moved = a[:length] != 0
+        if length >= 4 and moved.sum() >= 4:
+            assert not torch.allclose(a[:length], b[:length], rtol=1e-2, atol=0), (one, other)
+    assert sum(bool((each != 0).any()) for each in drawn.values()) >= 8
 
 
 def test_a_schedule_without_a_horizon_is_our_bug():

@@ -105,6 +105,33 @@ def test_a_token_for_which_nothing_was_read_begins_as_the_mean(old):
     np.testing.assert_allclose(table_of(grown, 0)[row], known.mean(axis=0), atol=1e-4)
 
 
+def test_where_no_token_may_be_unseen_new_ones_begin_as_the_mean():
+    strict = {"in0": "user:token(unseen=error)", "in1": "film:token(unseen=error)"}
+    first = model(**strict).fit(OLD)
+    second = Object2Vec(**STILL).fit(NEW, start_from=first)
+    ours, before = table_of(second, 0), table_of(first, 0)
+    known = rows_of(first, 0)
+    for token, row in rows_of(second, 0).items():
+        expected = before[known[token]] if token in known else before[1:].mean(0)
+        np.testing.assert_allclose(ours[row], expected, atol=1e-4)
+    assert {"new user", "another"} == rows_of(second, 0).keys() - known.keys()
+
+
+def test_a_state_of_other_shapes_is_that_of_another_model(tmp_path):
+    given = {**IDS, **FAST, "mlp_layers": 0, "optimizer": "adam"}
+    first = Object2Vec(**given).fit(RECORDS)
+    for other, named in (
+        ({"enc_dim": 5}, r"head\..*weight"),
+        ({"enc0_vocab_size": 10, "enc1_vocab_size": 9}, r"tokens\.0\.weight"),
+    ):
+        folder = tmp_path / "-".join(other)
+        Object2Vec(**given | other).fit(RECORDS, checkpoints=folder, checkpoint_every=1)
+        with pytest.raises(ConfigError, match=f"must hold a checkpoint.*another {named}"):
+            Object2Vec(**STILL | {"optimizer": "adam"}).fit(
+                RECORDS, start_from=first, start_state=folder
+            )
+
+
 def test_a_model_that_has_grown_grows_again_and_is_saved(old, tmp_path):
     once = Object2Vec().fit(NEW, start_from=old, save_to=tmp_path / "once")
     again = Object2Vec().fit(table([*USERS, "last"], FILMS), start_from=tmp_path / "once")

@@ -100,6 +100,12 @@ def test_there_are_no_more_numbers_than_the_objects_have():
     changed = (made.table(0).weight.numpy() != random).any(0)
     assert 0 < changed.sum() <= 2
     assert not np.isnan(found).any()
+    alike = {"in0": [[1], [1]], "in1": [[5], [5]], "label": [1, 0]}  # all is in common
+    made = new_network(Config.build(BASE | {"topics": E}), KERNELS["compiled"]())
+    random = made.table(0).weight.clone().numpy()
+    said = begin_with_topics(made, Pairs.read(alike, name="train"))
+    assert said[0] == "in0: 0 numbers of 0 tokens begin with what these stand with in 2 records."
+    assert (made.table(0).weight.numpy() == random).all()
 
 
 def test_training_that_goes_on_keeps_the_vectors_of_the_model():

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -518,6 +519,36 @@ def test_a_run_that_is_stopped_while_it_diverges_keeps_no_weights():
         fitted.fit(HUGE | {"label": [1e38] * 10}, reporters=[recorder], stop=recorder.stop)
     with pytest.raises(NotFittedError):
         fitted.encode(in0=[[1]])
+
+
+@pytest.mark.usefixtures("python_takes_signals")
+def test_a_run_in_another_thread_leaves_signals_alone():
+    found = []
+
+    def work():
+        with StopRequest().on_signals():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+
+
+def test_a_checkpoint_of_the_last_step_stands_for_the_end(tmp_path, monkeypatch):
+    """The last batch of a run was saved already: what follows it is done again on resume."""
+    expected = result(model().fit(data(), validation=data(5, 1)), tmp_path / "whole")
+    target = {"checkpoints": tmp_path / "run", "save_to": tmp_path / "model", "resume": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(artifact, "save", full_disk)
+        with pytest.raises(StorageError, match="disk is full"):
+            model().fit(data(), validation=data(5, 1), checkpoint_every=1, **target)
+    assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-000000009"]
+    recorder = Recorder()
+    fitted = model().fit(data(), validation=data(5, 1), **target, reporters=[recorder])
+    assert recorder.of(BatchesDone) == []
+    assert result(fitted, tmp_path / "again") == expected
 
 
 @pytest.mark.usefixtures("every_batch")

@@ -65,7 +65,7 @@ def ranking_metrics(offsets: Rows, ranks: Rows) -> dict[str, float]:
     best = np.minimum.reduceat(ranks, starts)  # (n,)
     recall = np.add.reduceat(ranks <= _AT_RECALL, starts, dtype=np.int64) / counts  # (n,)
     gains = np.where(ranks <= _AT_NDCG, 1 / np.log2(1 + ranks), 0.0)  # (m,)
-    ideal = np.cumsum(1 / np.log2(np.arange(2, _AT_NDCG + 2)))  # (10,) of so many right ones
+    ideal = np.cumsum(1 / np.log2(np.arange(_AT_NDCG) + 2))  # (10,) of so many right ones
     ndcg = np.add.reduceat(gains, starts) / ideal[np.minimum(counts, _AT_NDCG) - 1]  # (n,)
     return {
         "hits@1": float(np.mean(best <= 1)),

@@ -312,8 +312,6 @@ def _copies(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
 
 def _in_file(tensor: Tensor, folder: Path) -> Tensor:
     """Return room for a copy that the system may write to a disk."""
-    if not tensor.numel():
-        return torch.empty_like(tensor, device="cpu")
     with storing(folder), tempfile.TemporaryFile(dir=folder) as file:
         file.truncate(tensor.nbytes)
         kind = _array(tensor[:0]).dtype

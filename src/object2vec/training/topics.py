@@ -197,7 +197,7 @@ def _put(found: Tensor, table: TokenTable) -> int:
     lengths = found.norm(dim=1)  # (V,)
     rows = torch.nonzero(lengths)[:, 0]  # (m,)
     count = found.shape[1]
-    if not len(rows) or not count:
+    if not count:
         return 0
     replaced = table.weight[:_SIZED, -count:].cpu().numpy()
     size = float(np.sqrt(np.square(replaced, dtype=np.float64).mean() * count))
