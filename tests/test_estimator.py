@@ -52,6 +52,12 @@ def test_however_it_is_trained_it_learns_the_same(fit):
     assert np.array_equal(vectors(fit()), vectors(model().fit(RECORDS)))
 
 
+def test_a_model_of_declared_fields_shows_them_as_they_may_be_written():
+    shown = repr(Object2Vec(in0=[Token("user"), "city"], in1=Text("title"), label=None))
+    assert "in0=['user:token', 'city']" in shown or 'in0=["user:token", "city"]' in shown
+    assert "in1='title:text'" in shown or 'in1="title:text"' in shown
+
+
 def test_labels_beside_the_records_count_instead_of_their_own():
     assert not np.array_equal(
         vectors(model().fit(RECORDS, [0] * 24)), vectors(model().fit(RECORDS))

@@ -317,6 +317,18 @@ def test_evaluation_is_computed_from_the_predictions(output):
     assert found == pytest.approx(expected, rel=1e-6)
 
 
+def test_pairs_of_a_table_are_scored_as_those_of_both_sides():
+    fitted = model().fit(RECORDS)
+    sides = {side: [record[side] for record in RECORDS] for side in ("in0", "in1")}
+    unlabelled = [{side: record[side] for side in sides} for record in RECORDS]
+    expected = fitted.predict(**sides)
+    for table in (RECORDS, unlabelled):
+        assert fitted.predict(table).tobytes() == expected.tobytes()
+    short = fitted.predict(table, max_seq_lens=(1, 1))
+    first = {side: [ids[:1] for ids in given] for side, given in sides.items()}
+    assert short.tobytes() == fitted.predict(**first).tobytes()
+
+
 def test_evaluation_can_average_as_aws_does():
     fitted = model(mini_batch_size=2, output_layer="mean_squared_error").fit(RECORDS)
     real = fitted.evaluate(RECORDS)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from object2vec import ArtifactError, Config, ConfigError, Object2Vec
 from object2vec import artifact as module
 from object2vec.artifact import Artifact, ModelFacts
+from object2vec.artifact.content import load_vocabulary
 from object2vec.config.table import HYPERPARAMETERS
 from object2vec.kernels import kernel_for
 from object2vec.network.network import Network
@@ -404,3 +405,16 @@ def test_a_damaged_folder_is_refused_or_is_a_model(fitted, tmp_path):
 
     check()
     assert min(outcomes.values()) >= 20
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_document_has_its_limit(tmp_path, monkeypatch, over):
+    """Nothing is read into memory that no model of ours has written."""
+    text = '{"a": 1}'
+    (tmp_path / "vocab0.json").write_text(text)
+    monkeypatch.setattr("object2vec.artifact.content._MAX_JSON_BYTES", len(text) - over)
+    if over:
+        with pytest.raises(ArtifactError, match=r"vocab0\.json: must be a JSON object; got 'more "):
+            load_vocabulary(tmp_path, 0)
+    else:
+        assert load_vocabulary(tmp_path, 0) == {"a": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 
@@ -145,6 +146,12 @@ OF_INSTANCE = 'must be an object with a list of ids "in0", "in1" or both; got '
         (b'{"x": ' + b"[" * 100_000, r"^body: must not nest so deep\. "),
         (b'{"in0": [1, 99], "in0": [1]}', r'^body: must have the key "in0" once; got'),
         ([{"in0": ["x" * 1000]}], r"'x{76}\.\.\.\. Use the ids"),
+        (b'{"in0": ["x"], "in0": 5}', rf"^in0\[0\]: {OF_IN0}'a key given twice'\."),
+        (b'{"in0": [1, "x"], "in0": [1]}', rf"^in0\[1\]: {OF_IN0}'a key given twice'\."),
+        (
+            b'{"in0": ["x"], "y": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+            rf"^in0\[0\]: {OF_IN0}'deep nesting'\.",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(body, message):
@@ -191,6 +198,20 @@ def test_no_instance_is_passed_over(body, message):
         return
     with pytest.raises(RequestError, match=message):
         read(body)
+
+
+@pytest.mark.parametrize("depth", range(20, 1100, 9))
+def test_however_deep_a_body_nests_it_has_its_instances_or_an_error(depth):
+    """There are three parsers, none of which goes as deep as another one."""
+    deep = b'"y": ' + b"[" * depth + b"]" * depth
+    body = b'{"in0": [1], ' + deep + b', "x": "\\n"}'
+    if depth < 200:
+        assert rows(body) == [([[1]], None)]
+    else:
+        with contextlib.suppress(RequestError):
+            assert rows(body) == [([[1]], None)]
+    with pytest.raises(RequestError, match=r"^body: must (not nest so deep|have the key \"in0\")"):
+        read(b'{"in0": [1], "in0": [1], ' + deep + b"}")
 
 
 def test_the_same_key_elsewhere_is_no_key_of_an_instance():

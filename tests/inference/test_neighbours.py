@@ -11,6 +11,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from object2vec import DataError, Object2Vec
 from object2vec.cli import main
 from object2vec.inference import neighbours
+from object2vec.inference.engine import Engine
 
 WORDS = ["king", "queen", "man", "woman", "crown", "bread", "rock - roll"]
 
@@ -227,3 +228,39 @@ def test_the_command_prints_what_python_finds(words, tmp_path, capsys):
         "man",
         "bread",
     }
+
+
+@pytest.fixture(scope="module")
+def named(of_ids):
+    """Objects of a model of ids that have names; one of them has no vector."""
+    tokens = {"a": 1, "b": 2, "b - a": 3, "c": 4, "far": 7}
+    return neighbours.Objects(Engine(of_ids.artifact), 0, tokens)
+
+
+def found_by(named, query, *, candidates=None, k=9):
+    (found,) = neighbours.find_nearest([query], named, named, candidates or named.vocabulary(), k)
+    return [each.object for each in found]
+
+
+def test_ids_may_have_names(named, of_ids):
+    ids = ["1", "2", "3", "4"]
+    names = dict(zip(ids, ["a", "b", "b - a", "c"], strict=True))
+
+    def expected(query):
+        (found,) = of_ids.nearest(query, candidates=[[1], [2], [3], [4]])
+        return [names[each.object.strip("[]")] for each in found]
+
+    assert found_by(named, "c") == expected("4")
+    assert found_by(named, "b - a") == expected("3")
+    assert found_by(named, "b - c") == expected("2 - 4")
+    assert found_by(named, [2, 4], k=2) == expected("[2, 4]")[:2]
+    with pytest.raises(DataError, match=r"query: must be a known token; got 'fra'\. Did you mean"):
+        found_by(named, "fra")
+    with pytest.raises(DataError, match=r"query: must be a known token; got '4'"):
+        found_by(named, "4")
+
+
+def test_without_candidates_nothing_is_near(named):
+    none = neighbours.Objects(named.encoder, 0, {}).vocabulary()
+    with pytest.raises(DataError, match=r"candidates: must hold an object; got 'none'"):
+        found_by(named, "a", candidates=none)

@@ -155,6 +155,16 @@ def test_a_wrong_record_fails_its_file_alone(saved, tmp_path, caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "ERROR"]
 
 
+def test_a_wrong_record_of_a_json_file_is_named_by_its_number(saved, tmp_path):
+    document = {"instances": [{"in0": [1]}, {"in0": [1, 9]}]}
+    source = write(tmp_path / "a.json", json.dumps(document).encode())
+    report = transform(
+        saved, [source], tmp_path, TransformSettings(content_type="application/json")
+    )
+    text = "instances[1].in0[1]: must be an integer in [0, 9); got 9. Use the ids of training."
+    assert report.failed == {str(source): f"{source}: {text}"}
+
+
 def test_a_long_file_is_reported_about_every_ten_seconds(saved, tmp_path, monkeypatch, caplog):
     source = write(tmp_path / "long", PAIRS[:7])
     look = itertools.count(0, 6)  # seconds: six pass between any two looks at the clock

@@ -500,3 +500,15 @@ def test_the_log_is_that_of_the_year_asked_for(layout, capsys):
         assert f"15 samples in {batches} batches of 4" in capsys.readouterr().out
     assert run(layout, OBJECT2VEC_LOG="2020") == 2
     assert "OBJECT2VEC_LOG: must be one of 2025, 2019; got '2020'" in failure(layout)
+
+
+def test_a_failure_that_cannot_be_written_is_in_the_log(layout, monkeypatch, capsys):
+    def full(path):
+        raise StorageError(f"{path.name}: no space left")
+
+    monkeypatch.setattr(container, "whole_file", full)
+    write(layout.hyperparameters, {"enc_dim": "2"})
+    assert run(layout) == 2
+    said = capsys.readouterr().err
+    assert "ClientError: " in said
+    assert said.endswith("failure: no space left\n")

@@ -221,6 +221,26 @@ def test_who_does_not_wait_any_longer_is_forgotten():
     assert model.batches == [[[[1]]], [[[5]]]]
 
 
+@pytest.mark.parametrize("bad", [0, 1])
+def test_who_is_gone_when_the_result_comes_gets_none(bad):
+    model = Model(bad=bad)
+
+    async def main():
+        b = batcher(model, quick=False)
+        model.gate.clear()
+        running = b.submit([group([1])])
+        await asyncio.sleep(0.01)
+        running.cancel()
+        waiting = b.submit([group([4])])
+        model.gate.set()
+        assert listed(await waiting) == [[[4.0]]]
+        assert running.cancelled()
+        assert b.waiting_units == 0
+
+    asyncio.run(main())
+    assert model.batches[-1] == [[[4]]]
+
+
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_failure_spoils_no_neighbour_and_tells_nothing(quick, caplog):
     model = Model(bad=13)

@@ -187,6 +187,24 @@ def test_suggestions_begin_with_the_text_and_then_hold_it(plays):
     assert suggested(create_app(fitted("pooled")), "field=in0-0&text=a") == []
 
 
+def test_texts_are_written_and_not_chosen():
+    app = create_app(value_model("titles"))
+    assert suggested(app, "field=in0-0&text=a") == ["ann"]
+    for name in ("in1-0", "in1-1"):
+        assert suggested(app, f"field={name}&text=") == []
+    html, _ = page(app.state.endpoint, True)
+    assert [each["data-kind"] for each in inputs(html)] == ["token", "text", "characters"]
+    assert re.findall(r'<textarea id="([\w-]+)"', html) == ["in1-0", "in1-1"]
+
+
+@pytest.mark.parametrize(("longest", "is_shown"), [(7, True), (6, False)])
+def test_a_token_that_is_too_long_is_no_suggestion(monkeypatch, longest, is_shown):
+    monkeypatch.setattr("object2vec.serving.inputs._LONGEST", longest)
+    assert (
+        "Titanic" in suggested(create_app(value_model("pairs")), "field=in1-0&text=")
+    ) == is_shown
+
+
 def test_suggestions_are_few(plays, monkeypatch):
     monkeypatch.setattr("object2vec.serving.inputs._SHOWN", 2)
     assert suggested(plays, "field=in1-0&text=") == ["Titanic", "Up"]

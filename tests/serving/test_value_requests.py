@@ -254,3 +254,18 @@ def test_the_reader_is_warm_when_the_server_is_ready(name, monkeypatch):
     monkeypatch.setattr(ValueReader, "read", spy)
     assert create_app(value_model(name)).state.endpoint.is_ready
     assert read == [{"in0": {}, "in1": {}}]
+
+
+def test_fields_that_lie_deeper_are_found_there():
+    app = create_app(value_model("deep", num_classes=2))
+    flat = [{"film.title": "Up", "film.by.name": "Mann"}, {"film.title": "Heat"},
+            {"film.by.name": "Mann"}, {}]  # fmt: skip
+    deep = [{"film": {"title": "Up", "by": {"name": "Mann"}}}, {"film": {"title": "Heat"}},
+            {"film": {"by": {"name": "Mann"}, "title": None}},
+            {"film": {"by": "nobody"}}]  # fmt: skip
+    found, wanted = (predictions(app, [{"in1": each} for each in body]) for body in (deep, flat))
+    assert found == wanted
+    assert len({str(each) for each in wanted}) == 4
+    mixed = {"film": {"title": "Heat"}, "film.title": "Up", "film.by.name": "Mann"}
+    assert predictions(app, [{"in1": mixed}]) == wanted[:1]
+    assert "must have fields of training; got 'by'" in error(app, [{"in1": {"by": {}}}])

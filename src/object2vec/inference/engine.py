@@ -57,8 +57,6 @@ class Engine:
         self.config, self.facts = artifact.config, artifact.facts
         self.network, self.schema = artifact.network, artifact.schema
         self._vocabularies = artifact.vocabularies
-        if self.network.training:
-            self.network.eval()
         self.width = max(self.config.enc_dim, self.network.objective.width)
         self.device = self.network.tables()[0].weight.device
         self._head_products = sum(p.numel() for p in self.network.head.parameters())

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from object2vec.artifact import Artifact, load
 from object2vec.compiled.cores import available_cores
 from object2vec.inference.payload import MIB
 from object2vec.serving.endpoint import Endpoint, LoadListener
@@ -26,7 +27,6 @@ from object2vec.serving.page import page
 from object2vec.serving.settings import Settings
 
 if TYPE_CHECKING:
-    from object2vec.artifact import Artifact
     from object2vec.model import Object2Vec
 
 _MAX_TRANSFORM_MIB = 100  # SageMaker: MaxConcurrentTransforms x MaxPayloadInMB
@@ -76,17 +76,13 @@ def create_app(
     if settings.token is not None:
         app.add_middleware(Guard, token=settings.token)
     if not isinstance(model, (str, os.PathLike)):
-        endpoint.put(model.artifact)
+        endpoint.put(_artifact(model))
     return app
 
 
 def _artifact(model: str | os.PathLike[str] | Object2Vec) -> Artifact:
     """Return a model in memory."""
-    if not isinstance(model, (str, os.PathLike)):
-        return model.artifact
-    from object2vec.artifact import load
-
-    return load(model)
+    return load(model) if isinstance(model, (str, os.PathLike)) else model.artifact
 
 
 class _App(Starlette):

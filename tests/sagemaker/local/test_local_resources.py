@@ -118,6 +118,38 @@ def test_changes_are_dated_and_what_is_deleted_is_gone(jobs):
     rejected("ResourceNotFound", jobs.delete, "a")
 
 
+def test_what_a_killed_service_has_made_in_part_is_nothing(jobs, tmp_path):
+    (jobs.folder("a") / "resource.json").unlink()
+    jobs.folder("half").mkdir()
+    (jobs.folder("half") / "log").write_text("x")
+    again = Resources(tmp_path / "jobs", "TrainingJob", ARN)
+    assert names(again) == ["B", "c"]
+    assert sorted(path.name for path in again.folder("c").parent.iterdir()) == ["B", "c"]
+
+
+def test_jobs_that_have_ended_leave_their_room(tmp_path, clock):
+    jobs = Resources(tmp_path / "few", "TrainingJob", ARN, most=2)
+    for name in ("a", "b"):
+        jobs.create({"TrainingJobName": name, "TrainingJobStatus": "InProgress"})
+    third = {"TrainingJobName": "c", "TrainingJobStatus": "InProgress"}
+    text = rejected("ResourceLimitExceeded", jobs.create, third)
+    assert "is 2 TrainingJobs, with current utilization of 2 TrainingJobs" in text
+    jobs.end("a", "Completed")
+    jobs.create(third)
+    assert "current utilization of 2" in rejected(
+        "ResourceLimitExceeded", jobs.create, {"TrainingJobName": "d"}
+    )
+
+
+def test_nothing_is_there_before_what_it_needs(jobs):
+    def broken():
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        jobs.create({"TrainingJobName": "d"}, broken)
+    assert not jobs.exists("d")
+
+
 @pytest.fixture
 def catalogue(jobs, tmp_path):
     """Returns what performs an operation on jobs and models."""

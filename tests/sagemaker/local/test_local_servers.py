@@ -71,6 +71,7 @@ class Process:
 
     def __init__(self, folder):
         self.folder, self.stopping, self.graces = folder, threading.Event(), []
+        self.ended = threading.Event()
         self.server = Server()
         self.server.ping = 200 if self.is_ready else 503
         Process.made.append(self)
@@ -81,7 +82,7 @@ class Process:
             on_line(line)
         if self.code is None:
             on_line(f"Serving a model at http://127.0.0.1:{self.server.server_port}")
-            assert self.stopping.wait(20)
+            assert self.ended.wait(20)
         self.server.shutdown()
         self.server.server_close()
         return self.code or 0
@@ -89,6 +90,7 @@ class Process:
     def stop(self, grace_s):
         self.graces.append(grace_s)
         self.stopping.set()
+        self.ended.set()
 
 
 @pytest.fixture
@@ -299,6 +301,33 @@ def test_a_server_that_ends_has_failed_and_its_last_lines_say_why(service, monke
     monkeypatch.setattr(Process, "code", None)
     service.call("UpdateEndpoint", EndpointName="e", EndpointConfigName="two")
     in_state(service, "InService")
+
+
+def test_a_server_that_ends_later_has_failed_too(service):
+    created(service)
+    Process.made[0].ended.set()
+    said = in_state(service, "Failed")
+    assert said["FailureReason"].startswith("The server ended with exit code 0. loading Serving a")
+    assert service.made.invoke("e", {}, b"").status == 503
+    assert not list(Process.made[0].folder.glob("model-*"))
+    until(lambda: not service.made._started)
+    service.call("DeleteEndpoint", EndpointName="e")
+    assert Process.made[0].graces == []
+
+
+def test_an_endpoint_that_is_deleted_while_its_server_starts_is_no_more(service, monkeypatch):
+    def is_ready(port):
+        service.call("DeleteEndpoint", EndpointName="e")  # just before it would be in service
+        return True
+
+    monkeypatch.setattr(endpoints, "is_ready", is_ready)
+    service.call("CreateEndpoint", EndpointName="e", EndpointConfigName="one")
+    until(lambda: Process.made and Process.made[0].graces)
+    until(lambda: not service.made._started)
+    assert Process.made[0].graces == [5]
+    assert service.made._servers == {}
+    assert not service.made.endpoints.exists("e")
+    monkeypatch.undo()
 
 
 def test_a_server_that_is_never_ready_has_failed(service, monkeypatch):

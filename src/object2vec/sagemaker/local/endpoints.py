@@ -180,13 +180,12 @@ class Endpoints:
 
     def _delete(self, request: Document) -> None:
         name = request["EndpointName"]
-        self.endpoints.get(name)
         with self._lock:
             self._servers.pop(name, None)
-            servers = [server for endpoint, server in self._started if endpoint == name]
             self.endpoints.delete(name)
-        for server in servers:
-            server.job.stop(grace_s=5)
+            for endpoint, server in self._started:
+                if endpoint == name:
+                    server.job.stop(grace_s=5)
 
     def _start(self, name: str, config_name: str) -> None:
         """Start an endpoint's server; it is in service when it responds."""
@@ -217,9 +216,7 @@ class Endpoints:
             return
         group = f"{self.endpoints.log_group}/{name}"
         stream = self._logs.stream(group, f"{_VARIANT}/i-local")
-        watcher = threading.Thread(
-            target=self._watch, args=(name, config_name, server), daemon=True
-        )
+        watcher = threading.Thread(target=self._watch, args=(name, server), daemon=True)
 
         def take(line: str) -> None:
             stream.append(line)
@@ -240,7 +237,7 @@ class Endpoints:
             said = " ".join(server.last_lines[-3:])
             self._fail(name, f"The server ended with exit code {code}. {said}")
 
-    def _watch(self, name: str, config_name: str, server: _Server) -> None:
+    def _watch(self, name: str, server: _Server) -> None:
         """Wait until a server responds, and put its endpoint into service."""
         deadline = time.monotonic() + _START_S
         while not server.is_over.wait(_POLL_S):
@@ -253,16 +250,12 @@ class Endpoints:
         else:
             return
         with self._lock:
-            is_wanted = self.endpoints.exists(name) and (
-                self.endpoints.get(name)["EndpointConfigName"] == config_name
-            )
+            if server.job.stopping.is_set():  # deleted meanwhile
+                return
             before = self._servers.get(name)
-            if is_wanted:
-                self._servers[name] = server
-                self.endpoints.change(name, EndpointStatus="InService")
-        if not is_wanted:
-            server.job.stop(grace_s=0)  # deleted or updated meanwhile
-        elif before is not None and before is not server:
+            self._servers[name] = server
+            self.endpoints.change(name, EndpointStatus="InService")
+        if before is not None:
             before.job.stop(grace_s=20)
 
     def _fail(self, name: str, reason: str) -> None:

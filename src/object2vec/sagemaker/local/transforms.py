@@ -5,6 +5,7 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import shutil
@@ -147,10 +148,8 @@ def _write_records(file: Path, records: Iterator[Any], media: str) -> None:
     """Write records in the form of their content type."""
     with whole_file(file) as stream:
         if media == CSV:
-            text = io.TextIOWrapper(stream, "utf-8", newline="", write_through=True)
-            writer = csv.writer(text, lineterminator="\n")
+            writer = csv.writer(codecs.getwriter("utf-8")(stream), lineterminator="\n")
             writer.writerows(each if isinstance(each, list) else [each] for each in records)
-            text.detach()
             return
         for record in records:
             stream.write(orjson.dumps(record))
