@@ -216,6 +216,74 @@ def test_hidden_objects_are_not_read(memory):
         list_sources("memory://bucket/other")
 
 
+def test_a_prefix_ends_within_a_name_of_a_bucket_and_not_of_hidden_objects(memory):
+    memory.pipe("/train-0", b"x")
+    memory.pipe("/bucket/in/.hidden", b"x")
+    memory.pipe("/bucket/in/a.b", b"x")
+    for url in ("memory://trai", "memory://bucket/in/.hid", "memory://bucket/gone/a"):
+        with pytest.raises(DataError, match=f"^{url}: must be readable; got"):
+            list_sources(url)
+    assert len(list_sources("memory://bucket/in/a")) == 1
+
+
+def test_a_folder_lists_names_wherever_it_is(memory, tmp_path):
+    for name in ("a", "deep/b", "deep/er/c"):
+        memory.pipe(f"/bucket/in/{name}", b"x")
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"x")
+    for root in (tmp_path, tmp_path.as_uri(), "memory://bucket"):
+        found = names_in(join(root, "in"))
+        assert sorted(found) == ["a", "deep/"]
+        assert names_in(join(root, "in/a")) == ["a"]
+        assert names_in(join(root, "nothing")) == []
+        assert exists(join(root, "in/a"))
+        assert not exists(join(root, "in/b"))
+    (tmp_path / "broken").symlink_to("nowhere")
+    assert exists(tmp_path / "broken")
+
+
+def test_an_object_that_stands_for_a_folder_is_not_in_it(memory, monkeypatch):
+    entries = [{"name": "/bucket/in/", "type": "directory"}, {"name": "/bucket/in/a", "type": "f"}]
+    monkeypatch.setattr(type(memory), "ls", lambda self, path, detail: entries)
+    assert names_in("memory://bucket/in") == ["a"]
+
+
+def test_a_url_that_can_be_written_is_left_as_it_was(memory, monkeypatch):
+    memory.pipe("/bucket/model/other", b"x")
+    written = []
+    pipe = type(memory).pipe_file
+    monkeypatch.setattr(
+        type(memory),
+        "pipe_file",
+        lambda self, path, value, **more: (written.append(path), pipe(self, path, value, **more)),
+    )
+    check_writable_url("memory://bucket/model", "config.json")
+    assert written == ["/bucket/model/config.json"]
+    assert memory.find("/bucket") == ["/bucket/model/other"]
+    monkeypatch.setattr(type(memory), "rm_file", None)
+    check_writable_url("memory://bucket/model", "config.json")  # one may write and not remove
+    assert len(memory.find("/bucket")) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left"), "No space left"),
+        (OSError("plain"), "plain"),
+        (FileNotFoundError(2, "No such file"), "nothing there"),
+        (RuntimeError("odd"), "odd"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_what_a_file_system_says_is_passed_on(error, said, memory, monkeypatch):
+    def fail(self, path):
+        raise error
+
+    monkeypatch.setattr(type(memory), "cat_file", fail)
+    with pytest.raises(DataError, match=rf"memory://a/b: must be reachable; got '{said}'\."):
+        remote.read_bytes("memory://a/b")
+
+
 def test_nothing_is_written_of_an_object_that_failed(memory):
     with contextlib.suppress(ZeroDivisionError), write_object("memory://bucket/a/b") as stream:
         stream.write(b"half")
@@ -257,6 +325,8 @@ def test_urls_that_nobody_can_open(monkeypatch):
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     with pytest.raises(MissingExtraError, match=r"pip install 'object2vec\[sagemaker\]'"):
         remote.open_url("s3://bucket/key")
+    with pytest.raises(MissingExtraError, match=r"needs another package; .*Install the package"):
+        remote.open_url("gs://bucket/key")
 
 
 def test_names_of_places():

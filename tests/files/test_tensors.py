@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from object2vec import Object2Vec
-from object2vec.files.tensors import map_arrays, read_tensors, write_arrays, write_tensors
+from object2vec import ArtifactError, Object2Vec
+from object2vec.files.tensors import Streamed, map_arrays, read_tensors, write_arrays, write_tensors
 
 RECORDS = [{"in0": [1], "in1": [2], "label": 1}, {"in0": [2], "in1": [1], "label": 0}]
 
@@ -60,3 +62,72 @@ def test_a_model_is_kept_under_any_name(folder):
     model.save(folder / "model", overwrite=True)
     loaded = Object2Vec.load(folder / "model")
     assert (loaded.encode(in0=[[1]]) == model.encode(in0=[[1]])).all()
+
+
+def test_a_tensor_without_axes_and_one_of_many_parts_come_back(tmp_path, monkeypatch):
+    tensors = {"a": torch.tensor(2.5), "b": torch.arange(60.0).reshape(20, 3), "c": torch.ones(0)}
+    write_tensors(tmp_path / "t", tensors)
+    for part_bytes in (1, 12, 100, 1 << 20):
+        monkeypatch.setattr("object2vec.files.tensors._PART_BYTES", part_bytes)
+        found = {name: torch.empty_like(tensor) for name, tensor in tensors.items()}
+        read_tensors(tmp_path / "t", found)
+        assert all(torch.equal(tensors[name], found[name]) for name in tensors)
+
+
+def packed(header: object, data: bytes = bytes(8), length: int | None = None) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ""),
+        (b"1234567", "an end in its header"),
+        (packed({"a": ENTRY}, length=1 << 40), f"a header of {1 << 40} bytes"),
+        (packed({"a": ENTRY}, b"", length=100), "a header of 100 bytes"),
+        (packed({"a": ENTRY}, bytes(7)), "offsets 0 to 8 in 7 bytes"),
+        (packed({"a": ENTRY | {"data_offsets": [-1, 8]}}), "offsets -1 to 8 in 8 bytes"),
+        (packed({"a": ENTRY | {"data_offsets": [8, 4]}}), "offsets 8 to 4 in 8 bytes"),
+        (packed({"a": ENTRY | {"shape": [3]}}), "cannot reshape"),
+        (packed({"a": ENTRY | {"dtype": "F99"}}), "F99"),
+        (packed({"a": {"dtype": "F32"}}), "data_offsets"),
+        (packed({"a": 3}), "int"),
+        (packed([ENTRY]), "pop"),
+        (packed(b"{"), "Expecting"),
+        (packed(b"[" * 100_000), "recursion"),
+    ],
+)
+def test_a_damaged_file_of_arrays_is_rejected(content, message, tmp_path):
+    (tmp_path / "t").write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"t: must be a whole safetensors file; .*{message}"):
+        map_arrays(tmp_path / "t")
+
+
+def test_the_smallest_files_of_arrays_are_whole(tmp_path):
+    (tmp_path / "t").write_bytes(packed({}, b""))
+    assert map_arrays(tmp_path / "t") == {}
+    (tmp_path / "t").write_bytes(packed({"a": ENTRY}, np.array([1.5, 2.5], "<f4").tobytes()))
+    assert map_arrays(tmp_path / "t")["a"].tolist() == [1.5, 2.5]
+
+
+def test_mapped_arrays_are_written_in_memory_alone_if_at_all(tmp_path):
+    write_arrays(tmp_path / "t", {"a": np.arange(3.0)})
+    before = (tmp_path / "t").read_bytes()
+    with pytest.raises(ValueError, match="read-only"):
+        map_arrays(tmp_path / "t")["a"][0] = 7
+    copied = map_arrays(tmp_path / "t", "c")["a"]
+    copied[0] = 7
+    assert copied.tolist() == [7, 1, 2]
+    assert (tmp_path / "t").read_bytes() == before
+
+
+def test_an_array_may_come_in_pieces(tmp_path):
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    streamed = Streamed(np.dtype(np.float32), (4, 3), lambda: iter([rows[:1], rows[1:]]))
+    assert streamed.nbytes == rows.nbytes
+    write_arrays(tmp_path / "t", {"a": streamed, "b": np.ones(2, np.int64)})
+    assert (load_file(tmp_path / "t")["a"] == rows).all()

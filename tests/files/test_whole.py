@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import itertools
 import os
@@ -24,6 +25,7 @@ from object2vec.files.whole import (
     check_writable,
     flush,
     make_folder,
+    remove_abandoned,
     space_ahead,
     whole_file,
     whole_folder,
@@ -247,6 +249,32 @@ def test_space_that_was_not_used_is_given_back(tmp_path):
     assert (tmp_path / "new").stat().st_blocks * 512 < 1 << 20
 
 
+def test_a_file_that_cannot_be_set_aside_for_is_written_all_the_same(tmp_path):
+    (tmp_path / "x").write_bytes(b"text")
+    with (tmp_path / "x").open("rb") as stream, space_ahead(stream) as reserve:
+        assert [reserve(4), reserve(1 << 30)] == [False, False]  # it is open for reading alone
+    assert (tmp_path / "x").read_bytes() == b"text"
+
+
+def test_much_space_is_set_aside_in_steps(tmp_path, monkeypatch):
+    """One call for each step, and none where it is there already."""
+    asked = []
+
+    def allocate(file, flag, offset, size):
+        asked.append((flag, offset, size))
+        return 0
+
+    monkeypatch.setattr(whole, "_system_call", lambda name, *types: allocate)
+    monkeypatch.setattr(whole, "_AHEAD_BYTES", 100)
+    with whole_file(tmp_path / "x") as stream, space_ahead(stream) as reserve:
+        assert [reserve(0), reserve(1), reserve(100)] == [False, True, False]
+        assert [reserve(301), reserve(400)] == [True, False]
+        stream.write(b"text")
+    keeps_size = 1
+    assert asked == [(keeps_size, offset, 100) for offset in (0, 100, 200, 300)]
+    assert (tmp_path / "x").read_bytes() == b"text"
+
+
 def write_file(target: Path, text: str = "new") -> None:
     with whole_file(target) as stream:
         stream.write(text.encode())
@@ -307,6 +335,53 @@ def test_a_folder_is_replaced_where_the_old_one_stays(tmp_path, folders_stay):
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["new"]
 
 
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_where_names_cannot_be_exchanged_folders_are_renamed_one_after_the_other(
+    tmp_path, monkeypatch, number
+):
+    def exchange(*names):
+        ctypes.set_errno(number)
+        return -1
+
+    write_folder(tmp_path / "x", "old")
+    monkeypatch.setattr(whole, "_system_call", lambda name, *types: exchange)
+    if number == errno.EIO:  # the call is known and has failed
+        with pytest.raises(StorageError, match=os.strerror(number)):
+            write_folder(tmp_path / "x")
+    else:
+        write_folder(tmp_path / "x")
+    expected = b"old" if number == errno.EIO else b"new"
+    assert content(tmp_path) == {"x": b"", "x/file": expected}
+
+
+def test_folders_are_replaced_on_systems_without_calls_of_linux(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    write_folder(tmp_path / "x", "old")
+    write_folder(tmp_path / "x")
+    assert content(tmp_path) == {"x": b"", "x/file": b"new"}
+    with whole_file(tmp_path / "y") as stream, space_ahead(stream) as reserve:
+        assert not reserve(1)
+
+
+def test_nothing_is_locked_or_flushed_that_windows_does_not_let(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    write_file(tmp_path / "x")
+    assert content(tmp_path) == {"x": b"new"}
+    monkeypatch.setattr(os, "name", "nt")
+    monkeypatch.setattr(os, "open", None)
+    flush(tmp_path)
+
+
+def test_a_folder_that_can_be_made_again_is_not_flushed(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(whole, "flush", flushed.append)
+    with whole_folder(tmp_path / "x", is_flushed=False) as folder:
+        (folder / "file").write_text("new")
+    assert content(tmp_path) == {"x": b"", "x/file": b"new"}
+    assert not flushed
+
+
 @pytest.mark.parametrize("write", [write_file, write_folder])
 def test_what_a_killed_process_has_left_goes_with_the_next_one(write, tmp_path):
     code = (
@@ -322,6 +397,20 @@ def test_what_a_killed_process_has_left_goes_with_the_next_one(write, tmp_path):
     assert left.name.startswith(TEMPORARY_PREFIX)
     write(tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_what_was_abandoned_anywhere_beneath_a_folder_goes_and_the_rest_stays(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / f"{TEMPORARY_PREFIX}folder-0").mkdir()
+    (tmp_path / "deep" / f"{TEMPORARY_PREFIX}folder-0" / "file").write_text("half")
+    (tmp_path / f"{TEMPORARY_PREFIX}file-0").write_text("half")
+    (tmp_path / "deep" / "mine").write_text("whole")
+    with whole_file(tmp_path / "now") as stream:  # is written at this moment
+        remove_abandoned(tmp_path)
+        assert {each for each in content(tmp_path) if TEMPORARY_PREFIX in each} == {
+            Path(stream.name).name
+        }
+    assert content(tmp_path) == {"deep": b"", "deep/mine": b"whole", "now": b""}
 
 
 def test_what_another_one_writes_at_the_same_time_stays(tmp_path):

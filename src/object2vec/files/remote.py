@@ -229,7 +229,7 @@ def _beginning_with(system: Any, root: str) -> list[str]:
     """Return the objects of one folder whose names begin with the last part of a path."""
     parent, _, start = root.rpartition("/")
     try:
-        found = system.ls(parent, detail=True) if parent and start else []
+        found = system.ls(parent, detail=True) if parent else []
     except FileNotFoundError as err:
         raise FileNotFoundError(root) from err  # what was asked for, not the folder it would be in
     names = sorted(entry["name"] for entry in found if entry["type"] == "file")
