@@ -31,6 +31,7 @@ from object2vec.reporting.json import JsonReporter, MetricsFile
 from object2vec.reporting.live import RichReporter, _cell
 from object2vec.reporting.plain import PlainReporter
 from object2vec.reporting.reporters import reporter
+from object2vec.reporting.table import coverage_lines
 from object2vec.training.early_stopping import EarlyStopping
 
 MSE = metrics_by_name()["mean_squared_error"]
@@ -213,6 +214,53 @@ def test_what_a_table_taught_is_said_on_a_terminal_and_in_awss_log():
     texts = re.findall(r"^\[\S+ \S+ (\w+) \d+\] (.*)$", log, re.MULTILINE)
     assert ("INFO", TABLE_LINES.splitlines()[1]) in texts
     assert ("WARNING", "every value of user is different") in texts
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "share"),
+    [
+        (1, 3, "33.3 %"),
+        (1, 1_001, "under 0.1 %"),
+        (1, 1_000, "0.1 %"),
+        (3, 2_000, "0.1 %"),
+        (999, 1_000, "99.9 %"),
+        (1_999, 2_000, "over 99.9 %"),
+        (7, 7, "100.0 %"),
+    ],
+)
+def test_a_share_is_neither_nothing_nor_all_unless_it_is(part, whole, share):
+    (line,) = coverage_lines({"user": Coverage(whole, part, 0)})
+    assert line == f"user: {part:,} of {whole:,} values missing ({share})"
+
+
+def test_all_that_is_known_has_no_line_and_every_fate_its_own():
+    whole = Coverage(10, 0, 20, known=20)
+    parts = Coverage(1, 1, 10, known=4, hashed=1, unknown=2, skipped=3, by_parts=4)
+    assert [*coverage_lines({"a": whole, "b": parts})] == [
+        "b: 1 of 1 value missing (100.0 %), 1 of 10 tokens rare or unseen (10.0 %), hashed, "
+        "2 of 10 tokens rare or unseen (20.0 %), read as unknown, "
+        "3 of 10 tokens rare or unseen (30.0 %), left out, "
+        "4 of 10 tokens rare or unseen (40.0 %), read by their parts"
+    ]
+
+
+def test_a_table_without_guesses_decisions_split_or_preset_says_less():
+    field = events.FieldFacts(1, "film", "", "", 1, {"test": Coverage(9, 0, 9, known=9)})
+    event = events.TableLearned(
+        fields=(field,), rows={"train": 1_000}, split="", preset="", decisions=(), notes=()
+    )
+    assert _play(PlainReporter, [event]) == (
+        "columns\n  in1  film    1 token  given\nrows: 1,000 train\n"
+    )
+    decided = (
+        events.Decision("shared_encoder", True, "one vocabulary"),
+        events.Decision("comparator_list", ("hadamard", "concat"), "preset"),
+    )
+    lines = _play(PlainReporter, [dataclasses.replace(event, decisions=decided)]).splitlines()
+    assert lines[-2:] == [
+        "  shared_encoder   true              one vocabulary",
+        "  comparator_list  hadamard, concat  preset",
+    ]
 
 
 def test_what_a_table_taught_is_json():
@@ -630,6 +678,59 @@ def test_numbers_print_as_in_python_2(value, text, monkeypatch):
     log = _play_sagemaker([event], monkeypatch)
     regex = next(row["Regex"] for row in METRIC_DEFINITIONS if row["Name"] == "test:cross_entropy")
     assert re.findall(regex, log) == [text]
+
+
+def test_sagemaker_says_what_is_trained_on_what(monkeypatch):
+    settings = {"enc0_pretrained_embedding_file": "v", "enc0_vocab_file": "w", "bucket_width": 4}
+    frozen = {"enc0_freeze_pretrained_embedding": True}
+    config = Config.build(HYPERPARAMETERS | settings | frozen)
+    started = dataclasses.replace(REGRESSION[0], config=config, device="cuda:0", notes=())
+    channel = dataclasses.replace(
+        REGRESSION[1], buckets=3, replicated_records=0, negatives_per_record=2
+    )
+    lines = _body(_play_sagemaker([started, channel, REGRESSION[3]], monkeypatch))
+    for line in (
+        "use bucketing: True",
+        "Total: 90570 samples in 3 buckets",
+        "Negative sampling enabled with sampling rate 2",
+        "Number of GPUs being used: 1",
+        "context [gpu(0)]",
+        "fixed_param_names: ['embed_0_weight']",
+    ):
+        assert lines.count(line) == 1
+    for start in ("Bucket of", "fill up mode", "Replicating", "Reading provided", "Docker"):
+        assert not any(line.startswith(start) for line in lines)
+
+
+def test_counters_have_the_most_of_all_epochs_and_the_sum(monkeypatch):
+    sizes = [(3, 24), (5, 40), (4, 32)]
+    epochs = [
+        dataclasses.replace(REGRESSION[6], epoch=epoch, batches=batches, records=records)
+        for epoch, (batches, records) in enumerate(sizes)
+    ]
+    text = _play_sagemaker([REGRESSION[0], *epochs, CLASSIFICATION[-2]], monkeypatch)
+    blocks = [json.loads(line[9:]) for line in text.splitlines() if line.startswith("#metrics ")]
+    seen = [
+        (block["Dimensions"]["Meta"], *(int(value["sum"]) for value in block["Metrics"].values()))
+        for block in blocks
+        if "Meta" in block["Dimensions"]
+    ]
+    assert seen == [
+        ("init_train_data_iter", 0, 0, 0, 0, 0, 0, 0),
+        ("training_data_iter", 3, 24, 3, 24, 3, 24, 1),
+        ("training_data_iter", 5, 40, 5, 40, 8, 64, 2),
+        ("training_data_iter", 5, 40, 4, 32, 12, 96, 3),
+        ("test_data_iter", 118, 60_416, 118, 60_416, 118, 60_416, 1),
+    ]
+
+
+def test_the_time_of_an_epoch_is_that_of_training_and_of_validation(monkeypatch):
+    epoch = dataclasses.replace(REGRESSION[6], train_s=1.5, validation_s=0.25, records=7)
+    text = _play_sagemaker([epoch], monkeypatch)
+    assert "train throughput=4.0 records/second" in text
+    assert "time taken: 0:00:01.500000" in text
+    (block,) = (json.loads(x[9:]) for x in text.splitlines() if '"update.time"' in x)
+    assert block["Metrics"]["update.time"] == {"sum": 1750.0, "count": 1, "min": 1750, "max": 1750}
 
 
 def test_sagemaker_says_what_aws_never_had_to(monkeypatch):

@@ -232,7 +232,7 @@ class SageMakerReporter:
         self._line(f"Target words: {event.tokens1}")
         self._line(f"Total: {event.records} samples in {event.buckets} buckets")
         if event.buckets == 1:
-            records, words = event.records, event.tokens1 / max(event.records, 1)
+            records, words = event.records, event.tokens1 / event.records
             batches = records // size if self._dialect.is_of_2019 else -(-records // size)
             words = float(int(words) if self._dialect.is_of_2019 else words) * size
             self._line(

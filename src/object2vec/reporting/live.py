@@ -79,7 +79,7 @@ class RichReporter:
 def _bar(event: events.BatchesDone) -> RenderableType:
     """Return the two live lines: the bar with the times left, then metrics and speed."""
     epoch_left, run_left = times_left(event)
-    share = event.batches / max(event.batches_total, 1)
+    share = event.batches / event.batches_total
     grid = Table.grid(padding=(0, 1), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)

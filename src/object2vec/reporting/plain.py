@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -72,9 +71,8 @@ def _short_line(event: events.Event) -> str:
             return f"{event.signal_name}: stopping after a checkpoint"
         case events.Noted():
             return f"note: {event.text}"
-        case events.Warned():
-            return f"warning: {event.text}"
-    return json.dumps(event.to_dict())
+    assert isinstance(event, events.Warned), "our bug: an event that has no line"
+    return f"warning: {event.text}"
 
 
 def _run_line(event: events.RunStarted) -> str:
@@ -139,7 +137,7 @@ def opinions(verdict: events.Verdict) -> list[str]:
 
 def times_left(event: events.BatchesDone) -> tuple[str, str]:
     """Return the time left in the epoch and, unless it stops early, in the run."""
-    batch_s = event.epoch_s / max(event.batches, 1)
+    batch_s = event.epoch_s / event.batches
     epoch_s = batch_s * (event.batches_total - event.batches)
     later_s = batch_s * event.batches_total * (event.epochs - event.epoch - 1)
     return _duration(epoch_s), _duration(epoch_s + later_s)

@@ -24,7 +24,13 @@ def table_lines(event: events.TableLearned) -> list[str]:
     What was guessed is said as a guess, and how to correct it.
     """
     fields = [
-        (f"in{each.side}", each.column, each.kind, _vocabulary(each), _reason(each.reason))
+        (
+            f"in{each.side}",
+            each.column,
+            each.kind,
+            counted(each.tokens, "token"),
+            _reason(each.reason),
+        )
         for each in event.fields
     ]
     lines = ["columns", *_aligned(fields)]
@@ -39,10 +45,6 @@ def table_lines(event: events.TableLearned) -> list[str]:
         shown = [(each.name, _shown(each.value), each.reason) for each in event.decisions]
         lines += _aligned(shown)
     return lines
-
-
-def _vocabulary(field: events.FieldFacts) -> str:
-    return counted(field.tokens, "token")
 
 
 def counted(count: int, what: str) -> str:
@@ -94,7 +96,7 @@ def _share(part: int, whole: int) -> str:
     >>> _share(1, 3), _share(1, 10**6), _share(10**6 - 1, 10**6)
     ('33.3 %', 'under 0.1 %', 'over 99.9 %')
     """
-    percentage = 100 * part / max(whole, 1)
+    percentage = 100 * part / whole
     if 0 < percentage < 0.1:
         return "under 0.1 %"
     return "over 99.9 %" if 99.9 < percentage < 100 else f"{percentage:.1f} %"
