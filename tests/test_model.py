@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +182,32 @@ def test_frozen_vectors_never_change_and_others_learn(storage, weight_decay, aux
     assert (trained[[1, 5]] != torch.tensor([[0.0], [1.0]])).all()
     assert not torch.equal(trained, weights(start)["tokens.1.weight"])
     assert fitted.vocabularies == ({"one": 1, "two": 2, "five": 5, "none": 4},) * 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"enc0_freeze_pretrained_embedding": False, "token_embedding_storage_type": "row_sparse"},
+    ],
+    ids=["frozen", "row_sparse"],
+)
+def test_a_run_goes_on_only_with_the_vectors_that_it_began_with(given, auxiliary, tmp_path):
+    """A checkpoint does not hold those that no update has changed."""
+    fit = functools.partial(
+        pretrained(**given).fit, RECORDS, auxiliary=auxiliary, checkpoints=tmp_path / "run"
+    )
+    stop = StopRequest()
+    stop.request(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        fit(stop=stop)
+    file, other = auxiliary / "g.txt", "none 7 7 7 7\n"
+    before = file.read_text()
+    file.write_text(before + other)
+    with pytest.raises(ArtifactError, match="must belong to this run; got 'other initial vectors'"):
+        fit(resume=True)
+    file.write_text(before)
+    assert same(fit(resume=True), pretrained(**given).fit(RECORDS, auxiliary=auxiliary))
 
 
 def test_frozen_tables_survive_saving_and_resuming(auxiliary, tmp_path):

@@ -190,6 +190,96 @@ def test_large_tables_are_updated_where_a_batch_reads_them():
     assert config().token_embedding_storage_type == "dense"
 
 
+@pytest.mark.parametrize(("rows", "share"), [(16, ()), (8, (("user", "film"),))])
+@pytest.mark.parametrize(
+    ("bound", "facts"),
+    [("_SPARSE_ROWS", {"preset": "classes", "label": NAMES}), ("_DENSE_ROWS", {"label": NUMBERS})],
+)
+def test_a_table_is_large_from_some_rows_on(bound, facts, rows, share, monkeypatch):
+    """Of both sides, or once where they share it; where a preset means it dense, from more on."""
+    for most, kind in ((rows, "dense"), (rows - 1, "row_sparse")):
+        monkeypatch.setattr(f"object2vec.training.decisions.{bound}", most)
+        assert config(**facts, share=share).token_embedding_storage_type == kind
+
+
+SIZES = {
+    "enc0_vocab_size": (8, "5 tokens of in0, 3 rows for all else"),
+    "enc1_vocab_size": (8, "5 tokens of in1, 3 rows for all else"),
+    "enc0_max_seq_len": (1, "the longest object of in0 has 1 token"),
+    "enc1_max_seq_len": (1, "the longest object of in1 has 1 token"),
+}
+OF_NUMBERS = SIZES | {
+    "output_layer": ("mean_squared_error", "rating holds numbers from 1 to 5"),
+    "negative_sampling_rate": (0, "the label says what a pair is worth"),
+    "weight_decay": (0.0005, "a vector's prior weighs as 16 of the rows"),
+    "mini_batch_size": (32, "so that an epoch of 9 rows has enough updates"),
+}
+TIED = {
+    "enc0_vocab_size": (8, "5 tokens of both sides, 3 rows for all else"),
+    "enc1_vocab_size": (8, "5 tokens of both sides, 3 rows for all else"),
+    "tied_token_embedding_weight": (True, "user+film have one vocabulary"),
+}
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"label": NUMBERS}, OF_NUMBERS),
+        (
+            {"label": NUMBERS, "share": (("user", "film"),)},
+            OF_NUMBERS | TIED | {
+                "enc0_partners": (False, "the columns have one table"),
+                "enc1_partners": (False, "the columns have one table"),
+            },
+        ),
+        (
+            {"label": integers(3), "lengths": ({1: 10_000, 12: 1}, {0: 4, 3: 1})},
+            SIZES | {
+                "output_layer": ("softmax", "kind holds exactly the integers 0 to 2"),
+                "num_classes": (3, "kind holds exactly the integers 0 to 2"),
+                "negative_sampling_rate": (0, "the label says what is wrong"),
+                "enc0_max_seq_len": (
+                    2, "leaves out 10 of 10,012 tokens, of objects of up to 12"
+                ),
+                "enc1_max_seq_len": (3, "the longest object of in1 has 3 tokens"),
+                "mini_batch_size": (128, "so that an epoch of 10,001 rows has enough updates"),
+            },
+        ),
+        (
+            {"label": NAMES, "lengths": ({1: 1}, {1: 1})},
+            SIZES | {
+                "output_layer": ("softmax", "relation has 2 names of classes"),
+                "num_classes": (2, "relation has 2 names of classes"),
+                "negative_sampling_rate": (0, "the label says what is wrong"),
+                "mini_batch_size": (32, "so that an epoch of 1 row has enough updates"),
+            },
+        ),
+        (
+            {"preset": "aws"},
+            SIZES | {
+                "output_layer": ("softmax", "no label: pairs are set against drawn ones"),
+                "num_classes": (2, "a pair is a positive or a negative"),
+                "negative_sampling_rate": (4, "no label: negatives are drawn"),
+            },
+        ),
+        (
+            {"preset": "similarity"},
+            SIZES | {
+                "shared_encoder": (
+                    False, "the columns have vocabularies of their own; --share gives them one"
+                ),
+                "output_layer": ("ranking", "no label: pairs are set against one another"),
+                "mini_batch_size": (32, "so that an epoch of 9 rows has enough updates"),
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_each_decision_has_its_reason(facts, expected):
+    found = decided(**facts)
+    assert {each.name: (each.value, each.reason) for each in found.decisions} == expected
+    assert found.hyperparameters.items() >= {n: v for n, (v, _) in expected.items()}.items()
+
+
 @pytest.mark.parametrize(
     ("counts", "limit", "lost"),
     [
@@ -210,6 +300,11 @@ def test_a_length_loses_at_most_a_thousandth_of_the_tokens(counts, limit, lost):
     ("rows", "label", "size"),
     [
         (9, NUMBERS, 32),
+        (64 * 64 - 1, NUMBERS, 32),
+        (64 * 64, NUMBERS, 64),
+        (64 * 512 - 1, NUMBERS, 256),
+        (64 * 512, NUMBERS, 512),
+        (64 * 1024, NUMBERS, 1000),
         (5000, NUMBERS, 64),
         (10**6, NUMBERS, 1000),
         (9, None, 32),

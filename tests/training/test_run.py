@@ -38,7 +38,10 @@ def records(n: int) -> list[dict]:
 
 
 def fitted(channels: dict, **given) -> tuple[Object2Vec, Log]:
-    log, of_fit = Log(), {n: given.pop(n) for n in ("save_to", "checkpoints") if n in given}
+    log, of_fit = (
+        Log(),
+        {n: given.pop(n) for n in ("save_to", "checkpoints", "checkpoint_every") if n in given},
+    )
     return Object2Vec(**SMALL | given).fit(**channels, **of_fit, reporters=[log]), log
 
 
@@ -102,7 +105,8 @@ def test_negatives_need_a_second_record():
 def test_times_are_parts_of_the_time_that_passes(tmp_path):
     began = time.monotonic()
     channels = {"train": records(8), "validation": records(4), "test": records(4)}
-    _, log = fitted(channels, save_to=tmp_path / "model", checkpoints=tmp_path / "run")
+    paths = {"save_to": tmp_path / "model", "checkpoints": tmp_path / "run"}
+    _, log = fitted(channels, **paths, checkpoint_every=3)
     passed = time.monotonic() - began
     total = log.one(events.Finished).total_s
     epochs = [event for event in log if isinstance(event, events.EpochDone)]
@@ -110,6 +114,9 @@ def test_times_are_parts_of_the_time_that_passes(tmp_path):
     for epoch in epochs:
         parts += [epoch.train_s, epoch.validation_s, epoch.verdict_s]
     assert len(parts) == 2 + 2 * 3
+    written = log.one(events.CheckpointWritten)
+    assert (written.epoch, written.batches) == (1, 1)
+    assert 0 < written.write_s < total
     assert all(part > 0 for part in parts)
     assert total + parts[1] <= passed  # the model is saved when the rest is over
     assert sum(parts) - parts[1] <= total

@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -519,6 +520,24 @@ def test_a_run_that_is_stopped_while_it_diverges_keeps_no_weights():
         fitted.fit(HUGE | {"label": [1e38] * 10}, reporters=[recorder], stop=recorder.stop)
     with pytest.raises(NotFittedError):
         fitted.encode(in0=[[1]])
+
+
+@pytest.mark.usefixtures("every_batch")
+def test_the_time_of_a_resumed_epoch_is_that_of_all_its_parts(tmp_path):
+    recorder = Recorder(stop_after=2)
+    with pytest.raises(Interrupted):
+        model().fit(data(), checkpoints=tmp_path, reporters=[recorder], stop=recorder.stop)
+    (state,) = tmp_path.glob("step-*/state.json")
+    before = json.loads(state.read_text())["progress"]["epoch_s"]
+    assert before == recorder.of(BatchesDone)[-1].epoch_s > 0
+    rest = Recorder()
+    began = time.monotonic()
+    model().fit(data(), checkpoints=tmp_path, resume=True, reporters=[rest])
+    passed = time.monotonic() - began
+    assert [event.batches for event in rest.of(BatchesDone)[:2]] == [3, 1]
+    assert before < rest.of(BatchesDone)[0].epoch_s < before + passed
+    assert rest.of(EpochDone)[0].train_s == rest.of(BatchesDone)[0].epoch_s
+    assert rest.of(BatchesDone)[1].epoch_s < passed  # the next one begins anew
 
 
 @pytest.mark.usefixtures("python_takes_signals")

@@ -319,8 +319,8 @@ class Loop:
             folder.discard()
             folder.save(self.step.count, self._state(), self._kept.write, None)
 
-    def resume(self) -> bool:
-        """Go on from the newest checkpoint; return False if there is none.
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one.
 
         Raises
         ------
@@ -329,7 +329,7 @@ class Loop:
         """
         path = self.checkpoints.latest() if self.checkpoints is not None else None
         if path is None or self.checkpoints is None:
-            return False
+            return
         state = self.checkpoints.state(path)
         self._check_same_run(path, state)
         try:
@@ -346,7 +346,6 @@ class Loop:
         self._kept.read(path / TENSORS, best)
         progress = self.progress
         self.emit(events.Resumed(path=path, epoch=progress.epoch, batches=progress.batches))
-        return True
 
     def _state(self) -> dict[str, Any]:
         return {
