@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from object2vec import Config, ConfigError, Object2Vec
 from object2vec.network.network import folded, new_network
@@ -14,6 +15,8 @@ from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.dataset import Pairs
 from object2vec.training import partners
+from object2vec.training.carried import carry_state
+from object2vec.training.optimizer import Optimizer
 from object2vec.training.partners import find_partners, partners_of
 from object2vec.training.step import Step
 from support.kernels import KERNELS
@@ -137,6 +140,31 @@ def test_a_saved_model_predicts_the_same_and_goes_on(storage, tmp_path):
     assert again.predict(**pairs).tobytes() != model.predict(**pairs).tobytes()
     plain = Object2Vec(**BASE | settings | {"enc0_partners": False, "enc1_partners": False})
     assert plain.fit(DATA).predict(**pairs).tobytes() != model.predict(**pairs).tobytes()
+
+
+@each_storage
+def test_tokens_go_on_with_their_optimizer_state_and_partners_begin_anew(storage, tmp_path):
+    settings = BASE | {"token_embedding_storage_type": storage, "optimizer": "adam"}
+    first = Object2Vec(**settings).fit(DATA, checkpoints=tmp_path, checkpoint_every=1)
+    (file,) = tmp_path.glob("step-*/tensors.safetensors")
+    kept, made = load_file(file), network("compiled", storage, optimizer="adam")
+    optimizer = Optimizer(made, made.config, made.table(0).kernel)
+    note = carry_state(optimizer, tmp_path, first.artifact)
+    known = 0
+    for side, size in enumerate((7, 9)):
+        parameter = optimizer.parameters[f"tokens.{side}.weight"]
+        assert len(parameter.weight) == 7 + 9
+        rows = kept.get(f"tokens.{side}.rows", torch.arange(len(parameter.weight))).long()
+        assert (rows >= size).any(), "partners had a state, too"
+        known += int((rows < size).sum()) if storage == "row_sparse" else 0
+        for name, tensor in zip(("mean", "variance"), parameter.state, strict=True):
+            expected = torch.zeros_like(tensor)
+            expected[rows] = kept[f"optimizer.tokens.{side}.weight.{name}"]
+            expected[size:] = 0
+            assert torch.equal(tensor, expected)
+            assert tensor.any()
+    what = f"{known} rows and the layers" if known else "Known rows and the layers"
+    assert note.text == f"{what} have their optimizer state from {file.parent.name}."
 
 
 def test_both_sides_need_tables_of_their_own():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from object2vec import ConfigError, Object2Vec, StorageError
 from object2vec.fields.base import Entry
+from object2vec.network.network import new_network
 from object2vec.training.carried import carry_state
+from object2vec.training.optimizer import Optimizer
 
 USERS, FILMS = [f"user {i}" for i in range(7)], [f"film {i}" for i in range(9)]
 
@@ -115,6 +118,69 @@ def test_where_no_token_may_be_unseen_new_ones_begin_as_the_mean():
         expected = before[known[token]] if token in known else before[1:].mean(0)
         np.testing.assert_allclose(ours[row], expected, atol=1e-4)
     assert {"new user", "another"} == rows_of(second, 0).keys() - known.keys()
+
+
+@pytest.fixture(scope="module")
+def with_state(tmp_path_factory):
+    """A model of ids, and a checkpoint of its run, of whose table rows 1 to 4 have a state."""
+    folder = tmp_path_factory.mktemp("state")
+    given = {**IDS, **FAST, "optimizer": "adam", "token_embedding_storage_type": "row_sparse"}
+    fitted = Object2Vec(**given).fit(RECORDS, checkpoints=folder, checkpoint_every=1)
+    return fitted.artifact, folder
+
+
+ROWS, MEAN = "tokens.0.rows", "optimizer.tokens.0.weight.mean"
+
+
+def changed_state(with_state, tmp_path, change: dict) -> Optimizer:
+    """The optimizer of such a model, with the state of a checkpoint that was changed."""
+    start, folder = with_state
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (file,) = tmp_path.glob("step-*/tensors.safetensors")
+    arrays = load_file(file)
+    assert arrays[ROWS].tolist() == [1, 2, 3, 4]
+    arrays |= {name: function(arrays[name]) for name, function in change.items()}
+    save_file({n: tensor.contiguous() for n, tensor in arrays.items() if tensor is not None}, file)
+    network = new_network(start.config, start.network.table(0).kernel)
+    optimizer = Optimizer(network, start.config, network.table(0).kernel)
+    carry_state(optimizer, tmp_path, start)
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {ROWS: lambda rows: rows - 2},
+        {ROWS: lambda rows: rows + 5},  # to 9, and there are 9
+        {ROWS: lambda rows: rows[1:]},
+        {MEAN: lambda mean: mean[1:]},
+        {MEAN: lambda mean: mean[:, 1:]},
+        {MEAN: lambda mean: None},
+        {"optimizer.head.output.weight.mean": lambda mean: mean[:1]},
+        {"optimizer.head.output.bias.variance": lambda variance: None},
+    ],
+)
+def test_a_state_that_does_not_fit_its_rows_is_that_of_another_model(change, with_state, tmp_path):
+    with pytest.raises(ConfigError, match=r"start_state: must hold a checkpoint .*another "):
+        changed_state(with_state, tmp_path, change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {ROWS: lambda rows: rows - 1},
+        {ROWS: lambda rows: rows + 4},
+        dict.fromkeys([ROWS, MEAN, MEAN.replace("mean", "variance")], lambda each: each[:0]),
+    ],
+)
+def test_a_state_may_be_of_any_row_that_there_is(change, with_state, tmp_path):
+    optimizer = changed_state(with_state, tmp_path, change)
+    arrays = load_file(*tmp_path.glob("step-*/tensors.safetensors"))
+    found = optimizer.parameters["tokens.0.weight"].state[0]
+    expected = torch.zeros_like(found)
+    expected[arrays[ROWS]] = arrays[MEAN]
+    assert torch.equal(found, expected)
 
 
 def test_a_state_of_other_shapes_is_that_of_another_model(tmp_path):
