@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-MODULES = ("strings", "spans", "values", "words", "kinds.addresses")  # that have compiled code
+MODULES = ("strings", "values", "words", "learner", "kinds.addresses")  # that have compiled code
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -38,6 +39,21 @@ QUESTIONS = [f"what is the answer to question {i}" for i in range(20)]
         (TITLES, "token", "values are short"),
         (QUESTIONS[:2] * 9, "token", "values are short"),
         (["a long text " * 5] * 9, "text", "values have 15.0 words on average"),
+        (["a long text " * 4] * 9, "text", "values have 12.0 words on average"),
+        (["a long text " * 4 + "x", "a long " * 5] * 5, "token", "values are short"),
+        ([f"{n} b c d e" for n in range(5)], "text", "values have 5.0 words on average"),
+        ([f"{n} b c d" for n in range(5)] + ["a b c d e"], "token", "values are short"),
+        ([f"{n} b  c d e" for n in (0, 1, 2, 3, 3)], "text", "values have 5.0 words on average"),
+        ([f"{n} b c d e" for n in (0, 1, 2, 2)], "token", "values are short"),
+        (["a|b", "b", "c", "d"], 'tokens("|")', 'many values are divided by "|"'),
+        (["a|b", "b", "c", "d", "e"], "token", "values are short"),
+        (["1.0", "2.", "-3"], "token", "all numbers are whole"),
+        (["1", "2.05"], "number", "numbers have fractions"),
+        (["10.0.0.1", "192.0.2.7", "x"], "token", "values are short"),
+        ([Decimal("1.5")], "number", "numbers have fractions"),
+        ([Decimal("1.0")], "token", "all numbers are whole"),
+        ([float("inf"), 1.0], "token", "all numbers are whole"),
+        ([float("nan"), 1.5], "number", "numbers have fractions"),
         ([None, None], "token", "there are no values to see"),
         ([" ", ""], "token", "there are no values to see"),
         ([], "token", "there are no values to see"),
@@ -55,9 +71,15 @@ def test_a_column_is_guessed_by_its_values(values, kind, reason):
 
 def test_integer_lists_under_the_names_of_amazon_are_ids():
     assert guess_kind("in0", pa.array([[1], [2]]))[0].name == "ids"
+    assert guess_kind("in1", pa.array([[1], [2]]))[0].name == "ids"
     assert guess_kind("in1", pa.array([["1"]]))[0].name == "tokens"
 
 
 def test_nested_records_are_rejected():
-    with pytest.raises(ValueMistakes):
-        guess_kind("x", pa.array([{"a": 1}]))
+    with pytest.raises(ValueMistakes) as caught:
+        guess_kind("x", pa.array([None, {"a": 1}]))
+    assert caught.value.mistakes[0][:3] == (
+        1,
+        "must be text, a number, true or false, a date, or a list of them",
+        {"a": 1},
+    )

@@ -18,6 +18,7 @@ from object2vec.fields.base import Coverage, ValueMistakes
 from object2vec.fields.kinds import KINDS
 from object2vec.fields.numbers import Quantiles
 from object2vec.fields.specification import parse_field
+from object2vec.fields.times import seconds_of
 
 both_ways = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 
@@ -269,6 +270,34 @@ def test_numbers_are_read_from_text_and_other_types():
         assert rows(field, values) == [[1], [2], [3], [0]]
     assert rows(field, pa.array(["3", None, "3"]).dictionary_encode()) == [[3], [0], [3]]
     assert rows(field, pa.array([1, 3], pa.decimal128(5, 2))) == [[1], [3]]
+    assert rows(field, ["NaN", "nan ", "3"]) == [[0], [0], [3]]
+    assert rows(field, [True, False, None]) == [[1], [1], [0]]
+    assert rows(field, [None, None]) == [[0], [0]]
+
+
+def test_a_listing_says_where_bins_begin_and_end():
+    field, _ = learned("number(3)", [1, 2.25, 3])
+    assert [(each.token, each.row) for each in field.entries()][1:] == [
+        ("below 2.25", 1),
+        ("from 2.25 below 3", 2),
+        ("from 3", 3),
+    ]
+    assert field.untrained_rows().tolist() == [0]
+    field, _ = learned("number", [5, 5, None])
+    assert [(each.token, each.count) for each in field.entries()] == [(None, 1), ("any number", 2)]
+    assert field.first_known == 1
+
+
+def test_bins_stay_what_they_are_while_numbers_are_counted_on():
+    field, (first, _) = learned("number(3)", [1, 2, 3, None], [9, 9], subset=[0])
+    assert field.edges.tolist() == [2, 3]
+    assert field.counts.tolist() == [1, 1, 1, 1]
+    column, coverage = field.rows_of_kept(first)
+    assert column.values.tolist() == [1, 2, 3, 0]
+    assert coverage == Coverage(4, 1, 3, 3)
+    grown, _ = learned("number(3)", [0, 2.5, 7, 8, None], start=field)
+    assert grown.edges.tolist() == [2, 3]
+    assert grown.counts.tolist() == [2, 2, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -277,6 +306,8 @@ def test_numbers_are_read_from_text_and_other_types():
         (["1", "2,5"], 1, "Write a point instead of the decimal comma"),
         (["1.234,5"], 0, "Write a point instead of the decimal comma"),
         (["", "x"], 1, "read the column as a token"),
+        (["1", "1_000"], 1, "read the column as a token"),
+        (["1", "1e999"], 1, "leave it empty"),
         ([1.0, float("inf")], 1, "leave it empty"),
         ([None, [1]], 1, "Name another kind"),
         ([dt.date(2024, 1, 1)], 0, "Name another kind"),
@@ -379,9 +410,35 @@ def test_an_unseen_year_is_read_as_the_nearest_one_and_grows_behind():
     ]
     coverage = field.rows(pa.array(["2031-01-01", "2010-01-01", None]))[1]
     assert coverage == Coverage(3, 1, 2, 1, unknown=1)
+    assert names_of(field, ["2015-12-31", "2016-01-01"]) == [["year 2010"], ["year 2020"]]
     grown, _ = learned("date(year)", ["2015-01-01", "2020-01-01"], start=field)
     assert row_of(grown) == {"year 2010": 1, "year 2020": 2, "year 2015": 3}
     assert [each.count for each in grown.entries()] == [0, 1, 2, 1]
+
+
+def test_parts_of_dates_are_read_in_the_order_they_are_named_in():
+    field, _ = learned('date("hour,year,month")', ["2024-05-31 23:59", None])
+    assert names_of(field, ["2024-01-01", None]) == [
+        ["hour 0", "year 2024", "month 1"],
+        ["missing"],
+    ]
+    assert [each.token for each in field.entries()][-1] == "year 2024"
+    assert kind_of('date(" year , month ")').parts == "year,month"
+
+
+def test_only_dates_to_learn_from_have_years_and_counts():
+    values = ["2024-05-31", "2024-01-01", None], ["1999-12-31 10:00", "2024-02-01"], [None]
+    field, kept = learned("date", *values, subset=[0, 2])
+    assert (field.parts, field.years) == (("year", "month", "weekday", "day"), (2024,))
+    counts = {each.token: each.count for each in field.entries() if each.count}
+    assert counts == {None: 2, "month 1": 1, "month 5": 1, "weekday 1": 1, "weekday 5": 1,
+                      "day 1": 1, "day 31": 1, "year 2024": 2}  # fmt: skip
+    assert field.rows_of_kept(kept[1])[1] == Coverage(2, 0, 8, 7, unknown=1)
+    grown, _ = learned("date", ["2024-01-01", "1999-01-02", "1998-01-02"], start=field)
+    assert grown.years == (2024, 1998, 1999)
+    assert row_of(grown).items() >= row_of(field).items()
+    assert {each.token: each.count for each in grown.entries()}["year 2024"] == 3
+    assert learned("date(year)", [None])[0].years == (1970,)  # which nobody reads
 
 
 @pytest.mark.parametrize(
@@ -394,13 +451,78 @@ def test_an_unseen_year_is_read_as_the_nearest_one_and_grows_behind():
         "May",
         "2024",
         "1,5",
+        "0000-01-01",
+        "10000-01-01",
+        "2024-5-31",
+        "2024-05-31 24:00",
+        "1234567",
+        True,
+        [1],
+        "+9999999999999999999",
+        -62135596801,
         "12345678901234567890",
     ],
 )
 def test_what_is_no_date_is_rejected_with_its_row(value):
+    values = pa.array([*(["2024-05-31", None] if isinstance(value, str) else [None] * 2), value])
     with pytest.raises(ValueMistakes) as caught:
-        kind_of("date").learner().observe(pa.array(["2024-05-31", None, value]))
+        kind_of("date").learner().observe(values)
     assert [(each.row, each.got) for each in caught.value.mistakes] == [(2, value)]
+
+
+@pytest.mark.parametrize(
+    ("number", "date"),
+    [
+        (19000101, "1900-01-01"),
+        (22000100, "1970-09-12"),  # no day: seconds
+        (22000101, "1970-09-12"),  # from the year 2200 on they are seconds
+        (21991231, "2199-12-31"),
+        (20230229, "1970-08-23"),
+        (-20240531, "1969-05-11"),
+        (10**11 - 1, "5138-11-16"),
+        (10**11, "1973-03-03"),
+        (10**14 - 1, "5138-11-16"),
+        (10**14, "1973-03-03"),
+        (10**17 - 1, "5138-11-16"),
+        (10**17, "1973-03-03"),
+        (-1, "1969-12-31"),
+        (-(10**11) - 1, "1966-10-31"),
+        (0, "1970-01-01"),
+        (253402300799, "1978-01-11"),
+    ],
+)
+def test_a_number_is_a_day_or_a_time_by_its_size(number, date):
+    found = seconds_of(pa.array([number, None]))
+    days = np.datetime64(0, "s") + found.to_numpy(zero_copy_only=False)[:1].astype("m8[s]")
+    assert (str(days[0])[:10], found[1].as_py()) == (date, None)
+
+
+def test_what_is_written_without_a_date_is_missing():
+    values = pa.array([None, "", "  ", "2024-05-31"]), pa.array([float("nan"), None, float("inf")])
+    assert seconds_of(values[0]).null_count == 3
+    assert seconds_of(values[1]).null_count == 3
+    assert seconds_of(pa.nulls(2)).null_count == 2
+
+
+def test_times_are_of_the_years_1_to_9999():
+    first, last = -62135596800, 253402300799
+    known = pa.array([first, None, last], pa.timestamp("s"))
+    assert seconds_of(known).to_pylist() == [first, None, last]
+    assert seconds_of(pa.array(["0001-01-01", "9999-12-31 23:59:59"])).to_pylist() == [first, last]
+    for unknown in (first - 1, last + 1):
+        with pytest.raises(ValueMistakes) as caught:
+            seconds_of(pa.array([0, unknown], pa.timestamp("s")))
+        (mistake,) = caught.value.mistakes
+        assert (mistake.row, mistake.got) == (
+            1, "0000-12-31 23:59:59" if unknown < first else "10000-01-01 00:00:00"
+        )  # fmt: skip
+
+
+def test_a_time_in_text_may_be_a_number_with_a_sign():
+    assert seconds_of(pa.array(["-1234567890", "+1234567890"])).to_pylist() == [
+        -1234567890,
+        1234567890,
+    ]
 
 
 # Ids
@@ -412,6 +534,10 @@ def test_ids_are_rows_as_they_are_but_for_padding():
     assert rows(field, [[1, 0, 3], [2]]) == [[0, 2], [1]]
     assert rows(field, ["1 3", None, " 2 "]) == [[0, 2], [], [1]]
     assert rows(field, [2, None]) == [[1], []]
+    assert rows(field, pa.array(["1 3", None, "2", "1 3"]).dictionary_encode()) == [
+        *([0, 2], [], [1], [0, 2])
+    ]
+    assert field.rows(pa.array(["0 1", None]).dictionary_encode())[1] == Coverage(2, 1, 1, 1)
     assert field.untrained_rows().tolist() == [1]
     with pytest.raises(ValueMistakes) as caught:
         field.rows(pa.array([[1], [2, 4]]))
@@ -422,16 +548,33 @@ def test_ids_are_rows_as_they_are_but_for_padding():
     )
     grown, _ = learned("ids", [[5]], start=field)
     assert grown.counts.tolist() == [1, 1, 0, 1, 0, 1]
+    grown, _ = learned("ids", [[1]], start=field)
+    assert grown.counts.tolist() == [1, 2, 0, 1]
+
+
+def test_ids_that_are_not_to_learn_from_have_rows_that_none_has_read():
+    field, kept = learned("ids", [[1, 2, 2], None], [[5, 0], []], subset=[0])
+    assert field.counts.tolist() == [0, 1, 2, 0, 0, 0]
+    assert field.untrained_rows().tolist() == [2, 3, 4]
+    column, coverage = field.rows_of_kept(kept[1])
+    assert (column.values.tolist(), column.lengths.tolist()) == ([4], [1, 0])
+    assert coverage == Coverage(2, 0, 1, 1)
+    assert field.rows_of_kept(kept[0])[1] == Coverage(2, 1, 3, 3)
 
 
 @pytest.mark.parametrize(
     "values",
-    [[[1], [2, None]], [[1], [-1]], ["1", "a"], [[1.0], [1.5]], [[1], [2**31]], ["1", "1.5"]],
+    [
+        *([[1], [2, None]], [[1], [-1]], ["1", "a"], [[1.0], [1.5]], [[1], [2**31]], ["1", "1.5"]),
+        *([None, True], [[], [False]], [None, dt.date(2024, 5, 31)], ["1", "x"]),
+    ],
 )
 def test_what_is_no_id_is_rejected_with_its_row(values):
-    with pytest.raises(ValueMistakes) as caught:
-        kind_of("ids").learner().observe(pa.array(values))
-    assert [each.row for each in caught.value.mistakes] == [1]
+    array = pa.array(values)
+    for each in (array, array.dictionary_encode() if isinstance(values[1], str) else array):
+        with pytest.raises(ValueMistakes) as caught:
+            kind_of("ids").learner().observe(each)
+        assert [mistake.row for mistake in caught.value.mistakes] == [1]
 
 
 # Pieces of words
@@ -458,6 +601,9 @@ def test_pieces_are_learned_with_the_vocabulary():
     saved = kind.fitted.from_state(kind, json.loads(json.dumps(field.state()[0])), field.state()[1])
     for same in (saved, saved.of(kind)):
         assert same.rows(pa.array(values))[0].values.tolist() == column.values.tolist()
+    assert field.known_rows(pa.array(["The", "the thing", "ж", None])).tolist() == [
+        *(row_of(field)["\u2581the"], -1, -1, -1)
+    ]
     grown, _ = learned("text(bpe=300)", ["thing thing zzz"], start=saved)
     assert row_of(grown).items() >= row_of(field).items()
 

@@ -69,3 +69,13 @@ def test_twenty_values_in_memory_are_named(build, values):
     first, *rest = str(caught.value).splitlines()
     assert first == "the first 20 problems:"
     assert [line.strip().partition(":")[0] for line in rest] == [f"in0[{i}]" for i in range(20)]
+
+
+@pytest.mark.parametrize("kind", ["number", "ids", "date"])
+def test_a_time_beyond_all_calendars_is_named(kind):
+    with pytest.raises(ValueMistakes) as caught:
+        observed(kind)(pa.array([None, 253402300800], pa.timestamp("s")))
+    assert caught.value.mistakes[0][::2] == (1, "10000-01-01 00:00:00")
+    with pytest.raises(ValueMistakes) as caught:
+        labelled(pa.array([253402300800], pa.timestamp("s")))
+    assert caught.value.mistakes[0][::2] == (0, "10000-01-01 00:00:00")

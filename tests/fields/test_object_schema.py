@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +14,12 @@ from safetensors.numpy import load_file
 from object2vec.errors import ArtifactError, ConfigError, DataError
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.kinds import KINDS
-from object2vec.fields.label import LabelField, LabelLearner
+from object2vec.fields.label import LabelField
 from object2vec.fields.schema import ObjectSchema, side_by_side
 from object2vec.fields.specification import parse_field
 from object2vec.fields.table_schema import TableSchema, kind_of
 from object2vec.files.tensors import map_arrays, map_matrix, write_arrays
-from object2vec.objects.ragged import Ragged
+from object2vec.objects.ragged import MAX_ID, Ragged
 
 
 def declared(in0="user:token", in1="film:token", **roles):
@@ -68,6 +69,19 @@ USERS = {"user": ["ann", "bob", "ann"], "film": ["Up", "Up", "Alien"]}
         ("user", "film", {"share": [("user",)]}, "share: must name two or more columns"),
         ("user", "film", {"share": [("user", "film")] * 2}, "share: must name each column once"),
         ("user:token", "film:text", {"share": [("user", "film")]}, ""),
+        ("user:number", "film:number", {"share": [("user", "film")]}, ""),
+        (
+            "user:number",
+            "film:number(8)",
+            {"share": [("user", "film")]},
+            "share: must name columns whose kinds can have one vocabulary; got",
+        ),
+        (
+            "user:token",
+            "film:number",
+            {"share": [("user", "film")]},
+            "share: must name columns whose kinds can have one vocabulary; got",
+        ),
         ("user:token(weight=2)", "film:tokens(weight=2)", {"share": [("user", "film")]}, ""),
         (
             "user:token",
@@ -130,6 +144,16 @@ def test_all_contradictions_are_listed():
 def test_a_group_may_be_an_object_and_a_time_a_field():
     schema = declared("user when", "film", group="user", time="when")
     assert schema.columns == ["user", "when", "film"]
+
+
+def test_a_table_has_as_many_rows_as_an_id_can_say():
+    schema = declared("user age", "film")
+    sizes = [SimpleNamespace(size=size) for size in (MAX_ID - 11, 10, 5)]
+    assert ObjectSchema.fit(schema, sizes, LabelField()).table_size(0) == MAX_ID
+    sizes[1].size = 11
+    must = rf"^vocabulary: must have at most {MAX_ID} rows; got {MAX_ID + 1}. Set max_size or min_"
+    with pytest.raises(DataError, match=must):
+        ObjectSchema.fit(schema, sizes, LabelField())
 
 
 def test_rows_begin_behind_padding_and_fields_follow_one_another():
@@ -411,81 +435,3 @@ def test_side_by_side_keeps_the_order_of_columns():
     joined = side_by_side(columns)
     for i in range(20):
         assert joined.row(i).tolist() == [x for each in columns for x in each.row(i).tolist()]
-
-
-def learned_label(*blocks):
-    learner = LabelLearner("y")
-    kept = [learner.observe(pa.array(block)) for block in blocks]
-    return learner.finish(iter(kept)), kept
-
-
-@pytest.mark.parametrize(
-    ("blocks", "numbers", "is_integral", "distinct"),
-    [
-        ([["1", "0"], ["1", " 2 "]], [[1, 0], [1, 2]], True, (0, 1, 2)),
-        ([["1.5", "-2"]], [[1.5, -2]], False, (-2, 1.5)),
-        ([[True, False]], [[1, 0]], True, (0, 1)),
-        ([[3, 1, 3]], [[3, 1, 3]], True, (1, 3)),
-    ],
-)
-def test_labels_that_are_numbers(blocks, numbers, is_integral, distinct):
-    label, _ = learned_label(*blocks)
-    assert label.classes is None
-    assert (label.is_integral, label.distinct) == (is_integral, distinct)
-    assert (label.low, label.high) == (min(distinct), max(distinct))
-    assert [label.numbers(pa.array(block)).tolist() for block in blocks] == numbers
-    assert LabelField.from_state(json.loads(json.dumps(label.state()))) == label
-
-
-def test_at_most_31_numbers_are_remembered():
-    label, _ = learned_label([str(i) for i in range(100)], list(map(str, range(200, 300))))
-    assert len(label.distinct) == 31
-    assert (label.low, label.high) == (0, 299)
-
-
-def test_labels_that_are_texts_are_classes_in_sorted_order():
-    label, _ = learned_label(["1", "2"], ["yes", " no", "e\u0301"], ["\u00e9"])
-    assert label.classes == ("1", "2", "no", "yes", "\u00e9")
-    assert label.numbers(pa.array(["yes", "\u00e9", "1"]).dictionary_encode()).tolist() == [3, 4, 0]
-    assert LabelField.from_state(json.loads(json.dumps(label.state()))) == label
-
-
-@pytest.mark.parametrize(
-    ("values", "mistakes"),
-    [
-        (["yes", None, "maybe", ""], [(1, None), (2, "maybe"), (3, "")]),
-        ([None, None], [(0, None), (1, None)]),
-    ],
-)
-def test_texts_that_are_no_class(values, mistakes):
-    label, _ = learned_label(["yes", "no"])
-    with pytest.raises(ValueMistakes) as raised:
-        label.numbers(pa.array(values, pa.string()))
-    assert [(m.row, m.got) for m in raised.value.mistakes] == mistakes
-
-
-@pytest.mark.parametrize(
-    ("values", "rows"),
-    [
-        (["1", "x", "nan", "inf", "1e39", None, "", "1_0"], [1, 2, 3, 4, 5, 6, 7]),
-        ([1.0, float("nan"), float("inf"), None], [1, 2, 3]),
-        ([[1], [2]], [0, 1]),
-    ],
-)
-def test_values_that_are_no_number(values, rows):
-    with pytest.raises(ValueMistakes) as raised:
-        LabelField("y").numbers(pa.array(values))
-    assert [mistake.row for mistake in raised.value.mistakes] == rows
-
-
-def test_a_text_label_with_one_class():
-    with pytest.raises(DataError, match="column y: must have at least two classes"):
-        learned_label(["yes", "yes"])
-
-
-def test_one_text_among_many_numbers_is_a_mistake():
-    with pytest.raises(DataError, match=r"column y: must hold numbers only, .* got 'N/A'"):
-        learned_label([*map(str, range(50)), *["N/A"] * 20])
-    with pytest.raises(ValueMistakes) as raised:
-        learned_label([*map(str, range(50)), "N/A"])
-    assert [(mistake.row, mistake.got) for mistake in raised.value.mistakes] == [(50, "N/A")]

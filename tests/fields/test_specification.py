@@ -107,6 +107,30 @@ def test_what_is_no_field_is_rejected(text, message):
         parse_field(text)
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "least", "most"),
+    [
+        ("number", "bins", 2, 10_000),
+        ("characters", "longest", 3, 20),
+        ("characters", "buckets", 1, 250_000_000),
+        ("text", "ngrams", 1, 5),
+        ("text", "bpe", 300, 1_000_000),
+        ("text", "min_count", 1, None),
+        ("token", "max_size", 0, None),
+        ("token", "buckets", 1, 250_000_000),
+        ("ipv4", "min_count", 1, None),
+        ("token", "weight", 0.01, 100),
+    ],
+)
+def test_options_have_limits(kind, option, least, most):
+    step = 0.001 if isinstance(least, float) else 1
+    for value in (least, most or 10**12):
+        assert getattr(parse_field(f"x:{kind}({option}={value})").kind, option) == value
+    for value in [least - step, *([most + step] if most else [])]:
+        with pytest.raises(ConfigError, match=rf"{option}\): must be .*; got {value}"):
+            parse_field(f"x:{kind}({option}={value})")
+
+
 def test_fields_are_declared_in_python():
     assert Token("user") == parse_field("user:token")
     assert Tokens("genres", "|", min_count=2) == parse_field('genres:tokens("|", min_count=2)')

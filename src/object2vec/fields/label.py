@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import MAX_PROBLEMS, DataError
 from object2vec.fields.base import ValueMistakes, WrongValue
-from object2vec.fields.values import is_text, trimmed, without_dictionary
+from object2vec.fields.values import is_text, shown, trimmed, without_dictionary
 from object2vec.objects.layouts.number import INFINITE
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def _missing(what: str) -> tuple[str, str]:
 def reject(values: pa.Array, *checks: tuple[NDArray[np.bool_], str, str]) -> None:
     """Raise the mistakes of values: for each check those that are bad, what they must, the cure."""
     mistakes = [
-        WrongValue(row, must, values[row].as_py(), cure)
+        WrongValue(row, must, shown(values[row]), cure)
         for is_bad, must, cure in checks
         for row in np.flatnonzero(is_bad)[:MAX_PROBLEMS].tolist()
     ]

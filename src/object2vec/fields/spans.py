@@ -28,7 +28,7 @@ class TextSpans:
     Notes
     -----
     Most values of a column have been met before, and need no more than a look at where they stand;
-    only what is left is worth an array.
+    only what is left is worth an array. Compiled code makes and reads them.
     """
 
     text: NDArray[np.uint8]
@@ -47,12 +47,10 @@ class TextSpans:
         import pyarrow as pa
 
         lengths = self.ends - self.starts  # (n,)
-        if (programs := compiled_programs()) is None:
-            parts = zip(self.starts.tolist(), self.ends.tolist(), strict=True)
-            return pa.array([bytes(self.text[i:k]).decode() or None for i, k in parts], pa.string())
         content = np.empty(int(lengths.sum()) + 8, np.uint8)
         offsets = np.empty(len(self) + 1, np.int32)
-        programs.copy_parts(*read_only(self.text, self.starts, self.ends), offsets, content)
+        parts = read_only(self.text, self.starts, self.ends)
+        compiled_programs().copy_parts(*parts, offsets, content)
         valid = None if lengths.all() else pa.array(lengths > 0).buffers()[1]
         buffers = pa.py_buffer(offsets), pa.py_buffer(content)
         return pa.StringArray.from_buffers(len(self), *buffers, valid)

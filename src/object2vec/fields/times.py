@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ISO = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?)?( ?(Z|[+-]\d\d:?\d\d))?$"
+_NUMBER = r"^[+-]?(\d{8,18}|[0-8]\d{18}|9[01]\d{17})$"  # that an int64 holds
 _BEHIND_SECONDS = r"([.,]\d+)?( ?(Z|[+-]\d\d:?\d\d))?$"
 _RULE = "must be a date such as 2024-05-31 or a time such as 2024-05-31 18:00"
 _CURE = "Write it so, or read the column as a token."
@@ -110,17 +111,17 @@ def _read(values: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     text = trimmed(values)
-    is_number = pc.match_substring_regex(text, r"^[+-]?\d{8,19}$")
+    is_number = pc.match_substring_regex(text, _NUMBER)
     is_iso = pc.match_substring_regex(text, _ISO)
     _checked(values, values, pc.invert(pc.or_(is_number, is_iso)).fill_null(False))
-    numbers = _of_numbers(pc.if_else(is_number, text, None).cast(pa.int64()))
+    digits = pc.replace_substring_regex(pc.if_else(is_number, text, None), r"^\+", "")
+    numbers = _of_numbers(digits.cast(pa.int64()))
     written = pc.replace_substring_regex(pc.if_else(is_iso, text, None), _BEHIND_SECONDS, "")
     try:
         times = written.cast(pa.timestamp("s")).cast(pa.int64())
-    except pa.ArrowInvalid:
+    except pa.ArrowInvalid as err:
         wrong = [each is not None and not _is_time(each) for each in written.to_pylist()]
-        _checked(values, values, pa.array(wrong))
-        raise
+        raise ValueMistakes(mistakes_of(values, pa.array(wrong), _RULE, _CURE)) from err
     return pc.coalesce(times, numbers)
 
 

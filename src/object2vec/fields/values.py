@@ -90,10 +90,12 @@ def texts(values: pa.Array) -> Texts:
     import pyarrow as pa
 
     values = readable(values)
-    if not is_text(values.type) and not pa.types.is_dictionary(values.type):
-        values = _encoded(values)
-    values, indices = encoding(values)
-    return _parts(_written(values), indices)
+    try:
+        different, indices = encoding(_encoded(values))
+        written = _written(different)
+    except (TypeError, pa.ArrowNotImplementedError, pa.ArrowInvalid) as err:
+        raise wrong_type(values, "text, a number, true or false, or a date") from err
+    return _parts(written, indices)
 
 
 def text_of(value: Any) -> str:
@@ -131,8 +133,7 @@ def are_texts(values: TextSpans) -> bool:
 
     None is missing, has blanks around it or characters that may not be in the form NFC.
     """
-    if (programs := compiled_programs()) is None:
-        return False
+    programs = compiled_programs()
     given = read_only(values.text, values.starts, values.ends)
     has_others = programs.any_from(*given, np.uint8(_FIRST_UNSURE))
     return not (has_others or programs.any_at_ends(*given, _MAY_BE_BLANK))
@@ -167,7 +168,17 @@ def without_dictionary(values: Any) -> Any:
 def mistakes_of(values: pa.Array, wrong: pa.Array, must: str, cure: str) -> list[WrongValue]:
     """Return the mistakes of the first values that are wrong, a boolean array (n,)."""
     rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[:MAX_PROBLEMS].tolist()
-    return [WrongValue(row, must, values[row].as_py(), cure) for row in rows]
+    return [WrongValue(row, must, shown(values[row]), cure) for row in rows]
+
+
+def shown(value: pa.Scalar) -> Any:
+    """Return a value as messages have it: a date that Python's calendar has not is text."""
+    import pyarrow as pa
+
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.cast(pa.string()).as_py()
 
 
 def _readable_dictionary(values: pa.Array) -> pa.Array:
@@ -241,15 +252,14 @@ def trimmed(texts: pa.Array) -> pa.Array:
 
 
 def _encoded(values: pa.Array) -> pa.Array:
-    """Return an array with each different value once."""
+    """Return an array with each different value once, unless it is one of texts."""
     import pyarrow as pa
 
+    if is_text(values.type) or pa.types.is_dictionary(values.type):
+        return values
     if pa.types.is_null(values.type):
         values = values.cast(pa.string())
-    try:
-        return values.dictionary_encode()
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as err:
-        raise wrong_type(values, "text, a number, true or false, or a date") from err
+    return values.dictionary_encode()
 
 
 def wrong_type(values: pa.Array, what: str) -> ValueMistakes:
@@ -257,13 +267,13 @@ def wrong_type(values: pa.Array, what: str) -> ValueMistakes:
     import pyarrow.compute as pc
 
     row = max(pc.index(pc.is_valid(values), True).as_py(), 0)
-    got = values[row].as_py() if len(values) else str(values.type)
+    got = shown(values[row]) if len(values) else str(values.type)
     cure = "Name another kind, such as tokens for a list, or another column."
     return ValueMistakes([WrongValue(row, f"must be {what}", got, cure)])
 
 
 def _written(values: pa.Array) -> pa.Array:
-    """Return values of a plain type as people write them."""
+    """Return values of a plain type as people write them; raise `TypeError` if nobody does."""
     import pyarrow as pa
 
     types, kind = pa.types, values.type
@@ -282,7 +292,7 @@ def _written(values: pa.Array) -> pa.Array:
     if types.is_timestamp(kind) or types.is_time(kind):
         text = _shortened(values.cast(pa.string()))
         return pc.replace_substring_regex(text, r" 00:00:00Z?$", "")
-    raise wrong_type(values, "text, a number, true or false, or a date")
+    raise TypeError(f"values of type {kind}")
 
 
 def _shortened(text: pa.Array) -> pa.Array:
@@ -334,8 +344,6 @@ def _parts(values: pa.Array, indices: NDArray[np.int64] | None) -> Texts:
     """Return an array of strings as parts of one buffer."""
     import pyarrow as pa
 
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
     data, bounds = bytes_of(values)
     if _may_have_blanks(data, bounds):
         import pyarrow.compute as pc  # takes longer to load than to read the values of a request

@@ -167,11 +167,8 @@ def buckets_for(n_rare: int) -> int:
 
 def vocabulary_of(start: Fitted | None) -> Vocabulary | None:
     """Return the vocabulary of a field that learning goes on from."""
-    if start is None:
-        return None
-    if not isinstance(start, VocabularyField):
-        raise TypeError(f"{type(start).__name__} is no field with a vocabulary")
-    return start.vocabulary
+    assert start is None or isinstance(start, VocabularyField)
+    return None if start is None else start.vocabulary
 
 
 class Tokenised(NamedTuple):

@@ -21,7 +21,7 @@ from object2vec.fields.base import (
     WrongValue,
     damaged,
 )
-from object2vec.fields.values import alone, encoding, is_list, is_text, trimmed
+from object2vec.fields.values import alone, encoding, is_list, is_text, shown, trimmed
 from object2vec.fields.vocabulary_field import with_empty
 from object2vec.objects.ragged import MAX_ID, PADDING, Ragged, offsets_of
 
@@ -143,7 +143,7 @@ def _ids(values: pa.Array) -> tuple[Ragged, NDArray[np.bool_]]:
         ids = elements.cast(pa.int64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         ids = None
-    is_wrong = ids is None or ids.null_count > 0
+    is_wrong = ids is None or ids.null_count > 0 or pa.types.is_boolean(elements.type)
     numbers = np.zeros(0, np.int64) if is_wrong else ids.to_numpy()
     if is_wrong or numbers.min(initial=0) < 0 or numbers.max(initial=0) > MAX_ID:
         raise _wrong(elements, offsets, indices)
@@ -170,7 +170,7 @@ def _wrong(
 ) -> ValueMistakes:
     """Return the error of elements that are no ids, each with its row."""
     mistakes = []
-    for i, each in enumerate(elements.to_pylist()):
+    for i, each in enumerate(map(shown, elements)):
         try:
             is_id = (
                 not isinstance(each, bool) and 0 <= int(each) <= MAX_ID and int(each) == float(each)
