@@ -834,3 +834,9 @@ def test_an_empty_value_is_none_at_all():
     assert Config.build(given) == Config.build(rest)
     with pytest.raises(ConfigError, match="enc0_vocab_size: is required"):
         Config.build(rest | {"enc0_vocab_size": ""})
+
+
+def test_negatives_are_those_of_both_sorts():
+    rates = {"negative_sampling_rate": 2, "random_negative_sampling_rate": 3}
+    assert Config.build(SIZES | rates).negatives == 5
+    assert Config.build(SIZES).negatives == 0

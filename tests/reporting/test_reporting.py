@@ -830,7 +830,7 @@ def test_rich_live_lines_fit_the_terminal(width):
     assert ("━" in bar) == (width > 40)
     assert bar.rstrip().endswith("7%  0:06 left, run 2:00")
     assert figures.startswith("15,108 pairs/s  perplexity 1.3490  ")
-    assert max(len(bar), len(figures)) <= width
+    assert len(bar) == width >= len(figures)
     assert figures.endswith("…") == (width < 76)
     show.close()
     assert _Screen(stream.getvalue()).text() == ""
@@ -851,15 +851,50 @@ def test_rich_keeps_every_figure_on_a_narrow_terminal(recorded, width):
         assert "cross-entropy accuracy cross-entropy accuracy" in words
 
 
+def test_rich_colors_warnings_and_the_best_epochs():
+    stream = io.StringIO()
+    show = RichReporter(
+        Console(file=stream, force_terminal=True, width=100, color_system="standard")
+    )
+    for event in (
+        events.Warned("slow"), events.Noted("fast"), events.Interrupting(signal.SIGINT),
+        REGRESSION[6], REGRESSION[10],
+    ):  # fmt: skip
+        show(event)
+    found = re.findall(r"(?:\x1b\[(\d+)m)?([^\x1b\n]+)(?:\x1b\[0m)?\n", stream.getvalue())
+    yellow, green, dim = "33", "32", "2"
+    assert [(style, text.split()[0]) for style, text in found] == [
+        (yellow, "warning:"),
+        ("", "note:"),
+        (yellow, "SIGINT:"),
+        (dim, "train"),
+        (dim, "epoch"),
+        (green, "1/20"),
+        ("", "2/20"),
+    ]
+
+
+@pytest.mark.parametrize("width", [36, 30])
+def test_rich_live_lines_stay_two_on_the_narrowest_terminal(width):
+    stream = io.StringIO()
+    show = RichReporter(
+        Console(file=stream, force_terminal=True, width=width, height=24, color_system=None)
+    )
+    show(CLASSIFICATION[3])
+    assert len(_Screen(stream.getvalue()).text().splitlines()) == 2
+    show.close()
+
+
 def test_rich_gives_the_cursor_back_when_training_is_interrupted():
-    recorded = [REGRESSION[3], events.Interrupting(signal.SIGINT)]
+    recorded = [REGRESSION[3], events.Warned("slow"), events.Interrupting(signal.SIGINT)]
     stream = io.StringIO()
     show = RichReporter(Console(file=stream, force_terminal=True, width=80, color_system=None))
     for event in recorded:
         show(event)
-    screen = _Screen(stream.getvalue())  # not closed yet
-    assert screen.is_cursor_shown
-    assert screen.text() == "SIGINT: stopping after a checkpoint"
+        is_cursor_shown = _Screen(stream.getvalue()).is_cursor_shown
+        assert is_cursor_shown is isinstance(event, events.Interrupting)  # not closed yet
+    screen = _Screen(stream.getvalue())
+    assert screen.text() == "warning: slow\nSIGINT: stopping after a checkpoint"
 
 
 def test_rich_without_a_terminal_draws_no_bar():

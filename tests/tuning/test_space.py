@@ -142,6 +142,30 @@ def test_a_grid_is_even_on_its_scale():
     assert reverse == pytest.approx([0.0, 0.9, 0.99])
 
 
+def test_a_grid_is_even_wherever_its_range_begins():
+    assert Numbers(-1.0, 3.0, "Linear").grid(5) == [-1, 0, 1, 2, 3]
+    reverse = Numbers(0.5, 0.95, "ReverseLogarithmic").grid(3)
+    assert reverse == pytest.approx([0.5, 1 - (0.5 * 0.05) ** 0.5, 0.95])
+    assert Numbers(3.0, 3.0, "Linear").grid(4) == [3.0]  # no value twice
+
+
+def test_limits_of_a_range_are_those_of_models_of_tables():
+    """Where data decide, AWS's limits do not hold: lengths and vocabularies."""
+    document = {"enc0_max_seq_len": {"min": 1, "max": 6000}}
+    assert Space.parse(document).ranges["enc0_max_seq_len"].high == 6000
+    with pytest.raises(ConfigError, match=r"enc0_max_seq_len: must be an integer in .*; got 0"):
+        Space.parse({"enc0_max_seq_len": {"min": 0, "max": 6000}})
+
+
+def test_numbers_may_be_choices():
+    ranges = Space.parse({"enc_dim": [8, 64], "dropout": [0.5, 0]}).ranges
+    assert ranges == {"enc_dim": Choices(("8", "64")), "dropout": Choices(("0.5", "0"))}
+
+
+def test_a_negative_range_is_linear():
+    assert Numbers(-1.0, 1000.0).resolved == Numbers(-1000.0, -1.0).resolved == "Linear"
+
+
 def test_the_default_is_what_aws_recommends_of_what_matters():
     pooled = {"enc0_network": "pooled_embedding", "enc1_network": "hcnn", "enc_dim": 64}
     names = set(Space.default(pooled).ranges)

@@ -120,7 +120,7 @@ def _coordinates(trials: Sequence[Trial], search: Search, objective: Goal) -> It
     if not trials:
         return
     values = [trial.known_value for trial in trials]
-    ends = Numbers(min(values), max(values) or 1.0, "Linear")
+    ends = Numbers(min(values), max(values), "Linear")
     axes: list[tuple[str, Range]] = [*search.space.ranges.items(), (objective.name, ends)]
     step = (_WIDTH - 2 * _MARGIN) / max(1, len(axes) - 1)
     yield from _opened(_HEIGHT + 40)
@@ -159,10 +159,8 @@ def _share(each: Range, value: Any) -> float:
     if not isinstance(each, Numbers):
         at = each.values.index(str(value)) if str(value) in each.values else 0
         return at / max(1, len(each.values) - 1)
-    points = each.grid(2)
-    low, high = float(points[0]), float(points[-1])
+    low, high, scale = each.low, each.high, each.resolved
     number = min(max(float(value), low), high)
-    scale = each.resolved
     if scale == "Logarithmic":
         low, high, number = math.log(low), math.log(high), math.log(number)
     elif scale == "ReverseLogarithmic":
