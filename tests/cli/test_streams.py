@@ -125,3 +125,23 @@ def test_names_that_the_output_cannot_hold_are_escaped(encoding, command, monkey
     shown = {"utf-8": name, "ascii": ascii(name)[1:-1], "latin-1": ascii(name)[1:-1]}[encoding]
     text = written.getvalue().decode(encoding)
     assert (ascii(name)[1:-1] if "--json" in command else shown) in text
+
+
+@pytest.mark.parametrize("command", ["hyperparameters", "vocabulary model --side in0", "--version"])
+@pytest.mark.usefixtures("place")
+def test_a_reader_that_has_left_ends_a_command_quietly(command, capsys, monkeypatch):
+    class Left(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return os.open(os.devnull, os.O_WRONLY)
+
+    with open("vocab0.json", "w") as file:
+        file.write('{"a": 1}')
+    os.replace("vocab0.json", "model/vocab0.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", Left())
+        assert main(command.split()) == 141
+    os.remove("model/vocab0.json")
+    assert capsys.readouterr().err == ""

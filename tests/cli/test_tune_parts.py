@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import types
 
 import pytest
 
-from object2vec.cli import tuning
+from object2vec.cli import main, tuning
 from object2vec.cli.tuning import Wish
 from object2vec.errors import ConfigError, Interrupted
 from object2vec.tuning import tuner
@@ -214,3 +215,12 @@ def test_a_study_that_ends_by_itself_has_its_best():
     study = types.SimpleNamespace(run=lambda: None, stop=None)
     with pytest.raises(Interrupted, match="Stopped by SIGTERM"):
         tuning._interruptible(study)
+
+
+def test_without_optuna_it_is_said_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    out = str(tmp_path / "study")
+    assert main(["tune", "--train", "a", "--objective", "train:accuracy", "--out", out]) == 1
+    error = capsys.readouterr().err
+    assert "tune: needs a package; got 'optuna'. Run: pip install 'object2vec[tune]'" in error
+    assert not (tmp_path / "study").exists()

@@ -153,3 +153,46 @@ def test_a_pass_over_a_column_does_not_keep_the_file_in_memory(source, read, mon
 def test_columns_in_memory_are_left_alone(monkeypatch):
     monkeypatch.setattr(mapped, "_KEPT_BYTES", -1)
     mapped.release_pages(np.arange(5), None)
+
+
+@pytest.mark.parametrize("lack", ["advice", "statistics"])
+def test_systems_that_lack_what_it_takes_keep_the_pages(lack, tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.arange(5))
+    column = np.load(tmp_path / "a.npy", mmap_mode="r")
+    monkeypatch.setattr(mapped, "_KEPT_BYTES", -1)
+    if lack == "advice":
+        monkeypatch.delattr("mmap.MADV_DONTNEED", raising=False)
+        monkeypatch.setattr(mapped, "_mapped_bytes", None)  # is not even asked
+    else:
+
+        def missing(*args, **options):
+            raise FileNotFoundError
+
+        monkeypatch.setattr("builtins.open", missing)
+    mapped.release_pages(None, column)
+    monkeypatch.undo()
+    assert column.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("mapped_now", "is_released"), [(99, False), (100, True)])
+def test_pages_are_let_go_of_when_enough_are_mapped(mapped_now, is_released, monkeypatch):
+    released = []
+
+    class Mapping:
+        def madvise(self, advice):
+            released.append(advice)
+
+    monkeypatch.setattr(mapped, "_mapping", lambda column: column)
+    monkeypatch.setattr(mapped, "_KEPT_BYTES", 100)
+    monkeypatch.setattr(mapped, "_mapped_after_release", None)
+    sizes = iter([1_000, 1_000 + mapped_now, 500, 599, 600, 0])
+    monkeypatch.setattr(mapped, "_mapped_bytes", lambda: next(sizes))
+    mapped.release_pages(Mapping(), None)  # the first time says what is usual
+    assert not released
+    mapped.release_pages(Mapping(), Mapping())
+    assert len(released) == 2 * is_released
+    if is_released:  # from what was mapped after that
+        mapped.release_pages(Mapping())
+        assert len(released) == 2
+        mapped.release_pages(Mapping())
+        assert len(released) == 3

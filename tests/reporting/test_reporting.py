@@ -280,6 +280,10 @@ def test_plain_shows_batches_about_every_ten_seconds():
     ]  # fmt: skip
     lines = _play(PlainReporter, batches).splitlines()
     assert [re.search(r"batch (\d+)/", line)[1] for line in lines] == ["10", "20", "30"]
+    batches.insert(15, events.Warned("slow"))  # what is said meanwhile changes nothing of that
+    assert [line for line in _play(PlainReporter, batches).splitlines() if "slow" not in line] == (
+        lines
+    )
     assert lines[0] == (
         "epoch 2/3: batch 10/100, mean_squared_error=0.5 mean_absolute_error=0.25, 64 pairs/s, "
         "1:30 left, run 3:10 left"

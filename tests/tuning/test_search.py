@@ -196,6 +196,23 @@ def test_few_trials_or_trials_alike_do_not_say_what_decides():
     assert set(search.importance(trials)) == set(SPACE.ranges)
 
 
+@pytest.mark.parametrize(
+    "trials",
+    [
+        [Trial(n, VALUES | {"dropout": n / 20}, "completed", (), 1.0) for n in range(1, 9)],
+        # but for one they are alike, and that one is better
+        [Trial(n, VALUES | {"dropout": n / 20}, "completed", (), 1.0 - (n == 8))
+         for n in range(1, 9)],
+        [Trial(n, VALUES, "running", (1.0 * n,)) for n in range(1, 9)],
+        [Trial(n, VALUES, "completed" if n < 3 else "running", (), 1.0 * n) for n in range(1, 9)],
+    ],
+    ids=["all alike", "most alike", "all run", "two are over"],
+)  # fmt: skip
+def test_where_nothing_can_be_said_nothing_is(trials):
+    """Optuna would warn, and call all hyperparameters equally important."""
+    assert Search(SPACE, LOSS).importance(trials) == {}
+
+
 def test_hyperband_s_rungs_are_powers_of_three_below_the_last_epoch():
     search = Search(SPACE, LOSS, "hyperband", epochs=27)
     assert [search._rungs(number) for number in range(1, 6)] == [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -137,13 +138,15 @@ class Search:
         import optuna
 
         study = self._study(trials, ())
-        if len(study.trials) < _FEWEST:
+        if sum(each.value is not None for each in study.trials) < _FEWEST:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.5)
-        try:
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        except (RuntimeError, ValueError):  # all trials alike
-            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            try:
+                found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+            except UserWarning:  # the better half is as good as all
+                return {}
         return {name: float(value) for name, value in found.items()}
 
     def has_prospects(self, trial: Trial, others: Sequence[Trial]) -> bool:
