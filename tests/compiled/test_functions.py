@@ -323,8 +323,23 @@ def test_where_files_have_no_owners_any_folder_is_taken(monkeypatch, tmp_path):
     folder.chmod(0o777)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert cache.writable_folder.__wrapped__() != folder
+    folder.chmod(0o775)  # of its owner, and of a group that the owner trusts
+    assert cache.writable_folder.__wrapped__() == folder
+    folder.chmod(0o777)
     monkeypatch.delattr(os, "getuid")
     assert cache.writable_folder.__wrapped__() == folder
+
+
+def test_a_folder_is_made_for_its_owner_and_its_files_may_be_read_by_all(monkeypatch, tmp_path):
+    """As where an image is warmed by one user and used by another."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "new" / "kernels"))
+    folder = cache.writable_folder.__wrapped__()
+    assert folder == tmp_path / "new" / "kernels" / "object2vec"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    cache._write_whole(folder / "kernel", b"code")
+    assert (folder / "kernel").read_bytes() == b"code"
+    assert (folder / "kernel").stat().st_mode & 0o777 == 0o644
+    assert len([*folder.iterdir()]) == 1
 
 
 @pytest.mark.parametrize(("owner", "is_own"), [("root", True), ("self", True), ("other", False)])

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import pytest
 
+from object2vec.compiled import threads as count_threads
 from object2vec.compiled import use_threads
 from object2vec.compiled.functions import parallel
 
@@ -40,6 +41,21 @@ def workers(*, small: bool = False) -> int:
     note_threads(64, found, small=small)
     assert found.all()
     return len(np.unique(found))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cores", "most", "found"),
+    [(None, 3, 8, 3), (None, 9, 8, 8), (5, 3, 8, 5), (9, 3, 8, 8), (1, 3, 8, 1)],
+)
+def test_threads_are_those_that_are_wanted_or_all_cores(wanted, cores, most, found, monkeypatch):
+    """Never more than Numba's, which the environment may bound."""
+    state = use_threads.__globals__
+    monkeypatch.setitem(state, "_threads", None)
+    monkeypatch.setitem(state, "available_cores", lambda: cores)
+    monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", most)
+    if wanted is not None:
+        assert use_threads(wanted) == wanted
+    assert count_threads() == found
 
 
 # In this order: fewer threads than before leave some helpers asleep, though they exist.

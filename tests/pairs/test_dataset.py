@@ -687,6 +687,64 @@ def test_check_lists_the_first_twenty_problems_in_order_of_the_records():
     assert 'in1 found. Vocab id "60"' in lines[1]
 
 
+def test_check_looks_at_labels_piece_by_piece(monkeypatch):
+    monkeypatch.setattr("object2vec.pairs.report._PIECE", 3)
+    label = [row % 2 for row in range(50)]
+    pairs = Pairs.build(in0=[[1]] * 50, in1=[[1]] * 50, label=label)
+    assert check(pairs, **LIMITS | {"num_classes": 3}).label_counts == {0: 25, 1: 25, 2: 0}
+    wrong = [row for row in range(50) if row % 7 in (1, 2, 3)]
+    label = [9 if row in wrong else 0 for row in range(50)]
+    pairs = Pairs.build(in0=[[1]] * 50, in1=[[1]] * 50, label=label)
+    with pytest.raises(DataError) as caught:
+        check(pairs, **LIMITS | {"num_classes": 3})
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == [f"train row {n}" for n in wrong[:20]]
+
+
+def test_check_looks_at_ids_piece_by_piece(monkeypatch):
+    pieces = functools.partialmethod(Ragged.pieces, 4)
+    monkeypatch.setattr(Ragged, "pieces", pieces)
+    rows = [[1, 0, 1][: n % 4] for n in range(60)]
+    pairs = Pairs.build(in0=rows, in1=[[1]] * 60, label=[1] * 60)
+    report = check(pairs, **LIMITS | {"max_seq_lens": (2, 1)})
+    assert (report.in0.tokens, report.in0.truncated_rows) == (15 * 5, 15)
+    assert (report.in0.empty_rows, report.in0.padding_rows) == (15, 30)
+    wrong = [n for n in range(60) if n % 5 in (1, 2)]
+    rows = [[70 + n % 3, 90] if n in wrong else [1] for n in range(60)]
+    pairs = Pairs.build(in0=rows, in1=[[1]] * 60, label=[1] * 60)
+    with pytest.raises(DataError) as caught:
+        check(pairs, **LIMITS)
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.split(":")[0].strip() for line in lines] == [f"train row {n}" for n in wrong[:20]]
+    ids = [line.split('Vocab id "')[1].split('"')[0] for line in lines]
+    assert ids == [f"{70 + n % 3}" for n in wrong[:20]]
+    assert "at least 91 or fix" in lines[0]
+
+
+@pytest.mark.parametrize(("windows", "window"), [(4, 10), (1, 10), (200, 10)])
+def test_a_fingerprint_is_of_parts_of_objects_and_of_all_labels(windows, window, monkeypatch):
+    """The first ids and the last ones among them, so that what is appended shows."""
+    monkeypatch.setattr("object2vec.pairs.dataset._WINDOWS", windows)
+    monkeypatch.setattr("object2vec.pairs.dataset._WINDOW", window)
+    ids, label = np.arange(1, 1001), np.zeros(1000)
+
+    def fingerprint(ids, label):
+        in0 = ids.reshape(-1, 1).tolist()
+        return Pairs.build(in0=in0, in1=[[1]] * len(in0), label=label).fingerprint
+
+    whole = fingerprint(ids, label)
+    assert fingerprint(ids.copy(), label.copy()) == whole
+    starts = np.linspace(0, 990, windows).astype(int)
+    for at in (0, 9, 10, 329, 330, 339, 340, 500, 989, 990, 999):
+        other, label_of = ids.copy(), label.copy()
+        other[at] = 5000
+        label_of[at] = 1
+        is_seen = ((starts <= at) & (at < starts + window)).any()
+        assert (fingerprint(other, label) != whole) == is_seen
+        assert fingerprint(ids, label_of) != whole
+    assert fingerprint(ids[:-1], label[:-1]) != whole
+
+
 @pytest.mark.parametrize(
     ("label", "message"),
     [

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from object2vec import Config, ConfigError, Object2Vec
 from object2vec.network.network import folded, new_network
+from object2vec.network.tokens import TokenTable
 from object2vec.objects.ragged import Ragged
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.dataset import Pairs
@@ -123,6 +124,35 @@ def test_a_folded_network_reads_the_same_from_a_row_for_each_token(storage):
             after = each.encode(side, Ragged.build(DATA[f"in{side}"])).detach()
             torch.testing.assert_close(after, before[side], rtol=1e-5, atol=1e-6)
     assert folded(used) is used
+
+
+@each_kernel
+def test_tokens_that_count_unlike_have_parts_of_partners_that_count_alike(kernel):
+    """What a token counts is its own row's; rows of partners begin with 1."""
+    draw = np.random.default_rng(0)
+    table = TokenTable(3, E, KERNELS[kernel](), "dense", is_frozen=False)
+    table.weight.copy_(torch.from_numpy(draw.random((3, E), np.float32)))
+    table.weigh(torch.tensor([0.0, 0.5, -1.0]))
+    table.accompany(Ragged.build([[], [0, 3], [1]]), 4)
+    assert table.log_weights[:, 0].tolist() == [0.0, 0.5, -1.0, 0.0, 0.0, 0.0, 0.0]
+    before = table.weight[3:].clone()
+    assert not before.any()
+    table.weight[3:] = torch.from_numpy(draw.random((4, E), np.float32))
+    own, partners = table.weight[:3] * torch.tensor([[0.0], [0.5], [-1.0]]).exp(), table.weight[3:]
+    shares = torch.stack([0 * own[0], (partners[0] + partners[3]) / 2**0.5, partners[1]])
+    expected = own + shares
+    torch.testing.assert_close(table.read(slice(3)), expected)
+    torch.testing.assert_close(table.read(torch.tensor([2, 1])), expected[[2, 1]])
+    ids, offsets = torch.tensor([1, 1, 2, 0], dtype=torch.int32), torch.tensor([0, 3, 3, 4])
+    with torch.no_grad():
+        pooled = table.pool(ids, offsets)
+    means = torch.stack([(2 * expected[1] + expected[2]) / 3, 0 * own[0], expected[0]])
+    torch.testing.assert_close(pooled, means)
+    table.fold()
+    assert not table.weight[3:].any()
+    assert not table.log_weights.any()
+    torch.testing.assert_close(table.weight[:3], expected)
+    torch.testing.assert_close(table.read(slice(3)), expected)
 
 
 @each_storage

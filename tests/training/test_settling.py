@@ -55,6 +55,13 @@ def test_unread_rows_are_the_mean_of_the_others_at_the_end():
         torch.testing.assert_close(unread, expected)
 
 
+def test_what_is_read_by_pieces_is_the_same(monkeypatch):
+    whole = films_of(fitted().fit(ROWS, validation=HELD_OUT))
+    monkeypatch.setattr(settling, "_ROWS", 7)
+    monkeypatch.setattr(settling, "_IDS", 1)
+    assert torch.equal(films_of(fitted().fit(ROWS, validation=HELD_OUT)), whole)
+
+
 def test_of_a_large_vocabulary_rows_evenly_spaced_stand_for_all(monkeypatch):
     monkeypatch.setattr(settling, "_SAMPLE", 16)
     weight = films_of(fitted().fit(ROWS, validation=HELD_OUT))

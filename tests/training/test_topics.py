@@ -78,6 +78,24 @@ def test_the_last_numbers_of_tokens_are_those_of_a_decomposition(kernel, tied, m
         assert lengths == pytest.approx(np.sqrt(3 * np.square(random[:, -3:]).mean()), rel=1e-4)
 
 
+def test_of_many_records_some_evenly_spread_ones_stand_for_all(monkeypatch):
+    """They are counted by pieces, which changes nothing."""
+    network, _, said = begun()
+    monkeypatch.setattr("object2vec.training.topics._PIECE", 7)
+    again, _, _ = begun()
+    for table, other in zip(network.tables(), again.tables(), strict=True):
+        assert (table.weight == other.weight).all()
+    monkeypatch.setattr("object2vec.training.topics._RECORDS", 50)
+    some, _, said = begun()
+    assert "in 50 records" in said[0]
+    few = {name: [rows[n * 300 // 50] for n in range(50)] for name, rows in DATA.items()}
+    monkeypatch.undo()
+    expected = new_network(Config.build(BASE | {"topics": 3}), KERNELS["compiled"]())
+    begin_with_topics(expected, Pairs.read(few, name="train"))
+    for table, other in zip(some.tables(), expected.tables(), strict=True):
+        assert (table.weight == other.weight).all()
+
+
 def test_the_signs_of_components_are_not_left_to_what_computes_them(monkeypatch):
     """An eigenvector has either sign, and LAPACK returns one or the other."""
     first, _, _ = begun()

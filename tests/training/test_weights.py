@@ -15,12 +15,15 @@ from object2vec import Config, ConfigError, Interrupted, Object2Vec
 from object2vec.inference.pooled import open_pooled
 from object2vec.network.network import folded, new_network
 from object2vec.objects.ragged import Ragged
+from object2vec.objects.schema import records
 from object2vec.pairs.batches import Batch
 from object2vec.pairs.dataset import Pairs
+from object2vec.pairs.made import MadePairs
+from object2vec.pairs.makers import maker_of
 from object2vec.reporting.events import BatchesDone
 from object2vec.training.step import Step
 from object2vec.training.stop import StopRequest
-from object2vec.training.weights import document_counts, learn_weights
+from object2vec.training.weights import document_counts, learn_weights, training_objects
 from support.kernels import KERNELS
 
 V, E = 12, 6
@@ -53,6 +56,23 @@ columns = st.lists(st.lists(st.integers(0, 6), max_size=5), max_size=9)
 def test_documents_of_each_token_are_counted_once(rows):
     counted = document_counts(Ragged.build(rows), 7)
     assert counted.tolist() == [sum(token in row for row in rows) for token in range(7)]
+
+
+def test_of_pairs_that_are_made_some_evenly_spread_ones_are_counted(monkeypatch):
+    monkeypatch.setattr("object2vec.training.weights._MADE", 5)
+    monkeypatch.setattr("object2vec.training.weights._PIECE", 2)
+    rows = Pairs.build(
+        in0=[[n + 1] for n in range(12)], in1=[[] for _ in range(12)], label=np.ones(12),
+        group=[n // 3 for n in range(12)], schema=records(has_group=True),
+    )  # fmt: skip
+    made = MadePairs.of(rows, maker_of("neighbours"), 1)
+    pieces = [*training_objects(made)]
+    assert [len(in0) for in0, _ in pieces] == [2, 2, 1]
+    assert all(len(in0) == len(in1) for in0, in1 in pieces)
+    found = [token for in0, _ in pieces for token in in0.values.tolist()]
+    assert found == [made.columns["in0"].row(n * 12 // 5)[0] for n in range(5)]
+    (whole,) = training_objects(rows)
+    assert whole[0] is rows.in0
 
 
 def idf(column: list, exponent: float) -> np.ndarray:
