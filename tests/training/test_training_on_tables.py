@@ -88,6 +88,57 @@ def test_strings_and_numbers_by_hand_give_the_same_bytes(tmp_path):
     assert not (tmp_path / "numbers" / "schema.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ""),
+        ({"split": 0.2}, "20 % at random"),
+        ({"split": 0.125, "group": "user"}, "12.5 % of the groups of user"),
+        ({"split": 0.2, "time": "day"}, "the latest 20 % by day"),
+    ],
+)
+def test_the_log_says_which_rows_are_held_out(given, said):
+    log, how = Log(), {"split": given.pop("split")} if "split" in given else {}
+    table = {**RATINGS, "day": [f"2026-01-{i % 28 + 1:02d}" for i in range(60)]}
+    rated(epochs=1, **given).fit(table, **how, reporters=[log])
+    (learned,) = log.of(events.TableLearned)
+    assert learned.split == said
+    held_out = learned.rows.get("validation", 0)
+    assert held_out == 0 if not said else 0 < held_out < 30
+    assert learned.rows["train"] + held_out == 60
+    assert [(e.side, e.column, e.kind, e.reason) for e in learned.fields] == [
+        (0, "user", "token", ""), (1, "film", "token", ""),
+    ]  # fmt: skip
+    users = 7 - ("group" in given)  # all rows of one are held out
+    assert [e.tokens for e in learned.fields] == [users, len(set(RATINGS["film"]))]
+    for field in learned.fields:
+        assert {n: c.values for n, c in field.coverage.items()} == learned.rows
+
+
+def test_a_model_remembers_what_was_set_and_so_does_one_that_goes_on_from_it():
+    given = {"comparator_list": ["hadamard", "abs_diff"], "learning_rate": 0.02, "dropout": "0.1"}
+    first = rated(preset="ratings", epochs=1, **given).fit(RATINGS)
+    plain = {**FAST, **given, "epochs": 1, "preset": "ratings"}
+    assert first.schema.decisions["given"] == plain
+    assert first.schema.decisions["preset"] == "ratings (named)"
+    reasons = first.schema.decisions["decisions"]
+    assert reasons["enc0_vocab_size"]["value"] == first.config.encoders[0].vocab_size
+    assert "7 tokens of in0" in reasons["enc0_vocab_size"]["reason"]
+    second = Object2Vec(epochs=2, learning_rate=0.01).fit(RATINGS, start_from=first)
+    assert second.schema.decisions["given"] == plain | {"epochs": 2, "learning_rate": 0.01}
+    assert json.loads(json.dumps(second.schema.decisions)) == second.schema.decisions
+
+
+def test_pairs_that_are_made_are_counted_in_the_log():
+    log, table = Log(), {"basket": ["a|b|c", "d|e", "f"] * 8}
+    model = Object2Vec(in0='basket:tokens("|")', pairs="first_two", epochs=1, threads=1)
+    model.fit(table, reporters=[log])
+    (learned,) = log.of(events.TableLearned)
+    text = "16 pairs are made of the rows each epoch: --pairs first_two"
+    assert text in [note.text for note in learned.notes if note.level == "info"]
+    assert log.of(events.ChannelOpened)[0].records == 16
+
+
 def test_what_is_saved_is_loaded(tmp_path):
     model = rated(share=("user", "film"), preset="ratings").fit(RATINGS, save_to=tmp_path / "m")
     loaded = Object2Vec.load(tmp_path / "m")
