@@ -74,6 +74,21 @@ def test_what_is_found_is_said_trial_by_trial_and_as_a_table(wish, trained, caps
     assert (choice.out / "report.html").is_file()
 
 
+def test_the_page_is_there_after_the_first_trial_and_grows(wish, trained):
+    choice, pages = wish(), []
+
+    def outcome(trial):
+        page = choice.out / "report.html"
+        pages.append(page.read_text().count("<tr>") if page.exists() else 0)
+        return Trained(0.5)
+
+    trained.outcome = outcome
+    tuning.run(choice)
+    assert len(pages) == 3
+    assert pages[0] == 0
+    assert 0 < pages[1] < pages[2]
+
+
 def test_a_trial_that_fails_says_why(wish, trained, capsys):
     trained.outcome = lambda trial: Trained(error="because") if trial.number == 1 else Trained(0.5)
     tuning.run(wish(trials=2))

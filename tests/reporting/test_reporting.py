@@ -957,6 +957,29 @@ def test_the_format_follows_the_stream_unless_told(log_format, stream, term, kin
     assert type(reporter(log_format, stream)) is kind
 
 
+def test_what_is_shown_goes_to_the_stream_that_is_named(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    for log_format in LOG_FORMATS:
+        stream = _Terminal()
+        reporter(log_format, stream)(events.Noted("12 pairs of 'a'"))
+        assert stream.getvalue().count("12 pairs of 'a'") == 1
+        assert "\x1b" not in stream.getvalue()  # what a text holds gets no colors
+
+
+def test_a_log_of_sagemaker_has_all_that_is_its_own():
+    stream = io.StringIO()
+    dialect = Dialect("IPInsights", {"vector_dim": 7}, 200)
+    show = reporter("sagemaker", stream, "algo-7", entrypoint="train", dialect=dialect,
+                    provided={"enc_dim": "1024"})  # fmt: skip
+    for event in REGRESSION[:4]:
+        show(event)
+    text = stream.getvalue()
+    assert text.startswith("Docker entrypoint called with argument(s): train\n")
+    assert "Reading default configuration: {'vector_dim': 7}\n" in text
+    assert "Reading provided configuration: {'enc_dim': '1024'}\n" in text
+    assert '"Algorithm": "IPInsights", "Host": "algo-7"' in text
+
+
 @pytest.mark.parametrize(
     ("log_format", "where"),
     [("sagemaker", "out"), ("plain", "err"), ("json", "err"), (None, "err")],

@@ -67,7 +67,7 @@ def reporter(
 
         from object2vec.reporting.live import RichReporter
 
-        return RichReporter(Console(file=stream, highlight=False))
+        return RichReporter(Console(file=stream))
     if log_format == "plain":
         return PlainReporter(stream)
     if log_format == "sagemaker":
