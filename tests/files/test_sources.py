@@ -6,13 +6,14 @@ import logging
 import os
 import sys
 import threading
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from object2vec.errors import DataError, MissingExtraError
 from object2vec.files.contents import read_blocks
-from object2vec.files.sources import list_sources, read_raw
+from object2vec.files.sources import are_paths, list_sources, names_of, read_raw, unreadable
 
 TEXT = b"one\ntwo\nthree\n"
 
@@ -48,6 +49,56 @@ def test_what_a_folder_holds_and_is_not_read_is_logged(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "object2vec.reading"):
         assert names(tmp_path / "b" / "c") == [str(tmp_path / "b/c/d.jsonl")]
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, ""), (6, ", ...")])
+def test_of_much_that_is_not_read_the_first_five_are_named(tmp_path, caplog, count, more):
+    (tmp_path / "a.jsonl").write_bytes(TEXT)
+    for number in range(count):
+        (tmp_path / f".{number}").write_bytes(TEXT)
+    with caplog.at_level(logging.INFO, "object2vec.reading"):
+        list_sources(tmp_path)
+    assert caplog.messages == [
+        f"{tmp_path}: {count} hidden or special files are not read: .0, .1, .2, .3, .4{more}"
+    ]
+
+
+def test_many_sources_are_called_by_the_first_three(tmp_path):
+    for name in "abcd":
+        (tmp_path / name).write_bytes(TEXT)
+    first = ", ".join(str(tmp_path / name) for name in "abc")
+    assert names_of(list_sources(tmp_path)[:3]) == first
+    assert names_of(list_sources(tmp_path)) == f"{first}, ..."
+
+
+@pytest.mark.parametrize(
+    ("given", "is_list"),
+    [
+        ([], True),
+        (["a", Path("b")], True),
+        (("a",), True),
+        (["a", 1], False),
+        ([{"in0": [1]}], False),
+        ("a", False),
+        ({"a": 1}, False),
+    ],
+)
+def test_a_list_of_paths_holds_nothing_else(given, is_list):
+    assert are_paths(given) is is_list
+
+
+@pytest.mark.parametrize(
+    ("error", "got"),
+    [
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("odd"), "odd"),
+        (EOFError(), "Truncated archive"),
+        (ValueError("wrong"), "wrong"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_why_a_source_cannot_be_read_is_said(error, got):
+    assert f"must be readable; got '{got}'. " in str(unreadable("a", error))
 
 
 def test_links_in_a_folder_are_followed_once(tmp_path):
