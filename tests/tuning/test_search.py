@@ -467,6 +467,8 @@ def test_ranges_have_a_distribution_of_their_kind():
 def test_a_grid_of_few_integers_has_all_of_them():
     assert Numbers(2, 5, is_integer=True).grid(4) == [2, 3, 4, 5]
     assert Numbers(2, 6, is_integer=True).grid(4) == [2, 3, 5, 6]
+    few = Numbers(1, 5, "Logarithmic", is_integer=True)
+    assert (few.grid(4), few.grid(5)) == ([1, 2, 3, 5], [1, 2, 3, 4, 5])
     assert Numbers(1, 6, is_integer=True).grid(2) == [1, 6]
     assert Numbers(0.0, 1.0).grid(1) == [0.0]
     assert Numbers(1, 1000, "Logarithmic", is_integer=True).grid(4) == [1, 10, 100, 1000]

@@ -1,7 +1,9 @@
 """The tuner with a training that costs nothing: searching, stopping, failing, going on."""
 
+import itertools
 import json
 import threading
+import types
 from dataclasses import replace
 
 import pytest
@@ -122,6 +124,78 @@ def test_a_trial_without_a_value_has_failed(tmp_path):
     said = [(trial.state, trial.error) for trial in study.trials()]
     assert said[1] == ("failed", "no value of validation:mean_squared_error")
     assert [state for state, _ in said] == ["completed", "failed", "completed"]
+
+
+def test_the_seconds_of_a_trial_that_was_interrupted_add_up(tmp_path, monkeypatch):
+    clock = types.SimpleNamespace(monotonic=itertools.count(100, 5).__next__)
+    monkeypatch.setattr("object2vec.tuning.tuner.time", clock)
+    holder, reported = [], []
+
+    def interrupted(trial, watch):
+        holder[0].stop()
+        return Trained(is_interrupted=True)
+
+    tuner, study = tuned(tmp_path / "s", interrupted, trials=1, report=reported.append)
+    holder.append(tuner)
+    assert tuner.run() is None
+    assert [(t.state, t.seconds) for t in study.trials()] == [("waiting", 5)]
+    assert not reported  # it is not over
+    Tuner(study, Search(SPACE, OBJECTIVE), train, trials=1, report=reported.append).run()
+    assert [(t.state, t.seconds) for t in study.trials()] == [("completed", 10)]
+    assert reported == study.trials()
+
+
+def test_what_ends_by_itself_was_not_interrupted(tmp_path):
+    outcomes = [Trained(is_interrupted=True), Trained(2.0, error="broken"), Trained(1.0)]
+    tuner, study = tuned(tmp_path / "s", lambda trial, _: outcomes[trial.number - 1], trials=3)
+    tuner.run()
+    assert [(t.state, t.value, t.error) for t in study.trials()] == [
+        ("failed", None, "no value of validation:mean_squared_error"),
+        ("failed", None, "broken"),
+        ("completed", 1.0, ""),
+    ]
+
+
+def test_a_trial_without_prospects_needs_no_value(tmp_path, monkeypatch):
+    monkeypatch.setattr(Search, "has_prospects", lambda self, trial, others: trial.number > 1)
+
+    def training(trial, watch):
+        return Trained(1.0) if watch.epoch(1.0) else Trained()
+
+    tuner, study = tuned(tmp_path / "s", training, trials=2)
+    tuner.run()
+    assert [(t.state, t.value) for t in study.trials()] == [("stopped", None), ("completed", 1.0)]
+
+
+@pytest.mark.parametrize("works", ["value", "course"])
+def test_where_one_trial_has_trained_failures_alike_are_those_of_their_values(tmp_path, works):
+    def training(trial, watch):
+        if trial.number == 1 and works == "course":
+            watch.epoch(1.0)
+        return Trained(1.0) if trial.number == 1 and works == "value" else Trained(error="no")
+
+    tuner, study = tuned(tmp_path / "s", training, trials=6)
+    if works == "value":
+        assert tuner.run().number == 1
+    else:
+        with pytest.raises(TrainingError, match="must have a trial that trains; got 'no'"):
+            tuner.run()
+    assert len(study.trials()) == 6
+
+
+def test_failures_that_differ_do_not_end_a_study(tmp_path):
+    tuner, study = tuned(
+        tmp_path / "s", lambda trial, _: Trained(error=f"no {trial.number % 2}"), trials=6
+    )
+    with pytest.raises(TrainingError, match="got 'no 1'"):
+        tuner.run()
+    assert len(study.trials()) == 6
+
+
+def test_a_study_without_a_trial_has_no_best(tmp_path):
+    tuner, _ = tuned(tmp_path / "s", trials=0)
+    with pytest.raises(TrainingError, match=r"must have a trial that trains; got 'no trial'\."):
+        tuner.run()
 
 
 def test_where_every_trial_fails_alike_the_study_ends(tmp_path):
