@@ -171,8 +171,6 @@ class _Reader:
             elif count < scanned.rows:
                 return None
             columns[name] = wanted.layout.from_scanned(column)
-        if any(column is None for column in columns.values()):
-            return None
         return _Found(columns, scanned.blank + block.first_line, scanned.rows)
 
     def _parse(self, block: Block) -> _Found | None:

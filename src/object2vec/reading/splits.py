@@ -70,9 +70,7 @@ class Clock:
         import pyarrow as pa
         from pyarrow import compute, types
 
-        if types.is_temporal(values.type):
-            if types.is_time(values.type) or types.is_duration(values.type):
-                return numbers_of(compute.cast(values, values.type), "time")
+        if types.is_timestamp(values.type) or types.is_date(values.type):
             values = compute.cast(values, pa.timestamp("us"), safe=False)
             return self._dates(values, compute.is_null(values))
         if not is_textual(values) or self._are_numbers:

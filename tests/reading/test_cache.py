@@ -1,0 +1,164 @@
+"""Folders of cached records: what is made, kept, found damaged, and swept away."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from object2vec.errors import ArtifactError, DataError, StorageError
+from object2vec.files.sources import Source, list_sources
+from object2vec.files.whole import TEMPORARY_PREFIX
+from object2vec.reading import cache, cached_set
+from object2vec.reading.cache import cached_folders, open_or_build, remove_cached
+from object2vec.reading.table_records import made_from
+from object2vec.reading.tables import open_table
+
+LINES = '{"in0": [1], "in1": [2], "label": 1}\n\n{"in0": [3, 4], "in1": [5], "label": 0}\n'
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def records(tmp_path, root):
+    """Reads the records of a file."""
+    path = tmp_path / "train.jsonl"
+    path.write_text(LINES)
+    return lambda: open_or_build(list_sources(path), cache_dir=root)
+
+
+def test_what_was_read_once_is_opened_again(records, root, caplog):
+    with caplog.at_level(logging.INFO, "object2vec.reading"):
+        first = records()
+        assert "Reading" in caplog.text
+        caplog.clear()
+        again = records()
+        assert caplog.messages == []
+    (folder,) = cached_folders(root)
+    assert again.columns["in0"].values.tolist() == first.columns["in0"].values.tolist() == [1, 3, 4]
+    assert again.columns["label"].tolist() == [1, 0]
+    assert len(folder.name) == 32
+
+
+def test_damaged_records_are_read_again(records, root, caplog):
+    records()
+    (folder,) = cached_folders(root)
+    (folder / "label.npy").write_bytes(b"")
+    with caplog.at_level(logging.INFO, "object2vec.reading"):
+        assert records().columns["label"].tolist() == [1, 0]
+    assert f"The cached records in {folder} are damaged; reading the source again." in caplog.text
+
+
+def test_damaged_records_that_cannot_be_removed_are_an_error(records, root, monkeypatch):
+    records()
+    (folder,) = cached_folders(root)
+    (folder / "label.npy").write_bytes(b"")
+    monkeypatch.setattr(cache, "remove_cached", lambda folder: None)
+    with pytest.raises(StorageError) as caught:
+        records()
+    assert str(caught.value) == (
+        f"{folder}: must be removable, since the cached records in it are damaged; got 'a folder "
+        "that stays'. Remove it, or name another folder for caches by OBJECT2VEC_CACHE."
+    )
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_file_that_is_gone_is_named(tmp_path, root, tells, monkeypatch):
+    monkeypatch.setattr(cache, "_TELLS_OF_CHANGES", tells)
+    path = tmp_path / "gone.jsonl"
+    with pytest.raises(DataError, match=r"gone.jsonl: must be readable; got 'No such file"):
+        open_or_build([Source(str(path), lambda: path.open("rb"), path)], cache_dir=root)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_file_that_was_changed_is_read_again(tmp_path, records, root, tells, monkeypatch):
+    monkeypatch.setattr(cache, "_TELLS_OF_CHANGES", tells)
+    path = tmp_path / "train.jsonl"
+    before = path.stat()
+    records()
+    path.write_text(LINES.replace("3", "7"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert records().columns["in0"].values.tolist() == [1, 7, 4]
+    assert len(cached_folders(root)) == 2
+
+
+def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, records, root, monkeypatch):
+    read = cache.read_columns
+
+    def changing(sources, schema):
+        (tmp_path / "train.jsonl").write_text(LINES * 2)
+        return read(sources, schema)
+
+    monkeypatch.setattr(cache, "read_columns", changing)
+    with pytest.raises(DataError, match=r"train.jsonl: must not change while it is read; got 'a n"):
+        records()
+    assert cached_folders(root) == []
+
+
+def test_sets_and_what_is_left_of_some_are_known_by_their_names(root):
+    assert cached_folders(root) == []
+    whole, left = "0123456789abcdef" * 2, f"{TEMPORARY_PREFIX}x"
+    for name in (whole, left, whole[1:], whole + "0", "x" * 32, "notes", f"x{TEMPORARY_PREFIX}"):
+        (root / name).mkdir(parents=True)
+    assert cached_folders(root) == sorted([root / whole, root / left])
+
+
+def test_files_and_folders_are_removed_with_all_that_is_in_them(root):
+    (root / "folder" / "below").mkdir(parents=True)
+    (root / "file").touch()
+    for name in ("folder", "file", "nothing"):
+        remove_cached(root / name)
+    assert list(root.iterdir()) == []
+
+
+def test_only_what_a_day_old_process_has_left_is_swept_away(records, root):
+    root.mkdir()
+    now = time.time()
+    for name, hours in (("old", 25), ("new", 23), ("old_file", 25), ("other", 99)):
+        path = root / (f"{TEMPORARY_PREFIX}{name}" if name != "other" else name)
+        path.touch() if name == "old_file" else path.mkdir()
+        os.utime(path, (now - 3600 * hours, now - 3600 * hours))
+    records()
+    left = {path.name for path in root.iterdir() if len(path.name) != 32}
+    assert left == {f"{TEMPORARY_PREFIX}new", "other"}
+
+
+def test_where_nothing_can_be_kept_records_are_read_for_once(tmp_path, records, root, caplog):
+    root.write_text("no folder")
+    with caplog.at_level(logging.WARNING, "object2vec.reading"):
+        assert len(records().columns["in0"]) == 2
+    assert f"{root} cannot hold cached records (File exists); they go to" in caplog.text
+
+
+@pytest.mark.parametrize("lacks", ["pread", "numba"])
+def test_large_columns_are_mapped_where_their_files_cannot_be_read_by_row(
+    records, lacks, monkeypatch
+):
+    monkeypatch.setattr(cached_set, "_MAPPED_BYTES", 0)
+    assert records().files.keys() == {"in0", "in1", "label"}
+    if lacks == "pread":
+        monkeypatch.delattr(os, "pread")
+    else:
+        monkeypatch.setattr(cached_set, "find_spec", lambda name: None)
+    found = records()
+    assert found.files == {}
+    assert found.columns["in1"].take(np.array([1, 0])).values.tolist() == [5, 2]
+
+
+def test_small_columns_are_read_at_once(records):
+    assert records().files == {}
+
+
+def test_what_is_made_in_vain_is_an_error():
+    table = open_table({"a": [1]})
+    made: list[Path] = []
+    with pytest.raises(ArtifactError, match=r": must stay until it is read; got 'nothing'. Try ag"):
+        made_from(table, [], lambda folder: None, made.append)
+    assert not made[0].exists()
