@@ -52,7 +52,7 @@ def test_the_latest_are_held_out(times, share, held):
     [
         pa.array([dt.datetime(1970, 1, 1, 0, 0, 1), dt.datetime(1970, 1, 2)]),
         pa.array([dt.datetime(1970, 1, 1, 0, 0, 1), dt.datetime(1970, 1, 2)], pa.timestamp("ns")),
-        pa.array([dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), dt.datetime(1970, 1, 2, tzinfo=UTC)]),
+        pa.array([dt.datetime(1970, 1, 1, 0, 0, 1, 0, UTC), dt.datetime(1970, 1, 2, tzinfo=UTC)]),
         pa.array(["1970-01-01 00:00:01", "1970-01-02"]),
         pa.array(["1970-01-01T00:00:01", "1970-01-02"]).dictionary_encode(),
     ],
@@ -106,7 +106,8 @@ def test_all_times_of_a_column_are_of_one_form():
         (pa.array([dt.timedelta(1)]),
          [(0, "must have a finite number as time", dt.timedelta(1))]),
         (pa.array([dt.datetime(2024, 5, 31), None]), [(1, "must have a time", None)]),
-        (pa.array([None, ""], pa.string()), [(0, "must have a time", None), (1, "must have a time", "")]),
+        (pa.array([None, ""], pa.string()),
+         [(0, "must have a time", None), (1, "must have a time", "")]),
         (pa.array([1.0, None]), [(1, "must have a time", None)]),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from object2vec.errors import DataError
 from object2vec.fields.values import is_list, is_text, without_dictionary
 from object2vec.reading.tables.base import Table, TableBlock
+from object2vec.reading.tables.types import first_rows
 
 ROW = "#row"  # the column that says which row of the table a member is of
 
@@ -53,11 +54,7 @@ class Members(Table):
 
     def first(self, rows: int, columns: Sequence[str] | None = None) -> pa.RecordBatch:
         """Return the first rows."""
-        wanted = self.check(columns)
-        batch = self._table.first(rows, self._wanted(wanted))
-        columns_of = dict(zip(batch.schema.names, batch.columns, strict=True))
-        members, _ = self._members(columns_of, wanted, 0, f"{self.name} row {{}}".format)
-        return pa.record_batch(members).slice(0, rows)
+        return first_rows(self.blocks(columns), rows, self.schema, self.check(columns))
 
     def blocks(
         self,
