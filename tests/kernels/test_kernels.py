@@ -15,6 +15,7 @@ import logging
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -652,6 +653,19 @@ def test_the_reference_stands_in_where_what_a_kernel_needs_is_missing(monkeypatc
             assert needed in caplog.text
             assert len(caplog.records) == 1
     assert set_threads(1) == 1
+
+
+def test_a_gpu_has_a_kernel_of_its_own_that_was_tried_there(monkeypatch, caplog):
+    class OfGPU:
+        name = "triton"
+
+    tried: list = []
+    module = types.SimpleNamespace(TritonKernel=OfGPU, probe=tried.append)
+    monkeypatch.setitem(sys.modules, "object2vec.kernels.cuda.kernel", module)
+    assert kernel_for("auto", "cuda:0").name == kernel_for("compiled", "cuda:1").name == "triton"
+    assert kernel_for("reference", "cuda:0").name == "reference"
+    assert tried == ["cuda:0", "cuda:1"]
+    assert caplog.text == ""
 
 
 PROGRAM = """

@@ -354,6 +354,24 @@ def test_a_disk_without_links_can_resume(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("every_batch")
+def test_a_stop_before_the_first_epoch_ends_leaves_the_averages_of_what_there_was():
+    """Averages change nothing of the weights that are trained on."""
+
+    def stopped(after: int, share: float) -> Object2Vec:
+        recorder, fitted = Recorder(stop_after=after), model(weight_averaging=share)
+        with pytest.raises(Interrupted):
+            fitted.fit(data(), reporters=[recorder], stop=recorder.stop)
+        return fitted
+
+    plain = [stopped(after, 0.0).artifact.network.state_dict() for after in (1, 2)]
+    for name, tensor in stopped(2, 1.0).artifact.network.state_dict().items():
+        expected = torch.stack([each[name] for each in plain]).mean(0)
+        torch.testing.assert_close(tensor, expected)
+    name = "head.output.weight"
+    assert not torch.equal(plain[0][name], plain[1][name])
+
+
+@pytest.mark.usefixtures("every_batch")
 def test_a_stop_without_a_folder_says_what_is_lost_and_keeps_the_best_weights():
     recorder, fitted = Recorder(stop_after=5), model()
     with pytest.raises(Interrupted, match=r"Stopped by SIGTERM\. No folder for checkpoints") as err:

@@ -251,6 +251,31 @@ def test_what_tables_and_optimizer_need():
     assert needed_bytes(Config.build(sizes | tied)) == (320, 0)
 
 
+def test_what_tables_need_with_partners_averages_and_vectors_that_stay(monkeypatch):
+    """Of rows of 4 numbers: those of partners are learned, too, and a frozen table has no state."""
+    sizes = {f"enc{side}_max_seq_len": 10 for side in (0, 1)}
+    sizes |= {f"enc{side}_network": "pooled_embedding" for side in (0, 1)}
+    sizes |= {"enc0_vocab_size": 10, "enc1_vocab_size": 30, "enc_dim": 4, "optimizer": "adagrad"}
+    row = 4 * 4
+    assert needed_bytes(Config.build(sizes)) == (40 * row, 40 * row)
+    for side, rows in ((0, 70), (1, 50)):
+        others = {f"enc{side}_partners": True, f"enc{1 - side}_partners": False}
+        assert needed_bytes(Config.build(sizes | others)) == (rows * row, rows * row)
+    averaged = Config.build(sizes | {"weight_averaging": 0.5})
+    assert needed_bytes(averaged) == (40 * row, 2 * 40 * row)
+    frozen = {"enc1_vocab_file": "v", "enc1_pretrained_embedding_file": "w"}
+    assert needed_bytes(Config.build(sizes | frozen)) == (40 * row, 10 * row)
+    for available, is_enough in ((80 * row, True), (80 * row - 1, False), (None, True)):
+        monkeypatch.setattr("object2vec.training.memory.memory_bytes", lambda _, b=available: b)
+        if is_enough:
+            assert checked_memory(Config.build(sizes)) == ""
+            continue
+        with pytest.raises(
+            ConfigError, match=r"memory that cpu has; got '0\.0 MiB of token tables"
+        ):
+            checked_memory(Config.build(sizes))
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [(2**14 - 1, ""), (2**14, "64.0 MiB"), (2**18 - 256, "1,023.0 MiB"), (2**18, "1.0 GiB"),

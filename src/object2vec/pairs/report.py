@@ -204,8 +204,8 @@ def _check_side(
             padding_rows += len(_rows_with(seen, seen.values == 0)[0])
             largest = max(largest, int(seen.values.max(initial=0)))
             rows, ids = _rows_with(seen, seen.values >= vocab_size)
-            room = MAX_PROBLEMS - len(bad)
-            bad += zip((rows[:room] + start).tolist(), ids[:room].tolist(), strict=True)
+            rows, ids = rows[:MAX_PROBLEMS] + start, ids[:MAX_PROBLEMS]
+            bad += zip(rows.tolist(), ids.tolist(), strict=True)
     if setting is None:
         cure = "Use the ids of training."
     elif largest >= MAX_VOCAB_SIZE:
@@ -234,11 +234,9 @@ def _rows_with(
 
 
 def _check_labels(label: NDArray[np.float32], rule: LabelRule) -> Iterator[_Problem]:
-    """Yield the first labels that the objective rejects."""
-    found = 0
+    """Yield the first labels of each piece that the objective rejects."""
     for start, piece in _pieces(label):
-        for row in np.flatnonzero(rule.rejected(piece))[: MAX_PROBLEMS - found].tolist():
-            found += 1
+        for row in np.flatnonzero(rule.rejected(piece))[:MAX_PROBLEMS].tolist():
             yield start + row, rule.problem(float(piece[row]))
 
 
