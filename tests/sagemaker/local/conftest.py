@@ -186,7 +186,7 @@ class HeldQueue:
 
     def run(self, name, process, *, is_stopped=False):
         work, folder = self.waiting.pop(name)
-        job = HeldJob(folder, process)
+        self.job = job = HeldJob(folder, process)
         if is_stopped:
             job.stopping.set()
         work(job)

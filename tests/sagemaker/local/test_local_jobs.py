@@ -9,14 +9,14 @@ import types
 
 import pytest
 
-from object2vec.sagemaker.local import checkpoints
+from object2vec.sagemaker.local import checkpoints, training
 from object2vec.sagemaker.local.buckets import Folders
 from object2vec.sagemaker.local.images import variables_of_image
 from object2vec.sagemaker.local.jobs import end_noted, note_process
 from object2vec.sagemaker.local.logs import Logs
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Resources
-from object2vec.sagemaker.local.storage import Storage
+from object2vec.sagemaker.local.storage import MissingData, Storage
 from object2vec.sagemaker.local.training import INTERRUPTED, Training
 from object2vec.sagemaker.paths import JobTree
 
@@ -244,6 +244,57 @@ def test_a_channel_from_elsewhere_fails_the_job(service, source, reason):
     assert states(ended) == ["Starting", "Downloading", "Failed"]
 
 
+def test_a_channel_may_have_its_own_mode_and_a_job_one_host(service):
+    seen = {}
+
+    def process(job, arguments, environment, on_line):
+        tree = tree_of(environment)
+        for file in (tree.input_data_config, tree.resource_config):
+            seen[file.name] = json.loads(file.read_text())
+
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://b/pre/train"}
+    source["S3DataDistributionType"] = "ShardedByS3Key"
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    channel |= {"InputMode": "FastFile", "RecordWrapperType": "RecordIO", "ContentType": ""}
+    service.training.create(request(InputDataConfig=[channel], ResourceConfig={}))
+    service.queue.run("t", process)
+    assert seen == {
+        "inputdataconfig.json": {
+            "train": {
+                "TrainingInputMode": "FastFile",
+                "S3DistributionType": "ShardedByS3Key",
+                "RecordWrapperType": "RecordIO",
+            }
+        },
+        "resourceconfig.json": {"current_host": "algo-1", "hosts": ["algo-1"]},
+    }
+
+
+def test_data_that_are_not_there_are_the_reason_also_if_a_job_is_stopped(service, monkeypatch):
+    def missing(self, *given, **options):
+        service.queue.job.stopping.set()
+        raise MissingData("no such key")
+
+    monkeypatch.setattr(Storage, "get_prefix", missing)
+    service.training.create(request())
+    service.queue.run("t", saved)
+    ended = service.jobs.get("t")
+    assert ended["TrainingJobStatus"] == "Failed"
+    assert ended["FailureReason"] == "ClientError: no such key"
+
+
+def test_the_time_of_a_job_is_that_from_its_start(service, monkeypatch):
+    def process(job, arguments, environment, on_line):
+        now = time.time()
+        monkeypatch.setattr(training.time, "time", lambda: now + 7.5)
+
+    service.training.create(request())
+    service.queue.run("t", process)
+    monkeypatch.undo()
+    ended = service.jobs.get("t")
+    assert ended["TrainingTimeInSeconds"] == ended["BillableTimeInSeconds"] == 7
+
+
 def test_a_job_is_stopped_while_it_waits_or_runs(service):
     def asked(job, arguments, environment, on_line):
         job.stopping.set()
@@ -379,6 +430,10 @@ def test_the_next_service_goes_on_with_what_it_can(service, monkeypatch):
         assert not (service.jobs.folder(name) / "work").exists()
     assert (service.s3 / "kept/last").read_text() == "1"
     assert [each[3] for each in service.published] == [0.5, 0.25]
+    done = service.jobs.get("done")
+    for *_, at, job in service.published:
+        assert job == "done"
+        assert int(done["CreationTime"]) <= at <= done["TrainingEndTime"]
     last = service.jobs.get("kept")["SecondaryStatusTransitions"][-1]
     assert last["StatusMessage"] == "Started again after the local service ended"
 

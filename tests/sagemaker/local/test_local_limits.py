@@ -3,12 +3,14 @@
 import re
 import socket
 import ssl
+import threading
 
 import pytest
 from botocore.exceptions import ClientError
 
 from object2vec.cli import main
 from object2vec.errors import ConfigError
+from object2vec.files.whole import TEMPORARY_PREFIX
 from object2vec.sagemaker.local import service as local
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.service import Service
@@ -310,18 +312,42 @@ def test_a_client_keeps_its_own_keys_and_the_service_s_own_is_the_next(tmp_path,
         assert (said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"]) == ("theirs", "secret")
 
 
+def connections_in_work():
+    return [each for each in threading.enumerate() if "process_request_thread" in each.name]
+
+
 def test_a_service_that_ends_ends_its_connections_and_leaves_its_folder(tmp_path):
+    before = len(connections_in_work())
     with Service(tmp_path).running(grace_s=1) as running:
         host, port = running.url.removeprefix("http://").split(":")
         connection = socket.create_connection((host, int(port)), timeout=10)
         connection.sendall(ONE)
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        assert len(connections_in_work()) == before + 1
+    assert len(connections_in_work()) == before
+    assert not running._server.connections
     with connection:
         assert connection.recv(1) == b""
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((host, int(port)), timeout=10).close()
     with Service(tmp_path, port=int(port)).running(grace_s=1) as running:
         assert running.url == f"http://127.0.0.1:{port}"
+
+
+def test_a_folder_is_free_again_for_who_had_the_wrong_port(service, tmp_path):
+    taken = int(service.url.rpartition(":")[2])
+    with pytest.raises(ConfigError, match="must be a free address"):
+        Service(tmp_path, port=taken)
+    with Service(tmp_path).running(grace_s=1) as running:
+        assert running.folder == tmp_path
+
+
+def test_what_a_killed_service_was_writing_is_removed(tmp_path):
+    (tmp_path / f"{TEMPORARY_PREFIX}half").write_text("x")
+    (tmp_path / "mine").write_text("x")
+    with Service(tmp_path).running(grace_s=1):
+        assert not (tmp_path / f"{TEMPORARY_PREFIX}half").exists()
+        assert (tmp_path / "mine").exists()
 
 
 @pytest.mark.parametrize(

@@ -194,3 +194,47 @@ def test_a_metric_without_a_time_is_of_now(monkeypatch):
     found = []
     JobMetrics(DEFINITIONS, lambda *metric: found.append(metric)).read("#loss=1")
     assert found == [("train:loss", 1.0, 77.0)]
+
+
+@pytest.fixture
+def long(log):
+    """Returns what makes the stream a/1 one of so many lines with this message."""
+
+    def made(count, message):
+        log.stream(TRAINING, "a/1").path.write_text(f"5\t{message}\n" * count)
+
+    return made
+
+
+def test_a_response_has_as_many_events_and_bytes_as_on_aws(log, long):
+    long(10_001, "x")
+    said = events(log, startFromHead=True)
+    assert len(said["events"]) == 10_000
+    assert len(events(log, nextToken=said["nextForwardToken"])["events"]) == 1
+    assert len(events(log)["events"]) == 10_000  # the last ones
+    filtered = ask(log, "FilterLogEvents", logStreamNames=["a/1"])
+    assert (len(filtered["events"]), filtered["nextToken"]) == (10_000, "10000")
+    long(1100, "x" * 1021)  # lines of a KiB
+    assert len(events(log, startFromHead=True)["events"]) == 1025  # the last one begins in the MiB
+
+
+def test_fifty_streams_are_described_unless_others_are_asked_for(log):
+    for number in range(50):
+        log.stream(TRAINING, f"c/{number:02d}").append("x")
+    assert len(ask(log, "DescribeLogStreams")["logStreams"]) == 50
+    assert len(ask(log, "DescribeLogStreams", limit=52)["logStreams"]) == 52
+
+
+def test_a_stream_without_a_line_was_never_made(log):
+    path = log.stream(TRAINING, "a/1").path
+    path.write_text("")
+    first = ask(log, "DescribeLogStreams")["logStreams"][0]
+    assert (first["creationTime"], first["firstEventTimestamp"], first["storedBytes"]) == (0, 0, 0)
+    said = events(log)
+    assert said == {"events": [], "nextForwardToken": "f/0", "nextBackwardToken": "b/0"}
+
+
+def test_a_group_may_be_named_by_its_arn(log):
+    arn = f"arn:aws:logs:us-east-1:123456789012:log-group:{TRAINING}"
+    said = log.operations()["GetLogEvents"]({"logGroupIdentifier": arn, "logStreamName": "a/1"})
+    assert messages(said) == ["a0", "a1", "a2"]
