@@ -264,6 +264,32 @@ def test_a_body_has_its_limit_and_an_upload_a_larger_one(
         assert b"A body must have at most %d bytes." % (200 if target == "s3" else 100) in answer
 
 
+@pytest.mark.parametrize(
+    ("target", "size", "status"),
+    [("sagemaker", 64 << 20, 400), ("sagemaker", (64 << 20) + 1, 413), ("s3", (5 << 30) + 1, 413)],
+)
+def test_a_body_is_rejected_before_it_is_sent(service, target, size, status):
+    """5 GiB are what S3 takes at once."""
+    head = HEAD if target == "sagemaker" else b"PUT /no-such-bucket/key HTTP/1.1\r\nHost: x\r\n"
+    answer = talk(service, head + b"Content-Length: %d\r\n\r\n" % size)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 10\r\n\r\n12345",
+        b"Transfer-Encoding: chunked\r\n\r\na\r\n12345",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",
+    ],
+)
+def test_an_upload_that_breaks_off_is_no_key(service, bucket, rest):
+    answer = talk(service, b"PUT /%s/half HTTP/1.1\r\nHost: x\r\n" % bucket.encode() + rest)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"IncompleteBody" in answer
+    assert "half" not in service.aws.buckets.keys(bucket)
+
+
 def test_a_plain_request_to_a_proxy_is_for_the_host_in_its_address(service):
     form = b"GET http://%s/%s HTTP/1.1\r\nHost: other\r\n\r\n"
     assert b"<ListAllMyBucketsResult" in talk(service, form % (b"s3.amazonaws.com", b""))
@@ -324,6 +350,8 @@ def test_a_service_that_ends_ends_its_connections_and_leaves_its_folder(tmp_path
         connection.sendall(ONE)
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
         assert len(connections_in_work()) == before + 1
+        (taken,) = running._server.connections
+        assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # or clients wait 40 ms
     assert len(connections_in_work()) == before
     assert not running._server.connections
     with connection:

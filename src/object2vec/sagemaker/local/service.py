@@ -280,13 +280,17 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _respond
 
     def _body(self, limit: int) -> bytes:
-        """Return the body of the request; raise `ServiceError` if it is too large or none."""
+        """Return the body of the request; raise `ServiceError` if it is too large, or not whole."""
         too_large = ServiceError("RequestEntityTooLargeException", _MOST.format(limit), 413)
         if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
             size = _size(self.headers.get("Content-Length") or "0", 10)
             if size > limit:
                 raise too_large
-            return self.rfile.read(size)
+            body = self.rfile.read(size)
+            if len(body) < size:  # its client has gone: half an upload is none
+                text = f"A body must have all of its {size} bytes; got {len(body)}."
+                raise ServiceError("IncompleteBody", text)
+            return body
         content = bytearray()
         while size := _size(self.rfile.readline(_MAX_LINE).split(b";")[0].decode("latin-1"), 16):
             if len(content) + size > limit:
