@@ -49,6 +49,7 @@ def test_the_form_of_sagemaker():
     [
         ({}, "must be a JSON object of ranges"),
         ({"lerning_rate": [1]}, "Did you mean learning_rate"),
+        ({"lerning_rate": {"min": 0, "max": 1}}, "Did you mean learning_rate"),
         ({"dropout": {"min": 1, "max": 0}}, "min not above max"),
         ({"dropout": {"min": 0, "max": 1, "scale": "Logarithmic"}}, "must be above 0"),
         ({"dropout": {"min": 0, "max": 1, "scale": "ReverseLogarithmic"}}, r"must lie in \[0, 1\)"),
