@@ -8,7 +8,16 @@ from typing import get_args
 import pytest
 
 from object2vec import Config, ConfigError
-from object2vec.config.presets import PRESETS, Labels, Objects, Preset, preset_of, suitable_preset
+from object2vec.config.presets import (
+    PRESETS,
+    Labels,
+    Objects,
+    Preset,
+    maker_named,
+    names_columns,
+    preset_of,
+    suitable_preset,
+)
 from object2vec.objectives import objective_of
 
 SIZES = {f"enc{side}_{name}": 2 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
@@ -61,3 +70,40 @@ def test_what_presets_say_beside_hyperparameters():
         "multilabel": {"updates": 200, "tokens_read": 20},
         "words": {"pairs": "windows"},
     }
+
+
+@pytest.mark.parametrize(
+    ("pairs", "objects", "labels", "name"),
+    [
+        ("windows", "tokens", "numbers", "words"),  # what makes the pairs says more than they
+        ("history", "texts", "classes", "topn"),
+        ("sentence_rest", "texts", "none", "retrieval"),
+        (None, "tokens", "none", "topn"),
+    ],
+)
+def test_what_makes_the_pairs_has_its_preset(pairs, objects, labels, name):
+    assert suitable_preset(objects, labels, pairs).name == name
+
+
+def test_a_preset_may_say_what_makes_the_pairs_and_of_which_columns():
+    assert maker_named(None, None) is None
+    assert maker_named(None, "words") == "windows"
+    assert maker_named("history", "words") == "history"
+    assert not maker_named(None, "ratings")
+    assert names_columns("words")  # of any text
+    assert not names_columns("topn")  # of columns that a user names
+    assert not names_columns("ratings")
+    assert not names_columns(None)
+    for ask in (lambda: maker_named(None, "word"), lambda: names_columns("word")):
+        with pytest.raises(ConfigError, match="Did you mean words"):
+            ask()
+
+
+def test_what_rows_decide_is_said():
+    preset = Preset("a", "b", {}, prior_rows=0.5, updates=3, tokens_read=7)
+    assert preset.decided == [
+        "weight_decay is 0.5 over the number of rows",
+        "epochs are those of 3 updates or more",
+        "token_dropout leaves 7 tokens of an in0, or half",
+    ]
+    assert not Preset("a", "b", {}).decided
