@@ -124,7 +124,7 @@ def run(job: Job) -> None:
     StorageError
         If something cannot be written or another process trains here.
     """
-    files, log_format = job.channels["train"] or [], job.options["log_format"]
+    files, log_format = list(job.options["train"]), job.options["log_format"]
     with nullcontext() if job.has_table else explaining_tables(files, job.model):
         job.check()
         if _is_finished(job):
