@@ -165,6 +165,19 @@ def test_each_axis_has_its_name_and_its_marks(page):
     ]
 
 
+def test_what_is_drawn_lies_within_its_picture(page):
+    size = r'<svg viewBox="0 0 (\d+) (\d+)" width="(\d+)" height="(\d+)">'
+    pictures = re.findall(f"{size}(.*?)</svg>", page, re.DOTALL)
+    assert len(pictures) == 2
+    for *size, shown_width, shown_height, content in pictures:
+        assert size == [shown_width, shown_height]
+        width, height = map(int, size)
+        points = re.findall(r'(?:translate\(| x1?="|cx="|points=")([\d.]+)"?', content)
+        heights = re.findall(r'(?: y1?="|cy="|translate\([\d.]+,)([\d.]+)', content)
+        assert all(0 <= float(x) <= width for x in points)
+        assert all(0 <= float(y) < height - 10 for y in heights)
+
+
 def test_the_rows_of_the_page(page):
     table = page.partition("<h2>Trials</h2>")[2]
     rows = [re.findall(r"<t[dh]>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", table)]
