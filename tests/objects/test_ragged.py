@@ -155,6 +155,8 @@ LIST = r"must be a list of integers in \[0, 2147483647\]"
         ({"a": [1]}, r"^in1: must be a column of id sequences; got {'a': \[1\]}. Pass a list"),
         (b"12", r"^in1: must be a column of id sequences; got b'12'. Pass a list of lists"),
         (pa.array([[1], [-2]]), rf"^in1\[1\]: {LIST}; got -2."),
+        (pa.chunked_array([[[1]], [[2], [3, -2]]]), rf"^in1\[2\]: {LIST}; got -2. .* position 1.$"),
+        (pa.chunked_array([[[1], None], [None]]), "^in1: must hold no null; got '2 of them'."),
     ],
 )  # fmt: skip
 def test_build_refuses_what_is_no_id(given_rows, message):

@@ -379,7 +379,7 @@ def _from_arrow(rows: Any, where: str) -> Ragged:
     from pyarrow import compute, types
 
     if isinstance(rows, pa.ChunkedArray):
-        return Ragged.concatenate([_from_arrow(chunk, where) for chunk in rows.chunks])
+        rows = rows.combine_chunks()
     rows = tokens = _decoded(rows)
     is_list = hasattr(rows, "flatten") and not types.is_struct(rows.type)
     if is_list:

@@ -30,6 +30,7 @@ _BEGIN = "\u2581"  # of a word
 _UNKNOWN = "[UNK]"
 _MOST_WORDS = 5_000_000  # that a tokenizer is trained on; counts are scaled down to it
 _BATCH = 1 << 14
+_AT_ONCE = 1000  # repetitions of a word
 _LONGEST_PIECE = 24
 
 
@@ -136,11 +137,10 @@ def train_tokenizer(words: list[str], counts: Counts, size: int) -> str:
 
 
 def _repeated(words: list[str], times: list[int]) -> Iterator[str]:
-    """Yield each word so many times, a thousand of them at once at the most."""
+    """Yield each word so many times, a few of them at once."""
     for word, count in zip(words, times, strict=True):
-        while count > 0:
-            yield " ".join([_BEGIN + word] * min(count, 1000))
-            count -= 1000
+        for done in range(0, count, _AT_ONCE):
+            yield " ".join([_BEGIN + word] * min(count - done, _AT_ONCE))
 
 
 @dataclass(frozen=True)
