@@ -24,17 +24,12 @@ V0, V1, T0, T1 = 10, 20, 4, 3
 AS_JSON, AS_LINES = Form(JSON, JSON), Form(JSON_LINES, JSON_LINES)
 
 
-def reader() -> IdReader:
-    return IdReader(
-        Config.build(
-            {"enc0_network": "pooled_embedding", "enc0_vocab_size": V0, "enc0_max_seq_len": T0,
-             "enc1_network": "pooled_embedding", "enc1_vocab_size": V1, "enc1_max_seq_len": T1,
-             "enc_dim": 4}
-        )
-    )  # fmt: skip
-
-
-READER = reader()
+READER_CONFIG = Config.build(
+    {"enc0_network": "pooled_embedding", "enc0_vocab_size": V0, "enc0_max_seq_len": T0,
+     "enc1_network": "pooled_embedding", "enc1_vocab_size": V1, "enc1_max_seq_len": T1,
+     "enc_dim": 4}
+)  # fmt: skip
+READER = IdReader(READER_CONFIG)
 
 
 def read(body, form=AS_JSON):
@@ -228,6 +223,39 @@ def test_what_is_right_is_looked_at_once(body, form, monkeypatch):
     if form is AS_LINES:
         body = "\n".join([json.dumps(PAIR), '{"in1": [4]}']).encode()
     assert len(read(body, form)) > 0
+
+
+@pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
+def test_what_else_an_instance_has_is_not_parsed_again(form, monkeypatch):
+    """Labels and weights are usual; a second parser would take several times as long."""
+    monkeypatch.delattr("object2vec.inference.id_reader._loads")
+    instances = [PAIR | {"label": 1}, {"weight": 0.5, "in1": [4]}, {"in0": []}, PAIR]
+    bodies = ["\n".join(map(json.dumps, instances))]
+    if form is AS_JSON:
+        bodies = [json.dumps(instances), json.dumps({"instances": instances, "more": {}})]
+    for body in bodies:
+        assert len(read(body.encode(), form)) == 4
+
+
+@pytest.mark.parametrize("digits", [1, 5000, 100_000])
+def test_what_is_not_read_of_an_instance_may_be_any_number(digits):
+    body = b'{"in0": [1], "x": ' + b"1" * digits + b', "y": "\\n", "z": 1e999}'
+    assert rows(body) == [([[1]], None)]
+    assert rows(body, AS_LINES) == [([[1]], None)]
+
+
+def test_ids_of_the_vocabulary_that_have_no_row_are_padding():
+    """AWS's notebook of genres gives its unknown word such an id."""
+    known = IdReader(READER_CONFIG, ({"a": 1, "<unk>": V0, "far": 500}, None))
+    body = json.dumps([{"in0": [1, V0, 500.0, 2], "in1": [3]}, {"in0": [4]}]).encode()
+    request = known.read(body, AS_JSON)
+    assert [(g.in0, g.in1) for g in request.groups] == [([[4]], None), ([[1, 0, 0, 2]], [[3]])]
+    assert request.accounts[0].omissions == Omissions(padded=1)
+    for wrong, where in (([{"in0": [1, V0 + 1]}], "in0"), ([{"in1": [V1]}], "in1")):
+        with pytest.raises(
+            RequestError, match=rf"^instances\[0\]\.{where}\[\d\]: must be an integer"
+        ):
+            known.read(json.dumps(wrong).encode(), AS_JSON)
 
 
 @pytest.mark.parametrize("text", [b'{"in0": [1]} {"in0": [2]}', b'{"in0": [1]}\n{"in1":\n[2]}'])

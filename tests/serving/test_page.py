@@ -197,6 +197,13 @@ def test_texts_are_written_and_not_chosen():
     assert re.findall(r'<textarea id="([\w-]+)"', html) == ["in1-0", "in1-1"]
 
 
+def test_at_most_twenty_tokens_are_suggested():
+    app = create_app(value_model("many", num_classes=2))
+    assert len(set(suggested(app, "field=in0-0&text="))) == 20
+    assert len(suggested(app, "field=in0-0&text=2")) == 12  # 2, 12, 20 to 29
+    assert suggested(app, "field=in0-0&text=user 29") == ["user 29"]
+
+
 @pytest.mark.parametrize(("longest", "is_shown"), [(7, True), (6, False)])
 def test_a_token_that_is_too_long_is_no_suggestion(monkeypatch, longest, is_shown):
     monkeypatch.setattr("object2vec.serving.inputs._LONGEST", longest)

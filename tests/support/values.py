@@ -28,12 +28,15 @@ LETTERS = {"観客 1": ["花", "月", "花"], "作品 2": ["雪", "雨", "雪"],
 LETTERS |= {"mark": ["良", "悪", "可"]}
 DEEP = {"user": ["ann", "bob"], "film.title": ["Up", "Heat"], "film.by.name": ["Docter", "Mann"]}
 DEEP |= {"mark": ["good", "bad"]}
-TABLES = {"letters": LETTERS, "deep": DEEP}
+MANY = {"user": [f"user {i % 30}" for i in range(60)], "film": ["Up", "Heat"] * 30}
+MANY |= {"mark": ["good", "bad"] * 30}
+TABLES = {"letters": LETTERS, "deep": DEEP, "many": MANY}
 FIELDS = {
     "plays": (('user:token(unseen="skip")', 'history:tokens(unseen="skip")'),
               ('film:token(unseen="skip")', 'genres:tokens("|", unseen="buckets", buckets=4)')),
     "pairs": (('user:token(unseen="skip")',), ('film:token(unseen="skip")',)),
     "deep": (("user:token",), ('"film.title":token', '"film.by.name":token')),
+    "many": (("user:token",), ("film:token",)),
     "titles": (("user:token",), ("film:text", "genres:characters")),
     "letters": (('"観客 1":token',), ('"作品 2":token', "国:token")),
 }  # fmt: skip

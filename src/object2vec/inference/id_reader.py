@@ -26,7 +26,6 @@ from object2vec.inference.instances import (
     IN0,
     IN1,
     INSTANCE_CURE,
-    NEITHER,
     PAIR,
     Group,
     Request,
@@ -81,7 +80,7 @@ class IdReader:
         documents, are_known = self._decode_all(texts, form.reads)
         instances = _listed(documents[0]) if is_json else documents
         kinds = [(i.in0 is not UNSET) + 2 * (i.in1 is not UNSET) for i in instances]
-        keys = len(kinds) - kinds.count(NEITHER) + kinds.count(PAIR)
+        keys = len(kinds) + kinds.count(PAIR)
         is_bare = bool(instances) and instances is not documents and instances[0] is documents[0]
         is_wrapped = is_json and not is_bare and instances is not documents[0]
         if body.count(b":") != keys + is_wrapped:  # or else each key was read, and none twice
@@ -263,9 +262,9 @@ def _check_keys(body: bytes, texts: Sequence[bytes], kinds: list[int], *, is_jso
 
 
 def _loads(text: bytes) -> Any:
-    """Return a JSON text with objects as `JsonObject` and numbers as they are written."""
+    """Return a JSON text with objects as `JsonObject`, and integers as texts of any length."""
     whole = text.decode("utf-8", "replace")
-    return json.loads(whole, object_pairs_hook=JsonObject, parse_int=str, parse_float=str)
+    return json.loads(whole, object_pairs_hook=JsonObject, parse_int=str)
 
 
 def _value_at(path: str, text: bytes) -> Any:

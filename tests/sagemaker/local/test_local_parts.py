@@ -675,10 +675,20 @@ def listed(monkeypatch):
         ({"MaxResults": 3}, "abc", "3"),
         ({"MaxResults": 3, "NextToken": "3"}, "d", None),
         ({"MaxResults": 4}, "abcd", None),
+        ({"NextToken": "2"}, "cd", None),
     ],
 )
 def test_training_jobs_of_a_tuning_job_are_listed_as_asked(listed, request_, names, token):
     assert listed(**request_) == (names, token)
+
+
+def test_ten_training_jobs_of_a_tuning_job_are_listed_at_once(monkeypatch):
+    """AWS's default; of other lists it is a hundred."""
+    service = tuning_jobs.TuningJobs(types.SimpleNamespace(get=lambda name: {}), None)
+    jobs = [{"TrainingJobName": str(number), "TrainingJobStatus": "x"} for number in range(11)]
+    monkeypatch.setattr(service, "_summaries", lambda document: jobs)
+    said = service._list_jobs({"HyperParameterTuningJobName": "t"})
+    assert (len(said["TrainingJobSummaries"]), said["NextToken"]) == (10, "10")
 
 
 def test_a_token_that_is_none_is_rejected(listed):

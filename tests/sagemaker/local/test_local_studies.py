@@ -126,13 +126,21 @@ def test_a_job_ends_with_its_best_trial(service, kind, best):
     assert (service.jobs.folder("t") / "study" / "report.html").is_file()
 
 
-def test_without_limits_ten_training_jobs_run_one_by_one(service):
+def test_without_limits_ten_training_jobs_run_one_by_one(service, monkeypatch):
+    limits = []
+
+    def made(*given, **options):
+        limits.append((options["trials"], options["parallel"]))
+        return tuner.Tuner(*given, **options)
+
+    monkeypatch.setattr(tuning_jobs, "Tuner", made)
     asked = request()
     del asked[f"{KIND}Config"]["ResourceLimits"]
     asked[f"{KIND}Config"]["Strategy"] = "Random"
     service.call(f"Create{KIND}", **asked)
     ended(service)
     assert len(service.training.created) == 10
+    assert limits == [(10, 1)]
 
 
 def test_a_trial_that_fails_has_no_value_and_the_job_goes_on(service):

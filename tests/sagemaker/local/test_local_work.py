@@ -98,6 +98,15 @@ def test_a_process_is_asked_to_end(shell, tmp_path, trap, code):
     assert not job.is_overdue
 
 
+def test_a_process_has_the_two_minutes_of_aws_to_end(shell, tmp_path, monkeypatch):
+    asked, end = [], processes.end
+    monkeypatch.setattr(processes, "end", lambda *given: (asked.append(given[1]), end(*given)))
+    job = Work(tmp_path)
+    script = "echo ready; while :; do sleep 0.01; done"
+    assert job.run([script], {}, lambda line: job.stop()) == -15
+    assert asked == [120]
+
+
 def test_a_process_that_does_not_end_is_killed(shell, tmp_path):
     job = Work(tmp_path)
     script = "trap '' TERM; echo ready; while :; do sleep 0.01; done"
