@@ -51,6 +51,7 @@ def test_cosines_are_those_of_scikit_learn(generator):
     a, b = generator.normal(size=(2, 9, 5))
     expected = metrics.pairwise.cosine_similarity(a, b).diagonal()
     assert cosines(a, b) == pytest.approx(expected)
+    assert cosines([[0, 0], [3, 4], [1, 0]], [[1, 1], [0, 0], [5, 0]]).tolist() == [0, 0, 1]
 
 
 def test_errors_are_those_of_scikit_learn(generator):
@@ -261,6 +262,45 @@ def test_the_same_seed_draws_the_same_samples(generator, monkeypatch):
     assert measure.figures(resamples=100, seed=1) == first
 
 
+def test_fewer_samples_are_drawn_of_very_many_units(generator, monkeypatch):
+    measure = error_measure(*generator.normal(size=(2, 50)))
+    few, many = (measure.figures(resamples=count, seed=1) for count in (3, 100))
+    assert few != many
+    for limit, expected in (
+        (150, few),
+        (199, few),
+        (5_000, many),
+        (49, measure.figures(resamples=0)),
+    ):
+        monkeypatch.setattr("object2vec.evaluation.measure._DRAWS", limit)
+        assert measure.figures(resamples=100, seed=1) == expected
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 1.5, float("nan")])
+def test_a_level_is_a_share_between_nothing_and_all(level):
+    with pytest.raises(DataError, match=r"level: must lie between 0 and 1"):
+        rank_measure([1, 2]).figures(level=level)
+
+
+def test_a_wider_interval_holds_a_narrower_one(generator):
+    measure = error_measure(*generator.normal(size=(2, 50)))
+    narrow, usual, wide = (
+        measure.figures(resamples=500, level=level)["mean_squared_error"]
+        for level in (0.5, 0.95, 0.999)
+    )
+    assert wide.low < usual.low < narrow.low < usual.value < narrow.high < usual.high < wide.high
+    assert measure.figures(resamples=500)["mean_squared_error"] == usual
+
+
+def test_a_figure_that_is_no_number_has_no_interval_whatever_the_samples_are():
+    def of(counts):
+        return {"odd": np.where((counts == 1).all(axis=1), np.nan, 1.0)}
+
+    figure = Measure(9, of).figures(resamples=5)["odd"]
+    assert np.isnan(figure.value)
+    assert (figure.low, figure.high) == (None, None)
+
+
 def test_without_samples_there_are_no_intervals(generator):
     figure = error_measure(*generator.normal(size=(2, 50))).figures(resamples=0)
     assert figure["mean_squared_error"].low is None
@@ -276,8 +316,15 @@ def test_a_figure_that_some_samples_lack_has_no_interval():
     [
         (lambda: correlation_measure([1, 2], [1]), r"scores: must be one for each label"),
         (lambda: error_measure([1, 2], [1]), r"predictions: must be one for each label"),
-        (lambda: class_measure([[1, 0]], [2]), r"label: must be classes below 2; got .*2"),
+        (lambda: class_measure([[1, 0]], [2]), r"label: must be classes from 0 to 1; got 2"),
+        (
+            lambda: class_measure([[1, 0]] * 2, [1, -1]),
+            r"label: must be classes from 0 to 1; got -1",
+        ),
         (lambda: class_measure([1, 0], [1, 0]), r"scores: must have a row for each of 2 labels"),
+        (lambda: class_measure([[1, 0]], [1, 0]), r"scores: must have a row for each of 2 labels"),
+        (lambda: label_measure([[1], [0]], [[1]], 0), r"scores: must have a row for each of 1 lab"),
+        (lambda: label_measure([1], [1], 0), r"scores: must have a row for each of 1 labels"),
         (lambda: Measure(0, dict).values(), r"records: must hold at least one; got 'none'"),
         (lambda: rank_measure([1]).figures(level=1), r"level: must lie between 0 and 1; got 1"),
         (

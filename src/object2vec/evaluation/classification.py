@@ -45,8 +45,8 @@ def class_measure(probabilities: Any, label: Any) -> Measure:
     """
     scores, label = np.asarray(probabilities, np.float64), np.asarray(label)
     _check(scores, len(label))
-    if ((label < 0) | (label >= scores.shape[1])).any():
-        must, got = f"must be classes below {scores.shape[1]}", label.max()
+    if (wrong := label[(label < 0) | (label >= scores.shape[1])]).size:
+        must, got = f"must be classes from 0 to {scores.shape[1] - 1}", wrong[0].item()
         raise DataError.at("label", must, got, "Use the classes of the model.")
     classes = np.arange(scores.shape[1])
     truth, said = label[:, None] == classes, scores.argmax(axis=1)[:, None] == classes  # (n, K)
