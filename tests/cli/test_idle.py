@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import typer
 
 from object2vec.cli import main
-from object2vec.cli.idle import IDLE
+from object2vec.cli.idle import IDLE, check_idle
 from object2vec.cli.tuning import app
+from object2vec.errors import ConfigError
 
 TRAIN = "train --train a.csv --out model"
 TABLE = "--in0 user --in1 film"
@@ -70,6 +73,40 @@ def test_check_has_no_option_for_what_it_does_not_read(monkeypatch, tmp_path, ca
     (tmp_path / "a.csv").write_text("user,film,day\n1,2,2020-01-01\n")
     assert main(["check", "a.csv", *TABLE.split(), "--time", "day"]) == 2
     assert "No such option: --time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("strategy", "warm_start", "is_rejected"),
+    [
+        ("grid", "TRANSFER_LEARNING", True),
+        ("Random", "IDENTICAL_DATA_AND_ALGORITHM", True),
+        ("Random", "TRANSFER_LEARNING", False),  # what was best there is tried first
+        ("bayesian", "IDENTICAL_DATA_AND_ALGORITHM", False),
+        ("hyperband", "TRANSFER_LEARNING", False),
+    ],
+)
+def test_a_strategy_that_learns_from_other_trainings_has_parents(strategy, warm_start, is_rejected):
+    given = {"strategy": strategy, "warm_start": warm_start, "parent": ["old"]}
+    with pytest.raises(ConfigError) if is_rejected else contextlib.nullcontext():
+        check_idle("tune", given, {"parent": "--parent"})
+
+
+@pytest.mark.parametrize(
+    ("command", "named", "given", "is_rejected"),
+    [
+        ("train", "columns", {}, True),
+        ("train", "columns", {"in0": ["user"]}, False),
+        ("train", "columns", {"start_from": "old"}, False),
+        ("train", "columns", {"preset": "words"}, False),
+        ("check", "channel", {"config": "hp.json"}, False),
+        ("check", "channel", {"settings": ["epochs=1"]}, False),
+        ("check", "channel", {"settings": ["epochs=1"], "pairs": "windows"}, True),
+    ],
+)
+def test_options_with_an_effect_are_taken(command, named, given, is_rejected):
+    names = ("in0", "in1", "pairs", "preset", "start_from", "config", "settings", named)
+    with pytest.raises(ConfigError) if is_rejected else contextlib.nullcontext():
+        check_idle(command, dict.fromkeys(names) | given, {named: f"--{named}"})
 
 
 def test_a_name_beside_the_page_of_all_is_an_error(capsys):

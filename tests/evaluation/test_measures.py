@@ -131,6 +131,20 @@ def test_no_other_threshold_has_a_better_f1(labelled):
     assert best not in scores, "it lies between two of them"
 
 
+@pytest.mark.parametrize(
+    ("scores", "truth", "threshold"),
+    [
+        ([0.9, 0.7], [True, True], 0.7),  # nothing lies below all of them
+        ([0.9, 0.7, 0.5], [True, False, False], 0.8),
+        ([0.5, 0.5, 0.1], [True, False, False], 0.3),  # equals are decided alike
+        ([0.9, 0.7, 0.5, 0.3], [True, False, False, True], 0.8),
+        ([0.5, 0.5], [False, False], float("inf")),
+    ],
+)
+def test_a_threshold_lies_below_the_last_that_is_said(scores, truth, threshold):
+    assert best_threshold(scores, truth) == pytest.approx(threshold)
+
+
 def test_each_label_has_its_own_threshold(labelled):
     scores, truth = labelled
     found = label_thresholds(scores, truth)

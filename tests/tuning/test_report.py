@@ -211,6 +211,15 @@ def test_a_study_without_values_has_a_page_too(tmp_path):
     assert "<p>Too few trials to tell.</p>" in page
 
 
+def test_of_two_trials_the_second_stands_at_the_end(tmp_path):
+    page = report.write_page(*searched(tmp_path, trials=TRIALS[:2])).read_text("utf-8")
+    assert re.findall(r'cx="([\d.]+)"', page) == [f"{LEFT}", f"{RIGHT}"]
+    assert re.findall(r'style="stroke:(.*?)"', page) == [
+        "rgba(200,200,205,0.8)",
+        "rgba(20,100,225,0.8)",
+    ]
+
+
 def test_one_trial_alone_stands_at_the_beginning(tmp_path):
     page = report.write_page(*searched(tmp_path, trials=TRIALS[:1])).read_text("utf-8")
     assert '<circle class="completed" cx="48.0" cy="272.0" r="4">' in page

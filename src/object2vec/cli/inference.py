@@ -15,7 +15,7 @@ from object2vec.cli.tables import Reading
 from object2vec.compiled import load as load_compiled
 from object2vec.compiled import postponed
 from object2vec.config import Config
-from object2vec.errors import MAX_PROBLEMS, DataError, join_problems
+from object2vec.errors import DataError, join_problems
 from object2vec.files.contents import as_stream, read_blocks
 from object2vec.files.sources import Source, list_sources
 from object2vec.inference.encoder import open_encoder
@@ -239,7 +239,7 @@ def _accept(config: Config, chunk: Chunk, tally: Tally) -> dict[int, Taken]:
         except UnknownIds as err:
             problems += err.problems
     if problems:
-        raise DataError(join_problems(problems[:MAX_PROBLEMS]))
+        raise DataError(join_problems(problems))
     return accepted
 
 
