@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 
 import pytest
@@ -95,6 +96,17 @@ def test_a_channel_of_a_table_is_called_as_the_table_is(tmp_path):
     assert all(event.text for event in log if isinstance(event, events.Noted))
 
 
+def test_a_channel_of_positives_is_measured_with_negatives_and_reported_so():
+    log = Log()
+    table = {"user": [f"u{i % 3}" for i in range(12)], "film": [f"f{i % 4}" for i in range(12)]}
+    given = {"in0": "user", "in1": "film", "preset": "aws", "enc0_network": "pooled_embedding"}
+    sizes = {"enc_dim": 4, "mlp_dim": 4, "mini_batch_size": 10, "epochs": 1, "device": "cpu"}
+    model = Object2Vec(**given, **sizes).fit(table, validation=table, reporters=[log])
+    assert model.config.negatives == 4
+    for opened in log.channels().values():
+        assert (opened.records, opened.batches, opened.negatives_per_record) == (12, 6, 4)
+
+
 def test_negatives_need_a_second_record():
     with pytest.raises(DataError, match="train: must hold two records to make negatives; got 1"):
         fitted({"train": records(1)}, negative_sampling_rate=1)
@@ -120,6 +132,12 @@ def test_times_are_parts_of_the_time_that_passes(tmp_path):
     assert all(part > 0 for part in parts)
     assert total + parts[1] <= passed  # the model is saved when the rest is over
     assert sum(parts) - parts[1] <= total
+
+
+def test_a_run_leaves_nothing_in_the_folder_for_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fitted({"train": records(8)}, token_embedding_storage_type="row_sparse")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_remembers_its_run_but_not_the_memory_of_the_process(tmp_path):

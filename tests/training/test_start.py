@@ -260,6 +260,10 @@ def test_known_rows_go_on_with_their_optimizer_state_and_new_ones_without(
         assert found.any(), name
     assert not seen[next(n for n in seen if n.startswith("optimizer.tokens.0"))][-2:].any()
     assert table_of(second, 0).tobytes() != table_of(plain, 0).tobytes()
+    for fitted, is_said in ((plain, True), (second, False)):
+        notes = [note["text"] for note in fitted.facts.history[1]["notes"]]
+        assert any("Training goes on from a model" in text for text in notes)
+        assert any("no optimizer state" in text for text in notes) == is_said
 
 
 def test_a_state_is_of_the_run_of_the_model(old, tmp_path):
@@ -302,6 +306,9 @@ def test_a_state_does_not_replace_another_or_stand_in_the_way(tmp_path):
     model().fit(OLD, save_state=tmp_path / "state")
     with pytest.raises(StorageError, match="must hold no checkpoint of an earlier run"):
         model().fit(OLD, save_state=tmp_path / "state")
+    assert model().fit(
+        OLD, save_state=tmp_path / "state", checkpoints=tmp_path / "c", resume=True
+    )  # which may have been stopped before it wrote its own
     with pytest.raises(ConfigError, match=r"save_state: must not be the folder of this run's"):
         model().fit(OLD, save_state=tmp_path / "a", checkpoints=tmp_path / "a")
     with pytest.raises(ConfigError, match="must not lie in the folder of the model"):
