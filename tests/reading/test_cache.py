@@ -13,6 +13,7 @@ import pytest
 from object2vec.errors import ArtifactError, DataError, StorageError
 from object2vec.files.sources import Source, list_sources
 from object2vec.files.whole import TEMPORARY_PREFIX
+from object2vec.objects.schema import records as schema_of
 from object2vec.reading import cache, cached_set
 from object2vec.reading.cache import cached_folders, open_or_build, remove_cached
 from object2vec.reading.table_records import made_from
@@ -150,6 +151,34 @@ def test_large_columns_are_mapped_where_their_files_cannot_be_read_by_row(
     found = records()
     assert found.files == {}
     assert found.columns["in1"].take(np.array([1, 0])).values.tolist() == [5, 2]
+
+
+def test_a_record_of_several_files_is_named_by_its_line(tmp_path, root):
+    line = '{"in0": [1], "in1": [2], "label": 1}\n'
+    (tmp_path / "a.jsonl").write_text(f"\n{line}\n\n{line}")
+    (tmp_path / "b.jsonl").write_text(f"{line}\n{line}")
+    (tmp_path / "c.jsonl").write_text("\n")
+    (tmp_path / "d.jsonl").write_text(f"\n\n{line}{line}")
+    sources = [each for name in "abcd" for each in list_sources(tmp_path / f"{name}.jsonl")]
+    for _ in ("read", "opened again"):
+        cached = open_or_build(sources, cache_dir=root)
+        assert [cached.where(row).rpartition("/")[2] for row in range(6)] == [
+            *("a.jsonl:2", "a.jsonl:5", "b.jsonl:1", "b.jsonl:3", "d.jsonl:3", "d.jsonl:4")
+        ]
+        assert [source.rows for source in cached.sources] == [2, 2, 0, 2]
+
+
+def test_whole_numbers_are_read_from_lines(tmp_path, root):
+    path = tmp_path / "t.jsonl"
+    for group in (7, 2**53 + 1, -1):
+        path.write_text(LINES.replace('"label"', f'"group": {group}, "weight": 0.5, "label"'))
+        schema = schema_of(has_weight=True, has_group=True)
+        cached = open_or_build(list_sources(path), schema=schema, cache_dir=root)
+        assert cached.columns["group"].tolist() == [group, group]
+        assert cached.columns["weight"].tolist() == [0.5, 0.5]
+    path.write_text(LINES.replace('"label"', '"group": 0.5, "label"'))
+    with pytest.raises(DataError, match=r't.jsonl:1: "group" must be a whole number; got 0.5'):
+        open_or_build(list_sources(path), schema=schema_of(has_group=True), cache_dir=root)
 
 
 def test_small_columns_are_read_at_once(records):

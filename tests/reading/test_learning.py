@@ -405,6 +405,56 @@ def test_what_looks_wrong_is_said(read):
     assert learned.facts["train"].lengths == ({1: 3}, {0: 1, 1: 1, 2: 1})
 
 
+def test_nothing_is_said_of_tokens_that_are_shared_or_alone(read):
+    for users, is_said in ((["a", "b", "a"], False), (["a", "b", "c"], True), (["a"], False)):
+        table = {"user": users, "film": ["x"] * len(users)}
+        warnings = read(table, declared(), split=0).warnings
+        said = [f"in0 user: all {len(users)} tokens differ: nothing is shared"]
+        assert [each for each in warnings if each.startswith("in0")] == said * is_said
+    table = {"user": ["anna", "bob", "cid"], "film": ["x"] * 3}
+    assert read(table, declared("user:characters")).warnings == []  # their runs may be shared
+
+
+@pytest.mark.parametrize("split", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_split_is_a_share(read, split):
+    with pytest.raises(
+        ConfigError, match=rf"^split: must be a share in \[0, 1\); got {split}. Use"
+    ):
+        read(many(), declared(), split=split)
+
+
+def test_a_split_that_leaves_nothing_on_one_side_says_how_much(read):
+    for split, held in ((0.001, 0), (0.999, 400)):
+        must = rf"got '{held} of 400 for validation'. Choose another share, or pass a file"
+        with pytest.raises(DataError, match=must):
+            read(many(time=[*range(400)]), declared(time="time"), split=split)
+
+
+def test_a_column_that_no_kind_can_read_is_named(read):
+    table = {**many(), "user": [None, *[timedelta(1)] * 399]}
+    with pytest.raises(
+        DataError, match=r"table: column user: must be text, a number, true or fals"
+    ):
+        read(table, declared("user"))
+
+
+@pytest.mark.parametrize(
+    ("roles", "where"),
+    [
+        ({"in0": "film:token"}, "in0"),
+        ({"in0": "user:text"}, "in0"),
+        ({"in1": "film:token film:text"}, "in1"),
+        ({"label": None}, "label"),
+    ],
+)
+def test_a_model_to_start_from_has_its_fields(ratings, read, roles, where):
+    start = read(ratings, declared(label="rating")).schema
+    with pytest.raises(ConfigError, match=f"^{where}: must .* the model that it starts from"):
+        read(ratings, declared(**{"label": "rating", **roles}), start=start)
+    again = read(ratings, declared("user", "film", label="rating"), start=start)
+    assert again.schema.declared == start.declared
+
+
 def test_an_unseen_value_of_validation_that_is_an_error_is_named(read):
     with pytest.raises(DataError) as raised:
         read(many(), declared("user:token(unseen=error)"), split=0.1)

@@ -155,13 +155,11 @@ def blocks_done(
     if not table.has_dictionaries:
         whole = {e.column for _, e in declared.fields if isinstance(kind_of(e), TokenKind)}
         asked = [name for name in columns if name not in whole]
-    first = table.first(FIRST_ROWS, asked) if asked else None
+    first = table.first(FIRST_ROWS, asked).columns if asked else []
     repeated = {
         name
-        for name in asked
-        if first is not None
-        and is_textual(first.column(name))
-        and compute.count_distinct(first.column(name)).as_py() < _REPEATED * len(first)
+        for name, column in zip(asked, first, strict=True)
+        if is_textual(column) and compute.count_distinct(column).as_py() < _REPEATED * len(column)
     }
     forms = Forms(repeated, set(columns) - taken)
     return table.map_blocks(partial(do_steps, steps=steps), columns, forms)
