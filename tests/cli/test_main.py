@@ -41,13 +41,17 @@ def handlers():
 
 @pytest.mark.usefixtures("default_signals")
 def test_signals_that_end_a_process_end_it_by_an_exception_while_a_command_runs(during):
-    taken = during(handlers)
-    for number, handler in zip(ENDING, taken, strict=True):
-        with pytest.raises(SystemExit) as ended:
-            handler(number, None)
-        assert ended.value.code == 128 + number
-        assert signal.getsignal(number) is signal.SIG_DFL  # who asks twice does not want to wait
-    assert handlers() == [signal.SIG_DFL] * 2
+    def end():
+        codes = []
+        for number in ENDING:
+            with pytest.raises(SystemExit) as ended:
+                signal.getsignal(number)(number, None)
+            codes.append(ended.value.code)
+        return codes, handlers()  # who asks twice does not want to wait
+
+    codes, afterwards = during(end)
+    assert codes == [128 + number for number in ENDING]
+    assert afterwards == handlers() == [signal.SIG_DFL] * 2
 
 
 @pytest.mark.usefixtures("default_signals")
@@ -89,7 +93,9 @@ def test_log_lines_are_written_once_whatever_the_root_logger_does(during, capsys
         logger.info("for all")
         logger.error("%s", "wrong")
 
+    before = [*logger.handlers]
     during(tell)
+    assert logger.handlers == before
     assert capsys.readouterr().err == "for all\nerror: wrong\n"
     assert not heard
     logger.error("afterwards")
