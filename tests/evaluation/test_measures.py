@@ -43,6 +43,15 @@ def test_correlations_are_those_of_scipy(generator):
     assert 0.5 < found["spearman"] < 0.9
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_correlations_and_cosines_do_not_see_the_scale(generator, scale):
+    scores, label = with_ties(generator, ROWS), with_ties(generator, ROWS)
+    found = correlation_measure(scores * scale, label * scale).values()
+    assert found == pytest.approx(correlation_measure(scores, label).values())
+    a, b = generator.normal(size=(2, 9, 5))
+    assert cosines(a * scale, b * scale) == pytest.approx(cosines(a, b))
+
+
 def test_equal_scores_have_no_correlation():
     assert all(np.isnan(each) for each in correlation_measure([1, 1], [1, 2]).values().values())
 
