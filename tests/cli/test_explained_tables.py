@@ -88,6 +88,18 @@ def test_records_of_ids_and_what_holds_nothing_keep_their_own_error(record, is_a
     assert "IndexError" not in error[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "a.csv: must hold at least one record; got 'none'"),
+        ("PK\x03\x04 is a zip", "a.csv: must be text, plain or packed with"),
+    ],
+)
+def test_what_is_no_table_either_keeps_its_own_error(text, said, explained):
+    (error,) = explained("a.csv", text)
+    assert error.startswith(f"Error: {said}")
+
+
 def test_what_is_right_but_for_the_hyperparameters_is_no_table(explained):
     error = explained("a.jsonl", '{"in0": [7], "in1": [1], "label": 1}\n', "--set", "enc_dim=2")
     assert error[0] == "Error: 3 problems:"
