@@ -220,6 +220,8 @@ NAN = np.array([[1.0, 2.0], [3.0, np.nan]])
             r"queries: must be a number array \(rows, D\); got 'float64 of shape \(2,\)'",
         ),
         (lambda: nearest(np.eye(2), [["a", "b"]], 1), r"candidates: must be a number array"),
+        (lambda: nearest(np.eye(2), np.eye(3), 1), r"candidates: must have the width of queries, 2"),
+        (lambda: nearest(["a"], np.eye(2), 1), r"queries: must be a number array"),
         (
             lambda: nearest(np.eye(2), np.zeros((0, 2)), 1),
             r"candidates: must hold a row; got \(0, 2\)\. Add candidates\.",
