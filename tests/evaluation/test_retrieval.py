@@ -8,7 +8,13 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from object2vec.errors import DataError
-from object2vec.evaluation import nearest, ranks, retrieval, retrieval_metrics
+from object2vec.evaluation import (
+    nearest,
+    ranks,
+    ranks_by_score,
+    retrieval,
+    retrieval_metrics,
+)
 
 SIMILARITIES = ("cosine", "dot", "euclidean")
 
@@ -64,6 +70,30 @@ def test_a_query_with_its_own_candidate_ranks_it_among_all(vectors, similarity):
         for query, mine in zip(queries, own, strict=True)
     ]
     assert ranks(queries, candidates, own=own, similarity=similarity).tolist() == expected
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("parts", [[20], [7, 13], [1] * 20])
+@pytest.mark.parametrize("several", [False, True])
+def test_scores_rank_however_many_queries_they_are_of_at_once(parts, several):
+    generator = np.random.default_rng(3)
+    scores = generator.integers(0, 9, (20, 12)).astype(float)
+    blocks = np.split(scores, np.cumsum(parts)[:-1])
+    target = generator.integers(0, 12, 20)
+    if not several:
+        assert ranks_by_score(blocks, target).tolist() == oracle(scores, target).tolist()
+        return
+    query = np.sort(generator.integers(0, 20, 20))  # some have none, some have several
+    found = ranks_by_score(blocks, target, query=query, ties="pessimistic")
+    whole = ranks_by_score(iter([scores]), target, query=query, ties="pessimistic")
+    assert found.tolist() == whole.tolist()
+    for row in np.unique(query):
+        right = np.unique(target[query == row])
+        if len(right) == np.count_nonzero(query == row):
+            wrong = np.delete(scores[row], right)
+            ahead = [np.count_nonzero(wrong >= scores[row, each]) for each in target[query == row]]
+            order = np.argsort(np.argsort(ahead, kind="stable"))
+            assert found[query == row].tolist() == (1 + np.array(ahead) + order).tolist()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +250,7 @@ NAN = np.array([[1.0, 2.0], [3.0, np.nan]])
             r"queries: must be a number array \(rows, D\); got 'float64 of shape \(2,\)'",
         ),
         (lambda: nearest(np.eye(2), [["a", "b"]], 1), r"candidates: must be a number array"),
-        (lambda: nearest(np.eye(2), np.eye(3), 1), r"candidates: must have the width of queries, 2"),
+        (lambda: nearest(np.eye(2), np.eye(3), 1), r"candidates: must have the width of queries"),
         (lambda: nearest(["a"], np.eye(2), 1), r"queries: must be a number array"),
         (
             lambda: nearest(np.eye(2), np.zeros((0, 2)), 1),

@@ -84,7 +84,7 @@ def ranks(
     """
     queries, candidates = _checked(queries, "queries"), _checked(candidates, "candidates")
     _check_width(queries, candidates, "candidates")
-    asked = _asked(query, len(queries), target, own)  # (p,)
+    asked = _asked(query, len(queries))  # (p,)
     right = _right_vectors(asked, queries, candidates, target, own)  # (p, D)
     hidden = _hidden(asked, target, known, len(candidates))
     ahead = np.empty(len(asked), np.int64)  # (p,) wrong candidates
@@ -166,7 +166,7 @@ class _Ahead:
         """Take the similarities of all queries to some candidates, (m, b)."""
         is_single = np.array_equal(self._own_row, np.arange(len(block)))
         for part in _blocks(len(self._score), _QUERY_BLOCK):
-            scores = block if is_single else block[self._own_row[part]]  # (q, b)
+            scores = block[part if is_single else self._own_row[part]]  # (q, b)
             excess = scores - self._score[part, None]
             margin = self._margin[part, None]
             self._better[part] += np.count_nonzero(excess > margin, axis=1)
@@ -193,7 +193,7 @@ class _Hidden:
         return self.rows[first:stop][is_here] - rows.start, own[is_here] - columns.start
 
 
-def _asked(query: Any, count: int, target: Any, own: Any) -> NDArray[np.int64]:
+def _asked(query: Any, count: int) -> NDArray[np.int64]:
     """Return whose each right candidate is, (p,)."""
     if query is None:
         return np.arange(count)
