@@ -210,6 +210,17 @@ def test_buckets_are_the_documented_rule():
     assert seen != sorted(seen)  # buckets come mixed
 
 
+@pytest.mark.parametrize("lengths", [(1, 9), (1, 5, 9)])
+def test_batches_of_all_buckets_are_mixed(lengths):
+    batches = TrainingBatches(pairs(60, lengths), config(bucket_width=4, mini_batch_size=4))
+    assert len(batches.buckets) == len(lengths)
+    each = -(-60 // len(lengths) // 4)
+    for epoch in range(3):
+        found = [int(batch.in0.lengths.max()) for batch in batches.epoch(epoch)]
+        assert sorted(found) == [size for size in lengths for _ in range(each)]
+        assert found != sorted(found)
+
+
 def test_one_bucket_without_a_width_and_one_for_equal_lengths():
     data = pairs(20, lengths=(1, 9))
     assert len(TrainingBatches(data, config()).buckets) == 1

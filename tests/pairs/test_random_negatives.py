@@ -111,3 +111,23 @@ def test_positives_alone_are_measured_against_drawn_objects_whatever_training_do
     softmax = config(negative_sampling_rate=3, output_layer="softmax")
     found = [r for b in evaluation_batches(positives, softmax) for r in triples(b)]
     assert [b[0] < 3000 for _, b, label in found if not label] == [True] * 3 * COUNT
+
+
+@pytest.mark.parametrize("layer", ["dot_product", "softmax"])
+def test_one_positive_alone_has_nobody_to_be_measured_against(layer):
+    made = config(negative_sampling_rate=3, output_layer=layer)
+    for count in (1, 2):
+        positives = replace(pairs(count), are_positives=True)
+        (batch,) = evaluation_batches(positives, made)
+        assert (batch.pairing is None) == (count == 1)
+        assert len(batch) == (1 if count == 1 else 2 * (2 if layer == "dot_product" else 4))
+    (batch,) = evaluation_batches(replace(pairs(2), are_positives=True), config())
+    assert batch.pairing is None, "and nobody is, where training has no negatives"
+
+
+def test_a_batch_of_less_than_a_record_and_its_negatives_has_one_all_the_same():
+    made = config(negative_sampling_rate=2, random_negative_sampling_rate=2, mini_batch_size=4)
+    batches = [*TrainingBatches(pairs(3), made).epoch(0)]
+    assert [len(batch) for batch in batches] == [5, 5, 5]
+    measured = [*evaluation_batches(pairs(3), made, Negatives(2, 2))]
+    assert [len(batch) for batch in measured] == [5, 5, 5]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,9 @@ PUBLIC = "__init__"  # object2vec/__init__.py: public names, loaded when they ar
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN = {"torch.load", "builtins.eval", "builtins.exec", "builtins.__import__"}
 MAX_LINES = 40
+
+# What a field that holds arrays is annotated with, alone or in a tuple.
+ARRAY = re.compile(r"(tuple\[)?(NDArray|Tensor|Ragged|Numbers|Keys|PairList)\b")
 
 # Values are frozen; only these change, each in the hands of one owner.
 CHANGING = {"Draft", "Progress", "Lookup", "TransformReport", "_Ticket", "_Piece", "_Batch"}
@@ -126,6 +130,22 @@ def changing(tree: ast.AST) -> set[str]:
     }
 
 
+def compared_by_arrays(tree: ast.AST) -> list[str]:
+    """The dataclasses that hold arrays and would be compared by them, which has no answer."""
+    return [
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for decorator in map(ast.unparse, node.decorator_list)
+        if decorator.startswith("dataclass") and "eq=False" not in decorator
+        if any(
+            ARRAY.match(ast.unparse(field.annotation))
+            for field in node.body
+            if isinstance(field, ast.AnnAssign)
+        )
+    ]
+
+
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 
 
@@ -152,6 +172,18 @@ def test_functions_are_short(path):
 
 def test_values_are_frozen():
     assert set().union(*(changing(parsed(path)) for path in FILES)) == CHANGING
+
+
+@each_file
+def test_values_that_hold_arrays_are_equal_to_themselves_alone(path):
+    assert compared_by_arrays(parsed(path)) == []
+
+
+@pytest.mark.parametrize("kind", ["NDArray[np.int64]", "tuple[Tensor, int]", "Ragged | None"])
+def test_a_value_that_would_compare_arrays_is_seen(kind):
+    code = f"@dataclass{{}}\nclass A:\n    size: int\n    array: {kind}"
+    assert compared_by_arrays(ast.parse(code.format("(frozen=True)"))) == ["A"]
+    assert compared_by_arrays(ast.parse(code.format("(frozen=True, eq=False)"))) == []
 
 
 @pytest.mark.parametrize("options", ["", "(slots=True)", "(frozen=False)"])
