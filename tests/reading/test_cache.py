@@ -24,7 +24,7 @@ LINES = '{"in0": [1], "in1": [2], "label": 1}\n\n{"in0": [3, 4], "in1": [5], "la
 
 @pytest.fixture
 def root(tmp_path):
-    return tmp_path / "cache"
+    return tmp_path / "caches" / "of the user"
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_files_and_folders_are_removed_with_all_that_is_in_them(root):
 
 
 def test_only_what_a_day_old_process_has_left_is_swept_away(records, root):
-    root.mkdir()
+    root.mkdir(parents=True)
     now = time.time()
     for name, hours in (("old", 25), ("new", 23), ("old_file", 25), ("other", 99)):
         path = root / (f"{TEMPORARY_PREFIX}{name}" if name != "other" else name)
@@ -132,6 +132,7 @@ def test_only_what_a_day_old_process_has_left_is_swept_away(records, root):
 
 
 def test_where_nothing_can_be_kept_records_are_read_for_once(tmp_path, records, root, caplog):
+    root.parent.mkdir()
     root.write_text("no folder")
     with caplog.at_level(logging.WARNING, "object2vec.reading"):
         assert len(records().columns["in0"]) == 2

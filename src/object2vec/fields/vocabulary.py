@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from object2vec.errors import ArtifactError
 from object2vec.fields.base import MISSING_ROW, Arrays, Entry, damaged
-from object2vec.fields.spans import Spans
 from object2vec.fields.strings import Strings, StringTable, hash_strings
 
 Rows = NDArray[np.int32]
@@ -83,18 +82,21 @@ class Vocabulary:
         hashes = hash_strings(data, starts, ends)
         return (self.first - self.buckets + hashes % np.uint64(self.buckets)).astype(np.int32)
 
-    def with_more(self, spans: Spans, most: int | None) -> Vocabulary:
+    def with_more(
+        self, data: NDArray[np.uint8], starts: Counts, ends: Counts, most: int | None
+    ) -> Vocabulary:
         """Return it with tokens that training has not seen, in rows behind the others.
 
         Parameters
         ----------
-        spans : Spans
-            The tokens; those that are known already change nothing.
+        data : uint8 array (bytes,)
+        starts, ends : int64 arrays (t,)
+            Where the tokens are in it; those that are known already change nothing.
         most : int, optional
             Known tokens that there may be, those from before included.
         """
         table = StringTable(self.strings)
-        table.add(spans.text, spans.starts, spans.ends)
+        table.add(data, starts, ends)
         size = table.size if most is None else max(len(self.strings), min(most, table.size))
         offsets = table.offsets[: size + 1].copy()
         strings = Strings.of(table.content[: offsets[-1]].copy(), offsets)

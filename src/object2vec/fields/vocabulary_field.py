@@ -299,8 +299,8 @@ class VocabularyField(Fitted):
         spans = self.kind.tokens(values).spans
         is_one = np.diff(spans.offsets) == 1  # (m,)
         at = spans.offsets[:-1][is_one]
-        words = Spans(spans.text, spans.starts[at], spans.ends[at], np.arange(len(at) + 1))
-        return replace(self, vocabulary=self.vocabulary.with_more(words, self.kind.max_size))
+        words = spans.text, spans.starts[at], spans.ends[at]
+        return replace(self, vocabulary=self.vocabulary.with_more(*words, self.kind.max_size))
 
     def rows_of_kept(self, kept: pa.Array) -> tuple[Ragged, Coverage]:
         """Return the same for a block that the learner has kept."""
