@@ -247,6 +247,15 @@ def test_figures_of_several_right_candidates_are_those_of_scikit_learn(asked):
     assert values["recall@10"] < values["hits@10"] < 1.01
 
 
+def test_figures_of_ranks_have_the_k_that_are_asked_for():
+    def ks(**asked):
+        return [name for name in rank_measure([1, 30], **asked).values() if "@" in name]
+
+    figures = ("hits", "recall", "ndcg")
+    assert ks() == [f"{figure}@{k}" for k in (1, 5, 10, 20, 50) for figure in figures]
+    assert ks(at=(3,)) == [f"{figure}@3" for figure in figures]
+
+
 def resampled(statistic, rows, resamples, seed):
     """The percentile bootstrap, one sample after another."""
     generator = np.random.default_rng(seed)

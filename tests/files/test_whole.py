@@ -413,6 +413,50 @@ def test_what_was_abandoned_anywhere_beneath_a_folder_goes_and_the_rest_stays(tm
     assert content(tmp_path) == {"deep": b"", "deep/mine": b"whole", "now": b""}
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files in /proc")
+def test_no_file_stays_open_and_no_lock_is_held(tmp_path):
+    def leave():
+        (tmp_path / f"{TEMPORARY_PREFIX}x-0").mkdir()
+
+    def fail(context):
+        with contextlib.suppress(ZeroDivisionError), context:
+            _ = 1 / 0
+
+    steps = [
+        lambda: write_folder(tmp_path / "x"),
+        lambda: write_folder(tmp_path / "x"),
+        lambda: (leave(), write_folder(tmp_path / "x")),
+        lambda: (leave(), remove_abandoned(tmp_path)),
+        lambda: write_file(tmp_path / "y"),
+        lambda: check_writable(tmp_path / "x"),
+        lambda: flush(tmp_path),
+        lambda: fail(whole_folder(tmp_path / "z")),
+        lambda: fail(whole_file(tmp_path / "z")),
+    ]
+    for number, step in enumerate(steps):
+        before = len(os.listdir("/proc/self/fd"))
+        step()
+        assert len(os.listdir("/proc/self/fd")) == before, f"step {number}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y"]
+
+
+def test_what_was_replaced_goes_with_the_next_one_if_it_could_not_be_removed(tmp_path):
+    write_folder(tmp_path / "x", "old")
+    left = tmp_path / f"{TEMPORARY_PREFIX}x-0-old"
+    left.mkdir()
+    (left / "file").write_text("older")
+    write_folder(tmp_path / "x")
+    assert content(tmp_path) == {"x": b"", "x/file": b"new"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="calls of Linux")
+def test_a_call_of_the_system_knows_the_types_of_its_arguments():
+    """Else an offset beyond two gigabytes would be another one."""
+    types = (ctypes.c_int, ctypes.c_int64)
+    assert tuple(whole._system_call("fallocate", *types).argtypes) == types
+    assert whole._system_call("no_such_call", *types) is None
+
+
 def test_what_another_one_writes_at_the_same_time_stays(tmp_path):
     with whole_file(tmp_path / "x") as first:
         first.write(b"first")
