@@ -219,6 +219,43 @@ def test_a_file_is_flushed_before_it_gets_its_name_and_the_name_after_it(monkeyp
     assert done == [work, ("rename", tmp_path / "new"), tmp_path]
 
 
+def test_all_that_was_written_is_in_the_file_when_it_is_flushed_to_the_disk(monkeypatch, tmp_path):
+    sizes, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (sizes.append(os.fstat(file).st_size), fsync(file))
+    )
+    write_file(tmp_path / "new", "text")
+    assert sizes[0] == 4
+
+
+@pytest.mark.parametrize("by_another", [True, False])
+def test_a_signal_while_something_is_made_leaves_what_others_write(
+    by_another, monkeypatch, tmp_path
+):
+    """It may come before anything is made, or just after that and before it is known."""
+    mkdir, made = Path.mkdir, []
+
+    def interrupted(path, *args, **options):
+        mkdir(path, *args, **options)
+        made.append(path)
+        raise KeyboardInterrupt
+
+    with whole_folder(tmp_path / "x") as first, monkeypatch.context() as patch:
+        if by_another:
+            patch.setattr(whole, "_sweep", interrupted_at_once)
+        else:
+            patch.setattr(Path, "mkdir", interrupted)
+        with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "x"):
+            pytest.fail("was begun")
+        assert first.is_dir()
+        assert not any(path.exists() for path in made)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def interrupted_at_once(*args, **options):
+    raise KeyboardInterrupt
+
+
 def test_folders_on_the_way_survive_a_crash_too(monkeypatch, tmp_path):
     done = recorded(monkeypatch)
     with whole_folder(tmp_path / "a" / "b" / "new") as folder:
