@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from object2vec.errors import DataError, StorageError
 from object2vec.files.contents import BLOCK_BYTES, Block
 from object2vec.files.sources import Source, list_sources
+from object2vec.objects.layouts import LAYOUTS
 from object2vec.objects.ragged import MAX_ID
-from object2vec.objects.schema import RECORDS
+from object2vec.objects.schema import RECORDS, Column, Schema
+from object2vec.objects.schema import records as records_of
 from object2vec.pairs.dataset import Pairs
 from object2vec.reading import cached_set
 from object2vec.reading.compiled import compiled_programs
@@ -185,6 +187,39 @@ def test_the_scanner_knows_the_plain_form_alone():
     assert scan(plain, RECORDS).blank.tolist() == [1]
     for odd in (b'{"in0":[01]}', b'{"in0":[2147483648]}', b'{"in0":[1,]}', b'{"x":1}', b"{}", b"["):
         assert scan(odd, RECORDS) is None
+
+
+@pytest.mark.parametrize("count", [1, 61, 62, 63])
+def test_the_scanner_knows_up_to_62_keys(count):
+    names = [f"n{n}" for n in range(count)]
+    schema = Schema(tuple(Column(name, LAYOUTS["number"]) for name in names))
+    line = json.dumps(dict(zip(names, range(count), strict=True))).encode()
+    scanned = scan(line + b"\n" + line, schema)
+    assert (scanned is None) == (count > 62)
+    if scanned is not None:
+        assert [column.tolist() for column in scanned.columns.values()] == [
+            [float(n)] * 2 for n in range(count)
+        ]
+        assert set(scanned.counts.values()) == {2}
+
+
+@pytest.mark.parametrize("name", ["é", 'a"b', "a\\b", "a\nb"])
+def test_the_scanner_leaves_keys_to_others_that_may_be_written_in_two_ways(name):
+    schema = Schema((Column(name, LAYOUTS["number"]),))
+    assert scan(json.dumps({name: 1}, ensure_ascii=False).encode(), schema) is None
+
+
+def test_the_scanner_knows_lists_of_ids_and_numbers_alone():
+    line = b'{"in0":[1],"in1":[2],"label":1,"group":7}'
+    assert scan(line, records_of(has_group=True)) is None
+    line = b'{"weight":0.5,"in1":[2],"label":1,"in0":[1,3]}\n{"in0":[],"label":2}'
+    scanned = scan(line, records_of(has_weight=True))
+    assert scanned.rows == 2
+    assert scanned.counts == {"in0": 2, "in1": 1, "label": 2, "weight": 1}
+    assert to_rows({name: scanned.columns[name] for name in ("in0", "in1")}) == {
+        "in0": [[1, 3], []], "in1": [[2], []]
+    }  # fmt: skip
+    np.testing.assert_array_equal(scanned.columns["weight"], [0.5, np.nan])
 
 
 def test_a_block_of_blank_lines_says_nothing_about_the_keys(tmp_path):

@@ -37,6 +37,7 @@ LONG = "a,b;c\n" * 99
         (LONG + "a,b;c\na,b,d;c\n", {}, ","),  # behind the first hundred rows nobody looks
         (LONG + "a,b,d;c\n", {}, ";"),
         ("a,b;c;d\n1,2\n1,2\n", {}, ","),
+        ("a;b\n1;2;3\n", {}, ";"),  # the only one, though not alike
         ("a,b\n1;2;3\n", {}, ","),
     ],
 )
