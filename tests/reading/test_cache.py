@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -55,6 +56,52 @@ def test_damaged_records_are_read_again(records, root, caplog):
     with caplog.at_level(logging.INFO, "object2vec.reading"):
         assert records().columns["label"].tolist() == [1, 0]
     assert f"The cached records in {folder} are damaged; reading the source again." in caplog.text
+
+
+def changed(content, name):
+    """What meta.json says, otherwise."""
+    if name == "version":
+        content["version"] += 1
+    elif name == "another file":
+        content["size_bytes"]["other"] = 1
+    elif name == "size":
+        content["size_bytes"]["label"] += 1
+    elif name == "no statistics":
+        del content["statistics"]["label"]
+    elif name == "rows":
+        content["sources"][0]["rows"] += 1
+    elif name == "tokens":
+        content["statistics"]["in0"]["tokens"] += 1
+    elif name == "rows of a column":
+        content["statistics"]["label"]["rows"] += 1
+    return content
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("version", "another file", "size", "no statistics", "rows", "tokens", "rows of a column"),
+        *("type", "axes", "no file", "no JSON"),
+    ],
+)
+def test_records_that_are_not_what_was_written_are_read_again(records, root, name, caplog):
+    records()
+    (folder,) = cached_folders(root)
+    said = json.loads((folder / "meta.json").read_text())
+    if name == "no JSON":
+        (folder / "meta.json").write_text("{")
+    elif name == "no file":
+        (folder / "in1.values.npy").unlink()
+    elif name in ("type", "axes"):
+        labels = np.load(folder / "label.npy")
+        np.save(folder / "label.npy", labels.view(np.int32) if name == "type" else labels[None])
+        said["size_bytes"]["label"] = (folder / "label.npy").stat().st_size
+        (folder / "meta.json").write_text(json.dumps(said))
+    else:
+        (folder / "meta.json").write_text(json.dumps(changed(said, name)))
+    with caplog.at_level(logging.INFO, "object2vec.reading"):
+        assert records().columns["label"].tolist() == [1, 0]
+    assert "are damaged; reading the source again." in caplog.text
 
 
 def test_damaged_records_that_cannot_be_removed_are_an_error(records, root, monkeypatch):

@@ -71,6 +71,30 @@ def test_quotes_behind_the_beginning_of_lines_that_end_in_carriage_returns(tmp_p
     assert block.columns["f"].to_pylist() == ["Up", '"x']
 
 
+@pytest.mark.parametrize("lines", [3, 40_000])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_an_encoding_with_nul_bytes_is_named(tmp_path, encoding, lines):
+    (tmp_path / "t.csv").write_bytes(("a,b\n" * lines).encode(encoding))
+    must = rf"t.csv:1: must hold no NUL byte; got .*It looks like the encoding {encoding}: name it"
+    with pytest.raises(DataError, match=must):
+        list(open_table(tmp_path / "t.csv").blocks())
+    options = TableOptions(encoding=encoding)
+    blocks = open_table(tmp_path / "t.csv", options).blocks()
+    assert sum(map(len, blocks)) == lines - 1
+
+
+def test_other_nul_bytes_are_of_no_encoding(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\n" + b"x\0y,z\n" * 30)
+    with pytest.raises(DataError) as caught:
+        list(open_table(tmp_path / "t.csv").blocks())
+    head, *lines = str(caught.value).splitlines()
+    assert head == "the first 20 problems:"
+    assert lines[0].endswith(
+        ":2: must hold no NUL byte; got 'one at byte 5'. Check that it is a text, or remove it."
+    )
+    assert ":21: must hold no NUL byte; got 'one at byte 119'." in lines[-1]
+
+
 @pytest.mark.parametrize("lines", [1, 40_000])
 @pytest.mark.parametrize("name", ["t.txt", "t.csv"])
 def test_a_nul_byte_is_named_with_its_line(tmp_path, name, lines):

@@ -77,6 +77,28 @@ def test_a_block_that_begins_with_a_byte_order_mark(tmp_path, monkeypatch):
     assert rows(table) == [{"a": "1", "b": "2"}, {"a": "\ufeff", "b": "4"}]
 
 
+def test_some_columns_of_a_wide_table_are_listed():
+    few, many = (open_table({f"c{n}": [n] for n in range(count)}) for count in (20, 21))
+    with pytest.raises(DataError, match=r"It has the columns c0, .*, c18, c19\.$"):
+        few.check(["user"])
+    with pytest.raises(DataError, match=r"It has the columns c0, .*, c18, c19, \.\.\.\.$"):
+        many.check(["user"])
+    assert many.check(["c3", "c1", "c3"]) == ["c3", "c1"]
+    assert many.check(None) == many.names
+
+
+@pytest.mark.parametrize("count", [1, 5, 6])
+def test_files_without_records_are_logged(tmp_path, caplog, count):
+    (tmp_path / "full.csv").write_text("a,b\n1,2\n")
+    names = [f"{n}.csv" for n in range(count)]
+    for name in names:
+        (tmp_path / name).touch()
+    with caplog.at_level("INFO", "object2vec.reading"):
+        assert rows(open_table(tmp_path)) == [{"a": "1", "b": "2"}]
+    shown = ", ".join(str(tmp_path / name) for name in names[:5]) + (", ..." if count > 5 else "")
+    assert caplog.messages == [f"{count} files are empty: {shown}"]
+
+
 def test_columns_without_a_name_are_not_read(tmp_path, caplog):
     caplog.set_level("INFO", "object2vec.reading")
     table = open_table(write(tmp_path, ",a,,\n0,1,2,3\n"))
