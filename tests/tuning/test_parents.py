@@ -86,6 +86,52 @@ def test_at_most_ten_settings_may_change(tmp_path):
         check(facts(fixed=fixed | dict.fromkeys(list(fixed)[:11], "2")), [old], TRANSFER)
 
 
+def test_one_to_five_parents_are_taken(tmp_path):
+    old = Study.create(tmp_path / "old", settings())
+    for count in (1, 5):
+        check(facts(), [old] * count, IDENTICAL)
+    for count in (0, 6):
+        with pytest.raises(ConfigError, match=rf"parents: must be 1 to 5; got {count}\."):
+            check(facts(), [old] * count, IDENTICAL)
+
+
+def test_to_tune_what_was_set_is_a_change_too(tmp_path):
+    names = ["dropout", "weight_decay", *(f"enc{side}_{x}" for side in (0, 1) for x in "abcde")]
+    fixed = dict.fromkeys(names[2:], "1")
+    old = Study.create(tmp_path / "old", settings(fixed=fixed))
+    tuned = {**DOCUMENT, "learning_rate": {"min": 0.1, "max": 1.0}}
+    with pytest.raises(ConfigError, match=r"same hyperparameters; got \['learning_rate'\]"):
+        check(facts(space=Space.parse(tuned), fixed=fixed), [old], TRANSFER)
+    fewer = Space({"dropout": SPACE.ranges["dropout"]})
+    moved = fixed | {"weight_decay": "0.5"}
+    check(facts(space=fewer, fixed=moved), [old], TRANSFER)  # one of ten
+    changed = moved | dict.fromkeys(names[2:11], "2")
+    check(facts(space=fewer, fixed=changed), [old], TRANSFER)  # ten
+    with pytest.raises(ConfigError, match="must differ in 10 settings at the most"):
+        check(facts(space=fewer, fixed=changed | {names[11]: "2"}), [old], TRANSFER)
+
+
+def test_all_that_does_not_fit_of_all_parents_is_said(tmp_path):
+    paths = [tmp_path / "a", tmp_path / "b"]
+    studies = [Study.create(path, settings(data=path.name)) for path in paths]
+    with pytest.raises(ConfigError) as caught:
+        check(facts(data="c", objective="test:accuracy"), studies, IDENTICAL)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "4 problems:"
+    assert [line.split(": ")[0].strip() for line in lines[1:]] == [
+        f"parent {path}" for path in paths for _ in range(2)
+    ]
+
+
+def test_values_that_are_all_equal_have_no_spread(tmp_path):
+    old = Study.create(tmp_path / "old", settings())
+    for number in (1, 2):
+        old.save(Trial(number, {"dropout": 0.5, "weight_decay": 0.5}, "completed", (), 7.0))
+    own = [Trial(n, {}, "completed", (), float(n)) for n in (1, 2, 3)]
+    known, _ = knowledge(Search(SPACE, OBJECTIVE), [old], TRANSFER, own)
+    assert [trial.value for trial in known] == [2.0, 2.0]
+
+
 @pytest.mark.parametrize(("kind", "shift"), [(IDENTICAL, 0.0), (TRANSFER, 50.0)])
 def test_knowing_helps(tmp_path, parent, kind, shift):
     def needed(name, seed, parents):
