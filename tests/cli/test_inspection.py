@@ -88,6 +88,15 @@ def test_records_are_checked_as_those_of_their_channel(said):
         )
 
 
+def test_a_pair_without_a_label_is_a_positive_where_negatives_are_drawn(said):
+    write("a.jsonl", {"in0": [1], "in1": [2]})
+    check = ["check", "a.jsonl", "--set", "enc0_max_seq_len=1", "--set", "enc0_vocab_size=5"]
+    rate = ["--set", "negative_sampling_rate=2"]
+    assert "train: labels 0: 0, 1: 1" in said(*check, *rate)
+    for more in ([], [*rate, "--channel", "validation"], [*rate, "--channel", "test"]):
+        assert main([*check, *more]) == 2
+
+
 def test_warnings_and_notes_are_marked_as_such(said):
     write("a.jsonl", {"in0": [1, 2], "in1": [2, 0], "label": 1})
     settings = ["enc0_max_seq_len=2", "enc0_vocab_size=5", "negative_sampling_rate=101"]
