@@ -47,6 +47,28 @@ def test_an_epoch_writes_what_validation_reads_and_the_end_all(written):
     assert sum(written) < 2 * N_IDS
 
 
+@pytest.mark.parametrize("share", [(), ("left", "right")])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_validation_finds_what_it_reads_on_either_side_settled(side, share, monkeypatch):
+    written, write = [], TokenTable.write
+
+    def noting(self, rows, vectors):
+        written.append(rows.tolist())
+        write(self, rows, vectors)
+
+    monkeypatch.setattr(TokenTable, "write", noting)
+    rows = {name: [FILMS[(i * step) % 60] for i in range(400)] for name, step in
+            (("left", 1), ("right", 7))}  # fmt: skip
+    held_out = {"left": [5, 6, 7], "right": [9, 8, 7]} | {side: [4_000, 6, 4_001]}
+    made = Object2Vec(
+        in0="left:ids", in1="right:ids", share=share or None, preset="topn", pairs=None, epochs=1,
+        enc_dim=8, token_embedding_storage_type="row_sparse", device="cpu", threads=1,
+    )  # fmt: skip
+    made.fit(rows, validation=held_out)
+    assert written[0] == [4_000, 4_001]
+    assert all(len(each) > 4_000 for each in written[1:])  # at the end
+
+
 def test_unread_rows_are_the_mean_of_the_others_at_the_end():
     for validation in (None, HELD_OUT):
         weight = films_of(fitted().fit(ROWS, validation=validation))
