@@ -15,6 +15,7 @@ from object2vec.pairs.batches import TrainingBatches
 from object2vec.pairs.dataset import Pairs
 from object2vec.pairs.made import MadePairs
 from object2vec.pairs.makers import MAKERS, declared_schema, maker_of
+from object2vec.pairs.makers.collections import Collections
 from object2vec.pairs.makers.draws import Draws
 from object2vec.pairs.positives import Positives
 from object2vec.pairs.report import check_channel
@@ -289,6 +290,49 @@ def test_a_message_names_the_first_row_of_what_a_record_is_made_of(shuffled):
     found = [pairs.where(number, "validation") for number in range(len(pairs))]
     assert found == [f"validation row {row}" for row in first_rows]
     assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_collections_are_found_by_their_groups_in_the_order_in_which_these_appear(shuffled):
+    of = rows(shuffled=shuffled)
+    found = Collections.by(of, of.columns["group"])
+    groups = [*dict.fromkeys(of.columns["group"].tolist())]
+    assert found.groups.tolist() == groups
+    assert len(found) == len(DOCUMENTS)
+    assert found.sizes.tolist() == [DOCUMENTS[group // 7] for group in groups]
+    assert found.find(np.array([28, 1, 0, 29, -7])).tolist() == [
+        groups.index(28), -1, groups.index(0), -1, -1
+    ]  # fmt: skip
+    numbers = np.arange(found.bounds[-1])
+    tokens = found.members("in0", numbers)
+    for c, group in enumerate(groups):
+        own = [tokens.row(n)[0] for n in range(found.bounds[c], found.bounds[c + 1])]
+        rows_of = [i for i in range(len(of)) if of.columns["group"][i] == group]
+        assert found.row_numbers(np.arange(*found.bounds[c : c + 2])).tolist() == rows_of
+        assert own == [of.in0.row(i)[0] for i in rows_of]
+    of_members, of_collections = found.lengths("in0")
+    assert of_members.tolist() == tokens.lengths.tolist()
+    assert of_collections.tolist() == [sum(range(1, DOCUMENTS[group // 7] + 1)) for group in groups]
+
+
+EXACT = {
+    "sentence_rest": ([*range(1, 5), 1, *range(1, 7), 1, 2, *range(1, 4)], [10, 1, 21, 3, 6]),
+    "group": ([*range(1, 5), 1, *range(1, 7), 1, 2, *range(1, 4)],) * 2,
+    "history(user=own)": ([5, 2, 7, 3], [1] * 13),
+    "labels": ([1] * 4, [1] * 4),
+}
+
+
+@pytest.mark.parametrize("specification", [*EXACT, "neighbours", "first_two", "history"])
+def test_no_record_is_longer_than_the_longest(specification):
+    pairs = made(specification, of=given(specification))
+    longest = pairs.longest
+    if specification in EXACT:
+        assert [sizes.tolist() for sizes in longest] == [*EXACT[specification]]
+    for epoch in range(5):
+        for in0, in1 in every(pairs.of_epoch(epoch)):
+            assert len(in0) <= longest[0].max()
+            assert len(in1) <= longest[1].max()
 
 
 def test_without_columns_and_pairs_a_table_means_nothing():
