@@ -16,7 +16,7 @@ from object2vec.kernels.comparator import compare
 from object2vec.kernels.rules import SGD, Parameter, Update
 from object2vec.network import recurrence
 from object2vec.network.dropout import Dropout
-from object2vec.network.network import Network, parameter_count
+from object2vec.network.network import Network, new_network
 from object2vec.network.recurrence import grouped_states, packed_states
 from object2vec.objectives import Encoded
 from object2vec.objects.ragged import Ragged
@@ -387,6 +387,23 @@ def test_threads_change_no_byte_of_an_lstm_or_its_gradients(small, monkeypatch):
         assert one.any()
         assert torch.equal(one, two)
         assert torch.equal(one, three)
+
+
+@pytest.mark.parametrize("token_init", ["unit", "xavier"])
+def test_initial_weights_depend_on_no_global_state(token_init):
+    settings = {"enc0_max_seq_len": 3, "enc0_vocab_size": 50, "enc_dim": 4, "seed": 9}
+    made = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        config = Config.build(settings | {"token_init": token_init})
+        made.append(new_network(config, kernel_for("reference", "cpu")).state_dict())
+        assert torch.equal(torch.get_rng_state(), before)
+    for name, tensor in made[0].items():
+        assert torch.equal(tensor, made[1][name]), name
+    other = Config.build(settings | {"token_init": token_init, "seed": 10})
+    weight = new_network(other, kernel_for("reference", "cpu")).table(0).weight
+    assert not torch.equal(weight, made[0]["tokens.0.weight"])
 
 
 @pytest.mark.parametrize("width", [4, 300])

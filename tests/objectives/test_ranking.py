@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from object2vec import Config, ConfigError, DataError, Object2Vec
-from object2vec.objectives import RankedChannel, Rivals, in_batch
+from object2vec.objectives import Encoded, RankedChannel, Rivals, in_batch, objective_of
 from object2vec.objectives.in_batch import in_batch_losses
 from object2vec.objectives.ranks import ranking_metrics, ranks_of_right
 from object2vec.pairs.dataset import Pairs
@@ -74,6 +74,23 @@ def test_losses_and_gradients_are_those_of_the_formula(
     similar = leaves[0] @ leaves[1].T
     similar[excluded] = -torch.inf
     assert hits.tolist() == (similar.argmax(1) == torch.arange(B)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("direction", "directions"),
+    [("both", (True, True)), ("in0", (True, False)), ("in1", (False, True))],
+)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_who_looks_for_whom_is_what_the_configuration_says(direction, directions, smoothing):
+    given = {"ranking_direction": direction, "label_smoothing": smoothing}
+    objective = objective_of(Config.build(settings(**given)))
+    rivals = Rivals(None, None, torch.full((1,), 1.5), functional.linear)
+    a, b = drawn(B, 1), drawn(Q, 2)
+    batch = Encoded(a, b, None, np.ones(B, np.float32), None, rivals=rivals)
+    losses, hits = in_batch_losses(a, b, rivals, directions=directions, smoothing=smoothing)
+    assert objective.sums(batch) == (pytest.approx(float(losses.sum())), float(hits.sum()))
+    assert torch.equal(objective.losses(batch), losses)
+    assert objective.sums(batch) == (pytest.approx(float(losses.sum())), float(hits.sum()))
 
 
 def test_memory_does_not_grow_with_the_square_of_the_batch(monkeypatch):

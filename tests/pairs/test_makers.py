@@ -344,6 +344,16 @@ def test_without_columns_and_pairs_a_table_means_nothing():
         declared_schema(((parse_field("user"),), ()), None)
 
 
+def test_some_evenly_spread_records_stand_for_all(monkeypatch):
+    pairs = made("sentence_rest(sentences=0)")
+    assert len(pairs.sample) == len(pairs) == 15
+    for count in (4, 15, 16):
+        monkeypatch.setattr("object2vec.pairs.made._SAMPLE", count)
+        sample = made("sentence_rest(sentences=0)").sample
+        numbers = [i * 15 // count for i in range(count)] if count < 15 else [*range(15)]
+        assert every(sample) == [every(pairs)[i] for i in numbers]
+
+
 def test_nothing_to_make_pairs_of_is_an_error():
     with pytest.raises(DataError, match="must hold what pairs=sentence_rest can make pairs of"):
         made("sentence_rest", of=rows([1, 1]))
