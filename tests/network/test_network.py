@@ -16,7 +16,7 @@ from object2vec.kernels.comparator import compare
 from object2vec.kernels.rules import SGD, Parameter, Update
 from object2vec.network import recurrence
 from object2vec.network.dropout import Dropout
-from object2vec.network.network import Network, new_network
+from object2vec.network.network import Network, new_network, parameter_count
 from object2vec.network.recurrence import grouped_states, packed_states
 from object2vec.objectives import Encoded
 from object2vec.objects.ragged import Ragged

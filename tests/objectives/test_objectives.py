@@ -88,6 +88,8 @@ def test_what_an_objective_is(objective, head, said, label, threshold, against):
         threshold,
     )
     assert objective.measured_against == against
+    config = Config.build({"enc0_max_seq_len": 1, "enc0_vocab_size": 9})
+    assert objective(config).config is config
 
 
 def test_which_metrics_are_in_tables_and_in_lines_that_sagemaker_reads():

@@ -57,6 +57,9 @@ def test_texts_are_divided_between_documents_unless_one_is_long():
     inside = cuts[cuts > offsets[-2]]  # of the document of 700 words
     assert len(inside) >= 10
     assert np.isin(cuts[cuts <= offsets[-2]], offsets).all()
+    assert text_cuts(np.array([0, 3, 5, 9, 30]), 5).tolist() == [0, 5, 10, 15, 20, 25, 30]
+    assert text_cuts(np.array([0, 3, 6, 9]), 5).tolist() == [0, 6, 9]
+    assert text_cuts(np.array([0, 3, 5]), 5).tolist() == [0, 5]
 
 
 def test_without_thinning_each_word_meets_those_within_its_reach():
