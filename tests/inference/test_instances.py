@@ -314,6 +314,8 @@ def test_a_wrong_line_is_named_by_its_index():
          JSON_LINES),
         ("application/json", "application/jsonlines;q=0, */*", None, JSON, JSON),
         ("application/json", "application/jsonlines, */*", None, JSON, JSON),
+        ("application/json", "application/jsonlines, application/json;q=1", None, JSON, JSON),
+        ("application/json", "*/*;q=0.4, application/jsonlines;q=0.4", None, JSON, JSON),
         ("application/json", "", JSON_LINES, JSON, JSON_LINES),
         ("application/json", "*/*", JSON_LINES, JSON, JSON_LINES),
         ("application/json", "application/json", JSON_LINES, JSON, JSON),

@@ -112,6 +112,7 @@ def test_selections_of_several_parts():
     assert selection("$[ 0 , 2: ]")([1, 2, 3, 4]) == [1, 3, 4]
     assert selection("$[*,0]")([1, 2]) == [1, 2, 1]
     assert selection('$["a b"]')({"a b": 1}) == 1
+    assert selection("$['a',\"b\"]")({"a": 1, "b": 2, "c": 3}) == {"a": 1, "b": 2}
     assert selection("$.a[1].b-c")({"a": [0, {"b-c": 2}]}) == 2
     assert selection("$[-2]")([1, 2]) == 1
     assert selection("$[:]")([1, 2]) == [1, 2]

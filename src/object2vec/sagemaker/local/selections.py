@@ -86,8 +86,6 @@ def _taken(record: Any, part: re.Match[str]) -> list[Any]:
         return [_index(int(part[5]))(record)]
     if not isinstance(record, list):
         raise WrongSelection(f"an array is wanted; got {type(record).__name__}")
-    if part[6]:
-        return record
     return record[int(part[3]) if part[3] else None : int(part[4]) if part[4] else None]
 
 
