@@ -221,6 +221,23 @@ def test_who_does_not_wait_any_longer_is_forgotten():
     assert model.batches == [[[[1]]], [[[5]]]]
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_without_anybody_who_waits_nothing_is_computed(quick):
+    model, seen = Model(), []
+
+    async def main():
+        b = batcher(model, quick=quick, observe=lambda *figures: seen.append(figures))
+        b.submit([group([1])]).cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert b.waiting_units == 0
+        assert listed(await b.submit([group([2])])) == [[[2.0]]]
+
+    asyncio.run(main())
+    assert model.batches == [[[[2]]]]
+    assert seen == [(1, 0)]
+
+
 @pytest.mark.parametrize("bad", [0, 1])
 def test_who_is_gone_when_the_result_comes_gets_none(bad):
     model = Model(bad=bad)
