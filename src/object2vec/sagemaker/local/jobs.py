@@ -161,7 +161,7 @@ class Queue:
             self._start(job, work)
 
     def _start(self, job: Work, work: Callable[[Work], object]) -> None:
-        thread = threading.Thread(target=self._run, args=(job, work), name=f"job {job.name}")
+        thread = threading.Thread(target=self._run, args=(job, work))
         self._running[job] = thread
         thread.start()
 
@@ -222,7 +222,7 @@ def end_noted(folder: Path) -> bool:
         pid, _, started = (folder / _PID).read_text("ascii").partition(" ")
     except OSError:
         return False
-    (folder / _PID).unlink(missing_ok=True)
+    (folder / _PID).unlink()
     if not started or _started(int(pid)) != started:
         return False
     with contextlib.suppress(OSError):
