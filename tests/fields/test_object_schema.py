@@ -253,6 +253,28 @@ def test_what_grows_keeps_its_rows(tmp_path):
     assert loaded.fingerprint == third.fingerprint
 
 
+def test_rows_of_known_and_of_hashed_tokens_are_told_apart_wherever_they_lie():
+    fields = "user:token age:number(2) name:characters(buckets=4)", "film:token(buckets=3)"
+    columns = {"user": ["ann", "bob"], "age": [1, 2], "name": ["x", "y"], "film": ["Up", "Big"]}
+    schema = fit(declared(*fields), columns)
+    grown = fit(declared(*fields), {**columns, "user": ["eve", "flo"]}, schema)
+    for each, new in ((schema, []), (grown, [15, 16])):
+        # padding; user: missing, unknown, ann, bob; age: missing, two bins; name: missing, four
+        # buckets, x, y; then the new users
+        known = [3, 4, 6, 7, 13, 14, *new]
+        assert np.flatnonzero(each.known_rows(0)).tolist() == known
+        assert each.hashed_rows(0).tolist() == [9, 10, 11, 12]
+        assert len(each.known_rows(0)) == each.table_size(0) == 15 + len(new)
+        assert np.flatnonzero(each.known_rows(1)).tolist() == [5, 6]
+        assert each.hashed_rows(1).tolist() == [2, 3, 4]
+
+
+def test_where_every_token_is_hashed_its_buckets_are_what_is_known():
+    schema = fit(declared(in1="film:token(buckets=3,max_size=0)"), USERS)
+    assert np.flatnonzero(schema.known_rows(1)).tolist() == [2, 3, 4]
+    assert schema.hashed_rows(1).tolist() == [2, 3, 4]
+
+
 def test_tied_tables_grow_together():
     schema = declared("user:token", "friend:token", share=[("user", "friend")])
     before = fit(schema, {"user": ["ann"], "friend": ["bob"]})
