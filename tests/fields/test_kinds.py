@@ -320,6 +320,25 @@ def test_what_is_no_number_is_rejected_with_its_row(values, row, cure):
     assert cure in caught.value.mistakes[0].cure
 
 
+@pytest.mark.parametrize("sizes", [[10], [3, 7], [9, 1], [1] * 10, [4, 4, 4, 4]])
+def test_numbers_are_kept_as_they_are_up_to_a_limit(sizes, monkeypatch):
+    monkeypatch.setattr("object2vec.fields.numbers._MOST_VALUES", 10)
+    numbers = [float(n % 10) for n in range(sum(sizes))]
+    quantiles, first = Quantiles(), 0
+    for size in sizes:
+        quantiles.add(pa.array([*numbers[first : first + size], None]))
+        first += size
+    values, counts = quantiles.values()
+    assert values.tolist() == [float(n) for n in range(10)]
+    assert counts.tolist() == [numbers.count(n) for n in values.tolist()]
+    assert quantiles.missing == len(sizes)
+    quantiles.add(pa.array([9.5]))
+    values, counts = quantiles.values()
+    assert values.tolist() == [0, 2, 4, 6, 8, 9.5]  # two and two are one now
+    assert counts.sum() == len(numbers) + 1
+    assert counts[-1] == 1
+
+
 def test_quantiles_of_very_many_numbers_are_nearly_exact(monkeypatch):
     monkeypatch.setattr("object2vec.fields.numbers._MOST_VALUES", 1000)
     numbers = np.random.default_rng(0).normal(size=20_000)

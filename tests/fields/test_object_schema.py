@@ -17,7 +17,7 @@ from object2vec.fields.kinds import KINDS
 from object2vec.fields.label import LabelField
 from object2vec.fields.schema import ObjectSchema, side_by_side
 from object2vec.fields.specification import parse_field
-from object2vec.fields.table_schema import TableSchema, kind_of
+from object2vec.fields.table_schema import Making, TableSchema, kind_of
 from object2vec.files.tensors import map_arrays, map_matrix, write_arrays
 from object2vec.objects.ragged import MAX_ID, Ragged
 
@@ -65,6 +65,22 @@ USERS = {"user": ["ann", "bob", "ann"], "film": ["Up", "Up", "Alien"]}
         ("user", "film", {"label": "film"}, "label: must not be a column of an object"),
         ("user", "film", {"weight": "user"}, "weight: must not be a column of an object"),
         ("user", "film", {"label": "x", "weight": "x"}, "weight: must be another column than lab"),
+        ("user", "film", {"label": "x", "group": "x"}, "group: must be another column than label"),
+        ("user", "film", {"weight": "x", "time": "x"}, "time: must be another column than weight"),
+        ("user", "film", {"group": "x", "time": "x", "label": "y", "weight": "z"}, ""),
+        ("user user:text", "film", {"group": "user", "time": "film"}, ""),
+        (
+            "user",
+            "film",
+            {"share": [("user", "film"), ("film", "user")]},
+            "each column once; got 'f",
+        ),
+        (
+            "user",
+            "film",
+            {"share": [("user", "user")]},
+            "share: must name two or more columns; got",
+        ),
         ("user", "film", {"share": [("user", "flim")]}, "got 'flim'. Did you mean film?"),
         ("user", "film", {"share": [("user",)]}, "share: must name two or more columns"),
         ("user", "film", {"share": [("user", "film")] * 2}, "share: must name each column once"),
@@ -154,6 +170,19 @@ def test_a_table_has_as_many_rows_as_an_id_can_say():
     must = rf"^vocabulary: must have at most {MAX_ID} rows; got {MAX_ID + 1}. Set max_size or min_"
     with pytest.raises(DataError, match=must):
         ObjectSchema.fit(schema, sizes, LabelField())
+
+
+def test_columns_of_a_schema_are_read_once():
+    schema = declared("user age user:text", "film", label="stars", group="user", time="when")
+    assert schema.columns == ["user", "age", "film", "stars", "when"]
+    assert schema.roles == {"label": "stars", "group": "user", "time": "when"}
+    assert schema.names == ["in0 user", "in0 age", "in0 user:text", "in1 film"]
+    assert [schema.holds_text(side) for side in (0, 1)] == [True, False]
+    assert declared("user:characters", "film:text").holds_text(0)
+    made = declared("user", "film next", making=Making("walks", ("next",)))
+    assert made.columns == ["user", "film"]
+    assert [made.is_read(number) for number in range(3)] == [True, True, False]
+    assert TableSchema.from_state(json.loads(json.dumps(made.state()))) == made
 
 
 def test_rows_begin_behind_padding_and_fields_follow_one_another():
