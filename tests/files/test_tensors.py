@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -14,7 +15,15 @@ import torch
 from safetensors.numpy import load_file
 
 from object2vec import ArtifactError, Object2Vec
-from object2vec.files.tensors import Streamed, map_arrays, read_tensors, write_arrays, write_tensors
+from object2vec.files.tensors import (
+    Streamed,
+    is_written_here,
+    map_arrays,
+    map_matrix,
+    read_tensors,
+    write_arrays,
+    write_tensors,
+)
 
 RECORDS = [{"in0": [1], "in1": [2], "label": 1}, {"in0": [2], "in1": [1], "label": 0}]
 
@@ -107,6 +116,16 @@ def test_a_damaged_file_of_arrays_is_rejected(content, message, tmp_path):
         map_arrays(tmp_path / "t")
 
 
+def test_a_header_may_be_as_long_as_is_allowed(tmp_path, monkeypatch):
+    text = json.dumps({"a": ENTRY}).encode()
+    (tmp_path / "t").write_bytes(packed(text))
+    monkeypatch.setattr("object2vec.files.tensors._MAX_HEADER_BYTES", len(text))
+    assert map_arrays(tmp_path / "t")["a"].shape == (2,)
+    monkeypatch.setattr("object2vec.files.tensors._MAX_HEADER_BYTES", len(text) - 1)
+    with pytest.raises(ArtifactError, match=f"a header of {len(text)} bytes"):
+        map_arrays(tmp_path / "t")
+
+
 def test_the_smallest_files_of_arrays_are_whole(tmp_path):
     (tmp_path / "t").write_bytes(packed({}, b""))
     assert map_arrays(tmp_path / "t") == {}
@@ -131,3 +150,47 @@ def test_an_array_may_come_in_pieces(tmp_path):
     assert streamed.nbytes == rows.nbytes
     write_arrays(tmp_path / "t", {"a": streamed, "b": np.ones(2, np.int64)})
     assert (load_file(tmp_path / "t")["a"] == rows).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("b", (2, 3), r"must hold b of shape \(2, 3\); got 'none'"),
+        ("a", (3, 2), r"must hold a of shape \(3, 2\); got \(2, 3\)"),
+        ("a", (6,), r"must hold a of shape \(6,\); got \(2, 3\)"),
+        ("wide", (2, 3), r"must be a whole safetensors file; got 'wide of type float64'"),
+    ],
+)
+def test_a_matrix_is_the_wanted_one(tmp_path, name, shape, message):
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_arrays(tmp_path / "t", {"a": rows, "wide": rows.astype(float)})
+    assert (map_matrix(tmp_path / "t", "a", (2, 3)) == rows).all()
+    with pytest.raises(ArtifactError, match=message):
+        map_matrix(tmp_path / "t", name, shape)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_who_may_read_tensors_is_what_the_umask_says(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_tensors(tmp_path / "t", {"a": torch.ones(2)})
+        write_arrays(tmp_path / "u", {"a": np.ones(2)})
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~umask}
+
+
+def test_what_was_written_here_is_known(tmp_path):
+    write_tensors(tmp_path / "t", {"a": torch.ones(2)})
+    header = {"__metadata__": {"writer": "object2vec"}}
+    for content, is_ours in (
+        ((tmp_path / "t").read_bytes(), True),
+        (packed(header), True),
+        (packed({"__metadata__": {"writer": "another"}}), False),
+        (packed({"a": ENTRY}), False),
+        (packed([1]), False),
+        (packed(b"{"), False),
+        (b"", False),
+    ):
+        assert is_written_here(io.BytesIO(content)) is is_ours
