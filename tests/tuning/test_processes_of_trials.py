@@ -141,6 +141,16 @@ def test_a_study_that_is_asked_to_end_ends_its_trials_which_go_on_later(trial_of
     assert trial_of.kept()
 
 
+def test_a_trial_that_was_done_when_it_was_asked_to_end_has_its_model(trial_of):
+    def asked(process):
+        trial_of.is_stopping = True
+        assert process.asked.wait(20)
+        process.signals.clear()  # it had saved its model, and ends with code 0
+
+    assert trial_of.train(RUN, epoch(0.5), asked) == Trained(0.5)
+    assert not trial_of.kept()
+
+
 def test_a_process_that_does_not_end_is_killed(trial_of, monkeypatch):
     monkeypatch.setattr(processes, "_GRACE_S", 0.01)
     killed = threading.Event()

@@ -82,7 +82,12 @@ def test_a_training_that_goes_on_knows_the_epochs_before_its_checkpoint():
     assert read("resumed", epoch=2, batches=7) == [0.5, 3.0]
     assert epochs(2.0) == [[2.0]]
     assert (course.final, course.error) == (0.5, "")
+    read("finished")
+    assert course.is_over
+    read("epoch", validation=None)
+    assert course.is_over
     read("run")  # without its checkpoint it starts afresh
+    assert not course.is_over
     assert epochs(2.0) == [[2.0]]
     assert course.final == 2.0
 
