@@ -840,3 +840,16 @@ def test_negatives_are_those_of_both_sorts():
     rates = {"negative_sampling_rate": 2, "random_negative_sampling_rate": 3}
     assert Config.build(SIZES | rates).negatives == 5
     assert Config.build(SIZES).negatives == 0
+
+
+def test_a_config_shows_and_is_compared_by_its_hyperparameters_alone():
+    given = SIZES | {"enc0_network": "pooled_embedding"}
+    config = Config.build(given)
+    assert config.notes
+    assert config.inherits
+    for name in ("notes", "inherits", "beyond_aws"):
+        assert name not in repr(config)
+    built = Config.build(config.to_dict(), beyond_aws=True)
+    assert (built.notes, built.inherits) == ((), True)
+    assert built == config
+    assert built != Config.build(given | {"epochs": 3})
