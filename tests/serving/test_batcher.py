@@ -277,6 +277,8 @@ def test_a_failure_spoils_no_neighbour_and_tells_nothing(quick, caplog):
 
     asyncio.run(main())
     assert "an inside" in caplog.text
+    assert "A batch failed, each request is tried alone: ValueError" in caplog.text
+    assert "A group of 1 instances failed." in caplog.text
 
 
 # ---- limits: time and room

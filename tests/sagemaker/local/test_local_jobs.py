@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 import time
 import types
@@ -414,7 +415,10 @@ def test_the_next_service_goes_on_with_what_it_can(service, monkeypatch):
     (service.jobs.folder("done") / "work").mkdir()
     service.queue.waiting.clear()
     service.published.clear()
-    service.training.recover()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as killed:
+        note_process(service.jobs.folder("kept"), killed.pid)  # of a service that was killed
+        service.training.recover()
+        assert killed.wait(20) == -9
 
     def said(name):
         document = service.jobs.get(name)

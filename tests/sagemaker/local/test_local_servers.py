@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import subprocess
 import threading
 import time
 import types
@@ -13,6 +14,7 @@ import pytest
 from object2vec.sagemaker.local import endpoints
 from object2vec.sagemaker.local.buckets import Folders
 from object2vec.sagemaker.local.endpoints import Endpoints
+from object2vec.sagemaker.local.jobs import note_process
 from object2vec.sagemaker.local.logs import Logs
 from object2vec.sagemaker.local.protocol import ServiceError
 from object2vec.sagemaker.local.resources import Resources
@@ -303,6 +305,33 @@ def test_a_server_that_ends_has_failed_and_its_last_lines_say_why(service, monke
     in_state(service, "InService")
 
 
+def test_a_deleted_endpoint_does_not_respond_while_its_server_ends(service, monkeypatch):
+    created(service)
+    (process,) = Process.made
+    monkeypatch.setattr(Process, "stop", lambda self, grace_s: self.stopping.set())
+    service.call("DeleteEndpoint", EndpointName="e")
+    gone = service.made.invoke("e", {}, b"")
+    assert json.loads(gone.body)["message"] == "Endpoint e of account not found."
+    assert process.server.connections == set()
+    process.ended.set()
+    until(lambda: not service.made._started)
+
+
+def test_the_service_ends_when_all_servers_have_ended(service, monkeypatch):
+    for name in ("e", "f"):
+        created(service, name)
+
+    def stop(process, grace_s):
+        process.stopping.set()
+        threading.Timer(0.05, process.ended.set).start()
+
+    monkeypatch.setattr(Process, "stop", stop)
+    servers = [server for _, server in service.made._started]
+    service.made.close()
+    assert all(server.is_over.is_set() for server in servers)
+    assert len(servers) == 2
+
+
 def test_a_server_that_ends_later_has_failed_too(service):
     created(service)
     Process.made[0].ended.set()
@@ -406,7 +435,10 @@ def test_endpoints_are_served_again_by_the_next_service(service, tmp_path):
     assert service.made.invoke("e", {}, b"").status == 503
     until(lambda: not service.made._started)
     service.made.endpoints.change("e", EndpointStatus="InService")
-    service.made.recover()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as killed:
+        note_process(service.made.endpoints.folder("e"), killed.pid)  # of a service that was killed
+        service.made.recover()
+        assert killed.wait(20) == -9
     in_state(service, "InService")
     until(lambda: "e" in service.made._servers)
     assert not left.exists()
