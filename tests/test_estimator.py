@@ -10,6 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from object2vec import ConfigError, DataError, Object2Vec, Text, Token
@@ -106,6 +107,14 @@ def test_scikit_learn_knows_whether_it_is_fitted():
     check_is_fitted(fitted)
     with pytest.raises(NotFittedError):
         check_is_fitted(fitted.set_params(epochs=1))
+
+
+def test_scikit_learn_knows_what_it_takes():
+    tags = get_tags(model())
+    assert tags.estimator_type is None  # `predict` gives scores, not classes
+    assert not tags.target_tags.required
+    assert not tags.input_tags.two_d_array
+    assert tags.input_tags.dict
 
 
 def test_an_unknown_parameter_changes_nothing():

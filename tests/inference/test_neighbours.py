@@ -12,6 +12,7 @@ from object2vec import DataError, Object2Vec
 from object2vec.cli import main
 from object2vec.inference import neighbours
 from object2vec.inference.engine import Engine
+from support.values import value_model
 
 WORDS = ["king", "queen", "man", "woman", "crown", "bread", "rock - roll"]
 
@@ -264,3 +265,11 @@ def test_without_candidates_nothing_is_near(named):
     none = neighbours.Objects(named.encoder, 0, {}).vocabulary()
     with pytest.raises(DataError, match=r"candidates: must hold an object; got 'none'"):
         found_by(named, "a", candidates=none)
+
+
+def test_a_record_that_is_truncated_says_so(caplog):
+    model = value_model("plays")  # reads four tokens of in1
+    for genres, said in (("drama|horror", []), ("drama|horror|family|crime", ["1 truncated"])):
+        caplog.clear()
+        model.nearest({"film": "Up", "genres": genres}, side="in1", k=1)
+        assert caplog.messages == [f"in1: sequences read in part: {each}." for each in said]

@@ -296,6 +296,12 @@ def test_settings_that_are_wrong(settings, text):
         TransformSettings(**settings)
 
 
+def test_a_mistake_in_the_settings_is_found_before_the_model_is_loaded(tmp_path):
+    settings = TransformSettings(content_type="text/html")
+    with pytest.raises(ConfigError, match="Content-Type: must be"):
+        transform(tmp_path / "no model", [tmp_path / "no file"], tmp_path, settings)
+
+
 def test_calls_that_are_wrong(saved, tmp_path):
     a, b = write(tmp_path / "x/a", PAIRS), write(tmp_path / "y/a", PAIRS)
     with pytest.raises(ConfigError, match=r"y/a: must have an output file of its own, not that of"):

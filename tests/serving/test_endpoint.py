@@ -509,7 +509,8 @@ def test_a_lifespan_may_be_run_again(model, saved, by_location, monkeypatch):
         assert not thread.is_alive()
 
 
-def test_the_lifespan_loads_without_any_request(saved):
+def test_the_lifespan_loads_without_any_request(saved, caplog):
+    caplog.set_level("INFO", "object2vec")
     events = []
     app = create_app(saved, on_loaded=events.append)
 
@@ -523,6 +524,7 @@ def test_the_lifespan_loads_without_any_request(saved):
 
     asyncio.run(main())
     assert events == [None]
+    assert re.search(r"Model loaded in \d+\.\d s\.", caplog.text)
 
 
 @pytest.mark.parametrize("path", ["/movies/invocations", f"/movies{RUNTIME}"])

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -181,14 +182,16 @@ def test_lines_of_the_log_begin_with_their_level(monkeypatch, served):
 @pytest.fixture
 def configured(monkeypatch, folder):
     """Run `_serve` to its end at once; return uvicorn's configuration and the application."""
-    seen = []
+    seen, intervals = [], []
     monkeypatch.setattr(server._Process, "run", lambda self, sockets: seen.append((self, sockets)))
-    frozen = []
-    monkeypatch.setattr(server.gc, "freeze", lambda: frozen.append(1))
-    monkeypatch.setattr(server.sys, "setswitchinterval", lambda seconds: None)
+    frozen, usual_s = [], sys.getswitchinterval()
+    monkeypatch.setattr(server.gc, "collect", lambda: frozen.append("collected"))
+    monkeypatch.setattr(server.gc, "freeze", lambda: frozen.append("frozen"))
+    monkeypatch.setattr(server.sys, "setswitchinterval", intervals.append)
 
     def serve(level="info"):
         assert server._serve(folder, "a socket", NOBODY, level) == 0
+        assert 0 < intervals[0] < usual_s  # the event loop has its turn sooner
         ((process, sockets),) = seen
         assert sockets == ["a socket"]
         return process, frozen
@@ -212,7 +215,7 @@ def test_a_loaded_model_is_frozen_and_a_failed_one_ends_the_process(configured):
     endpoint = process._app.state.endpoint
     assert endpoint.settings is NOBODY
     endpoint._on_loaded(None)
-    assert (frozen, process.should_exit) == ([1], False)
+    assert (frozen, process.should_exit) == (["collected", "frozen"], False)
     endpoint._on_loaded(ConfigError("x"))
     assert process.should_exit
 

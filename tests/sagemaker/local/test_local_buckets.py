@@ -1,6 +1,8 @@
 """S3 over folders: keys are files, and what boto3 puts is what it gets."""
 
+import contextlib
 import io
+import os
 
 import pytest
 from botocore.exceptions import ClientError
@@ -232,3 +234,32 @@ def test_buckets_are_there_again_for_the_next_service(service, s3, tmp_path):
         assert "a-file" not in names
     finally:
         (root / "buckets" / "a-file").unlink()
+
+
+@pytest.fixture
+def still(monkeypatch):
+    """Files whose time of change is always the same, as of a disk with a coarse clock."""
+
+    @contextlib.contextmanager
+    def whole_file(path):
+        with written(path) as stream:
+            yield stream
+        os.utime(path, ns=(0, 10**18))
+
+    written = buckets.whole_file
+    monkeypatch.setattr(buckets, "whole_file", whole_file)
+
+
+def test_a_key_of_the_same_size_and_time_has_nothing_of_the_first(service, s3, still, tmp_path):
+    s3.create_bucket(Bucket="still")
+    first = s3.put_object(Bucket="still", Key="k", Body=b"1", Metadata={"a": "1"})
+    second = s3.put_object(Bucket="still", Key="k", Body=b"2")
+    said = s3.head_object(Bucket="still", Key="k")
+    assert said["Metadata"] == {}
+    assert said["ETag"] == second["ETag"] != first["ETag"]
+    s3.put_object(Bucket="still", Key="k", Body=b"1", Metadata={"a": "1"})
+    (tmp_path / "new").write_bytes(b"3")
+    service.aws.buckets.put_file("still", "k", tmp_path / "new")
+    said = s3.head_object(Bucket="still", Key="k")
+    assert said["Metadata"] == {}
+    assert said["ETag"] not in (first["ETag"], second["ETag"])
