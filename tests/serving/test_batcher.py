@@ -116,7 +116,9 @@ def test_a_large_request_goes_in_pieces_and_takes_turns():
 
     async def main():
         b = batcher(model, batch_instances=4)
-        answers = await asyncio.gather(b.submit([large]), b.submit([small]))
+        futures = b.submit([large]), b.submit([small])
+        assert b.waiting_units == 2 * (10 + 1)
+        answers = await asyncio.gather(*futures)
         assert [listed(a) for a in answers] == [sums(large), sums(small)]
 
     asyncio.run(main())

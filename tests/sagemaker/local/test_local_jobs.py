@@ -323,6 +323,15 @@ def test_a_job_is_stopped_while_it_waits_or_runs(service):
     assert service.queue.stopped == ["waits", "runs", "fails"]
 
 
+def test_what_an_earlier_service_left_of_a_job_is_not_of_it(service):
+    service.training.create(request())
+    left = JobTree(service.jobs.folder("t") / "work")
+    left.model.mkdir(parents=True)
+    (left.model / "left").write_text("half")
+    service.queue.run("t", saved)
+    assert names_in(service.s3 / "out/t/output/model.tar.gz") == ["config.json"]
+
+
 def test_a_job_whose_time_is_over_is_stopped_and_saved(service):
     def process(job, arguments, environment, on_line):
         assert job.stopping.wait(20)

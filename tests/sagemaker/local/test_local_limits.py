@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 from botocore.exceptions import ClientError
@@ -360,6 +361,19 @@ def test_a_service_that_ends_ends_its_connections_and_leaves_its_folder(tmp_path
         socket.create_connection((host, int(port)), timeout=10).close()
     with Service(tmp_path, port=int(port)).running(grace_s=1) as running:
         assert running.url == f"http://127.0.0.1:{port}"
+
+
+def test_connections_that_have_ended_are_forgotten(tmp_path, client):
+    with Service(tmp_path).running(grace_s=1) as running:
+        for by_url in (False, True):
+            asking = client("sts", of=running, by_url=by_url)
+            asking.get_caller_identity()
+            assert len(running._server.connections) == 1
+            asking.close()
+            end = time.monotonic() + 20
+            while running._server.connections:
+                assert time.monotonic() < end
+                time.sleep(0.005)
 
 
 def test_a_folder_is_free_again_for_who_had_the_wrong_port(service, tmp_path):

@@ -317,6 +317,14 @@ def test_a_deleted_endpoint_does_not_respond_while_its_server_ends(service, monk
     until(lambda: not service.made._started)
 
 
+def test_an_endpoint_that_is_deleted_is_the_only_one(service):
+    for name in ("e", "f"):
+        created(service, name)
+    service.call("DeleteEndpoint", EndpointName="e")
+    assert [process.graces for process in Process.made] == [[5], []]
+    assert service.made.invoke("f", {}, b"x").status == 200
+
+
 def test_the_service_ends_when_all_servers_have_ended(service, monkeypatch):
     for name in ("e", "f"):
         created(service, name)
@@ -424,7 +432,7 @@ def test_lists_say_what_aws_says_of_each(service):
     assert not service.made.configs.exists("two")
 
 
-def test_endpoints_are_served_again_by_the_next_service(service, tmp_path):
+def test_endpoints_are_served_again_by_the_next_service(service, monkeypatch):
     created(service)
     created(service, "failed")
     service.made.endpoints.change("failed", EndpointStatus="Failed")
@@ -435,10 +443,14 @@ def test_endpoints_are_served_again_by_the_next_service(service, tmp_path):
     assert service.made.invoke("e", {}, b"").status == 503
     until(lambda: not service.made._started)
     service.made.endpoints.change("e", EndpointStatus="InService")
+    monkeypatch.setattr(Process, "is_ready", False)
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as killed:
         note_process(service.made.endpoints.folder("e"), killed.pid)  # of a service that was killed
         service.made.recover()
         assert killed.wait(20) == -9
+    until(lambda: len(Process.made) == 3)
+    assert described(service)["EndpointStatus"] == "Creating"
+    Process.made[2].server.ping = 200
     in_state(service, "InService")
     until(lambda: "e" in service.made._servers)
     assert not left.exists()

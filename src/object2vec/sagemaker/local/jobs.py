@@ -104,7 +104,6 @@ class Work:
             self.stop()
 
         timer = threading.Timer(seconds, end)
-        timer.daemon = True
         timer.start()
         try:
             yield
