@@ -263,6 +263,11 @@ def test_a_number_of_few_values_has_a_bin_for_each():
     assert field.size == 2  # most numbers are the least one: there is nothing to part
 
 
+def test_whole_numbers_of_any_size_are_numbers():
+    field, _ = learned("number(2)", pa.array([2**53 + 1, -(2**53) - 1]))
+    assert names_of(field, [2**53 + 1, 0]) == [["from 9.0072e+15"], ["below 9.0072e+15"]]
+
+
 def test_numbers_are_read_from_text_and_other_types():
     field, _ = learned("number(3)", [1, 2, 3])
     for values in (["1", " 2.0 ", "+3e0", ""], [True, 2, 3, None]):
@@ -523,6 +528,22 @@ def test_what_is_written_without_a_date_is_missing():
     assert seconds_of(pa.nulls(2)).null_count == 2
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([None, 2**64 - 1], pa.uint64()),
+        pa.array([5, 2**63], pa.uint64()),
+        pa.array([None, 1e30]),
+        pa.array([5.0, -1e30]),
+    ],
+)
+def test_numbers_beyond_all_times_are_rejected(values):
+    with pytest.raises(ValueMistakes) as caught:
+        seconds_of(values)
+    assert [(each.row, each.got) for each in caught.value.mistakes] == [(1, values[1].as_py())]
+    assert seconds_of(pa.array([2**62], pa.uint64())).to_pylist() == [2**62 // 10**9]
+
+
 def test_times_are_of_the_years_1_to_9999():
     first, last = -62135596800, 253402300799
     known = pa.array([first, None, last], pa.timestamp("s"))
@@ -646,6 +667,24 @@ def test_pieces_of_a_given_tokenizer(tmp_path):
     path.write_text("{}")
     with pytest.raises(ConfigError, match="must be what tokenizers writes"):
         kind_of(specification).learner()
+
+
+def test_a_given_tokenizer_gives_the_pieces_of_all_of_a_text_and_no_others(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {"[UNK]": 0, "[CLS]": 1, "[PAD]": 2, "cat": 3, "dog": 4}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A", special_tokens=[("[CLS]", 1)]
+    )
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(pad_id=2, pad_token="[PAD]", length=5)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(tokenizer.to_str())
+    field, _ = learned(f'text(tokenizer="{path}", min_count=1)', ["cat dog dog", "dog", "fox"])
+    assert names_of(field, ["dog", "cat dog dog cat", "fox"]) == [
+        *(["dog"], ["cat", "dog", "dog", "cat"], ["[UNK]"])
+    ]
 
 
 @pytest.mark.parametrize(

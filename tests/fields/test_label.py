@@ -195,6 +195,7 @@ def test_numbers_are_read_from_all_that_spell_them():
         for each in (array, array.dictionary_encode()):
             assert numbers_of(each, "label").tolist() == [1, 2]
     assert numbers_of(pa.array([True, False]), "label").tolist() == [1, 0]
+    assert numbers_of(pa.array([2**53 + 1, 2**60]), "label").tolist() == [2.0**53, 2.0**60]
     assert numbers_of(pa.array([], pa.string()), "label").dtype == np.float64
 
 

@@ -69,6 +69,7 @@ def test_dates_are_microseconds(values):
         (pa.array(["7", "1e3"]), [7, 1000]),
         (pa.array(["7", "1e3"]).dictionary_encode(), [7, 1000]),
         (pa.array([dt.date(1970, 1, 3)]), [2 * 86_400 * 10**6]),
+        (pa.array([1999, 2000], pa.timestamp("ns")), [1, 2]),
         (pa.array([dt.date(1970, 1, 3)], pa.date64()), [2 * 86_400 * 10**6]),
     ],
 )

@@ -226,7 +226,7 @@ def _spelled(values: pa.Array) -> Numbers:
     if not any(test(plain.type) for test in kinds):
         return np.full(len(values), math.nan)
     numbers = compute.cast(plain, "float64", safe=False)
-    return np.asarray(compute.fill_null(numbers, math.nan).to_numpy(zero_copy_only=False))
+    return np.asarray(compute.fill_null(numbers, math.nan).to_numpy())
 
 
 def _number(text: str) -> float | None:
@@ -243,7 +243,7 @@ def _parsed(texts: pa.Array) -> Numbers | None:
     from pyarrow import compute
 
     try:
-        return np.asarray(compute.cast(texts, pa.float64()).to_numpy(zero_copy_only=False))
+        return np.asarray(compute.cast(texts, pa.float64()).to_numpy())
     except pa.ArrowInvalid:
         return None
 
@@ -267,7 +267,7 @@ def _as_text(values: pa.Array) -> pa.DictionaryArray:
 
 def _encoded(values: pa.DictionaryArray) -> tuple[list[str], NDArray[np.int32]]:
     """Return the texts of a dictionary, and which of them each value is, -1 for none."""
-    codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    codes = values.indices.fill_null(-1).to_numpy()
     return values.dictionary.to_pylist(), codes
 
 

@@ -60,7 +60,10 @@ def seconds_of(values: pa.Array) -> pa.Array:
     elif is_text(kind):
         seconds = _read(values)
     elif types.is_integer(kind):
-        seconds = _of_numbers(values.cast(pa.int64(), safe=False))
+        if types.is_uint64(kind):
+            too_large = pc.greater(values, pa.scalar(2**63 - 1, kind))
+            _checked(values, values, too_large.fill_null(False))
+        seconds = _of_numbers(values.cast(pa.int64()))
     elif types.is_floating(kind):
         whole = pc.floor(pc.if_else(pc.is_finite(values), values, None))
         seconds = _of_numbers(whole.cast(pa.int64(), safe=False))

@@ -221,7 +221,7 @@ def _indices(values: pa.Array) -> NDArray[np.int64]:
     import pyarrow.compute as pc
 
     indices = pc.fill_null(values.indices.cast(pa.int64()), -1)
-    found: NDArray[np.int64] = indices.to_numpy(zero_copy_only=False)
+    found: NDArray[np.int64] = indices.to_numpy()
     return found
 
 
@@ -255,7 +255,7 @@ def _encoded(values: pa.Array) -> pa.Array:
     """Return an array with each different value once, unless it is one of texts."""
     import pyarrow as pa
 
-    if is_text(values.type) or pa.types.is_dictionary(values.type):
+    if is_text(values.type):
         return values
     if pa.types.is_null(values.type):
         values = values.cast(pa.string())

@@ -392,8 +392,8 @@ def _from_arrow(rows: Any, where: str) -> Ragged:
         raise DataError.at(where, "must be of an integer type", str(tokens.type), cure)
     lengths = np.ones(len(rows), np.int64)
     if is_list:
-        lengths = compute.list_value_length(rows).to_numpy(zero_copy_only=False)
-    return _checked(tokens.to_numpy(zero_copy_only=False), offsets_of(lengths), where)
+        lengths = compute.list_value_length(rows).to_numpy()
+    return _checked(tokens.to_numpy(), offsets_of(lengths), where)
 
 
 def _decoded(array: Any) -> Any:

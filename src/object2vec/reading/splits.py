@@ -101,7 +101,7 @@ class Clock:
         said = dates if said is None else said
         if mistakes := mistakes_of(said, is_bad, "must have a time", cure):
             raise ValueMistakes(mistakes)
-        return np.asarray(dates.cast("int64").to_numpy(zero_copy_only=False))
+        return np.asarray(dates.cast("int64").to_numpy())
 
 
 def _date(text: str | None) -> Any:

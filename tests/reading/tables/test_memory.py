@@ -62,6 +62,12 @@ def test_an_array_of_two_axes_is_a_column_of_lists():
     assert table.first(9).to_pylist() == [{"a": [1, 2]}, {"a": [3, 4]}]
 
 
+@pytest.mark.parametrize("values", [[1.5, float("nan")], np.array([1.5, np.nan]), [1.5, None]])
+def test_what_is_not_a_number_is_missing(values):
+    table = open_table({"a": values})
+    assert table.first(9).to_pylist() == [{"a": 1.5}, {"a": None}]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -58,7 +58,7 @@ class Tokenizer:
         self._tokenizer = package().Tokenizer.from_str(description)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        pieces = self._tokenizer.get_vocab(with_added_tokens=True)
+        pieces = self._tokenizer.get_vocab()
         by_id = [b""] * (max(pieces.values(), default=-1) + 1)
         for piece, number in pieces.items():
             by_id[number] = piece.encode()
