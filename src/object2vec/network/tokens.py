@@ -102,8 +102,8 @@ class TokenTable(nn.Module):
             Objects that are anybody's partners.
         """
         size = len(self.weight)
-        own = np.arange(size, dtype=np.int32)  # (V,)
-        values = np.insert(partners.values + np.int32(size), partners.offsets[:-1], own)
+        values = partners.values + np.int32(size)
+        values = np.insert(values, partners.offsets[:-1], np.arange(size))  # a token's own first
         self._partners = Ragged(values, partners.offsets + np.arange(size + 1))
         self.weight = torch.cat([self.weight, self.weight.new_zeros(count, self.weight.shape[1])])
         if self.log_weights is not None:
