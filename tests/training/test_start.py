@@ -100,6 +100,21 @@ def test_new_tokens_begin_where_rare_ones_have_been_learned(kind):
         assert np.abs(begun - known[1:].mean(axis=0)).max() > 0.01
 
 
+@pytest.mark.parametrize("layer", ["softmax", "mean_squared_error"])
+def test_layers_go_on_but_those_of_a_head_for_another_output_layer(layer):
+    given = {**IDS, **FAST, "enc0_network": "hcnn", "enc0_layers": 1, "mlp_layers": 1}
+    first = Object2Vec(**given, output_layer="softmax").fit(RECORDS)
+    second = Object2Vec(**STILL, output_layer=layer).fit(RECORDS, start_from=first)
+    before, after = (each.artifact.network.state_dict() for each in (first, second))
+    assert {name.partition(".")[0] for name in after} == {"tokens", "encoders", "head"}
+    for name, tensor in after.items():
+        goes_on = layer == "softmax" or not name.startswith("head.")
+        if tensor.shape == before[name].shape and tensor.dim() > 1:
+            assert torch.allclose(tensor, before[name], atol=1e-4) == goes_on, name
+    scores = [model.predict(in0=[[1, 2]], in1=[[3]]) for model in (first, second)]
+    assert (scores[0].shape == scores[1].shape) == (layer == "softmax")
+
+
 def test_a_token_for_which_nothing_was_read_begins_as_the_mean(old):
     skipping = model(in0="user:token(unseen=skip)").fit(OLD)
     grown = Object2Vec(**STILL).fit(NEW, start_from=skipping)
