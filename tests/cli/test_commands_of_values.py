@@ -117,6 +117,13 @@ def test_text_is_encoded_without_torch_and_little_of_it_without_numba(saved, tex
     assert found.astype(np.float32).tobytes() == expected.tobytes()
 
 
+def test_a_line_is_an_object_of_one_column(saved, monkeypatch, capsys):
+    feed(monkeypatch, "ann\n")
+    assert run("encode", saved / "plays", "--side", "in0", "--lines") == 2
+    said = capsys.readouterr().err
+    assert "--lines: must be left out: an object has the columns user, history; got 'it'." in said
+
+
 # ----------------------------------------------------------------------------- what is inside
 
 

@@ -665,8 +665,9 @@ def test_metrics_lines_are_json_with_the_containers_keys(monkeypatch):
     assert blocks[2]["Metrics"]["epochs"] == {"count": 1, "max": 20, "sum": 20.0, "min": 20}
     assert blocks[2]["Metrics"]["early_stop.time"]["max"] == 0.5
     last = {name: value["max"] for name, value in blocks[-1]["Metrics"].items()}
-    assert last["model.serialize.time"] == 75.0
-    assert 0 < last["setuptime"] < last["totaltime"] == 1000.0 * len(CLASSIFICATION)
+    assert (last["model.serialize.time"], last["model.score.time"]) == (75.0, 3080.0)
+    assert last["setuptime"] == blocks[0]["Metrics"]["initialize.time"]["max"] == 4000.0
+    assert last["setuptime"] < last["totaltime"] == 1000.0 * len(CLASSIFICATION)
     assert all(a["EndTime"] == b["StartTime"] for a, b in itertools.pairwise(blocks))
 
 
@@ -1067,7 +1068,7 @@ def test_the_log_of_ip_insights_has_the_metrics_that_the_service_reads():
         "binary_classification_accuracy": 0.75,
         "binary_classification_cross_entropy": 0.5,
     }
-    for batches in (100, 200, 300, 400):
+    for batches in (100, 200, 300, 400, 500):
         log(events.BatchesDone(epoch=0, epochs=1, batches=batches, batches_total=400, records=9,
                                epoch_s=1.0, metrics=train))  # fmt: skip
     verdict = events.Verdict(0, "m", 0.5, True, False, 0, 1, False, None, None)
