@@ -270,6 +270,17 @@ def test_concatenate_keeps_the_order(parts):
     assert to_lists(column) == [row for part in parts for row in part]
 
 
+@pytest.mark.parametrize("tokens", [1, 3, 1 << 22])
+def test_rows_have_equal_hashes_if_they_are_equal(tokens, monkeypatch):
+    pieces = Ragged.pieces
+    monkeypatch.setattr(Ragged, "pieces", lambda self: pieces(self, tokens))
+    given = [[], [0], [0, 0], [1], [2], [1, 2], [2, 1], [1, 2, 0], [0, 1, 2], [MAX_ID]]
+    found = Ragged.build([*given, *given[::-1]]).hashes()
+    assert found.dtype == np.uint64
+    assert found[: len(given)].tolist() == found[len(given) :][::-1].tolist()
+    assert len(set(found.tolist())) == len(given)
+
+
 def test_padded_fills_with_zeros_on_the_right():
     column = Ragged.build(ROWS)
     assert column.padded().tolist() == [[5, 6, 7], [0, 0, 0], [0, 8, 0], [9, 0, 0], [0, 0, 0]]

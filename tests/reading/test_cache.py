@@ -169,7 +169,7 @@ def test_files_and_folders_are_removed_with_all_that_is_in_them(root):
 def test_only_what_a_day_old_process_has_left_is_swept_away(records, root):
     root.mkdir(parents=True)
     now = time.time()
-    for name, hours in (("old", 25), ("new", 23), ("old_file", 25), ("other", 99)):
+    for name, hours in (("old", 24.5), ("new", 23.5), ("old_file", 24.5), ("other", 99)):
         path = root / (f"{TEMPORARY_PREFIX}{name}" if name != "other" else name)
         path.touch() if name == "old_file" else path.mkdir()
         os.utime(path, (now - 3600 * hours, now - 3600 * hours))
