@@ -99,6 +99,29 @@ def test_files_without_records_are_logged(tmp_path, caplog, count):
     assert caplog.messages == [f"{count} files are empty: {shown}"]
 
 
+@pytest.mark.parametrize(
+    ("names", "named", "read", "skipped"),
+    [
+        (["_SUCCESS", "a.csv", "_b.csv", "c.csv"], "", ["a.csv", "c.csv"], 2),
+        (["a.csv", "b_.csv"], "", ["a.csv", "b_.csv"], 0),
+        (["_a.csv", "_b.csv"], "", ["_a.csv", "_b.csv"], 0),
+        (["_a.csv", "b.csv"], "_a.csv", ["_a.csv"], 0),
+        (["x/_a.csv", "_y/b.csv"], "", ["_y/b.csv"], 1),
+    ],
+)
+def test_files_that_begin_with_an_underscore_are_marks(
+    tmp_path, caplog, names, named, read, skipped
+):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    with caplog.at_level("INFO", "object2vec.reading"):
+        table = open_table(f"{tmp_path}/./{named}" if named else tmp_path)
+    assert [source.name for source in table.sources] == [str(tmp_path / name) for name in read]
+    said = [f"{tmp_path}: {skipped} files whose names begin with _ are not read"]
+    assert caplog.messages == said * bool(skipped)
+
+
 def test_columns_without_a_name_are_not_read(tmp_path, caplog):
     caplog.set_level("INFO", "object2vec.reading")
     table = open_table(write(tmp_path, ",a,,\n0,1,2,3\n"))

@@ -106,12 +106,10 @@ def _open_files(named: Sequence[str | os.PathLike[str]], options: TableOptions) 
 def _wanted(named: str) -> list[Source]:
     """Return the streams behind a name, without what writers of Hive's folders leave there."""
     sources = list_sources(named)
-    marks = [each for each in sources[1:] if PurePath(each.name).name.startswith("_")]
-    if PurePath(sources[0].name).name.startswith("_") and sources[0].name != named:
-        marks.append(sources[0])
-    if marks:
-        _log.info("%s: %d files whose names begin with _ are not read", named, len(marks))
-    return [source for source in sources if source not in marks] or sources
+    wanted = [each for each in sources if not PurePath(each.name).name.startswith("_")] or sources
+    if marks := len(sources) - len(wanted):
+        _log.info("%s: %d files whose names begin with _ are not read", named, marks)
+    return wanted
 
 
 def _open_one(form: Format, source: Source, options: TableOptions) -> Table | str:
