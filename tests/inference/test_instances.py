@@ -141,6 +141,7 @@ OF_INSTANCE = 'must be an object with a list of ids "in0", "in1" or both; got '
         (b'{"x": ' + b"[" * 100_000, r"^body: must not nest so deep\. "),
         (b'{"in0": [1, 99], "in0": [1]}', r'^body: must have the key "in0" once; got'),
         ([{"in0": ["x" * 1000]}], r"'x{76}\.\.\.\. Use the ids"),
+        ({"in0": [0.0, -0.5]}, rf"^in0\[1\]: {OF_IN0}-0\.5\."),
         (b'{"in0": ["x"], "in0": 5}', rf"^in0\[0\]: {OF_IN0}'a key given twice'\."),
         (b'{"in0": [1, "x"], "in0": [1]}', rf"^in0\[1\]: {OF_IN0}'a key given twice'\."),
         (
@@ -214,7 +215,11 @@ def test_the_same_key_elsewhere_is_no_key_of_an_instance():
     assert rows(body) == [([[1]], None), (None, [[2]])]
 
 
-@pytest.mark.parametrize("body", [{"instances": [PAIR, {"in1": [4]}]}, [PAIR, {"in0": []}], PAIR])
+@pytest.mark.parametrize(
+    "body",
+    [{"instances": [PAIR, {"in1": [4]}]}, [PAIR, {"in0": []}], PAIR,
+     {"in0": [0, V0 - 1], "in1": [V1 - 1, 0]}],
+)  # fmt: skip
 @pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
 def test_what_is_right_is_looked_at_once(body, form, monkeypatch):
     monkeypatch.delattr("object2vec.inference.id_reader._check_keys")

@@ -220,7 +220,7 @@ class Endpoints:
 
         def take(line: str) -> None:
             stream.append(line)
-            server.last_lines = [*server.last_lines[-9:], line]
+            server.last_lines = [*server.last_lines[-2:], line]
             if server.port is None and (match := _PORT.search(line)):
                 server.port = int(match[1])
                 watcher.start()
@@ -234,7 +234,7 @@ class Endpoints:
             if self._servers.get(name) is server:
                 del self._servers[name]
         if not server.job.stopping.is_set():  # also one that never became ready
-            said = " ".join(server.last_lines[-3:])
+            said = " ".join(server.last_lines)
             self._fail(name, f"The server ended with exit code {code}. {said}")
 
     def _watch(self, name: str, server: _Server) -> None:
