@@ -127,6 +127,36 @@ def test_what_a_killed_service_has_made_in_part_is_nothing(jobs, tmp_path):
     assert sorted(path.name for path in again.folder("c").parent.iterdir()) == ["B", "c"]
 
 
+def test_what_is_deleted_is_gone_also_if_its_files_cannot_be_removed(jobs, monkeypatch):
+    """Its process may still write there."""
+
+    def rmtree(path, ignore_errors=False):
+        if not ignore_errors:
+            raise OSError("not empty")
+
+    monkeypatch.setattr(resources.shutil, "rmtree", rmtree)
+    jobs.delete("a")
+    assert names(jobs) == ["B", "c"]
+    jobs.create({"TrainingJobName": "a"})
+    assert names(jobs) == ["a", "B", "c"]
+
+
+def test_a_job_says_how_it_ended_and_why_it_failed(jobs):
+    jobs.create({"TrainingJobName": "d", "TrainingJobStatus": "InProgress"})
+    jobs.stop("d", lambda document: document.update(Asked=1))
+    assert (jobs.get("d")["TrainingJobStatus"], jobs.get("d")["Asked"]) == ("Stopping", 1)
+    jobs.end("d", "Stopped", "no reason", lambda document: document.update(Ended=1))
+    ended = jobs.get("d")
+    assert (ended["TrainingJobStatus"], ended["Ended"]) == ("Stopped", 1)
+    assert ended["TrainingEndTime"] > ended["CreationTime"]
+    assert "FailureReason" not in ended
+    jobs.end("d", "Failed", "x" * 1025)
+    assert jobs.get("d")["FailureReason"] == "x" * 1024  # as long as AWS has it
+    for wrong in ("d", "a"):
+        text = rejected("ValidationException", jobs.stop, wrong)
+        assert f"because the training job {wrong} has ended" in text
+
+
 def test_jobs_that_have_ended_leave_their_room(tmp_path, clock):
     jobs = Resources(tmp_path / "few", "TrainingJob", ARN, most=2)
     for name in ("a", "b"):
