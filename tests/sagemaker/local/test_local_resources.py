@@ -88,6 +88,15 @@ def test_a_page_has_a_hundred_by_default(tmp_path, clock):
     assert (len(page["Models"]), page["NextToken"]) == (100, "100")
 
 
+def test_a_search_finds_a_hundred_by_default(tmp_path, clock):
+    jobs = Resources(tmp_path / "many", "TrainingJob", ARN)
+    for number in range(101):
+        jobs.create({"TrainingJobName": f"j{number}"})
+    search = Catalogue({"TrainingJob": jobs}).operations()["Search"]
+    assert len(search({"Resource": "TrainingJob"})["Results"]) == 100
+    assert len(search({"Resource": "TrainingJob", "MaxResults": 101})["Results"]) == 101
+
+
 def test_names_are_those_of_aws_and_taken_once(jobs, tmp_path):
     for name in ("", "-a", "a-", "a/b", "..", "x" * 64, "a_b"):
         text = rejected("ValidationException", jobs.create, {"TrainingJobName": name})
