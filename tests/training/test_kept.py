@@ -1,11 +1,14 @@
 """Best weights and checkpoints at a cost of what has changed: the same as whole copies."""
 
+import json
+import signal
+
 import numpy as np
 import pytest
 import safetensors.numpy
 import torch
 
-from object2vec import ArtifactError, Object2Vec
+from object2vec import ArtifactError, Interrupted, Object2Vec
 from object2vec.compiled.cores import CORES_VARIABLE
 from object2vec.config import Config
 from object2vec.files.tensors import write_arrays
@@ -14,6 +17,7 @@ from object2vec.network.network import new_network
 from object2vec.training import kept
 from object2vec.training.kept import KeptTensors, RowJournal
 from object2vec.training.optimizer import Optimizer
+from object2vec.training.stop import StopRequest
 
 ROWS = 1000
 
@@ -244,6 +248,35 @@ def test_a_run_that_goes_on_with_other_cores_keeps_its_number_of_threads(tmp_pat
     fit(1, epochs=4, threads=1)
     fit(2, epochs=5)
     assert found == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("written", "used"), [(2, 2), (1, 1), (0, 3), (-2, 3), ("2", 3), (1.5, 3), (1025, 3)]
+)
+def test_threads_that_no_run_can_have_had_are_not_gone_on_with(
+    written, used, tmp_path, monkeypatch
+):
+    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
+                "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "device": "cpu"}  # fmt: skip
+    found = []
+
+    class Listener:
+        def __call__(self, event):
+            if event.name == "run":
+                found.append(event.threads)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("object2vec.devices.available_cores", lambda: 3)
+    stop = StopRequest()
+    stop.request(signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        Object2Vec(**settings).fit(DATA, checkpoints=tmp_path, stop=stop, reporters=[Listener()])
+    (file,) = tmp_path.glob("step-*/state.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"threads": written}))
+    Object2Vec(**settings).fit(DATA, checkpoints=tmp_path, resume=True, reporters=[Listener()])
+    assert found == [3, used]
 
 
 def test_a_run_has_no_more_threads_than_it_is_left_beside_others(monkeypatch):

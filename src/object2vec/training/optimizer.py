@@ -109,8 +109,7 @@ class Optimizer:
         if first is not None and self.position.average_from is None and self.steps > first:
             self.position = replace(self.position, average_from=self.steps - 1)
         share = rate_share(config, self.steps, total, self.position.divisions)
-        rate = self.rule.learning_rate * share
-        rule = self.rule if share == 1.0 else replace(self.rule, learning_rate=rate)
+        rule = replace(self.rule, learning_rate=self.rule.learning_rate * share)
         if not config.noise_temperature:
             return Update(rule, self.steps, average_from=self.position.average_from)
         drawn = random_generator(config.seed, _NOISE, self.steps).integers(2**32, size=2)
