@@ -89,6 +89,15 @@ def test_the_page_is_there_after_the_first_trial_and_grows(wish, trained):
     assert 0 < pages[1] < pages[2]
 
 
+def test_what_was_best_in_a_parent_is_tried_first(wish, trained, tmp_path):
+    tuning.run(wish(trials=5))
+    parent = Study.open(tmp_path / "study")
+    warm = {"parents": (str(parent.path),), "warm_start": "TRANSFER_LEARNING", "seed": 7}
+    tuning.run(wish(out=tmp_path / "second", trials=1, **warm))
+    (first,) = Study.open(tmp_path / "second").trials()
+    assert first.values == parent.best().values
+
+
 def test_a_trial_that_fails_says_why(wish, trained, capsys):
     trained.outcome = lambda trial: Trained(error="because") if trial.number == 1 else Trained(0.5)
     tuning.run(wish(trials=2))
