@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import json
 from collections import Counter
+from dataclasses import astuple
 
 import numpy as np
 import pyarrow as pa
@@ -239,6 +240,12 @@ def test_a_misspelt_name_shares_most_of_its_runs():
     assert (coverage.known, coverage.by_parts, coverage.hashed, coverage.tokens) == (1, 1, 0, 2)
     with pytest.raises(ConfigError, match=r"characters\(longest\): must be at least shortest, 5"):
         kind_of("characters(5, 3)")
+
+
+def test_coverage_of_parts_adds_up_number_by_number():
+    assert astuple(Coverage()) == (0,) * 8
+    total = Coverage(*range(1, 9)) + Coverage(*range(10, 90, 10))
+    assert astuple(total) == (11, 22, 33, 44, 55, 66, 77, 88)
 
 
 # Numbers

@@ -177,6 +177,8 @@ def test_blocks_change_nothing(lines, block_bytes):
         (b"x 1 2\nx\nof 1 one\n", r"^2 problems:\n  .*v:2: must be a word and 2 numbers; got 'x'.*"
          r"\n  .*v:3: must have 2 finite numbers; got 'one'. Correct or remove the line.$"),
         (b"x 1 2\nof 1 nan\n", r"v:2: must have 2 finite numbers; got 'nan'. Correct"),
+        (b"the 1 2\nof 1 nan\nunseen 3 4\n",
+         r"^[^\n]*v:2: must have 2 finite numbers; got 'nan'. Correct or remove the line\.$"),
         (b"x 1 2\nof 1e39 0\n", r"v:2: must have 2 finite numbers; got '1e39'. Correct"),
         (b"x 1 2\nof  1\n", r"v:2: must be a word and 2 numbers; got 'of  1'. Complete or"),
         (b"x 1 2\nof\t1\n", r"v:2: must be a word and 2 numbers; got 'of\\t1'. Complete or"),
