@@ -203,12 +203,6 @@ def test_the_scanner_knows_up_to_62_keys(count):
         assert set(scanned.counts.values()) == {2}
 
 
-@pytest.mark.parametrize("name", ["é", 'a"b', "a\\b", "a\nb"])
-def test_the_scanner_leaves_keys_to_others_that_may_be_written_in_two_ways(name):
-    schema = Schema((Column(name, LAYOUTS["number"]),))
-    assert scan(json.dumps({name: 1}, ensure_ascii=False).encode(), schema) is None
-
-
 def test_the_scanner_knows_lists_of_ids_and_numbers_alone():
     line = b'{"in0":[1],"in1":[2],"label":1,"group":7}'
     assert scan(line, records_of(has_group=True)) is None
