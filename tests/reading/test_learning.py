@@ -13,9 +13,12 @@ from object2vec import Config, Pairs
 from object2vec.errors import ConfigError, DataError, StorageError
 from object2vec.fields.specification import parse_field
 from object2vec.fields.table_schema import TableSchema
+from object2vec.objects.ragged import Ragged
+from object2vec.objects.schema import RECORDS
+from object2vec.objects.statistics import IdStatistics
 from object2vec.pairs.batches import TrainingBatches
 from object2vec.reading import learning
-from object2vec.reading.facts import counted_lengths
+from object2vec.reading.facts import CountedRecords, counted_lengths
 from object2vec.reading.learning import learn
 from object2vec.reading.table_records import read_with
 from object2vec.reading.tables import TableOptions, lines, open_table
@@ -338,6 +341,7 @@ def test_more_rows_than_a_block(tmp_path, read):
     for channel in ("train", "validation"):
         cached, size = learned.channels[channel], learned.facts[channel].records
         names = tokens(learned, 0)
+        assert [(source.name, source.rows) for source in cached.sources] == [(str(path), size)]
         for row in (0, 1, size // 2, size - 1):
             line = int(cached.where(row).rpartition(":")[2])
             n = numbers[line - 2]
@@ -545,6 +549,24 @@ def test_weights_and_groups_of_large_sets_are_read_row_by_row(read, monkeypatch)
     for batch in TrainingBatches(pairs, config).epoch(0):
         users = batch.in0.values[batch.pairing.rows0] - 3
         assert batch.columns["group"].tolist() == groups[users].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "lengths"),
+    [
+        ([[1, 2], [3, 4]], {2: 2}),
+        ([[], []], {0: 2}),
+        ([[1], [], [2, 3], [4]], {0: 1, 1: 2, 2: 1}),
+        ([], {}),
+    ],
+)
+def test_lengths_of_objects_are_counted_with_their_records(rows, lengths):
+    column = Ragged.of_lists(rows)
+    columns = {"in0": column, "in1": column, "label": np.ones(len(rows), np.float32)}
+    found = CountedRecords.counted(columns, {}, RECORDS)
+    assert found.lengths == (lengths, lengths)
+    assert len(found) == len(rows)
+    assert found.statistics["in0"] == IdStatistics.of(column)
 
 
 def test_lengths_are_counted_without_room_for_the_longest():
