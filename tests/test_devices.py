@@ -325,3 +325,23 @@ def test_threads_of_another_system_wait_as_they_do(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(threading, "Thread", None)
     _shorten_waiting.__wrapped__()
+
+
+def test_computing_is_in_float32_whatever_the_default_is():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with computing(1):
+            assert torch.zeros(2).dtype == torch.float32
+            torch.set_default_dtype(torch.float16)  # as somebody may who is called there
+        assert torch.zeros(2).dtype == torch.float64
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_as_many_threads_compute_after_a_block_as_before():
+    with computing(3) as threads:
+        assert threads == torch.get_num_threads() == 3
+        with computing(2) as fewer:
+            assert fewer == torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 3
