@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from object2vec.cli import output
 from object2vec.cli.output import Piece, format_of, json_lines, write_rows
+from object2vec.errors import StorageError
 
 ROWS = np.array([[0.1, 2, -3], [1e-8, -0.0, 1e20], [5, 6, 7.5], [0, 0, 0]], np.float32)
 FORMATS = ["jsonl", "npy", "arrow"]
@@ -66,6 +68,33 @@ def test_what_fails_midway_leaves_what_stood_there(row_format, tmp_path):
     assert os.listdir(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_piece_that_is_not_written_is_an_error(at, tmp_path, monkeypatch):
+    """It is written by another thread, while the next one is computed."""
+    write, calls = output._write_piece, []
+
+    def failing(*given):
+        calls.append(given)
+        if len(calls) == at + 1:
+            raise OSError(28, "No space left on device")
+        write(*given)
+
+    monkeypatch.setattr(output, "_write_piece", failing)
+    with pytest.raises(StorageError, match=rf"{tmp_path}/out: must be .*; got 'No space left"):
+        write_rows(pieces(1, 1, 1, 1), "scores", 3, "npy", str(tmp_path / "out"))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("out", [None, "-"])
+def test_standard_output_is_called_so_in_an_error(out):
+    def failing():
+        yield from ()
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(StorageError, match=r"^standard output: .*; got 'Input/output error'"):
+        write_rows(failing(), "scores", 3, "jsonl", out)
+
+
 def test_a_link_stays_one_to_what_is_written(tmp_path):
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
@@ -79,6 +108,7 @@ def test_json_says_what_is_remarked_of_each_row():
     assert json_lines(ROWS[2:], "scores", remarks) == (
         b'{"scores": [5.0, 6.0, 7.5], "label": "good"}\n{"scores": [0.0, 0.0, 0.0]}\n'
     )
+    assert json_lines(ROWS[3:], "scores") == b'{"scores": [0.0, 0.0, 0.0]}\n'
     assert json_lines(ROWS[:0], "scores") == b""
     assert json_lines(ROWS[:0], "scores", pa.array([], pa.string())) == b""
 
