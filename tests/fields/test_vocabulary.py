@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from object2vec.fields.specification import parse_field
 from object2vec.fields.strings import Strings, hash_strings
 from object2vec.fields.vocabulary import Vocabulary
 
@@ -77,3 +79,20 @@ def test_tokens_that_training_has_not_seen_come_behind(most, tokens):
     assert after.counts.tolist() == [*before.counts.tolist(), *[0] * (len(tokens) - 2)]
     rows = after.rows(*spans("a", "b", "x", "y")).tolist()
     assert rows == [2 + tokens.index(each) if each in tokens else 1 for each in "abxy"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "known"),
+    [
+        ("text(min_count=1)", ["Sea", "the sea", "ship", "", "sea!"], ["sea", "", "", "", "sea"]),
+        ("token", ["sea", "the sea", " the ", None], ["sea", "", "the", ""]),
+        ('tokens(" ")', ["sea", "sea the", "ship", None], ["sea", "", "", ""]),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_one_known_token_has_its_row(kind, values, known):
+    learner = parse_field(f"x:{kind}").kind.learner()
+    learner.observe(pa.array(["sea", "the"]))
+    field = learner.finish()
+    rows = {entry.token: entry.row for entry in field.entries()} | {"": -1}
+    for given in (pa.array(values), pa.array(values).dictionary_encode()):
+        assert field.known_rows(given).tolist() == [rows[token] for token in known]

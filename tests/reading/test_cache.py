@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -231,6 +233,16 @@ def test_whole_numbers_are_read_from_lines(tmp_path, root):
 
 def test_small_columns_are_read_at_once(records):
     assert records().files == {}
+
+
+def test_temporary_folders_are_gone_with_the_process():
+    code = (
+        "from object2vec.reading.cache import temporary_folder as f;"
+        "one, two = f(), f(); one.mkdir(); (one / 'file').touch();"
+        "assert one != two and one.parent == two.parent; print(one.parent)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not Path(said.stdout.strip()).exists()
 
 
 def test_what_is_made_in_vain_is_an_error():
