@@ -273,3 +273,23 @@ def test_a_record_that_is_truncated_says_so(caplog):
         caplog.clear()
         model.nearest({"film": "Up", "genres": genres}, side="in1", k=1)
         assert caplog.messages == [f"in1: sequences read in part: {each}." for each in said]
+
+
+@pytest.mark.parametrize(("output", "is_cosine"), [("softmax", True), ("dot_product", False)])
+def test_objects_of_both_sides_are_compared_as_the_objective_does(output, is_cosine):
+    """Those of one side are compared by their direction alone."""
+    records = [{"in0": [1 + i % 6], "in1": [1 + i % 5, 2], "label": i % 2} for i in range(30)]
+    settings = {"enc0_max_seq_len": 2, "enc0_vocab_size": 7, "enc_dim": 4, "mlp_layers": 0}
+    settings |= {"enc1_max_seq_len": 2, "enc1_vocab_size": 7, "enc1_network": "pooled_embedding"}
+    model = Object2Vec(**settings, enc0_network="pooled_embedding", output_layer=output, epochs=1)
+    model.fit(records)
+    ids = [[i] for i in range(1, 7)]
+    asked = model.encode(in0=[[3]]).astype(float)
+    for of, is_by_direction in (("in0", True), ("in1", is_cosine)):
+        vectors = model.encode(**{of: ids}).astype(float)
+        scores = cosine_similarity(asked, vectors) if is_by_direction else asked @ vectors.T
+        (found,) = model.nearest("3", of=of, k=6)
+        expected = {str(i + 1): score for i, score in enumerate(scores[0])}
+        if of == "in0":
+            del expected["3"]
+        assert dict(found) == pytest.approx(expected, rel=1e-5)

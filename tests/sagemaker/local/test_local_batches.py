@@ -131,6 +131,20 @@ def test_records_and_predictions_are_filtered_and_joined(service, processing, fo
     assert (service.s3 / "pre/y").read_text() == '{"id": 2}\n'
 
 
+def test_predictions_that_nobody_filters_stay_as_they_were_written(service):
+    written = b'{"of":  1.50}\n\n not even JSON'
+
+    def process(job, arguments, environment, on_line):
+        out = Path(arguments[3].removeprefix("--out="))
+        (out / "y.out").write_bytes(written)
+
+    for name, processing in (("a", {}), ("b", {"JoinSource": "None", "OutputFilter": "$"})):
+        members = {"DataProcessing": processing, "output": f"s3://b/{name}"}
+        service.call("CreateTransformJob", **request(name, "s3://b/pre/y", **members))
+        service.queue.run(name, process)
+        assert (service.s3 / name / "y.out").read_bytes() == written
+
+
 @pytest.mark.parametrize(
     ("members", "process", "reason"),
     [
