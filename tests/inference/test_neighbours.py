@@ -288,7 +288,8 @@ def test_objects_of_both_sides_are_compared_as_the_objective_does(output, is_cos
     for of, is_by_direction in (("in0", True), ("in1", is_cosine)):
         vectors = model.encode(**{of: ids}).astype(float)
         scores = cosine_similarity(asked, vectors) if is_by_direction else asked @ vectors.T
-        (found,) = model.nearest("3", of=of, k=6)
+        found, same = model.nearest(["3", [3]], of=of, k=6)
+        assert found == same
         expected = {str(i + 1): score for i, score in enumerate(scores[0])}
         if of == "in0":
             del expected["3"]
