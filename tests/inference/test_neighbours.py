@@ -50,6 +50,9 @@ def test_words_can_be_added_and_taken_away(words):
     vector = unit(words, "king") - unit(words, "man") + unit(words, "woman")
     assert [each.object for each in first] == best(words, vector, ["king", "man", "woman"], 4)[0]
     assert [each.object for each in second] == best(words, unit(words, "queen"), ["queen"], 4)[0]
+    of_found = words.encode(in0=[each.object for each in first])
+    scores = cosine_similarity([vector], of_found)[0]
+    assert [each.score for each in first] == pytest.approx(scores)
 
 
 def test_a_token_with_a_sign_in_it_is_a_token(words):

@@ -148,9 +148,8 @@ class Training(QueuedJobs):
 
     def recover(self) -> None:
         """Go on with what an earlier service left: from a checkpoint, or as failed."""
-        for document in self.jobs.all():
-            if document["TrainingJobStatus"] in ENDED:  # CloudWatch forgets
-                self._replay(document, self._publisher(document["TrainingJobName"]))
+        for document in self.jobs.all():  # CloudWatch forgets
+            self._replay(document, self._publisher(document["TrainingJobName"]))
         super().recover()
 
     def _resume(self, document: Document) -> None:
