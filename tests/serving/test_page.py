@@ -180,6 +180,7 @@ def suggested(app, query) -> list[str]:
 def test_suggestions_begin_with_the_text_and_then_hold_it(plays):
     assert suggested(plays, "field=in1-0&text=t") == ["Titanic", "Heat"]
     assert suggested(plays, "field=in1-0&text=HE") == ["Heat"]
+    assert suggested(plays, "field=in1-0&text=a") == ["Alien", "Titanic", "Heat"]
     assert suggested(plays, "field=in1-0&text=") == ["Titanic", "Up", "Alien", "Heat"]
     assert suggested(plays, "field=in1-1&text=dra") == ["drama"]
     for query in ("", "field=in0-9&text=a", "field=label&text=g", "text=a", "field=in1-0&text=zz"):

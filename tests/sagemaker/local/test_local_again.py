@@ -17,6 +17,7 @@ LEFT = {
         "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Training",
         "SecondaryStatusTransitions": [],
+        "AlgorithmSpecification": {"MetricDefinitions": []},
     },
     "TransformJob": {"TransformJobStatus": "Stopping"},
     "HyperParameterTuningJob": {"HyperParameterTuningJobStatus": "Stopping"},

@@ -194,9 +194,11 @@ def test_a_prefix_need_not_be_a_folder(storage, tmp_path):
     assert storage.get_prefix("s3://bucket", tmp_path / "z") == 5
     assert "top" in under(tmp_path / "z")
     assert storage.get_prefix("s3://bucket/to", tmp_path / "t") == 1
-    for uri in ("s3://bucket/none", "s3://bucket/b", "s3://nowhere/a"):
-        with pytest.raises(MissingData, match=r"No S3 objects|does not exist"):
+    for uri in ("s3://bucket/none", "s3://bucket/b"):
+        with pytest.raises(MissingData, match="No S3 objects"):
             storage.get_prefix(uri, tmp_path / "w")
+    with pytest.raises(MissingData, match="does not exist"):
+        storage.get_prefix("s3://nowhere/a", tmp_path / "w")
 
 
 def test_a_channel_that_is_a_folder_needs_no_slash_at_its_end(storage, tmp_path):
