@@ -167,8 +167,14 @@ def test_names_of_fields_and_classes_are_escaped():
     assert not any(name in html for name in ("<b>", "<i>", '"</span>"'))
     assert 'data-field="&lt;b&gt;&quot;"' in html
     assert '<textarea id="in1-0"' in html
-    assert 'id="in1-1"' in html
+    assert '<input id="in1-1"' in html
+    assert html.count("<datalist") == 1  # numbers are not chosen
     assert json.loads(example(Schema()))["in1"] == {"<i>": "...", "n": "..."}
+
+
+def test_the_example_has_the_names_of_columns_as_they_are_written():
+    html, _ = page(create_app(value_model("letters")).state.endpoint, True)
+    assert "&quot;作品 2&quot;: &quot;...&quot;" in html
 
 
 def suggested(app, query) -> list[str]:
