@@ -65,6 +65,18 @@ def test_columns_are_shown_with_their_first_values(longest, shown, explained):
     assert error[2:] == ["Its columns:", "  id           1, 2, 3", f"  a long text  {shown}"]
 
 
+def test_dates_that_python_has_not_are_shown_too(tmp_path, capsys):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    times = pa.array([0, 3 * 10**14], pa.timestamp("ms"))  # years 1970 and 11476
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"when": times, "all": [times.to_numpy().tolist()] * 2}), file)
+    assert main(["check", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert "when  1970-01-01 00:00:00, " in error
+
+
 def test_of_many_columns_the_first_twenty_are_shown(explained):
     names = [f"c{number}" for number in range(25)]
     error = explained("a.csv", ",".join(names) + "\n" + ",".join("x" * 25) + "\n")

@@ -107,6 +107,17 @@ def test_records_are_found_by_their_values(films):
     assert sorted(each.object for each in found) == ["Jaws", "love"], "each once"
 
 
+def test_a_record_of_a_date_that_python_has_not_is_called_by_it():
+    import pyarrow as pa
+
+    times = pa.array([10**11, 3 * 10**11], pa.timestamp("s"))  # years 5138 and 11476
+    table = {"user": ["ann", "bob"], "when": times}
+    model = Object2Vec(in0="user", in1="when:token", enc_dim=4, epochs=1).fit(table)
+    (found,) = model.nearest("ann", of="in1", candidates=table)
+    names = sorted(each.object for each in found)
+    assert names == ["11476-08-15 05:20:00", "5138-11-16 09:46:40"]
+
+
 @pytest.mark.parametrize(
     ("query", "options", "message"),
     [

@@ -250,9 +250,11 @@ def _roles(batch: pa.RecordBatch) -> list[str]:
 
 def _column_lines(batch: pa.RecordBatch) -> Iterator[str]:
     """Yield a line for each column: its name and its first values."""
+    from object2vec.fields.values import shown
+
     width = max(map(len, batch.schema.names))
     for name, column in list(zip(batch.schema.names, batch.columns, strict=True))[:MAX_PROBLEMS]:
-        values = ", ".join(str(value) for value in column.slice(0, _SHOWN_ROWS).to_pylist())
+        values = ", ".join(str(shown(value)) for value in column.slice(0, _SHOWN_ROWS))
         if len(values) > _SHOWN_CHARACTERS:
             values = f"{values[:_SHOWN_CHARACTERS]}..."
         yield f"  {name:{width}}  {values}"

@@ -178,6 +178,8 @@ def shown(value: pa.Scalar) -> Any:
     try:
         return value.as_py()
     except (OverflowError, ValueError):
+        if is_list(value.type):
+            return [shown(each) for each in value.values]
         return value.cast(pa.string()).as_py()
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from object2vec.errors import DataError, suggestion
 from object2vec.evaluation.retrieval import nearest
-from object2vec.fields.values import without_dictionary
+from object2vec.fields.values import shown, without_dictionary
 from object2vec.files.json import strict_json
 from object2vec.inference.inputs import Tally, intakes, warn_of
 from object2vec.inference.values import as_table, read_values, value_intakes
@@ -179,7 +179,7 @@ class Objects:
                 )
                 for column in columns
             )
-            said = zip(*(each.to_pylist() for each in chosen), strict=True)
+            said = zip(*(map(shown, each) for each in chosen), strict=True)
             return ["; ".join(str(value) for value in row if value is not None) for row in said]
 
         return _different(Ragged.concatenate(parts), names)
