@@ -46,15 +46,36 @@ SHARE = 0.2  # of users or films that are left out
 IN0 = (Token("user"), Tokens("history"))
 IN1 = (Token("film"), Tokens("genres", "|"), Token("year"), Text("title"))
 GENRES = (
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
-    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
-    "Thriller", "War", "Western",
-)  # fmt: skip
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+)
 
 SETTINGS: dict[str, Any] = {
-    "preset": "topn", "output_layer": "dot_product", "dropout": 0.0, "weight_decay": 0.0,
-    "enc0_pool_exponent": 1.0, "enc1_pool_exponent": 1.0, "epochs": 10,
-}  # fmt: skip
+    "preset": "topn",
+    "output_layer": "dot_product",
+    "dropout": 0.0,
+    "weight_decay": 0.0,
+    "enc0_pool_exponent": 1.0,
+    "enc1_pool_exponent": 1.0,
+    "epochs": 10,
+}
 TRIALS: dict[str, dict[str, Any]] = {
     "chosen": {},
     "5 epochs": {"epochs": 5},
@@ -149,8 +170,15 @@ def _choose(likes: Likes, given: argparse.Namespace) -> None:
             figures = run["figures"]["object2vec"]
             trials.append({"part": part, "name": name, "settings": settings, **figures})
             print(part, name, figures, flush=True)
-    save("cold_start_choose", {"protocol": "settings on their own users and films, seed 0",
-                               "settings": SETTINGS, "trials": trials}, given)  # fmt: skip
+    save(
+        "cold_start_choose",
+        {
+            "protocol": "settings on their own users and films, seed 0",
+            "settings": SETTINGS,
+            "trials": trials,
+        },
+        given,
+    )
 
 
 def _measure(likes: Likes, given: argparse.Namespace) -> None:
@@ -171,20 +199,31 @@ def _measure(likes: Likes, given: argparse.Namespace) -> None:
             name: {m: summary([each[name][m] for each in figures]) for m in MEASURES}
             for name in figures[0]
         }
-        table((part, *MEASURES), [
-            (name, *(each[m]["mean"] for m in MEASURES)) for name, each in parts[part].items()
-        ])  # fmt: skip
-    save("cold_start", {
-        "protocol": f"a share of {SHARE} of users or films left out as a whole, by seed; likes are "
-        f"{LIKED} stars or more; settings chosen on other users and films",
-        "settings": SETTINGS, "results": parts, "runs": runs,
-    }, given)  # fmt: skip
+        table(
+            (part, *MEASURES),
+            [(name, *(each[m]["mean"] for m in MEASURES)) for name, each in parts[part].items()],
+        )
+    save(
+        "cold_start",
+        {
+            "protocol": f"a share of {SHARE} of users or films left out as a whole, by seed; likes "
+            f"are {LIKED} stars or more; settings chosen on other users and films",
+            "settings": SETTINGS,
+            "results": parts,
+            "runs": runs,
+        },
+        given,
+    )
 
 
 def _run(
-    test: Test, changed: dict[str, Any], given: argparse.Namespace, seed: int, name: str,
+    test: Test,
+    changed: dict[str, Any],
+    given: argparse.Namespace,
+    seed: int,
+    name: str,
     share: float,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Train once; return the figures of the model and of what stands beside it."""
     settings = SETTINGS | changed | {"threads": given.threads, "seed": seed}
     if given.quick:
@@ -207,8 +246,13 @@ def _run(
         name: scores + popularity,
     }
     figures = {key: measures(each, test, seed) for key, each in rankings.items()}
-    return {"figures": figures, "train_s": train_s, "rows": len(rows["film"]),
-            "objects": len(own), "candidates": len(vectors)}  # fmt: skip
+    return {
+        "figures": figures,
+        "train_s": train_s,
+        "rows": len(rows["film"]),
+        "objects": len(own),
+        "candidates": len(vectors),
+    }
 
 
 def _encode(model: Object2Vec, side: int, columns: dict[str, list[Any]]) -> Floats:
@@ -243,10 +287,13 @@ def unseen_users(likes: Likes, left: NDArray[np.int64], seed: int) -> Test:
     past = histories(asked.only(is_history))
     row, column = np.searchsorted(users, asked.users), np.searchsorted(films, films_of)
     return Test(
-        rows_of(known), 0, {"history": [past[user] for user in users.tolist()]},
-        {"film": films.tolist(), **of_films(likes, films)}, popularity,
+        rows_of(known),
+        0,
+        {"history": [past[user] for user in users.tolist()]},
+        {"film": films.tolist(), **of_films(likes, films)},
+        popularity,
         *(_marked((len(users), len(films)), row[m], column[m]) for m in (~is_history, is_history)),
-    )  # fmt: skip
+    )
 
 
 def unseen_films(likes: Likes, left: NDArray[np.int64], seed: int) -> Test:
@@ -260,9 +307,14 @@ def unseen_films(likes: Likes, left: NDArray[np.int64], seed: int) -> Test:
     shape = (len(films), len(users))
     found = np.searchsorted(films, asked.films), np.searchsorted(users, asked.users)
     return Test(
-        rows_of(known), 1, of_films(likes, films), candidates, popularity,
-        _marked(shape, *found), np.zeros(shape, np.bool_),
-    )  # fmt: skip
+        rows_of(known),
+        1,
+        of_films(likes, films),
+        candidates,
+        popularity,
+        _marked(shape, *found),
+        np.zeros(shape, np.bool_),
+    )
 
 
 PARTS = {"users": unseen_users, "films": unseen_films}
@@ -289,8 +341,10 @@ def rows_of(likes: Likes) -> dict[str, list[Any]]:
     """Return the table to train on; a film is never in the history of its own row."""
     past = histories(likes)
     users, films = likes.users.tolist(), likes.films.tolist()
-    others = [[other for other in past[user] if other != str(film)]
-              for user, film in zip(users, films, strict=True)]  # fmt: skip
+    others = [
+        [other for other in past[user] if other != str(film)]
+        for user, film in zip(users, films, strict=True)
+    ]
     return {"user": users, "history": others, "film": films, **of_films(likes, likes.films)}
 
 

@@ -57,8 +57,12 @@ def _parser(doc: str, data: str | None, threads: int | None) -> argparse.Argumen
     )
     if data is not None:
         options.add_argument("--data", type=Path, default=ROOT / data, help=f"default: {data}")
-    options.add_argument("--results", type=Path, default=ROOT / "benchmarks/results",
-                         help="folder of the JSON files; default: benchmarks/results")  # fmt: skip
+    options.add_argument(
+        "--results",
+        type=Path,
+        default=ROOT / "benchmarks/results",
+        help="folder of the JSON files; default: benchmarks/results",
+    )
     if threads is None:
         options.set_defaults(threads=0)  # all cores, the hyperparameter's default
     else:

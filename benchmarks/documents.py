@@ -47,24 +47,51 @@ WRONG = 5
 WHOLE = 5000  # longer than any article
 LENGTHS = {"retrieval": MAX_SEQ_LEN, "retrieval_whole": WHOLE}
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_layers": "auto", "enc0_max_seq_len": MAX_SEQ_LEN,
-    "enc0_token_embedding_dim": 300, "enc1_network": "enc0", "enc_dim": 300, "bucket_width": 0,
-    "dropout": 0.4, "early_stopping_patience": 2, "early_stopping_tolerance": 0.01, "epochs": 20,
-    "learning_rate": 0.01, "mini_batch_size": 512, "mlp_activation": "relu", "mlp_dim": 512,
-    "mlp_layers": 2, "num_classes": 2, "optimizer": "adam", "output_layer": "softmax",
-    "weight_decay": 0, "negative_sampling_rate": 3, "tied_token_embedding_weight": "true",
-    "comparator_list": "hadamard", "token_embedding_storage_type": "row_sparse",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_layers": "auto",
+    "enc0_max_seq_len": MAX_SEQ_LEN,
+    "enc0_token_embedding_dim": 300,
+    "enc1_network": "enc0",
+    "enc_dim": 300,
+    "bucket_width": 0,
+    "dropout": 0.4,
+    "early_stopping_patience": 2,
+    "early_stopping_tolerance": 0.01,
+    "epochs": 20,
+    "learning_rate": 0.01,
+    "mini_batch_size": 512,
+    "mlp_activation": "relu",
+    "mlp_dim": 512,
+    "mlp_layers": 2,
+    "num_classes": 2,
+    "optimizer": "adam",
+    "output_layer": "softmax",
+    "weight_decay": 0,
+    "negative_sampling_rate": 3,
+    "tied_token_embedding_weight": "true",
+    "comparator_list": "hadamard",
+    "token_embedding_storage_type": "row_sparse",
+}
 PER_ARTICLE = {"one": 1, "eight": 8}
 
 # AWS's own curve: cross-entropy and accuracy of train, then of validation, for each epoch.
 AWS_CURVE = [
-    (0.2992, 0.8748, 0.2271, 0.9141), (0.1927, 0.9249, 0.1995, 0.9208),
-    (0.1556, 0.9404, 0.1787, 0.9327), (0.1347, 0.9494, 0.1879, 0.9314),
-    (0.1220, 0.9546, 0.1925, 0.9342), (0.1143, 0.9580, 0.1823, 0.9346),
-]  # fmt: skip
-AWS = {"cross_entropy": 0.1906, "accuracy": 0.9288, "hits@1": 0.2592, "hits@10": 0.4675,
-       "mean_rank": 242.9, "candidates": 10_001, "articles": 250_000}  # fmt: skip
+    (0.2992, 0.8748, 0.2271, 0.9141),
+    (0.1927, 0.9249, 0.1995, 0.9208),
+    (0.1556, 0.9404, 0.1787, 0.9327),
+    (0.1347, 0.9494, 0.1879, 0.9314),
+    (0.1220, 0.9546, 0.1925, 0.9342),
+    (0.1143, 0.9580, 0.1823, 0.9346),
+]
+AWS = {
+    "cross_entropy": 0.1906,
+    "accuracy": 0.9288,
+    "hits@1": 0.2592,
+    "hits@10": 0.4675,
+    "mean_rank": 242.9,
+    "candidates": 10_001,
+    "articles": 250_000,
+}
 
 Ids = NDArray[np.int32]
 
@@ -113,14 +140,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
             pairs = sentence_pairs(train, PER_ARTICLE[name], generator, given.quirk)
             runs.append(_run(settings | {"seed": seed}, pairs, dev_pairs, test_pairs))
             _tell(runs[-1])
-        save(f"documents_{name}" + ("_quirk" if given.quirk else ""), {
-            "protocol": f"{len(train)} articles to train on, {len(dev)} dev, {len(test)} test; "
-            f"{WRONG} wrong pairs for each right one; retrieval among {len(test)} articles cut "
-            f"to {MAX_SEQ_LEN} tokens, and whole"
-            + ("; AWS's leak left in" if given.quirk else "; the sentence taken out of its text"),
-            "aws": AWS, "aws_curve": AWS_CURVE, "tf_idf": lexical, "hyperparameters": settings,
-            "runs": runs,
-        }, given)  # fmt: skip
+        save(
+            f"documents_{name}" + ("_quirk" if given.quirk else ""),
+            {
+                "protocol": f"{len(train)} articles to train on, {len(dev)} dev, {len(test)} test; "
+                f"{WRONG} wrong pairs for each right one; retrieval among {len(test)} articles cut "
+                f"to {MAX_SEQ_LEN} tokens, and whole"
+                + (
+                    "; AWS's leak left in"
+                    if given.quirk
+                    else "; the sentence taken out of its text"
+                ),
+                "aws": AWS,
+                "aws_curve": AWS_CURVE,
+                "tf_idf": lexical,
+                "hyperparameters": settings,
+                "runs": runs,
+            },
+            given,
+        )
 
 
 def _run(
@@ -130,11 +168,13 @@ def _run(
     recorder, model = Recorder(), Object2Vec(**settings)
     model.fit(train, validation=dev, test=test, reporters=[recorder])
     return {
-        "seed": settings["seed"], "pairs": len(train["in0"]), **ending(recorder.history),
+        "seed": settings["seed"],
+        "pairs": len(train["in0"]),
+        **ending(recorder.history),
         "test": next(event["metrics"] for event in recorder.history if event["event"] == "test"),
         **{name: retrieval(model, test, length) for name, length in LENGTHS.items()},
         "curve": curve(recorder.history),
-    }  # fmt: skip
+    }
 
 
 def _tell(run: Mapping[str, Any]) -> None:

@@ -38,35 +38,53 @@ from object2vec import Object2Vec
 LENGTH, PER_ARTICLE, EPOCHS = 300, 20, (1, 2, 4)
 STARSPACE = {"hits@1": 0.200, "hits@10": 0.465, "mean_rank": 199, "seconds": 780}
 OURS = SETTINGS | {
-    "enc0_max_seq_len": LENGTH, "mlp_layers": 0, "dropout": 0.2, "negative_sampling_rate": 19,
-    "mini_batch_size": 10_000, "learning_rate": 0.02,
-}  # fmt: skip
+    "enc0_max_seq_len": LENGTH,
+    "mlp_layers": 0,
+    "dropout": 0.2,
+    "negative_sampling_rate": 19,
+    "mini_batch_size": 10_000,
+    "learning_rate": 0.02,
+}
 
 
 def main() -> None:
     """Train with each number of epochs and rank."""
-    options = speed_parser(__doc__, "../shared/data/wikipedia_en_63k/wiki_train_sents.txt.zst",
-                           rounds=None)  # fmt: skip
+    options = speed_parser(
+        __doc__, "../shared/data/wikipedia_en_63k/wiki_train_sents.txt.zst", rounds=None
+    )
     given = options.parse_args()
     train, _, test, vocab_size = read_articles(read_texts(given.data), DEV, TEST)
     pairs = sentence_pairs(train, PER_ARTICLE, np.random.default_rng(0), False, LENGTH)
     settings = OURS | {"enc0_vocab_size": vocab_size, "threads": given.threads, "seed": 0}
     asked = labelled(test, np.random.default_rng(1), False)
     runs = [{"epochs": n, **_run(settings | {"epochs": n}, pairs, asked)} for n in EPOCHS]
-    table(("epochs", "seconds", "hits@1", "hits@10", "mean rank"),
-          [(r["epochs"], round(r["seconds"], 1), r["hits@1"], r["hits@10"], round(r["mean_rank"]))
-           for r in runs])  # fmt: skip
+    table(
+        ("epochs", "seconds", "hits@1", "hits@10", "mean rank"),
+        [
+            (r["epochs"], round(r["seconds"], 1), r["hits@1"], r["hits@10"], round(r["mean_rank"]))
+            for r in runs
+        ],
+    )
     reached = next((r for r in runs if _is_as_good(r)), None)
-    save("documents_time", {
-        "starspace": STARSPACE, "hyperparameters": settings, "runs": runs,
-        "tf_idf": lexical_retrieval(asked, WHOLE),
-        "seconds_until_as_good": reached["seconds"] if reached else None,
-    }, given)  # fmt: skip
+    save(
+        "documents_time",
+        {
+            "starspace": STARSPACE,
+            "hyperparameters": settings,
+            "runs": runs,
+            "tf_idf": lexical_retrieval(asked, WHOLE),
+            "seconds_until_as_good": reached["seconds"] if reached else None,
+        },
+        given,
+    )
 
 
 def _is_as_good(run: Mapping[str, float]) -> bool:
-    return (run["hits@1"] >= STARSPACE["hits@1"] and run["hits@10"] >= STARSPACE["hits@10"]
-            and run["mean_rank"] <= STARSPACE["mean_rank"])  # fmt: skip
+    return (
+        run["hits@1"] >= STARSPACE["hits@1"]
+        and run["hits@10"] >= STARSPACE["hits@10"]
+        and run["mean_rank"] <= STARSPACE["mean_rank"]
+    )
 
 
 def _run(settings: Mapping[str, Any], pairs: Any, asked: Any) -> dict[str, float]:

@@ -46,8 +46,17 @@ def main() -> None:
             raced = race(globals()[f"_{part}"](Path(folder), given.threads), given.rounds)
         results = [{"of": name, **figures} for name, figures in raced.items()]
         show("sequences/s", results)
-        save(f"encoding_{part}", {"vocabulary": VOCABULARY, "width": WIDTH, "tokens": TOKENS,
-                                  "rows": ROWS[part], "results": results}, given)  # fmt: skip
+        save(
+            f"encoding_{part}",
+            {
+                "vocabulary": VOCABULARY,
+                "width": WIDTH,
+                "tokens": TOKENS,
+                "rows": ROWS[part],
+                "results": results,
+            },
+            given,
+        )
 
 
 def _memory(folder: Path, threads: int) -> dict[str, Any]:
@@ -63,12 +72,20 @@ def _files(folder: Path, threads: int) -> dict[str, Any]:
     (folder / "texts.txt").write_text(texts, encoding="utf-8")
     vectors = np.random.default_rng(0).normal(size=(VOCABULARY, WIDTH)).astype(np.float32)
     np.save(folder / "vectors.npy", vectors)
-    ours = ["object2vec", "encode", str(model), "--side", "in0", str(folder / "in0.jsonl"),
-            "--format", "npy", "--out", str(folder / "out.npy")]  # fmt: skip
+    ours = [
+        "object2vec",
+        "encode",
+        str(model),
+        "--side",
+        "in0",
+        str(folder / "in0.jsonl"),
+        "--format",
+        "npy",
+        "--out",
+        str(folder / "out.npy"),
+    ]
     peer = ["benchmarks.encoding", "--threads", str(threads), "--peer"]
-    commands = {"object2vec encode": ours} | {
-        name: [*peer, name, str(folder)] for name in PEERS
-    }  # fmt: skip
+    commands = {"object2vec encode": ours} | {name: [*peer, name, str(folder)] for name in PEERS}
     return {name: (command, (words, folder)) for name, words in commands.items()}
 
 
@@ -78,9 +95,13 @@ def pooled_model(folder: Path) -> Path:
 
     records = [{"in0": [i], "in1": [i], "label": i % 2} for i in range(1, 65)]
     model = Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=100, enc0_vocab_size=VOCABULARY,
-        enc_dim=WIDTH, epochs=1, seed=0,
-    )  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=100,
+        enc0_vocab_size=VOCABULARY,
+        enc_dim=WIDTH,
+        epochs=1,
+        seed=0,
+    )
     model.fit(records).save(folder / "model")
     return folder / "model"
 

@@ -28,9 +28,12 @@ from benchmarks.race import Work, race, show
 VOCABULARY, WIDTH, SHORTEST, LONGEST = 30_000, 256, 5, 25
 LINES = {"many": 300_000, "few": 1_000}
 SETTINGS: dict[str, Any] = {
-    "enc_dim": WIDTH, "epochs": 1, "mlp_dim": 4, "mini_batch_size": 100,
+    "enc_dim": WIDTH,
+    "epochs": 1,
+    "mlp_dim": 4,
+    "mini_batch_size": 100,
     "output_layer": "mean_squared_error",
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -55,18 +58,37 @@ def main() -> None:
             results += [{"lines": count, "of": of, **figures} for of, figures in raced.items()]
             agreeing = min(agreeing, _agreeing(work, texts))
     show("lines/s", results, "lines")
-    save("encoding_text", {
-        "vocabulary": VOCABULARY, "width": WIDTH, "texts": "generated" if not given.texts else
-        given.texts.name, "vectors_that_agree": agreeing, "results": results,
-    }, given)  # fmt: skip
+    save(
+        "encoding_text",
+        {
+            "vocabulary": VOCABULARY,
+            "width": WIDTH,
+            "texts": "generated" if not given.texts else given.texts.name,
+            "vectors_that_agree": agreeing,
+            "results": results,
+        },
+        given,
+    )
 
 
 def _lanes(
     work: Path, texts: Path, threads: int
 ) -> dict[str, tuple[Callable[..., Work], tuple[Any, ...]]]:
     """Return who takes turns, by name."""
-    ours = [sys.executable, "-m", "object2vec", "encode", str(work / "model"), "--side", "in0",
-            "--lines", str(texts), "--format", "npy", "--out"]  # fmt: skip
+    ours = [
+        sys.executable,
+        "-m",
+        "object2vec",
+        "encode",
+        str(work / "model"),
+        "--side",
+        "in0",
+        "--lines",
+        str(texts),
+        "--format",
+        "npy",
+        "--out",
+    ]
     peer = [sys.executable, "-m", "benchmarks.encoding_text", "--threads", str(threads), "--peer"]
     own, other = (_out(work, texts, name) for name in ("object2vec", "model2vec"))
     lanes = {"object2vec encode": (command, ([*ours, str(own)], own, threads))}
@@ -109,8 +131,11 @@ def _write_models(words: list[str], work: Path) -> None:
     from object2vec import Object2Vec
 
     rows = [" ".join(words[i : i + 10]) for i in range(0, len(words), 10)]
-    table = {"text": rows, "kind": [f"k{i % 7}" for i in range(len(rows))],
-             "worth": [i % 5 for i in range(len(rows))]}  # fmt: skip
+    table = {
+        "text": rows,
+        "kind": [f"k{i % 7}" for i in range(len(rows))],
+        "worth": [i % 5 for i in range(len(rows))],
+    }
     first = "text:text(min_count=1, unseen=skip)"
     settings = SETTINGS | {"enc_dim": WIDTH, "enc0_max_seq_len": 512}
     model = Object2Vec(in0=first, in1="kind:token", label="worth", **settings).fit(table)

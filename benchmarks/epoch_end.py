@@ -43,19 +43,46 @@ def main() -> None:
         shares = [
             b["records_per_s"] / a["records_per_s"] for a, b in zip(few, measured, strict=True)
         ]
-        results.append({
-            "rows": rows, "checkpoints": has, "runs": measured,
-            "records_per_s": statistics.median(run["records_per_s"] for run in measured),
-            "of_few_rows": statistics.median(shares), "spread": [min(shares), max(shares)],
-            "cpu_s": statistics.median(run["cpu_s"] for run in measured),
-            "start_s": statistics.median(run["start_s"] for run in measured),
-            "save_s": statistics.median(run["save_s"] for run in measured),
-        })  # fmt: skip
-    table(("rows", "checkpoints", "records/s", "of few rows", "CPU s", "start s", "save s"),
-          [(r["rows"], r["checkpoints"], round(r["records_per_s"]), r["of_few_rows"],
-            r["cpu_s"], r["start_s"], r["save_s"]) for r in results])  # fmt: skip
-    save("epoch_end", {"records": RECORDS, "tokens": TOKENS, "width": WIDTH, "batch": BATCH,
-                       "epochs": EPOCHS, "results": results}, given)  # fmt: skip
+        results.append(
+            {
+                "rows": rows,
+                "checkpoints": has,
+                "runs": measured,
+                "records_per_s": statistics.median(run["records_per_s"] for run in measured),
+                "of_few_rows": statistics.median(shares),
+                "spread": [min(shares), max(shares)],
+                "cpu_s": statistics.median(run["cpu_s"] for run in measured),
+                "start_s": statistics.median(run["start_s"] for run in measured),
+                "save_s": statistics.median(run["save_s"] for run in measured),
+            }
+        )
+    table(
+        ("rows", "checkpoints", "records/s", "of few rows", "CPU s", "start s", "save s"),
+        [
+            (
+                r["rows"],
+                r["checkpoints"],
+                round(r["records_per_s"]),
+                r["of_few_rows"],
+                r["cpu_s"],
+                r["start_s"],
+                r["save_s"],
+            )
+            for r in results
+        ],
+    )
+    save(
+        "epoch_end",
+        {
+            "records": RECORDS,
+            "tokens": TOKENS,
+            "width": WIDTH,
+            "batch": BATCH,
+            "epochs": EPOCHS,
+            "results": results,
+        },
+        given,
+    )
 
 
 def _in_process(rows: int, has_checkpoints: bool, threads: int) -> dict[str, float]:
@@ -105,11 +132,21 @@ def train(rows: int, has_checkpoints: bool, threads: int) -> dict[str, float]:
         "label": (draw.random(RECORDS) < 0.01).astype(np.float32),
     }
     model = Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=TOKENS, enc0_vocab_size=rows,
-        enc_dim=WIDTH, comparator_list="hadamard", mlp_layers=1, mlp_dim=64, epochs=EPOCHS,
-        tied_token_embedding_weight=True, token_embedding_storage_type="row_sparse",
-        mini_batch_size=BATCH, learning_rate=0.0001, seed=0, threads=threads,
-    )  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=TOKENS,
+        enc0_vocab_size=rows,
+        enc_dim=WIDTH,
+        comparator_list="hadamard",
+        mlp_layers=1,
+        mlp_dim=64,
+        epochs=EPOCHS,
+        tied_token_embedding_weight=True,
+        token_embedding_storage_type="row_sparse",
+        mini_batch_size=BATCH,
+        learning_rate=0.0001,
+        seed=0,
+        threads=threads,
+    )
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         given: dict[str, Any] = {"save_to": Path(folder) / "model"}

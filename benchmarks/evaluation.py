@@ -28,8 +28,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
             found = pool.submit(_timed, part, given.rows, given.width, given.rounds).result()
         results.append({"of": name, **found})
-    table(("of", "seconds", "MiB"),
-          [(r["of"], r["seconds"], r["memory_mib"]) for r in results])  # fmt: skip
+    table(("of", "seconds", "MiB"), [(r["of"], r["seconds"], r["memory_mib"]) for r in results])
     save("evaluation", {"rows": given.rows, "width": given.width, "results": results}, given)
 
 

@@ -67,12 +67,15 @@ def _training(given: Any) -> list[dict[str, Any]]:
         task = {"vocabulary": 250_000, "negatives": rate, "precision": precision}
         made = task | {"batches": BATCHES}
         plain = made | {"kernel": "reference"}
-        raced = race({
-            "object2vec": (training.ours, (made, given.threads, "cuda")),
-            "object2vec, reference": (training.ours, (plain, given.threads, "cuda")),
-            "PyTorch, sparse": (training.rival, (made, given.threads, True, "cuda")),
-            "PyTorch, dense": (training.rival, (made, given.threads, False, "cuda")),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (training.ours, (made, given.threads, "cuda")),
+                "object2vec, reference": (training.ours, (plain, given.threads, "cuda")),
+                "PyTorch, sparse": (training.rival, (made, given.threads, True, "cuda")),
+                "PyTorch, dense": (training.rival, (made, given.threads, False, "cuda")),
+            },
+            given.rounds,
+        )
         results += [{"of": name, **task, **figures} for name, figures in raced.items()]
     show("records/s", results, "negatives", "precision")
     return results
@@ -82,10 +85,16 @@ def _sequences(given: Any) -> list[dict[str, Any]]:
     """Return the figures of hcnn and bilstm beside padded ones."""
     results = []
     for encoder in sequences.LAYERS:
-        raced = race({
-            "object2vec": (sequences.ours, (encoder, "quick", "float32", given.threads, "cuda", 8)),
-            "PyTorch, padded": (sequences.rival, (encoder, "quick", given.threads, "cuda", 8)),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (
+                    sequences.ours,
+                    (encoder, "quick", "float32", given.threads, "cuda", 8),
+                ),
+                "PyTorch, padded": (sequences.rival, (encoder, "quick", given.threads, "cuda", 8)),
+            },
+            given.rounds,
+        )
         results += [{"of": name, "encoder": encoder, **figures} for name, figures in raced.items()]
     show("pairs/s", results, "encoder")
     return results
@@ -96,10 +105,12 @@ def _encoding(given: Any) -> list[dict[str, Any]]:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         model = encoding.pooled_model(Path(folder))
-        rivals: dict[str, Any] = {"pooled_embedding": {
-            "object2vec": (encoding.ours, (model, given.threads, "cuda")),
-            "EmbeddingBag": (encoding.bag, (given.threads, "cuda")),
-        }}  # fmt: skip
+        rivals: dict[str, Any] = {
+            "pooled_embedding": {
+                "object2vec": (encoding.ours, (model, given.threads, "cuda")),
+                "EmbeddingBag": (encoding.bag, (given.threads, "cuda")),
+            }
+        }
         for encoder in sequences.LAYERS:
             rivals[encoder] = {
                 "object2vec": (encode_sentences, (encoder, "cuda")),
@@ -141,9 +152,11 @@ def _memory(given: Any) -> list[dict[str, Any]]:
         each["share"] = each["bytes_per_s"] / found[0]["bytes_per_s"]
     table(
         ("of", "ids", "records", "ms", "GB/s", "of a copy"),
-        [(r["of"], r["ids"], r["records"], r["s"] * 1e3, r["bytes_per_s"] / 1e9, r["share"])
-         for r in found],
-    )  # fmt: skip
+        [
+            (r["of"], r["ids"], r["records"], r["s"] * 1e3, r["bytes_per_s"] / 1e9, r["share"])
+            for r in found
+        ],
+    )
     return found
 
 
@@ -179,8 +192,13 @@ def _of_table(spread: int | None, batches: int) -> list[dict[str, Any]]:
     lookup = Lookup(there, offsets, torch.randn(batch, width, device="cuda"))
     kernel, row_bytes = kernel_for("compiled", "cuda:0"), 4 * width
     distinct = len(np.unique(ids))
-    found = [{"of": "lookup", "s": _seconds(lambda: kernel.pool(weight, lookup)),
-              "bytes": ids.nbytes + (distinct + batch) * row_bytes}]  # fmt: skip
+    found = [
+        {
+            "of": "lookup",
+            "s": _seconds(lambda: kernel.pool(weight, lookup)),
+            "bytes": ids.nbytes + (distinct + batch) * row_bytes,
+        }
+    ]
     for name in ("sgd", "adam"):
         rule = RULES[name](1e-3)
         parameter, update = Parameter.new(rule, weight), Update(rule, 1)

@@ -44,23 +44,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--logs", type=Path, help="your own log instead of generated ones")
     options.add_argument("--near", action="store_true", help="an attacker from known /16 networks")
     options.add_argument("--accounts", type=int, default=ACCOUNTS)
-    options.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                         help="another hyperparameter")  # fmt: skip
+    options.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another hyperparameter"
+    )
     given = options.parse_args(argv)
     settings = SETTINGS | (QUICK if given.quick else {}) | {"threads": given.threads}
     settings |= dict(each.split("=", 1) for each in given.set)
     runs = [_run(given, settings, seed) for seed in range(given.seeds)]
     names = list(runs[0]["figures"])
     results = {
-        name: {figure: summary([run["figures"][name][figure] for run in runs])
-               for figure in runs[0]["figures"][name]}
+        name: {
+            figure: summary([run["figures"][name][figure] for run in runs])
+            for figure in runs[0]["figures"][name]
+        }
         for name in names
-    }  # fmt: skip
+    }
     header = ("", "AUC", *(f"false alarms at {recall:.0%}" for recall in RECALLS))
     table(header, [(name, *(results[name][f]["mean"] for f in results[name])) for name in names])
-    save("ipinsights" + "_near" * given.near + "_logs" * bool(given.logs),
-         {"settings": settings, "share_of_attacks": SHARE, "results": results,
-          "runs": [run["facts"] for run in runs]}, given)  # fmt: skip
+    save(
+        "ipinsights" + "_near" * given.near + "_logs" * bool(given.logs),
+        {
+            "settings": settings,
+            "share_of_attacks": SHARE,
+            "results": results,
+            "runs": [run["facts"] for run in runs],
+        },
+        given,
+    )
 
 
 def _run(given: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -82,10 +92,14 @@ def _run(given: argparse.Namespace, settings: dict[str, Any], seed: int) -> dict
     for name, bits in (("address seen before", 0), ("/24 seen before", 8)):
         scores[name] = (seen(past, later, bits), seen(past, attack, bits))
     facts = {
-        "seed": seed, "training_logins": len(past), "test_logins": len(later),
-        "attacks": len(attack), "accounts": len(np.unique(past.accounts)),
-        "train_s": train_s, "logins_per_s": (len(later) + len(attack)) / score_s,
-    }  # fmt: skip
+        "seed": seed,
+        "training_logins": len(past),
+        "test_logins": len(later),
+        "attacks": len(attack),
+        "accounts": len(np.unique(past.accounts)),
+        "train_s": train_s,
+        "logins_per_s": (len(later) + len(attack)) / score_s,
+    }
     return {"figures": {name: _figures(*each) for name, each in scores.items()}, "facts": facts}
 
 

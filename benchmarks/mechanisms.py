@@ -30,11 +30,20 @@ from object2vec.training.step import Step
 
 ROWS, WIDTH, RECORDS, TOKENS = 50_000, 128, 1024, 20
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": TOKENS, "enc0_vocab_size": ROWS,
-    "enc_dim": WIDTH, "comparator_list": "hadamard, concat", "mlp_layers": 1, "mlp_dim": 64,
-    "mlp_activation": "relu", "output_layer": "mean_squared_error", "mini_batch_size": RECORDS,
-    "token_embedding_storage_type": "row_sparse", "learning_rate": 0.001, "epochs": 100,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": TOKENS,
+    "enc0_vocab_size": ROWS,
+    "enc_dim": WIDTH,
+    "comparator_list": "hadamard, concat",
+    "mlp_layers": 1,
+    "mlp_dim": 64,
+    "mlp_activation": "relu",
+    "output_layer": "mean_squared_error",
+    "mini_batch_size": RECORDS,
+    "token_embedding_storage_type": "row_sparse",
+    "learning_rate": 0.001,
+    "epochs": 100,
+}
 MECHANISMS: dict[str, dict[str, Any]] = {
     "off": {},
     "token_init": {"token_init": "unit"},
@@ -71,12 +80,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     seconds[name].append((time.perf_counter() - started) / STEPS)
         for name in MECHANISMS:
             ratios = [a / b for a, b in zip(seconds[name], seconds["none"], strict=True)]
-            results.append({"optimizer": optimizer, "of": name, "ratio": statistics.median(ratios),
-                            "in_rounds": summary(ratios),
-                            "step_ms": 1e3 * statistics.median(seconds[name])})  # fmt: skip
+            results.append(
+                {
+                    "optimizer": optimizer,
+                    "of": name,
+                    "ratio": statistics.median(ratios),
+                    "in_rounds": summary(ratios),
+                    "step_ms": 1e3 * statistics.median(seconds[name]),
+                }
+            )
         own = [each for each in results if each["optimizer"] == optimizer]
-        table(["rule", "mechanism", "step, ms", "of a plain step"],
-              [[optimizer, r["of"], r["step_ms"], r["ratio"]] for r in own])  # fmt: skip
+        table(
+            ["rule", "mechanism", "step, ms", "of a plain step"],
+            [[optimizer, r["of"], r["step_ms"], r["ratio"]] for r in own],
+        )
     save("mechanisms", {"settings": SETTINGS, "mechanisms": MECHANISMS, "results": results}, given)
 
 

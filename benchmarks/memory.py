@@ -44,19 +44,34 @@ def main() -> None:
             run = {"data_bytes": data.stat().st_size, "pairs": rows} | _train(Path(folder), given)
             runs.append(run | {"of_allowance": run["peak_bytes"] / ALLOWANCE_BYTES})
             data.unlink()
-    table(("data MB", "pairs", "peak MB", "of the allowance", "seconds"),
-          [(round(r["data_bytes"] / 1e6), r["pairs"], round(r["peak_bytes"] / 1e6),
-            r["of_allowance"], round(r["seconds"])) for r in runs])  # fmt: skip
-    save("memory", {"tables_and_state_bytes": TABLES_BYTES, "allowance_bytes": ALLOWANCE_BYTES,
-                    "runs": runs}, given)  # fmt: skip
+    table(
+        ("data MB", "pairs", "peak MB", "of the allowance", "seconds"),
+        [
+            (
+                round(r["data_bytes"] / 1e6),
+                r["pairs"],
+                round(r["peak_bytes"] / 1e6),
+                r["of_allowance"],
+                round(r["seconds"]),
+            )
+            for r in runs
+        ],
+    )
+    save(
+        "memory",
+        {"tables_and_state_bytes": TABLES_BYTES, "allowance_bytes": ALLOWANCE_BYTES, "runs": runs},
+        given,
+    )
 
 
 def _write(path: Path, size_bytes: float) -> int:
     """Write pairs until the file has this size; return their number."""
     draw = np.random.default_rng(0)
     ids = draw.integers(1, VOCABULARY, (2, ROWS, TOKENS)).tolist()
-    lines = [f'{{"in0": {a}, "in1": {b}, "label": {i % 2}}}\n'
-             for i, (a, b) in enumerate(zip(*ids, strict=True))]  # fmt: skip
+    lines = [
+        f'{{"in0": {a}, "in1": {b}, "label": {i % 2}}}\n'
+        for i, (a, b) in enumerate(zip(*ids, strict=True))
+    ]
     rows = 0
     with path.open("w", encoding="utf-8") as file:
         while file.tell() < size_bytes:
@@ -68,17 +83,32 @@ def _write(path: Path, size_bytes: float) -> int:
 def _train(folder: Path, given: Any) -> dict[str, float]:
     """Train on the file for an epoch; return peak memory and time of the command."""
     settings = {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": TOKENS,
-        "enc0_vocab_size": VOCABULARY, "enc_dim": WIDTH, "comparator_list": "hadamard",
-        "token_embedding_storage_type": "row_sparse", "mini_batch_size": 4096, "epochs": 1,
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": TOKENS,
+        "enc0_vocab_size": VOCABULARY,
+        "enc_dim": WIDTH,
+        "comparator_list": "hadamard",
+        "token_embedding_storage_type": "row_sparse",
+        "mini_batch_size": 4096,
+        "epochs": 1,
         "threads": given.threads,
-    }  # fmt: skip
+    }
     (folder / "hp.json").write_text(json.dumps(settings), encoding="utf-8")
     model = folder / "model"
     command = [
-        sys.executable, "-m", "object2vec", "train", "--train", str(folder / "train.jsonl"),
-        "--config", str(folder / "hp.json"), "--out", str(model), "--log-format", "plain",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "object2vec",
+        "train",
+        "--train",
+        str(folder / "train.jsonl"),
+        "--config",
+        str(folder / "hp.json"),
+        "--out",
+        str(model),
+        "--log-format",
+        "plain",
+    ]
     started = time.perf_counter()
     environment = os.environ | {"OBJECT2VEC_CACHE": str(folder / "cache")}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

@@ -41,27 +41,52 @@ TERMINATOR = 195
 NEIGHBOURS = 10
 
 _PAIR = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 944,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 1, "enc1_vocab_size": 1684,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 1,
+    "enc0_vocab_size": 944,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 1,
+    "enc1_vocab_size": 1684,
+}
 RATING = _PAIR | {
-    "enc0_token_embedding_dim": 300, "enc1_token_embedding_dim": 300, "enc0_layers": "auto",
-    "enc1_layers": "auto", "enc0_cnn_filter_width": 3, "bucket_width": 0, "enc_dim": 1024,
-    "epochs": 20, "learning_rate": 0.001, "mini_batch_size": 64, "mlp_activation": "tanh",
-    "mlp_dim": 256, "mlp_layers": 1, "optimizer": "adam", "output_layer": "mean_squared_error",
-    "early_stopping_patience": 3, "early_stopping_tolerance": 0.01,
-}  # fmt: skip
+    "enc0_token_embedding_dim": 300,
+    "enc1_token_embedding_dim": 300,
+    "enc0_layers": "auto",
+    "enc1_layers": "auto",
+    "enc0_cnn_filter_width": 3,
+    "bucket_width": 0,
+    "enc_dim": 1024,
+    "epochs": 20,
+    "learning_rate": 0.001,
+    "mini_batch_size": 64,
+    "mlp_activation": "tanh",
+    "mlp_dim": 256,
+    "mlp_layers": 1,
+    "optimizer": "adam",
+    "output_layer": "mean_squared_error",
+    "early_stopping_patience": 3,
+    "early_stopping_tolerance": 0.01,
+}
 LIKE = RATING | {
-    "enc_dim": 2048, "mini_batch_size": 2048, "mlp_activation": "relu", "mlp_dim": 1024,
-    "enc1_cnn_filter_width": 3, "output_layer": "softmax", "num_classes": 2,
-}  # fmt: skip
+    "enc_dim": 2048,
+    "mini_batch_size": 2048,
+    "mlp_activation": "relu",
+    "mlp_dim": 1024,
+    "enc1_cnn_filter_width": 3,
+    "output_layer": "softmax",
+    "num_classes": 2,
+}
 
 # Settings of our own. abs_diff is left out: dropout of the embeddings makes differences larger in
 # training than they are afterwards.
 _OURS = RATING | {
-    "enc_dim": 64, "dropout": 0.5, "weight_decay": 5e-5, "comparator_list": "hadamard, concat",
-    "early_stopping_tolerance": 1e-4, "epochs": 30,
-}  # fmt: skip
+    "enc_dim": 64,
+    "dropout": 0.5,
+    "weight_decay": 5e-5,
+    "comparator_list": "hadamard, concat",
+    "early_stopping_tolerance": 1e-4,
+    "epochs": 30,
+}
 TRIALS = {
     "first": _OURS,
     "row_sparse": _OURS | {"token_embedding_storage_type": "row_sparse"},
@@ -73,13 +98,25 @@ OURS = TRIALS["relu"]  # the best on the held-out part, after the last of its 30
 
 # AWS's own curves, `(train, validation)` of each epoch, from the log of its notebook.
 AWS_RATING = [
-    (1.021, 0.980), (0.661, 0.986), (0.275, 0.959), (0.167, 0.952), (0.112, 0.934),
-    (0.087, 0.932), (0.082, 0.931), (0.077, 0.928), (0.065, 0.919),
-]  # fmt: skip
+    (1.021, 0.980),
+    (0.661, 0.986),
+    (0.275, 0.959),
+    (0.167, 0.952),
+    (0.112, 0.934),
+    (0.087, 0.932),
+    (0.082, 0.931),
+    (0.077, 0.928),
+    (0.065, 0.919),
+]
 AWS_LIKE = [
-    (0.617, 0.579), (0.544, 0.571), (0.506, 0.589), (0.342, 0.727), (0.086, 0.885),
-    (0.0148, 1.022), (0.0032, 1.086),
-]  # fmt: skip
+    (0.617, 0.579),
+    (0.544, 0.571),
+    (0.506, 0.589),
+    (0.342, 0.727),
+    (0.086, 0.885),
+    (0.0148, 1.022),
+    (0.0032, 1.086),
+]
 # Figures of others on this split; quoted, not run here.
 QUOTED = {"Surprise SVD": 0.907, "Surprise SVD++": 0.874}
 
@@ -89,10 +126,17 @@ Ratings = NDArray[np.int64]  # (n, 3): user, movie, rating
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the parts that are asked for."""
     options = parser(__doc__, "../shared/data/movielens_100k")
-    options.add_argument("--part", choices=("rating", "like", "choose", "ours"), action="append",
-                         help="only this part; may be given again")  # fmt: skip
-    options.add_argument("--precision", default="float32",
-                         help="of the part like: its head is wide, bfloat16 is faster")  # fmt: skip
+    options.add_argument(
+        "--part",
+        choices=("rating", "like", "choose", "ours"),
+        action="append",
+        help="only this part; may be given again",
+    )
+    options.add_argument(
+        "--precision",
+        default="float32",
+        help="of the part like: its head is wide, bfloat16 is faster",
+    )
     given = options.parse_args(arguments)
     for part in given.part or ("rating", "like", "choose", "ours"):
         print(f"== {part}", flush=True)
@@ -108,11 +152,19 @@ def _rating(given: Any, folder: Path) -> None:
     best = summary([min(epoch["validation"][metric] for epoch in run["curve"]) for run in runs])
     print(f"best validation MSE: mean {best['mean']:.4f}, {best['min']:.4f} to {best['max']:.4f}")
     _beside_aws(runs, metric, AWS_RATING)
-    save("movielens_rating", {
-        "protocol": "ua.base / ua.test, which drives early stopping and the best epoch, as on AWS",
-        "target": {"mean_at_most": 0.93}, "best_validation_mse": best,
-        "aws_curve": AWS_RATING, "hyperparameters": RATING, "runs": runs,
-    }, given)  # fmt: skip
+    save(
+        "movielens_rating",
+        {
+            "protocol": "ua.base / ua.test, which drives early stopping and the best epoch, as on "
+            "AWS",
+            "target": {"mean_at_most": 0.93},
+            "best_validation_mse": best,
+            "aws_curve": AWS_RATING,
+            "hyperparameters": RATING,
+            "runs": runs,
+        },
+        given,
+    )
 
 
 def _like(given: Any, folder: Path) -> None:
@@ -122,20 +174,30 @@ def _like(given: Any, folder: Path) -> None:
     runs = _aws_runs(given, folder, settings, base, test)
     # The model that is kept is that of the best epoch by cross-entropy.
     accuracy = summary([run["best"]["accuracy"] for run in runs])
-    print(f"validation accuracy: mean {accuracy['mean']:.4f}, "
-          f"{accuracy['min']:.4f} to {accuracy['max']:.4f}")  # fmt: skip
+    print(
+        f"validation accuracy: mean {accuracy['mean']:.4f}, "
+        f"{accuracy['min']:.4f} to {accuracy['max']:.4f}"
+    )
     _beside_aws(runs, "cross_entropy", AWS_LIKE)
     majority = max(test[:, 2].mean(), 1 - test[:, 2].mean())
     nearest = _nearest(folder, np.unique(base[:, 1]), _titles(given.data))
     print("nearest to", nearest["of"])
     table(["movie", "distance"], [[n["title"], n["distance"]] for n in nearest["movies"]])
-    save("movielens_like", {
-        "protocol": "ua.base / ua.test, label 1 if the rating is above 3; ua.test drives early "
-        "stopping and the best epoch, as on AWS",
-        "target": {"mean_at_least": 0.70}, "validation_accuracy": accuracy,
-        "majority_baseline": float(majority), "aws_curve": AWS_LIKE, "nearest": nearest,
-        "hyperparameters": settings, "runs": runs,
-    }, given)  # fmt: skip
+    save(
+        "movielens_like",
+        {
+            "protocol": "ua.base / ua.test, label 1 if the rating is above 3; ua.test drives early "
+            "stopping and the best epoch, as on AWS",
+            "target": {"mean_at_least": 0.70},
+            "validation_accuracy": accuracy,
+            "majority_baseline": float(majority),
+            "aws_curve": AWS_LIKE,
+            "nearest": nearest,
+            "hyperparameters": settings,
+            "runs": runs,
+        },
+        given,
+    )
 
 
 def _choose(given: Any, folder: Path) -> None:
@@ -148,18 +210,28 @@ def _choose(given: Any, folder: Path) -> None:
             given, folder / "model", channels, _shortened(settings, given) | {"seed": 0}
         )
         mse = [epoch["validation"]["mean_squared_error"] for epoch in curve(history)]
-        trials.append({
-            "name": name, "best_mse": min(mse), "best_epoch": int(np.argmin(mse)),
-            "settings": settings, "curve": curve(history),
-        })  # fmt: skip
+        trials.append(
+            {
+                "name": name,
+                "best_mse": min(mse),
+                "best_epoch": int(np.argmin(mse)),
+                "settings": settings,
+                "curve": curve(history),
+            }
+        )
         print(f"{name}: {min(mse):.4f} at epoch {np.argmin(mse)}", flush=True)
     trials.sort(key=lambda trial: trial["best_mse"])
     rows = [[trial["name"], trial["best_mse"], trial["best_epoch"]] for trial in trials]
     table(["settings", "held-out MSE", "epoch"], rows)
-    save("movielens_choose", {
-        "protocol": f"ua.base: {len(fit)} ratings to train on, {len(held_out)} held out (seed 0)",
-        "trials": trials,
-    }, given)  # fmt: skip
+    save(
+        "movielens_choose",
+        {
+            "protocol": f"ua.base: {len(fit)} ratings to train on, {len(held_out)} held out "
+            "(seed 0)",
+            "trials": trials,
+        },
+        given,
+    )
 
 
 def _ours(given: Any, folder: Path) -> None:
@@ -175,16 +247,26 @@ def _ours(given: Any, folder: Path) -> None:
         runs.append({"seed": seed, "test": tested, **ending(history), "curve": curve(history)})
         print(f"seed {seed}: test {tested}", flush=True)
     mse = summary([run["test"]["mean_squared_error"] for run in runs])
-    table(["MSE on ua.test", "mean", "lowest", "highest"], [
-        ["object2vec", mse["mean"], mse["min"], mse["max"]],
-        *([f"{name} (quoted)", value, "", ""] for name, value in QUOTED.items()),
-    ])  # fmt: skip
-    save("movielens_ours", {
-        "protocol": "trained on ua.base for a number of epochs that was chosen on a part of it; "
-        "ua.test is scored once per seed, after training",
-        "target": {"mean_at_most": 0.885}, "test_mse": mse, "quoted": QUOTED,
-        "hyperparameters": OURS, "runs": runs,
-    }, given)  # fmt: skip
+    table(
+        ["MSE on ua.test", "mean", "lowest", "highest"],
+        [
+            ["object2vec", mse["mean"], mse["min"], mse["max"]],
+            *([f"{name} (quoted)", value, "", ""] for name, value in QUOTED.items()),
+        ],
+    )
+    save(
+        "movielens_ours",
+        {
+            "protocol": "trained on ua.base for a number of epochs that was chosen on a part of "
+            "it; ua.test is scored once per seed, after training",
+            "target": {"mean_at_most": 0.885},
+            "test_mse": mse,
+            "quoted": QUOTED,
+            "hyperparameters": OURS,
+            "runs": runs,
+        },
+        given,
+    )
 
 
 def _aws_runs(
@@ -304,10 +386,13 @@ def _write_channels(folder: Path, **channels: Ratings) -> list[str]:
     words = []
     for name, ratings in channels.items():
         path = folder / f"{name}.jsonl"
-        path.write_text("".join(
-            f'{{"in0": [{user}], "in1": [{movie}], "label": {label}}}\n'
-            for user, movie, label in ratings.tolist()
-        ), encoding="utf-8")  # fmt: skip
+        path.write_text(
+            "".join(
+                f'{{"in0": [{user}], "in1": [{movie}], "label": {label}}}\n'
+                for user, movie, label in ratings.tolist()
+            ),
+            encoding="utf-8",
+        )
         words += [f"--{name}", str(path)]
     return words
 

@@ -29,10 +29,13 @@ def main() -> None:
     given = options.parse_args()
     results = []
     for task in TASKS:
-        raced = race({
-            "object2vec": (ours, (task, given.threads)),
-            "PyTorch": (rival, (task, given.threads)),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (ours, (task, given.threads)),
+                "PyTorch": (rival, (task, given.threads)),
+            },
+            given.rounds,
+        )
         results += [{"of": name, "task": task, **figures} for name, figures in raced.items()]
     show("pairs/s", results, "task")
     save("movielens_speed", {"results": results}, given)
@@ -64,8 +67,9 @@ def rival(task: str, threads: int) -> Work:
     is_classifier = settings["output_layer"] == "softmax"
     tables = nn.ModuleList([nn.Embedding(USERS, width), nn.Embedding(FILMS, width)])
     activation = nn.ReLU() if settings["mlp_activation"] == "relu" else nn.Tanh()
-    head = nn.Sequential(nn.Linear(4 * width, hidden), activation,
-                         nn.Linear(hidden, 2 if is_classifier else 1))  # fmt: skip
+    head = nn.Sequential(
+        nn.Linear(4 * width, hidden), activation, nn.Linear(hidden, 2 if is_classifier else 1)
+    )
     optimizer = torch.optim.Adam([*tables.parameters(), *head.parameters()], lr=1e-3, fused=True)
     sides = [torch.from_numpy(column) for column in records(task)]
     batches = list(zip(*(s.split(settings["mini_batch_size"]) for s in sides), strict=True))

@@ -84,9 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         row = {name: summary([run[name] for run in runs]) for name in runs[0]}
         table((corpus, *FIGURES), [("object2vec", *(row[name]["mean"] for name in FIGURES))])
         if not given.dev:
-            save(corpus, {"protocol": splits.PROTOCOLS[corpus], "goal": GOALS[corpus],
-                          "settings": CHOSEN[corpus], "rows": {"object2vec": row}},
-                 given)  # fmt: skip
+            save(
+                corpus,
+                {
+                    "protocol": splits.PROTOCOLS[corpus],
+                    "goal": GOALS[corpus],
+                    "settings": CHOSEN[corpus],
+                    "rows": {"object2vec": row},
+                },
+                given,
+            )
 
 
 def _choose(corpus: str, folder: Path, given: Any) -> None:
@@ -97,8 +104,13 @@ def _choose(corpus: str, folder: Path, given: Any) -> None:
         settings = dict(zip(grid, values, strict=True))
         words = [*given.set, "seed=0", f"threads={given.threads}"]
         found = _run(folder, settings, words, "dev", folder / "cache")
-        trials.append({"settings": settings, "dev": {name: found[name] for name in FIGURES},
-                       "seconds": found["seconds"]})  # fmt: skip
+        trials.append(
+            {
+                "settings": settings,
+                "dev": {name: found[name] for name in FIGURES},
+                "seconds": found["seconds"],
+            }
+        )
         print(corpus, settings, f"{found['micro_f1']:.4f}", flush=True)
     save(f"{corpus}_choose", {"protocol": splits.PROTOCOLS[corpus], "trials": trials}, given)
 
@@ -120,8 +132,19 @@ def _run(
     given = [f"{name}={value}" for name, value in settings.items() if name != "in0"]
     changed = [word for each in (*given, *words) for word in ("--set", each)]
     started = time.perf_counter()
-    _command(["train", "--train", folder / "train.csv", *fields, *changed, "--out", model,
-              "--overwrite"], cache)  # fmt: skip
+    _command(
+        [
+            "train",
+            "--train",
+            folder / "train.csv",
+            *fields,
+            *changed,
+            "--out",
+            model,
+            "--overwrite",
+        ],
+        cache,
+    )
     seconds = time.perf_counter() - started
     asked = ["--task", "multilabel", "--validation", folder / "dev.csv", "--resamples", 0, "--json"]
     said = json.loads(_command(["evaluate", model, folder / f"{part}.csv", *asked], cache))
@@ -134,9 +157,13 @@ def _run(
 def _command(words: Sequence[Any], cache: Path) -> str:
     """Run object2vec; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "object2vec", *map(str, words)], check=True, cwd=ROOT,
-        stdout=subprocess.PIPE, text=True, env=os.environ | {"OBJECT2VEC_CACHE": str(cache)},
-    )  # fmt: skip
+        [sys.executable, "-m", "object2vec", *map(str, words)],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OBJECT2VEC_CACHE": str(cache)},
+    )
     return done.stdout
 
 

@@ -39,7 +39,7 @@ _TASKS: dict[str, tuple[Any, ...]] = {
     "hcnn, quick": (sequences, "SIZES", {"quick": (2048, 16, 1)}, "hcnn", "quick", "float32"),
     "bilstm, wide": (sequences, "SIZES", {"wide": (64, 512, 4)}, "bilstm", "wide", "float32"),
     "bilstm, quick": (sequences, "SIZES", {"quick": (2048, 16, 1)}, "bilstm", "quick", "float32"),
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -56,9 +56,19 @@ def main() -> None:
             for count in NEIGHBOURS:
                 results.append(_measure(task, count, turns, default, given.rounds))
                 print(task, count, f"{results[-1]['of_better']:.2f}", flush=True)
-    table(("task", "neighbours", *results[0]["per_s"], "of the better", "from", "to"),
-          [(r["task"], r["neighbours"], *map(round, r["per_s"].values()),
-            r["of_better"], *r["spread"]) for r in results])  # fmt: skip
+    table(
+        ("task", "neighbours", *results[0]["per_s"], "of the better", "from", "to"),
+        [
+            (
+                r["task"],
+                r["neighbours"],
+                *map(round, r["per_s"].values()),
+                r["of_better"],
+                *r["spread"],
+            )
+            for r in results
+        ],
+    )
     save("neighbours", {"as_it_comes": cores, "results": results}, given)
 
 
@@ -74,10 +84,13 @@ def _measure(task: str, count: int, turns: Any, default: str, rounds: int) -> di
     medians = {name: statistics.median(found) for name, found in rates.items()}
     own, better = medians[default], max(medians[name] for name in THREADS)
     return {
-        "task": task, "neighbours": count,
+        "task": task,
+        "neighbours": count,
         "per_s": {"as it comes": own, **{name: medians[name] for name in THREADS}},
-        "rounds": rates, "of_better": own / better, "spread": [min(shares), max(shares)],
-    }  # fmt: skip
+        "rounds": rates,
+        "of_better": own / better,
+        "spread": [min(shares), max(shares)],
+    }
 
 
 @contextlib.contextmanager

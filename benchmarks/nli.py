@@ -45,16 +45,27 @@ GLOVE = "glove_6b_50d/glove.6B.50d.top50k.txt.gz"
 COLUMNS = ("sentence1", "sentence2", "gold_label")
 NETWORKS: dict[str, dict[str, Any]] = {  # what is not as in the preset
     "hcnn": {
-        "enc0_network": "hcnn", "enc1_network": "hcnn", "enc0_layers": 1, "enc1_layers": 1,
-        "enc_dim": 1024, "mlp_dim": 512, "learning_rate": 0.002,
+        "enc0_network": "hcnn",
+        "enc1_network": "hcnn",
+        "enc0_layers": 1,
+        "enc1_layers": 1,
+        "enc_dim": 1024,
+        "mlp_dim": 512,
+        "learning_rate": 0.002,
     },
     "bilstm": {},
-}  # fmt: skip
+}
 WORD = re.compile(r"\w+")
 PEER: dict[str, float] = {
-    "width": 256, "hidden": 256, "dropout": 0.1, "token_dropout": 0, "rate": 0.004, "decay": 0,
-    "batch": 64, "epochs": 12,
-}  # fmt: skip
+    "width": 256,
+    "hidden": 256,
+    "dropout": 0.1,
+    "token_dropout": 0,
+    "rate": 0.004,
+    "decay": 0,
+    "batch": 64,
+    "epochs": 12,
+}
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -108,8 +119,9 @@ def _lanes(
     chosen = given.only or (*NETWORKS, "peer")
     lanes: dict[str, Callable[[int], dict[str, Any]]] = {
         f"object2vec {name}": partial(ours, parts, glove, given, NETWORKS[name] | changed)
-        for name in NETWORKS if name in chosen
-    }  # fmt: skip
+        for name in NETWORKS
+        if name in chosen
+    }
     if "peer" in chosen:
         lanes["bilstm-max, PyTorch"] = partial(peer, parts, glove, given, PEER | peers)
     return lanes
@@ -121,14 +133,22 @@ def ours(
     """Train the preset with one of the networks."""
     from object2vec import Object2Vec
 
-    tables = {name: {column: [row[column] for row in getattr(parts, name)] for column in COLUMNS}
-              for name in ("train", "dev", "test")}  # fmt: skip
+    tables = {
+        name: {column: [row[column] for row in getattr(parts, name)] for column in COLUMNS}
+        for name in ("train", "dev", "test")
+    }
     quick = {"epochs": 1, "enc_dim": 16} if given.quick else {}
     recorder = Recorder()
     model = Object2Vec(
-        in0="sentence1:text", in1="sentence2:text", label="gold_label", preset="nli",
-        vectors=glove, seed=seed, threads=given.threads, **{**settings, **quick},
-    )  # fmt: skip
+        in0="sentence1:text",
+        in1="sentence2:text",
+        label="gold_label",
+        preset="nli",
+        vectors=glove,
+        seed=seed,
+        threads=given.threads,
+        **{**settings, **quick},
+    )
     model.fit(tables["train"], reporters=[recorder])
     parts_of = ("dev",) if given.dev else ("dev", "test")
     accuracy = {name: model.evaluate(tables[name])["accuracy"] for name in parts_of}
@@ -146,9 +166,12 @@ class BiLSTMMax(nn.Module):
         self.lstm = nn.LSTM(vectors.shape[1], width // 2, bidirectional=True)
         self.drop = nn.Dropout(settings["dropout"])
         self.head = nn.Sequential(
-            self.drop, nn.Linear(4 * width, hidden), nn.ReLU(),
-            self.drop, nn.Linear(hidden, 3),
-        )  # fmt: skip
+            self.drop,
+            nn.Linear(4 * width, hidden),
+            nn.ReLU(),
+            self.drop,
+            nn.Linear(hidden, 3),
+        )
 
     def forward(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """Return the logits (B, 3)."""

@@ -44,11 +44,22 @@ COUNTERFACTUAL, SNLI = (
 GLOVE = "glove_6b_50d/glove.6B.50d.top50k.txt.gz"
 TOKEN = re.compile(r"n't|'\w+|\w+?(?=n't)|\w+|[^\w\s]")  # as GloVe cuts words
 SETTINGS = {
-    "enc1_network": "enc0", "enc0_max_seq_len": 64, "enc0_token_embedding_dim": 50, "enc_dim": 256,
-    "mlp_layers": 1, "mlp_dim": 256, "mlp_activation": "relu", "dropout": 0.2, "num_classes": 3,
-    "learning_rate": 0.001, "mini_batch_size": 64, "bucket_width": 8, "epochs": 12,
-    "early_stopping_patience": 2, "tied_token_embedding_weight": "true",
-}  # fmt: skip
+    "enc1_network": "enc0",
+    "enc0_max_seq_len": 64,
+    "enc0_token_embedding_dim": 50,
+    "enc_dim": 256,
+    "mlp_layers": 1,
+    "mlp_dim": 256,
+    "mlp_activation": "relu",
+    "dropout": 0.2,
+    "num_classes": 3,
+    "learning_rate": 0.001,
+    "mini_batch_size": 64,
+    "bucket_width": 8,
+    "epochs": 12,
+    "early_stopping_patience": 2,
+    "tied_token_embedding_weight": "true",
+}
 ENCODERS = ("hcnn", "bilstm")
 _PRETRAINED = {"enc0_pretrained_embedding_file": Path(GLOVE).name, "enc0_vocab_file": "vocab.json"}
 VECTORS: dict[str, dict[str, Any]] = {
@@ -82,10 +93,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _write_auxiliary(Path(auxiliary), given.data, vocabulary)
         for encoder in ENCODERS:
             for vectors, extra in VECTORS.items():
-                settings = SETTINGS | extra | {
-                    "enc0_network": encoder, "enc0_vocab_size": len(vocabulary) + 1,
-                    "threads": given.threads,
-                } | ({"epochs": 2, "enc_dim": 16} if given.quick else {})  # fmt: skip
+                settings = (
+                    SETTINGS
+                    | extra
+                    | {
+                        "enc0_network": encoder,
+                        "enc0_vocab_size": len(vocabulary) + 1,
+                        "threads": given.threads,
+                    }
+                    | ({"epochs": 2, "enc_dim": 16} if given.quick else {})
+                )
                 for seed in range(given.seeds):
                     run = _run(settings | {"seed": seed}, columns, auxiliary)
                     runs.append({"encoder": encoder, "vectors": vectors} | run)
@@ -94,24 +111,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [[*r["of"], r["counterfactual"]["mean"], r["snli"]["mean"]] for r in results]
     rows.append(["majority", "", majority["counterfactual"], majority["snli"]])
     table(["encoder", "vectors", "accuracy counterfactual", "accuracy snli"], rows)
-    save("nli_vectors", {
-        "protocol": "early stopping and best epoch by counterfactual dev; pairs of training that "
-        f"share a sentence with dev or a reported set are dropped ({dropped})",
-        "pairs": counts, "majority_baseline": majority, "results": results,
-        "hyperparameters": SETTINGS, "runs": runs,
-    }, given)  # fmt: skip
+    save(
+        "nli_vectors",
+        {
+            "protocol": "early stopping and best epoch by counterfactual dev; pairs of training "
+            f"that share a sentence with dev or a reported set are dropped ({dropped})",
+            "pairs": counts,
+            "majority_baseline": majority,
+            "results": results,
+            "hyperparameters": SETTINGS,
+            "runs": runs,
+        },
+        given,
+    )
 
 
 def _run(settings: Mapping[str, Any], columns: Mapping[str, Any], auxiliary: str) -> dict[str, Any]:
     """Train once and return the accuracy on each reported set."""
     recorder, model = Recorder(), Object2Vec(**settings)
-    model.fit(columns["train"], validation=columns["dev"],
-              auxiliary=auxiliary, reporters=[recorder])  # fmt: skip
+    model.fit(
+        columns["train"], validation=columns["dev"], auxiliary=auxiliary, reporters=[recorder]
+    )
     reported = {name: model.evaluate(columns[name]) for name in ("counterfactual", "snli")}
     return {
-        "seed": settings["seed"], **{name: m["accuracy"] for name, m in reported.items()},
-        "metrics": reported, **ending(recorder.history), "curve": curve(recorder.history),
-    }  # fmt: skip
+        "seed": settings["seed"],
+        **{name: m["accuracy"] for name, m in reported.items()},
+        "metrics": reported,
+        **ending(recorder.history),
+        "curve": curve(recorder.history),
+    }
 
 
 def _results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -53,15 +53,37 @@ class Job(NamedTuple):
 
 
 JOBS = {
-    "MovieLens": Job("u.data", (
-        "--columns", "user,film,rating,time", "--in0", "user", "--in1", "film",
-        "--label", "rating", "--split", "0.1",
-    )),
-    "npm": Job("packages.tsv", (
-        "--columns", "package,owner,repository", "--in0", "package", "--in1", "owner",
-        "--in1", "repository", "--set", "epochs=3",
-    )),
-}  # fmt: skip
+    "MovieLens": Job(
+        "u.data",
+        (
+            "--columns",
+            "user,film,rating,time",
+            "--in0",
+            "user",
+            "--in1",
+            "film",
+            "--label",
+            "rating",
+            "--split",
+            "0.1",
+        ),
+    ),
+    "npm": Job(
+        "packages.tsv",
+        (
+            "--columns",
+            "package,owner,repository",
+            "--in0",
+            "package",
+            "--in1",
+            "owner",
+            "--in1",
+            "repository",
+            "--set",
+            "epochs=3",
+        ),
+    ),
+}
 
 
 def main() -> None:
@@ -72,11 +94,25 @@ def main() -> None:
         _write_files(given.data, work)
         jobs = [{"of": name, **_train(work, job, given)} for name, job in JOBS.items()]
         opened = [_open(work, names, given) for names in (FEW_NAMES, NAMES)]
-    table(("of", "rows", "epochs", "s", "rows/s", "peak MiB", "model MiB"),
-          [(j["of"], j["rows"], j["epochs"], j["seconds"], round(j["rows_per_s"]),
-            round(j["peak_memory_mib"]), j["model_mib"]) for j in jobs])  # fmt: skip
-    table(("names", "schema opens, ms", "encode of one line, s"),
-          [(o["names"], 1e3 * o["schema_s"], o["encode_s"]) for o in opened])  # fmt: skip
+    table(
+        ("of", "rows", "epochs", "s", "rows/s", "peak MiB", "model MiB"),
+        [
+            (
+                j["of"],
+                j["rows"],
+                j["epochs"],
+                j["seconds"],
+                round(j["rows_per_s"]),
+                round(j["peak_memory_mib"]),
+                j["model_mib"],
+            )
+            for j in jobs
+        ],
+    )
+    table(
+        ("names", "schema opens, ms", "encode of one line, s"),
+        [(o["names"], 1e3 * o["schema_s"], o["encode_s"]) for o in opened],
+    )
     save("one_command", {"jobs": jobs, "opening": opened}, given)
 
 
@@ -110,21 +146,33 @@ def _train(work: Path, job: Job, given: Any) -> dict[str, Any]:
     for name in ("model", "warm"):
         shutil.rmtree(work / name)
     return {
-        "command": " ".join(("object2vec", *words)), "rows": rows, "epochs": finished["epochs"],
-        "seconds": seconds, "rows_per_s": rows * finished["epochs"] / seconds,
+        "command": " ".join(("object2vec", *words)),
+        "rows": rows,
+        "epochs": finished["epochs"],
+        "seconds": seconds,
+        "rows_per_s": rows * finished["epochs"] / seconds,
         "training_records_per_s": finished["pairs_per_s"],
-        "peak_memory_mib": usage / 2**20, "model_mib": size_bytes / 2**20,
-    }  # fmt: skip
+        "peak_memory_mib": usage / 2**20,
+        "model_mib": size_bytes / 2**20,
+    }
 
 
 def _open(work: Path, names: int, given: Any) -> dict[str, Any]:
     """Return how long a model of so many names takes to open."""
-    rows = {"name": [f"the name of number {i:07d}" for i in range(names)],
-            "kind": [f"kind {i % 7}" for i in range(names)],
-            "worth": [i % 5 for i in range(names)]}  # fmt: skip
+    rows = {
+        "name": [f"the name of number {i:07d}" for i in range(names)],
+        "kind": [f"kind {i % 7}" for i in range(names)],
+        "worth": [i % 5 for i in range(names)],
+    }
     model = work / f"names-{names}"
-    settings = {"output_layer": "mean_squared_error", "enc_dim": 64, "epochs": 1, "mlp_dim": 4,
-                "mini_batch_size": 10_000, "threads": given.threads}  # fmt: skip
+    settings = {
+        "output_layer": "mean_squared_error",
+        "enc_dim": 64,
+        "epochs": 1,
+        "mlp_dim": 4,
+        "mini_batch_size": 10_000,
+        "threads": given.threads,
+    }
     Object2Vec(in0="name:token", in1="kind:token", label="worth", **settings).fit(
         rows, save_to=model
     )
@@ -140,10 +188,12 @@ def _open(work: Path, names: int, given: Any) -> dict[str, Any]:
     files = [model / name for name in ("schema.json", "vocabularies.safetensors")]
     return {
         "names": names,
-        "schema_s": statistics.median(schema_s[1:]), "schema_rounds_s": schema_s[1:],
-        "encode_s": statistics.median(encode_s[1:]), "encode_rounds_s": encode_s[1:],
+        "schema_s": statistics.median(schema_s[1:]),
+        "schema_rounds_s": schema_s[1:],
+        "encode_s": statistics.median(encode_s[1:]),
+        "encode_rounds_s": encode_s[1:],
         "schema_mib": sum(file.stat().st_size for file in files) / 2**20,
-    }  # fmt: skip
+    }
 
 
 # Until it runs its program, a process counts the memory of the one that it was forked from as its

@@ -40,14 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.quick:
             settings = settings | {"enc_dim": 16, "mlp_dim": 8, "epochs": 2}
         runs = [
-            _run(settings | {"seed": seed, "threads": given.threads, "precision": precision},
-                 channels, score)
-            for seed in range(given.seeds or SEEDS[name]) for precision in PRECISIONS
-        ]  # fmt: skip
+            _run(
+                settings | {"seed": seed, "threads": given.threads, "precision": precision},
+                channels,
+                score,
+            )
+            for seed in range(given.seeds or SEEDS[name])
+            for precision in PRECISIONS
+        ]
         results = [_result(name, precision, runs) for precision in PRECISIONS]
-        table(("task", "precision", "accuracy", "from", "to"),
-              [(r["task"], r["precision"], r["accuracy"]["mean"], r["accuracy"]["min"],
-                r["accuracy"]["max"]) for r in results])  # fmt: skip
+        table(
+            ("task", "precision", "accuracy", "from", "to"),
+            [
+                (
+                    r["task"],
+                    r["precision"],
+                    r["accuracy"]["mean"],
+                    r["accuracy"]["min"],
+                    r["accuracy"]["max"],
+                )
+                for r in results
+            ],
+        )
         save(f"precision_{name}", {"results": results}, given)
 
 
@@ -83,9 +97,11 @@ def _run(
     recorder, model = Recorder(), Object2Vec(**settings)
     model.fit(**channels, reporters=[recorder])
     run = {
-        "precision": settings["precision"], "seed": settings["seed"], "accuracy": score(model),
+        "precision": settings["precision"],
+        "seed": settings["seed"],
+        "accuracy": score(model),
         **ending(recorder.history),
-    }  # fmt: skip
+    }
     print(run, flush=True)
     return run
 
@@ -94,9 +110,11 @@ def _result(task: str, precision: str, runs: Sequence[Mapping[str, Any]]) -> dic
     """Return the figures of one precision over the seeds."""
     same = [run for run in runs if run["precision"] == precision]
     return {
-        "task": task, "precision": precision, "runs": same,
+        "task": task,
+        "precision": precision,
+        "runs": same,
         "accuracy": summary([run["accuracy"] for run in same]),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

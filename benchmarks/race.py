@@ -109,10 +109,18 @@ def show(unit: str, results: list[dict[str, Any]], *keys: str) -> None:
     """Print results, the settings named by `keys` first."""
     table(
         (*keys, "of", unit, "ours is x", "from", "to", "peak MiB"),
-        [(*(r[key] for key in keys), r["of"], f"{r['per_s']:.4g}", f"{r['ours_is_times']:.2f}",
-          *(f"{ratio:.2f}" for ratio in r["ratio_spread"]), round(r["peak_memory_mib"]))
-         for r in results],
-    )  # fmt: skip
+        [
+            (
+                *(r[key] for key in keys),
+                r["of"],
+                f"{r['per_s']:.4g}",
+                f"{r['ours_is_times']:.2f}",
+                *(f"{ratio:.2f}" for ratio in r["ratio_spread"]),
+                round(r["peak_memory_mib"]),
+            )
+            for r in results
+        ],
+    )
 
 
 def _figures(
@@ -123,10 +131,12 @@ def _figures(
     for name, theirs in rates.items():
         ratios = [ours / their for ours, their in zip(first, theirs, strict=True)]
         figures[name] = {
-            "per_s": statistics.median(theirs), "rounds": theirs,
-            "ours_is_times": statistics.median(ratios), "ratio_spread": [min(ratios), max(ratios)],
+            "per_s": statistics.median(theirs),
+            "rounds": theirs,
+            "ours_is_times": statistics.median(ratios),
+            "ratio_spread": [min(ratios), max(ratios)],
             "peak_memory_mib": peaks[name],
-        }  # fmt: skip
+        }
     return figures
 
 

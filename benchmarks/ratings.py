@@ -32,8 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__, "../shared/data")
     options.set_defaults(seeds=3)
     options.add_argument("--dev", action="store_true", help="measure on dev, without ua.test")
-    options.add_argument("--set", action="append", default=[], metavar="NAME=JSON",
-                         help="another hyperparameter than the preset's")  # fmt: skip
+    options.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="another hyperparameter than the preset's",
+    )
     given = options.parse_args(arguments)
     split = splits.ratings(given.data)
     train, test = split.train, split.dev
@@ -49,9 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures = {name: summary([run[name] for run in runs]) for name in FIGURES}
     figures["seconds"] = summary([run["total_s"] for run in runs])
     table(["of", *figures], [["user and film", *(each["mean"] for each in figures.values())]])
-    save("ratings_dev" if given.dev else "ratings", {
-        "protocol": splits.PROTOCOLS["ratings"], "rows": {"user and film": figures}, "runs": runs,
-    }, given)  # fmt: skip
+    save(
+        "ratings_dev" if given.dev else "ratings",
+        {
+            "protocol": splits.PROTOCOLS["ratings"],
+            "rows": {"user and film": figures},
+            "runs": runs,
+        },
+        given,
+    )
 
 
 def _run(train: Any, test: Any, settings: dict[str, Any]) -> dict[str, Any]:
@@ -68,8 +79,11 @@ def _run(train: Any, test: Any, settings: dict[str, Any]) -> dict[str, Any]:
         model.fit(paths["train"], reporters=[recorder])
         model.save(Path(folder) / "model")
         measured = Object2Vec.load(Path(folder) / "model").evaluate(paths["test"])
-    return {"seed": settings["seed"], **{name: measured[name] for name in FIGURES},
-            **ending(recorder.history)}  # fmt: skip
+    return {
+        "seed": settings["seed"],
+        **{name: measured[name] for name in FIGURES},
+        **ending(recorder.history),
+    }
 
 
 if __name__ == "__main__":

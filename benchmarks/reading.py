@@ -32,22 +32,32 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pairs.jsonl"
         _write(path)
-        raced = race({
-            "object2vec": (ours, (path, Path(folder) / "cache")),
-            "pyarrow": (arrow, (path,)), "msgspec": (typed, (path,)), "json": (plain, (path,)),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (ours, (path, Path(folder) / "cache")),
+                "pyarrow": (arrow, (path,)),
+                "msgspec": (typed, (path,)),
+                "json": (plain, (path,)),
+            },
+            given.rounds,
+        )
         opened = _opened(path, Path(folder) / "cache", given.rounds)
     results = [{"of": name, **figures} for name, figures in raced.items()]
     show("rows/s", results)
     table(("open", "median ms"), [("a cached set", statistics.median(opened) * 1e3)])
-    save("reading", {"rows": ROWS, "tokens": 2 * TOKENS, "results": results,
-                     "open_cached_s": opened}, given)  # fmt: skip
+    save(
+        "reading",
+        {"rows": ROWS, "tokens": 2 * TOKENS, "results": results, "open_cached_s": opened},
+        given,
+    )
 
 
 def _write(path: Path) -> None:
     ids = np.random.default_rng(0).integers(1, VOCABULARY, (2, ROWS, TOKENS)).tolist()
-    lines = (f'{{"in0": {a}, "in1": {b}, "label": {i % 2}}}\n'
-             for i, (a, b) in enumerate(zip(*ids, strict=True)))  # fmt: skip
+    lines = (
+        f'{{"in0": {a}, "in1": {b}, "label": {i % 2}}}\n'
+        for i, (a, b) in enumerate(zip(*ids, strict=True))
+    )
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -58,8 +68,10 @@ def _opened(path: Path, cache: Path, rounds: int) -> list[float]:
         "Pairs.read(sys.argv[1], cache_dir=sys.argv[2]); print(time.perf_counter() - started)"
     )
     command = [sys.executable, "-c", program, str(path), str(cache)]
-    return [float(subprocess.run(command, check=True, capture_output=True).stdout)
-            for _ in range(rounds)]  # fmt: skip
+    return [
+        float(subprocess.run(command, check=True, capture_output=True).stdout)
+        for _ in range(rounds)
+    ]
 
 
 def ours(path: Path, cache: Path) -> Work:

@@ -167,19 +167,34 @@ def _rows(results: Sequence[Mapping[str, Any]], needed: str) -> Iterator[dict[st
     """Yield the rows of results files: figures, how many seeds, seconds and memory."""
     for result in results:
         for row in result.get("peers", ()):
-            yield {"of": row["of"], "figures": row["figures"], "seeds": row["seeds"],
-                   "seconds": row["seconds"]["mean"], "memory": row["peak_memory_mib"]}  # fmt: skip
+            yield {
+                "of": row["of"],
+                "figures": row["figures"],
+                "seeds": row["seeds"],
+                "seconds": row["seconds"]["mean"],
+                "memory": row["peak_memory_mib"],
+            }
         for row in result.get("results", ()):
             if needed in row:
-                yield {"of": row["of"], "figures": row, "seeds": len(row[needed]["values"]),
-                       "seconds": row["total_s"]["mean"], "memory": None}  # fmt: skip
+                yield {
+                    "of": row["of"],
+                    "figures": row,
+                    "seeds": len(row[needed]["values"]),
+                    "seconds": row["total_s"]["mean"],
+                    "memory": None,
+                }
         for name, figures in result.get("rows", {}).items():
             if needed in figures:
                 seconds, memory = (
                     figures.get(n, {}).get("mean") for n in ("seconds", "memory_mib")
                 )
-                yield {"of": _ours(name), "figures": figures, "seconds": seconds,
-                       "memory": memory, "seeds": len(figures[needed]["values"])}  # fmt: skip
+                yield {
+                    "of": _ours(name),
+                    "figures": figures,
+                    "seconds": seconds,
+                    "memory": memory,
+                    "seeds": len(figures[needed]["values"]),
+                }
 
 
 def _ours(name: str) -> str:

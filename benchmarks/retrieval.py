@@ -93,8 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__ or "", "../shared/data")
     options.set_defaults(seeds=3, threads=2)
     options.add_argument("--dev", action="store_true", help="measure on dev, and save nothing")
-    options.add_argument("--run", choices=RUNS, action="append",
-                         help="only this one; the results file keeps the others' rows")  # fmt: skip
+    options.add_argument(
+        "--run",
+        choices=RUNS,
+        action="append",
+        help="only this one; the results file keeps the others' rows",
+    )
     options.add_argument("--set", metavar="NAME=VALUE", action="append", default=[])
     given = options.parse_args(arguments)
     articles = retrieval(given.data, *((20, 60) if given.quick else ()))
@@ -115,11 +119,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _tell(rows)
     if not given.dev:
         found = {name: _summary(values) for name, values in rows.items()}
-        save("retrieval", {
-            "protocol": PROTOCOLS["retrieval"], "goals": GOALS,
-            "runs": {name: asdict(run) for name, run in RUNS.items()},
-            **_beside_earlier(found, given.results / "retrieval.json"),
-        }, given)  # fmt: skip
+        save(
+            "retrieval",
+            {
+                "protocol": PROTOCOLS["retrieval"],
+                "goals": GOALS,
+                "runs": {name: asdict(run) for name, run in RUNS.items()},
+                **_beside_earlier(found, given.results / "retrieval.json"),
+            },
+            given,
+        )
 
 
 def _beside_earlier(found: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -164,8 +173,20 @@ def train(articles: Sequence[list[Tokens]], folder: Path, options: Sequence[str]
     texts = folder / "articles.txt"
     lines = ("\t".join(map(" ".join, sentences)) + "\n" for sentences in articles)
     texts.write_text("".join(lines), encoding="utf-8")
-    command = [sys.executable, "-m", "object2vec", "train", "--train", texts, "--out",
-               folder / "model", "--pairs", "sentence_rest", "--preset", "retrieval"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "object2vec",
+        "train",
+        "--train",
+        texts,
+        "--out",
+        folder / "model",
+        "--pairs",
+        "sentence_rest",
+        "--preset",
+        "retrieval",
+    ]
     started = time.perf_counter()
     subprocess.run([*map(str, command), *options], check=True, cwd=ROOT)
     return time.perf_counter() - started

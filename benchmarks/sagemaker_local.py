@@ -36,10 +36,17 @@ IMAGE = "382416733822.dkr.ecr.us-east-1.amazonaws.com/object2vec:1"
 ROLE = "arn:aws:iam::123456789012:role/object2vec-local"
 NAMES = {"EndpointName": "e", "EndpointConfigName": "e"}
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 10, "enc0_vocab_size": 5000,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 10, "enc1_vocab_size": 5000,
-    "enc_dim": 64, "mlp_dim": 64, "mini_batch_size": 256, "epochs": 5,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 10,
+    "enc0_vocab_size": 5000,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 10,
+    "enc1_vocab_size": 5000,
+    "enc_dim": 64,
+    "mlp_dim": 64,
+    "mini_batch_size": 256,
+    "epochs": 5,
+}
 RECORDS, REQUESTS, WARM = 50_000, 500, 50
 SDK = """
 import sys, time, sagemaker
@@ -71,29 +78,41 @@ def main() -> None:
             requests = _requests(folder, client, given.rounds)
             sdk = _sdk(given.sdk, variables) if given.sdk else {}
     rows = {"start": starts, **fits, **sdk}
-    seconds = [{"of": of, "median_s": statistics.median(s), "rounds_s": s}
-               for of, s in rows.items()]  # fmt: skip
-    table(("what", "median s", "fastest", "slowest"),
-          [(r["of"], r["median_s"], min(r["rounds_s"]), max(r["rounds_s"]))
-           for r in seconds])  # fmt: skip
+    seconds = [
+        {"of": of, "median_s": statistics.median(s), "rounds_s": s} for of, s in rows.items()
+    ]
+    table(
+        ("what", "median s", "fastest", "slowest"),
+        [(r["of"], r["median_s"], min(r["rounds_s"]), max(r["rounds_s"])) for r in seconds],
+    )
     alone = requests["server alone"]
-    latency = [{"of": of, "p50_ms": times, "over_alone_ms": times - alone}
-               for of, times in requests.items()]  # fmt: skip
-    table(("invoke_endpoint", "p50 ms", "over the server alone"),
-          [tuple(row.values()) for row in latency])  # fmt: skip
+    latency = [
+        {"of": of, "p50_ms": times, "over_alone_ms": times - alone}
+        for of, times in requests.items()
+    ]
+    table(
+        ("invoke_endpoint", "p50 ms", "over the server alone"),
+        [tuple(row.values()) for row in latency],
+    )
     overhead = statistics.median(
         a - b for a, b in zip(fits["fit by boto3"], fits["object2vec train"], strict=True)
     )
     print(f"fit takes {overhead:.2f} s more than object2vec train")
-    save("sagemaker_local", {"seconds": seconds, "fit_overhead_s": overhead, "latency": latency},
-         given, versions=("object2vec", "boto3", "moto", "uvicorn"))  # fmt: skip
+    save(
+        "sagemaker_local",
+        {"seconds": seconds, "fit_overhead_s": overhead, "latency": latency},
+        given,
+        versions=("object2vec", "boto3", "moto", "uvicorn"),
+    )
 
 
 def _write(path: Path) -> None:
     generator = np.random.default_rng(0)
     ids = generator.integers(1, 5000, (RECORDS, 2, 10))
-    lines = (json.dumps({"in0": a, "in1": b, "label": i % 2}) + "\n"
-             for i, (a, b) in enumerate(ids.tolist()))  # fmt: skip
+    lines = (
+        json.dumps({"in0": a, "in1": b, "label": i % 2}) + "\n"
+        for i, (a, b) in enumerate(ids.tolist())
+    )
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -101,9 +120,12 @@ def _write(path: Path) -> None:
 def _service(folder: Path) -> Iterator[tuple[dict[str, str], float]]:
     """Give the variables of a service that runs, and the seconds until it did."""
     started = time.perf_counter()
-    with subprocess.Popen([*PROGRAM, "sagemaker", "local", "--dir", str(folder / "dir")],
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True) as process:  # fmt: skip
+    with subprocess.Popen(
+        [*PROGRAM, "sagemaker", "local", "--dir", str(folder / "dir")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         variables: dict[str, str] = {}
         while "AWS_SECRET_ACCESS_KEY" not in variables:  # the last one
@@ -121,8 +143,11 @@ def _clients(variables: dict[str, str]) -> Callable[..., Any]:
     import boto3
     from botocore.config import Config
 
-    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local",
-            "region_name": "us-east-1"}  # fmt: skip
+    keys = {
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "local",
+        "region_name": "us-east-1",
+    }
 
     def client(name: str, url: str = "") -> Any:
         if url:
@@ -142,8 +167,16 @@ def _fits(folder: Path, client: Any, rounds: int) -> dict[str, list[float]]:
     (folder / "hp.json").write_text(json.dumps(SETTINGS))
     seconds: dict[str, list[float]] = {"object2vec train": [], "fit by boto3": []}
     for turn in range(rounds + 1):
-        command = [*PROGRAM, "train", "--train", str(folder / "train.jsonl"), "--config",
-                   str(folder / "hp.json"), "--out", str(folder / f"model-{turn}")]  # fmt: skip
+        command = [
+            *PROGRAM,
+            "train",
+            "--train",
+            str(folder / "train.jsonl"),
+            "--config",
+            str(folder / "hp.json"),
+            "--out",
+            str(folder / f"model-{turn}"),
+        ]
         started = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         taken = time.perf_counter() - started
@@ -176,8 +209,11 @@ def _job() -> dict[str, Any]:
 def _requests(folder: Path, client: Any, rounds: int) -> dict[str, float]:
     """Return the median milliseconds of a request on each way, blocks of them in turns."""
     _deploy(client("sagemaker"))
-    with subprocess.Popen([*PROGRAM, "serve", str(folder / "model-0"), "--port", "0"],
-                          stderr=subprocess.PIPE, text=True) as server:  # fmt: skip
+    with subprocess.Popen(
+        [*PROGRAM, "serve", str(folder / "model-0"), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
         assert server.stderr is not None
         while (match := re.search(r"at (http://\S+)", server.stderr.readline())) is None:
             pass
@@ -228,8 +264,13 @@ def _sdk(python: str, variables: dict[str, str]) -> dict[str, list[float]]:
     found = {}
     for logs in (True, False):
         script = SDK.format(image=IMAGE, role=ROLE, settings=settings, logs=logs)
-        done = subprocess.run([python, "-c", script], env=os.environ | variables, check=True,
-                              capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [python, "-c", script],
+            env=os.environ | variables,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
         name = "fit by the SDK" + ("" if logs else ", logs=False")
         found[name] = [float(done.stdout.rpartition("SECONDS")[2])]
     return found

@@ -36,12 +36,17 @@ def main() -> None:
     results = []
     for encoder in LAYERS:
         for size in SIZES:
-            raced = race({
-                "object2vec": (ours, (encoder, size, given.precision, given.threads)),
-                "PyTorch, padded": (rival, (encoder, size, given.threads)),
-            }, given.rounds)  # fmt: skip
-            results += [{"of": name, "encoder": encoder, "size": size, **figures}
-                        for name, figures in raced.items()]  # fmt: skip
+            raced = race(
+                {
+                    "object2vec": (ours, (encoder, size, given.precision, given.threads)),
+                    "PyTorch, padded": (rival, (encoder, size, given.threads)),
+                },
+                given.rounds,
+            )
+            results += [
+                {"of": name, "encoder": encoder, "size": size, **figures}
+                for name, figures in raced.items()
+            ]
     show("pairs/s", results, "encoder", "size")
     suffix = "" if given.precision == "float32" else f"_{given.precision}"
     save(f"sequences{suffix}", {"precision": given.precision, "results": results}, given)
@@ -70,10 +75,16 @@ def settings(encoder: str, size: str) -> dict[str, Any]:
     """Return the hyperparameters of an encoder at a size."""
     batch_size, enc_dim, _ = SIZES[size]
     return {
-        "enc0_network": encoder, "enc0_max_seq_len": LONGEST, "enc0_vocab_size": VOCABULARY,
-        "enc0_token_embedding_dim": WIDTH, "enc0_layers": LAYERS[encoder], "enc_dim": enc_dim,
-        "mini_batch_size": batch_size, "mlp_dim": HIDDEN, "num_classes": CLASSES,
-    }  # fmt: skip
+        "enc0_network": encoder,
+        "enc0_max_seq_len": LONGEST,
+        "enc0_vocab_size": VOCABULARY,
+        "enc0_token_embedding_dim": WIDTH,
+        "enc0_layers": LAYERS[encoder],
+        "enc_dim": enc_dim,
+        "mini_batch_size": batch_size,
+        "mlp_dim": HIDDEN,
+        "num_classes": CLASSES,
+    }
 
 
 def rival(encoder: str, size: str, threads: int, device: str = "cpu", rounds: int = 1) -> Work:
@@ -85,15 +96,19 @@ def rival(encoder: str, size: str, threads: int, device: str = "cpu", rounds: in
     torch.manual_seed(0)
     batch_size, enc_dim, n_batches = SIZES[size]
     sides = nn.ModuleList([_side(encoder, enc_dim) for _ in range(2)]).to(device)
-    head = nn.Sequential(nn.Linear(4 * enc_dim, HIDDEN), nn.Linear(HIDDEN, HIDDEN),
-                         nn.Linear(HIDDEN, CLASSES)).to(device)  # fmt: skip
+    head = nn.Sequential(
+        nn.Linear(4 * enc_dim, HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, CLASSES)
+    ).to(device)
     optimizer = torch.optim.Adam([*sides.parameters(), *head.parameters()], lr=4e-4, fused=True)
     in0, in1, label = records(batch_size * n_batches * rounds)
     batches = [
-        (_padded(in0[at : at + batch_size]), _padded(in1[at : at + batch_size]),
-         torch.from_numpy(label[at : at + batch_size]).long())
+        (
+            _padded(in0[at : at + batch_size]),
+            _padded(in1[at : at + batch_size]),
+            torch.from_numpy(label[at : at + batch_size]).long(),
+        )
         for at in range(0, len(label), batch_size)
-    ]  # fmt: skip
+    ]
     if device != "cpu":
         batches = [tuple(part.pin_memory() for part in batch) for batch in batches]
 

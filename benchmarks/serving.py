@@ -90,9 +90,14 @@ def make_model(path: Path) -> None:
     rows = generator.integers(1, VOCABULARY, (512, 2, 10)).tolist()
     records = [{"in0": a, "in1": b, "label": i % 2} for i, (a, b) in enumerate(rows)]
     model = Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=50, enc0_vocab_size=VOCABULARY,
-        enc_dim=WIDTH, epochs=1, threads=1, seed=0,
-    )  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=50,
+        enc0_vocab_size=VOCABULARY,
+        enc_dim=WIDTH,
+        epochs=1,
+        threads=1,
+        seed=0,
+    )
     model.fit(records, validation=records).save(path)
 
 
@@ -118,9 +123,12 @@ def running(name: str, model: Path) -> Iterator[tuple[int, int]]:
         else [*uvicorn, "--port", "0", "--log-level", "info"]
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {MODEL: str(model)},
-    )  # fmt: skip
+    )
     try:
         assert process.stderr is not None
         log = ""
@@ -201,8 +209,12 @@ async def closed_loop(
         transport.abort()
     assert set(statuses) == {200}, statuses
     p50, p99 = (np.percentile(latencies, [50, 99]) * 1e3).tolist()
-    return {"requests_per_s": len(latencies) / elapsed, "p50_ms": p50, "p99_ms": p99,
-            "cpu_us": used / len(latencies) * 1e6}  # fmt: skip
+    return {
+        "requests_per_s": len(latencies) / elapsed,
+        "p50_ms": p50,
+        "p99_ms": p99,
+        "cpu_us": used / len(latencies) * 1e6,
+    }
 
 
 async def open_loop(pid: int, port: int, body: bytes, rate: float, seconds: float) -> dict:
@@ -240,10 +252,15 @@ async def open_loop(pid: int, port: int, body: bytes, rate: float, seconds: floa
         await asyncio.sleep(0.001)
     p50, p99 = (np.percentile(latencies, [50, 99]) * 1e3).tolist()
     return {
-        "offered_per_s": rate, "seconds": seconds, "connections": opened, "unsent": unsent,
+        "offered_per_s": rate,
+        "seconds": seconds,
+        "connections": opened,
+        "unsent": unsent,
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
-        "accepted_p50_ms": p50, "accepted_p99_ms": p99, "memory_mib": memory,
-    }  # fmt: skip
+        "accepted_p50_ms": p50,
+        "accepted_p99_ms": p99,
+        "memory_mib": memory,
+    }
 
 
 def resident_mib(pid: int) -> float:
@@ -287,15 +304,19 @@ def compare(model: Path, options: argparse.Namespace, run) -> dict:
         for _, port in servers.values():
             run(ready(port, bodies()["embeddings"]))
         for _ in range(options.repeats):
-            rounds.append({
-                kind: {
-                    name: run(closed_loop(*server, body, options.connections, options.seconds))
-                    for name, server in servers.items()
+            rounds.append(
+                {
+                    kind: {
+                        name: run(closed_loop(*server, body, options.connections, options.seconds))
+                        for name, server in servers.items()
+                    }
+                    for kind, body in bodies().items()
                 }
-                for kind, body in bodies().items()
-            })  # fmt: skip
-    return {kind: {name: middle([turn[kind] for turn in rounds], name) for name in names}
-            for kind in bodies()}  # fmt: skip
+            )
+    return {
+        kind: {name: middle([turn[kind] for turn in rounds], name) for name in names}
+        for kind in bodies()
+    }
 
 
 def middle(turns: list[dict], name: str) -> dict:
@@ -346,13 +367,31 @@ def main() -> None:
         at_twice = overload(model, chosen, uvloop.run)
     table(
         ("answers", "server", "requests/s", "p50 ms", "p99 ms", "cpu us", "of echo"),
-        [(kind, name, round(f["requests_per_s"]), f["p50_ms"], f["p99_ms"], f["cpu_us"],
-          f["share_of_echo"])
-         for kind, servers in measured.items() for name, f in servers.items()],
-    )  # fmt: skip
+        [
+            (
+                kind,
+                name,
+                round(f["requests_per_s"]),
+                f["p50_ms"],
+                f["p99_ms"],
+                f["cpu_us"],
+                f["share_of_echo"],
+            )
+            for kind, servers in measured.items()
+            for name, f in servers.items()
+        ],
+    )
     print({name: at_twice[name] for name in ("statuses", "accepted_p99_ms", "memory_growth_mib")})
-    save("serving", {"target_share_of_echo": TARGET, "connections": chosen.connections,
-                     "measured": measured, "overload": at_twice}, chosen)  # fmt: skip
+    save(
+        "serving",
+        {
+            "target_share_of_echo": TARGET,
+            "connections": chosen.connections,
+            "measured": measured,
+            "overload": at_twice,
+        },
+        chosen,
+    )
 
 
 if __name__ == "__main__":

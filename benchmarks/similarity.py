@@ -58,9 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(rows)
     if not given.dev:
         found = {name: _summary(values) for name, values in rows.items()}
-        save("similarity", {
-            "protocol": PROTOCOLS["similarity"], "goals": GOALS, "rows": found,
-        }, given)  # fmt: skip
+        save(
+            "similarity",
+            {
+                "protocol": PROTOCOLS["similarity"],
+                "goals": GOALS,
+                "rows": found,
+            },
+            given,
+        )
 
 
 def _run(
@@ -97,9 +103,26 @@ def _settings(chosen: Iterable[str]) -> list[str]:
 
 def _train(folder: Path, name: str, words: Sequence[str]) -> float:
     """Run a command on a table of this name; return how many seconds it took."""
-    command = [sys.executable, "-m", "object2vec", "train", "--train", f"{name}.tsv",
-               "--out", name, "--in0", "a:text", "--in1", "b:text", "--preset", "similarity",
-               "--separator", "\t", "--log-format", "plain"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "object2vec",
+        "train",
+        "--train",
+        f"{name}.tsv",
+        "--out",
+        name,
+        "--in0",
+        "a:text",
+        "--in1",
+        "b:text",
+        "--preset",
+        "similarity",
+        "--separator",
+        "\t",
+        "--log-format",
+        "plain",
+    ]
     started = time.perf_counter()
     subprocess.run(
         [*command, *words],

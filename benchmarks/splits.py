@@ -138,8 +138,10 @@ def _read_ratings(folder: Path, name: str) -> Ints:
 def topn(data: Path) -> Split[Ints]:
     """Return rows of user and artist; numbers begin at 0."""
     folder = data / "interactions_lastfm_lightgcn"
-    train, dev, test = (np.array([*_visits(folder / f"{name}.txt.gz")], np.int64)
-                        for name in ("train", "valid", "test"))  # fmt: skip
+    train, dev, test = (
+        np.array([*_visits(folder / f"{name}.txt.gz")], np.int64)
+        for name in ("train", "valid", "test")
+    )
     return Split(train, dev, test)
 
 
@@ -204,8 +206,10 @@ def tmdb5000(data: Path) -> Split[Labelled]:
     """Return overviews of films with genres: 70 %, 10 % and 20 % of those that have both."""
     path = data / "tmdb5000/tmdb_5000_movies.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        films = [(row["overview"].strip(), [g["name"] for g in json.loads(row["genres"])])
-                 for row in csv.DictReader(file)]  # fmt: skip
+        films = [
+            (row["overview"].strip(), [g["name"] for g in json.loads(row["genres"])])
+            for row in csv.DictReader(file)
+        ]
     films = [film for film in films if all(film)]
     order = np.random.default_rng(0).permutation(len(films)).tolist()
     cuts = [0, int(0.7 * len(films)), int(0.8 * len(films)), len(films)]

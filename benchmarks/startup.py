@@ -39,11 +39,14 @@ def main() -> None:
                 taken = _time(command, Path(folder))
                 if turn:
                     seconds[name].append(taken)
-    results = [{"of": name, "median_s": statistics.median(times), "rounds_s": times}
-               for name, times in seconds.items()]  # fmt: skip
-    table(("what", "median s", "fastest", "slowest"),
-          [(r["of"], r["median_s"], min(r["rounds_s"]), max(r["rounds_s"]))
-           for r in results])  # fmt: skip
+    results = [
+        {"of": name, "median_s": statistics.median(times), "rounds_s": times}
+        for name, times in seconds.items()
+    ]
+    table(
+        ("what", "median s", "fastest", "slowest"),
+        [(r["of"], r["median_s"], min(r["rounds_s"]), max(r["rounds_s"])) for r in results],
+    )
     save("startup", {"results": results}, given)
 
 
@@ -52,16 +55,30 @@ def _commands(folder: Path) -> dict[str, list[str]]:
     train = folder / "train.jsonl"
     lines = [f'{{"in0": [{i}], "in1": [{i + 1}], "label": {i % 2}}}\n' for i in range(1, 65)]
     train.write_text("".join(lines), encoding="utf-8")
-    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 100,
-                "enc_dim": 64, "mini_batch_size": 64, "epochs": 1}  # fmt: skip
+    settings = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 1,
+        "enc0_vocab_size": 100,
+        "enc_dim": 64,
+        "mini_batch_size": 64,
+        "epochs": 1,
+    }
     (folder / "hp.json").write_text(json.dumps(settings), encoding="utf-8")
     program = [sys.executable, "-m", "object2vec"]
     own = {
         "import object2vec": [sys.executable, "-c", "import object2vec"],
         "object2vec --help": [*program, "--help"],
-        "first step": [*program, "train", "--train", str(train), "--config",
-                       str(folder / "hp.json"), "--out", str(folder / "model")],
-    }  # fmt: skip
+        "first step": [
+            *program,
+            "train",
+            "--train",
+            str(train),
+            "--config",
+            str(folder / "hp.json"),
+            "--out",
+            str(folder / "model"),
+        ],
+    }
     bare = {"python -c pass": [sys.executable, "-c", "pass"]}
     found = [name for name in PEERS if importlib.util.find_spec(name)]
     return own | bare | {f"import {n}": [sys.executable, "-c", f"import {n}"] for n in found}

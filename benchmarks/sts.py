@@ -65,12 +65,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{given.data} holds no folder of a year with STS.input and STS.gs files")
     years = [_of_year(year, [each for each in found if each["year"] == year]) for year in YEARS]
     years = [each for each in years if each]
-    table(("year", "sets", "pairs", "Pearson", "weighted", "Spearman", "weighted ",
-           *(f"{name}, quoted" for name in QUOTED)),
-          [(y["year"], y["datasets"], y["pairs"], y["pearson"], y["pearson_weighted"],
-            y["spearman"], y["spearman_weighted"],
-            *(values[YEARS.index(y["year"])] for values in QUOTED.values()))
-           for y in years])  # fmt: skip
+    table(
+        (
+            "year",
+            "sets",
+            "pairs",
+            "Pearson",
+            "weighted",
+            "Spearman",
+            "weighted ",
+            *(f"{name}, quoted" for name in QUOTED),
+        ),
+        [
+            (
+                y["year"],
+                y["datasets"],
+                y["pairs"],
+                y["pearson"],
+                y["pearson_weighted"],
+                y["spearman"],
+                y["spearman_weighted"],
+                *(values[YEARS.index(y["year"])] for values in QUOTED.values()),
+            )
+            for y in years
+        ],
+    )
     save("sts", {"years": years, "datasets": found, "quoted": QUOTED}, given)
 
 
@@ -92,8 +111,11 @@ def _read(year: int, name: str, pairs: Path, gold: Path) -> Dataset:
     lines = [p.read_text(encoding="utf-8").removesuffix("\n").split("\n") for p in (pairs, gold)]
     if len(lines[0]) != len(lines[1]):
         raise SystemExit(f"{pairs} has {len(lines[0])} lines, and {gold} {len(lines[1])}")
-    rated = [(*line.split("\t")[:2], float(score)) for line, score in zip(*lines, strict=True)
-             if score.strip()]  # fmt: skip
+    rated = [
+        (*line.split("\t")[:2], float(score))
+        for line, score in zip(*lines, strict=True)
+        if score.strip()
+    ]
     first, second, scores = zip(*rated, strict=True)
     return Dataset(year, name, list(first), list(second), np.array(scores))
 

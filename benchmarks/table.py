@@ -38,16 +38,22 @@ def main() -> None:
     task = {"vocabulary": given.vocabulary}
     for part in given.part or ("fbgemm", "memory"):
         results = globals()[f"_{part}"](task, given)
-        save(f"table_{part}", {"batch": BATCH, "tokens": TOKENS, "width": WIDTH, **task,
-                               "results": results}, given)  # fmt: skip
+        save(
+            f"table_{part}",
+            {"batch": BATCH, "tokens": TOKENS, "width": WIDTH, **task, "results": results},
+            given,
+        )
 
 
 def _fbgemm(task: dict[str, Any], given: Any) -> list[dict[str, Any]]:
     """Return our figures beside FBGEMM's."""
-    raced = race({
-        "object2vec": (ours, (task, "adagrad", given.threads)),
-        "FBGEMM": (fbgemm, (task, given.threads)),
-    }, given.rounds)  # fmt: skip
+    raced = race(
+        {
+            "object2vec": (ours, (task, "adagrad", given.threads)),
+            "FBGEMM": (fbgemm, (task, given.threads)),
+        },
+        given.rounds,
+    )
     results = [{"of": name, "rule": "adagrad", **figures} for name, figures in raced.items()]
     show("sequences/s", results, "rule")
     return results
@@ -60,28 +66,47 @@ def _memory(task: dict[str, Any], given: Any) -> list[dict[str, Any]]:
     row = WIDTH * 4
     results = []
     for rule in RULES:
-        raced = race({
-            "memory": (stream, (given.threads,)),
-            rule: (ours, (task, rule, given.threads)),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "memory": (stream, (given.threads,)),
+                rule: (ours, (task, rule, given.threads)),
+            },
+            given.rounds,
+        )
         numbers = 1 + states[rule]
         needed = distinct * row * (1 + 2 * numbers)
         touched = needed + (tokens - distinct) * row + tokens * row
         batches_per_s = raced[rule]["per_s"] / BATCH
         bandwidth = raced["memory"]["per_s"]
-        results.append({
-            "rule": rule, "distinct_tokens": distinct, "bandwidth_bytes_per_s": bandwidth,
-            "memory_bytes": needed, "touched_bytes": touched, "batch_s": 1 / batches_per_s,
-            "memory_share": needed * batches_per_s / bandwidth,
-            "touched_share": touched * batches_per_s / bandwidth,
-            "rounds": raced[rule]["rounds"], "bandwidth_rounds": raced["memory"]["rounds"],
-        })  # fmt: skip
+        results.append(
+            {
+                "rule": rule,
+                "distinct_tokens": distinct,
+                "bandwidth_bytes_per_s": bandwidth,
+                "memory_bytes": needed,
+                "touched_bytes": touched,
+                "batch_s": 1 / batches_per_s,
+                "memory_share": needed * batches_per_s / bandwidth,
+                "touched_share": touched * batches_per_s / bandwidth,
+                "rounds": raced[rule]["rounds"],
+                "bandwidth_rounds": raced["memory"]["rounds"],
+            }
+        )
     table(
         ("rule", "ms a batch", "GB from memory", "GB touched", "GB/s", "share", "share touched"),
-        [(r["rule"], f"{r['batch_s'] * 1e3:.1f}", f"{r['memory_bytes'] / 1e9:.3f}",
-          f"{r['touched_bytes'] / 1e9:.3f}", f"{r['bandwidth_bytes_per_s'] / 1e9:.1f}",
-          f"{r['memory_share']:.2f}", f"{r['touched_share']:.2f}") for r in results],
-    )  # fmt: skip
+        [
+            (
+                r["rule"],
+                f"{r['batch_s'] * 1e3:.1f}",
+                f"{r['memory_bytes'] / 1e9:.3f}",
+                f"{r['touched_bytes'] / 1e9:.3f}",
+                f"{r['bandwidth_bytes_per_s'] / 1e9:.1f}",
+                f"{r['memory_share']:.2f}",
+                f"{r['touched_share']:.2f}",
+            )
+            for r in results
+        ],
+    )
     return results
 
 
@@ -145,8 +170,10 @@ def fbgemm(task: dict[str, Any], threads: int) -> Work:
     torch.set_num_threads(threads)
     operator = SplitTableBatchedEmbeddingBagsCodegen(
         [(task["vocabulary"], WIDTH, EmbeddingLocation.HOST, ComputeDevice.CPU)],
-        optimizer=EmbOptimType.EXACT_ADAGRAD, pooling_mode=PoolingMode.MEAN, learning_rate=0.01,
-    )  # fmt: skip
+        optimizer=EmbOptimType.EXACT_ADAGRAD,
+        pooling_mode=PoolingMode.MEAN,
+        learning_rate=0.01,
+    )
     ids, offsets = _batches(task, np.int64)
     batches, bounds = [torch.from_numpy(batch) for batch in ids], torch.from_numpy(offsets)
     gradient = torch.randn(BATCH, WIDTH)

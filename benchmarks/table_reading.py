@@ -40,15 +40,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache, names, texts = (Path(folder) / name for name in ("cache", "names.csv", "texts.csv"))
         _write_names(names)
-        raced = race({
-            "object2vec": (ours, (names, cache, NAMED)), "pandas": (pandas, (names,)),
-            "polars": (polars, (names,)), "pyarrow": (arrow, (names,)),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (ours, (names, cache, NAMED)),
+                "pandas": (pandas, (names,)),
+                "polars": (polars, (names,)),
+                "pyarrow": (arrow, (names,)),
+            },
+            given.rounds,
+        )
         results += [{"columns": "names", "of": of, **figures} for of, figures in raced.items()]
         _write_texts(texts)
-        raced = race({
-            "object2vec": (ours, (texts, cache, WRITTEN)), "tokenizers": (tokenizers, (texts,)),
-        }, given.rounds)  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (ours, (texts, cache, WRITTEN)),
+                "tokenizers": (tokenizers, (texts,)),
+            },
+            given.rounds,
+        )
         results += [{"columns": "texts", "of": of, **figures} for of, figures in raced.items()]
     show("rows/s", results)
     sizes = {"names": NAMES, "users": USERS, "films": FILMS, "texts": TEXTS, "words": WORDS}
@@ -66,8 +75,9 @@ def _write_names(path: Path) -> None:
     users, films = (_zipf(generator, count, NAMES) for count in (USERS, FILMS))
     with path.open("w", encoding="utf-8") as file:
         file.write("user,film\n")
-        file.writelines(f"user{u:07d},film {f}\n"
-                        for u, f in zip(users.tolist(), films.tolist(), strict=True))  # fmt: skip
+        file.writelines(
+            f"user{u:07d},film {f}\n" for u, f in zip(users.tolist(), films.tolist(), strict=True)
+        )
 
 
 def _write_texts(path: Path) -> None:

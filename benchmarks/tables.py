@@ -64,11 +64,16 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 def _race(name: str, unit: str, *keys: str) -> str:
     """Return the table of a race; `keys` name the settings that stand first."""
     rows = [
-        (*(_plain(r[key]) for key in keys), r["of"], f"{r['per_s']:,.0f}",
-         f"{r['ours_is_times']:.2f}", " to ".join(f"{ratio:.2f}" for ratio in r["ratio_spread"]),
-         f"{r['peak_memory_mib']:,.0f}")
+        (
+            *(_plain(r[key]) for key in keys),
+            r["of"],
+            f"{r['per_s']:,.0f}",
+            f"{r['ours_is_times']:.2f}",
+            " to ".join(f"{ratio:.2f}" for ratio in r["ratio_spread"]),
+            f"{r['peak_memory_mib']:,.0f}",
+        )
         for r in _result(name)["results"]
-    ]  # fmt: skip
+    ]
     return _table((*keys, "of", unit, "ours is x", "in rounds", "peak MiB"), rows)
 
 
@@ -104,10 +109,14 @@ def training_threads() -> str:
 def whole() -> str:
     """Return records per second of whole trainings beside their steps."""
     rows = [
-        (r["task"], round(r["epochs"]), *(f"{r[key]:,.0f}" for key in ("steps", "log", "command")),
-         f"{r['seconds']:.1f}")
+        (
+            r["task"],
+            round(r["epochs"]),
+            *(f"{r[key]:,.0f}" for key in ("steps", "log", "command")),
+            f"{r['seconds']:.1f}",
+        )
         for r in _result("whole")["results"]
-    ]  # fmt: skip
+    ]
     header = ("task", "epochs", "steps alone", "by the log", "whole command", "seconds")
     return _table(header, rows)
 
@@ -115,24 +124,45 @@ def whole() -> str:
 def epoch_end() -> str:
     """Return records per second of trainings with few and many rows."""
     rows = [
-        (f"{r['rows']:,}", "each epoch" if r["checkpoints"] else "none",
-         f"{r['records_per_s']:,.0f}", f"{r['of_few_rows']:.2f}", f"{r['cpu_s']:.1f}",
-         f"{r['start_s']:.1f}", f"{r['save_s']:.1f}")
+        (
+            f"{r['rows']:,}",
+            "each epoch" if r["checkpoints"] else "none",
+            f"{r['records_per_s']:,.0f}",
+            f"{r['of_few_rows']:.2f}",
+            f"{r['cpu_s']:.1f}",
+            f"{r['start_s']:.1f}",
+            f"{r['save_s']:.1f}",
+        )
         for r in _result("epoch_end")["results"]
-    ]  # fmt: skip
-    return _table(("rows", "checkpoints", "records/s", "of few rows'", "seconds of CPUs",
-                   "start, s", "saving, s"), rows)  # fmt: skip
+    ]
+    return _table(
+        (
+            "rows",
+            "checkpoints",
+            "records/s",
+            "of few rows'",
+            "seconds of CPUs",
+            "start, s",
+            "saving, s",
+        ),
+        rows,
+    )
 
 
 def neighbours() -> str:
     """Return records per second beside busy processes, by the number of threads."""
     rows = [
-        (r["task"], r["neighbours"], *(f"{rate:,.0f}" for rate in r["per_s"].values()),
-         f"{r['of_better']:.2f}")
+        (
+            r["task"],
+            r["neighbours"],
+            *(f"{rate:,.0f}" for rate in r["per_s"].values()),
+            f"{r['of_better']:.2f}",
+        )
         for r in _result("neighbours")["results"]
-    ]  # fmt: skip
-    return _table(("task", "busy neighbours", "as it comes", "1 thread", "2 threads",
-                   "of the better"), rows)  # fmt: skip
+    ]
+    return _table(
+        ("task", "busy neighbours", "as it comes", "1 thread", "2 threads", "of the better"), rows
+    )
 
 
 def table_fbgemm() -> str:
@@ -143,22 +173,44 @@ def table_fbgemm() -> str:
 def table_memory() -> str:
     """Return the share of an update's time that its bytes need."""
     rows = [
-        (r["rule"], f"{r['batch_s'] * 1e3:.1f}", f"{r['memory_bytes'] / 1e9:.3f}",
-         f"{r['touched_bytes'] / 1e9:.3f}", f"{r['bandwidth_bytes_per_s'] / 1e9:.1f}",
-         f"{r['memory_share']:.0%}", f"{r['touched_share']:.0%}")
+        (
+            r["rule"],
+            f"{r['batch_s'] * 1e3:.1f}",
+            f"{r['memory_bytes'] / 1e9:.3f}",
+            f"{r['touched_bytes'] / 1e9:.3f}",
+            f"{r['bandwidth_bytes_per_s'] / 1e9:.1f}",
+            f"{r['memory_share']:.0%}",
+            f"{r['touched_share']:.0%}",
+        )
         for r in _result("table_memory")["results"]
-    ]  # fmt: skip
-    return _table(("rule", "ms a batch", "GB from memory", "GB touched", "GB/s of memory",
-                   "share of its time", "share, touched"), rows)  # fmt: skip
+    ]
+    return _table(
+        (
+            "rule",
+            "ms a batch",
+            "GB from memory",
+            "GB touched",
+            "GB/s of memory",
+            "share of its time",
+            "share, touched",
+        ),
+        rows,
+    )
 
 
 def precision() -> str:
     """Return the accuracy of both precisions."""
     rows = [
-        (r["task"], r["precision"], len(r["runs"]), f"{r['accuracy']['mean']:.3f}",
-         f"{r['accuracy']['min']:.3f} to {r['accuracy']['max']:.3f}")
-        for task in ("liked", "inference") for r in _result(f"precision_{task}")["results"]
-    ]  # fmt: skip
+        (
+            r["task"],
+            r["precision"],
+            len(r["runs"]),
+            f"{r['accuracy']['mean']:.3f}",
+            f"{r['accuracy']['min']:.3f} to {r['accuracy']['max']:.3f}",
+        )
+        for task in ("liked", "inference")
+        for r in _result(f"precision_{task}")["results"]
+    ]
     return _table(("task", "precision", "seeds", "accuracy", "from to"), rows)
 
 
@@ -190,20 +242,31 @@ def gpu_encoding() -> str:
 def gpu_memory() -> str:
     """Return how fast lookups and updates move bytes on a GPU."""
     rows = [
-        (r["of"], r["ids"], f"{r['records']:,}" if r["records"] else "", f"{r['s'] * 1e3:.2f}",
-         f"{r['bytes_per_s'] / 1e9:,.0f}", f"{r['share']:.0%}")
+        (
+            r["of"],
+            r["ids"],
+            f"{r['records']:,}" if r["records"] else "",
+            f"{r['s'] * 1e3:.2f}",
+            f"{r['bytes_per_s'] / 1e9:,.0f}",
+            f"{r['share']:.0%}",
+        )
         for r in _result("gpu")["memory"]
-    ]  # fmt: skip
+    ]
     return _table(("of", "ids", "records", "ms", "GB/s", "of a copy"), rows)
 
 
 def _gpu(part: str, unit: str, *keys: str) -> str:
     """Return the table of a race on a GPU."""
     rows = [
-        (*(_plain(r[key]) for key in keys), r["of"], f"{r['per_s']:,.0f}",
-         f"{r['ours_is_times']:.2f}", " to ".join(f"{ratio:.2f}" for ratio in r["ratio_spread"]))
+        (
+            *(_plain(r[key]) for key in keys),
+            r["of"],
+            f"{r['per_s']:,.0f}",
+            f"{r['ours_is_times']:.2f}",
+            " to ".join(f"{ratio:.2f}" for ratio in r["ratio_spread"]),
+        )
         for r in _result("gpu")[part]
-    ]  # fmt: skip
+    ]
     return _table((*keys, "of", unit, "ours is x", "in rounds"), rows)
 
 
@@ -239,8 +302,10 @@ def table_reading() -> str:
 
 def words() -> str:
     """Return speed and quality of word vectors."""
-    rows = [(r["of"], f"{r['words_per_s']:,.0f}", f"{r['hits@10']:.1%}", f"{r['mrr']:.3f}")
-            for r in _result("words")["results"]]  # fmt: skip
+    rows = [
+        (r["of"], f"{r['words_per_s']:,.0f}", f"{r['hits@10']:.1%}", f"{r['mrr']:.3f}")
+        for r in _result("words")["results"]
+    ]
     return _table(("of", "words/s", "synonym among the nearest 10", "mean reciprocal rank"), rows)
 
 
@@ -252,30 +317,44 @@ def documents_time() -> str:
     rows.append(("StarSpace, quoted", star))
     return _table(
         ("of", "seconds", "hits@1", "hits@10", "mean rank"),
-        [(name, f"{r['seconds']:.0f}", f"{r['hits@1']:.1%}", f"{r['hits@10']:.1%}",
-          f"{r['mean_rank']:.0f}") for name, r in rows],
-    )  # fmt: skip
+        [
+            (
+                name,
+                f"{r['seconds']:.0f}",
+                f"{r['hits@1']:.1%}",
+                f"{r['hits@10']:.1%}",
+                f"{r['mean_rank']:.0f}",
+            )
+            for name, r in rows
+        ],
+    )
 
 
 def startup() -> str:
     """Return the time to begin."""
-    rows = [(r["of"], f"{r['median_s']:.2f}", f"{min(r['rounds_s']):.2f}",
-             f"{max(r['rounds_s']):.2f}") for r in _result("startup")["results"]]  # fmt: skip
+    rows = [
+        (r["of"], f"{r['median_s']:.2f}", f"{min(r['rounds_s']):.2f}", f"{max(r['rounds_s']):.2f}")
+        for r in _result("startup")["results"]
+    ]
     return _table(("what", "median s", "fastest", "slowest"), rows)
 
 
 def sagemaker_local() -> str:
     """Return what a job takes by the local service and by the command."""
     seconds = _result("sagemaker_local")["seconds"]
-    rows = [(r["of"], f"{r['median_s']:.2f}", f"{min(r['rounds_s']):.2f}",
-             f"{max(r['rounds_s']):.2f}") for r in seconds]  # fmt: skip
+    rows = [
+        (r["of"], f"{r['median_s']:.2f}", f"{min(r['rounds_s']):.2f}", f"{max(r['rounds_s']):.2f}")
+        for r in seconds
+    ]
     return _table(("what", "median s", "fastest", "slowest"), rows)
 
 
 def sagemaker_latency() -> str:
     """Return what a request takes on the ways to an endpoint."""
-    rows = [(r["of"], f"{r['p50_ms']:.2f}", f"{r['over_alone_ms']:+.2f}")
-            for r in _result("sagemaker_local")["latency"]]  # fmt: skip
+    rows = [
+        (r["of"], f"{r['p50_ms']:.2f}", f"{r['over_alone_ms']:+.2f}")
+        for r in _result("sagemaker_local")["latency"]
+    ]
     return _table(("invoke_endpoint", "p50 ms", "beside the server alone"), rows)
 
 
@@ -287,27 +366,42 @@ def tuning() -> str:
 
 def warm_start() -> str:
     """Return how many trials a study needs with and without parents."""
-    rows = [(r["start"], f"{r['median']:g}", min(r["trials"]), max(r["trials"]))
-            for r in _result("tuning_warm_start")["starts"]]  # fmt: skip
+    rows = [
+        (r["start"], f"{r['median']:g}", min(r["trials"]), max(r["trials"]))
+        for r in _result("tuning_warm_start")["starts"]
+    ]
     return _table(("start", "trials, median", "fewest", "most"), rows)
 
 
 def memory() -> str:
     """Return the memory that training needs."""
-    rows = [(f"{r['data_bytes'] / 1e6:,.0f}", f"{r['pairs']:,}", f"{r['peak_bytes'] / 1e6:,.0f}",
-             f"{r['of_allowance']:.0%}", f"{r['seconds']:.0f}")
-            for r in _result("memory")["runs"]]  # fmt: skip
+    rows = [
+        (
+            f"{r['data_bytes'] / 1e6:,.0f}",
+            f"{r['pairs']:,}",
+            f"{r['peak_bytes'] / 1e6:,.0f}",
+            f"{r['of_allowance']:.0%}",
+            f"{r['seconds']:.0f}",
+        )
+        for r in _result("memory")["runs"]
+    ]
     return _table(("data MB", "pairs", "peak MB", "of the allowance", "seconds"), rows)
 
 
 def serving() -> str:
     """Return requests per second beside a bare echo and FastAPI."""
     rows = [
-        (kind, name, f"{f['requests_per_s']:,.0f}", f"{f['p50_ms']:.1f}", f"{f['p99_ms']:.1f}",
-         f"{f['share_of_echo']:.0%}")
+        (
+            kind,
+            name,
+            f"{f['requests_per_s']:,.0f}",
+            f"{f['p50_ms']:.1f}",
+            f"{f['p99_ms']:.1f}",
+            f"{f['share_of_echo']:.0%}",
+        )
         for kind, servers in _result("serving")["measured"].items()
         for name, f in servers.items()
-    ]  # fmt: skip
+    ]
     return _table(("answers", "server", "requests/s", "p50 ms", "p99 ms", "of the echo"), rows)
 
 
@@ -315,23 +409,47 @@ def overload() -> str:
     """Return what a server does at twice its capacity."""
     r = _result("serving")["overload"]
     answered = ", ".join(f"{count:,} of {status}" for status, count in r["statuses"].items())
-    row = (f"{r['capacity_per_s']:,.0f}", f"{r['offered_per_s']:,.0f}", f"{r['seconds']:.0f}",
-           answered, f"{r['accepted_p99_ms']:.0f}", f"{r['memory_growth_mib']:+.1f}")  # fmt: skip
-    return _table(("answers/s at most", "requests/s sent", "seconds", "answers", "p99 ms of those "
-                   "accepted", "memory, MiB from the first quarter to the end"), [row])  # fmt: skip
+    row = (
+        f"{r['capacity_per_s']:,.0f}",
+        f"{r['offered_per_s']:,.0f}",
+        f"{r['seconds']:.0f}",
+        answered,
+        f"{r['accepted_p99_ms']:.0f}",
+        f"{r['memory_growth_mib']:+.1f}",
+    )
+    return _table(
+        (
+            "answers/s at most",
+            "requests/s sent",
+            "seconds",
+            "answers",
+            "p99 ms of those accepted",
+            "memory, MiB from the first quarter to the end",
+        ),
+        [row],
+    )
 
 
 def tutorial() -> str:
     """Return the figures of the MovieLens notebook by the client."""
     r = _result("tutorial")
     rows = [
-        ("rating: mean squared error", f"{r['regression']['mean squared error']:.3f}",
-         "about 0.91 in the notebook, 0.920 in a re-run of the container"),
-        ("liked or not: accuracy", f"{r['classification']['accuracy']:.3f}",
-         "0.704 in the notebook, 0.703 in a re-run of the container"),
-        ("rating, on ratings that nothing has seen", f"{r['held out']['mean squared error']:.3f}",
-         "not measured there"),
-    ]  # fmt: skip
+        (
+            "rating: mean squared error",
+            f"{r['regression']['mean squared error']:.3f}",
+            "about 0.91 in the notebook, 0.920 in a re-run of the container",
+        ),
+        (
+            "liked or not: accuracy",
+            f"{r['classification']['accuracy']:.3f}",
+            "0.704 in the notebook, 0.703 in a re-run of the container",
+        ),
+        (
+            "rating, on ratings that nothing has seen",
+            f"{r['held out']['mean squared error']:.3f}",
+            "not measured there",
+        ),
+    ]
     return _table(("figure", "here", "on AWS"), rows)
 
 
@@ -353,11 +471,15 @@ def movielens() -> str:
 def cold_start() -> str:
     """Return how well unseen users and films are ranked, beside what knows nothing of them."""
     rows = [
-        (part, of, *(_seeds(found[name], ".3f") for name in ("NDCG@10", "recall@20", "MRR")),
-         _seeds(found["mean rank"], ".0f"))
+        (
+            part,
+            of,
+            *(_seeds(found[name], ".3f") for name in ("NDCG@10", "recall@20", "MRR")),
+            _seeds(found["mean rank"], ".0f"),
+        )
         for part, rankings in _result("cold_start")["results"].items()
         for of, found in rankings.items()
-    ]  # fmt: skip
+    ]
     return _table(("unseen", "ranked by", "NDCG@10", "recall@20", "MRR", "mean rank"), rows)
 
 
@@ -369,10 +491,17 @@ def _seeds(found: dict[str, Any], form: str) -> str:
 def one_command() -> str:
     """Return what a training costs from a file to a model."""
     rows = [
-        (r["of"], f"{r['rows']:,}", r["epochs"], f"{r['seconds']:.1f}", f"{r['rows_per_s']:,.0f}",
-         f"{r['peak_memory_mib']:,.0f}", f"{r['model_mib']:.1f}")
+        (
+            r["of"],
+            f"{r['rows']:,}",
+            r["epochs"],
+            f"{r['seconds']:.1f}",
+            f"{r['rows_per_s']:,.0f}",
+            f"{r['peak_memory_mib']:,.0f}",
+            f"{r['model_mib']:.1f}",
+        )
         for r in _result("one_command")["jobs"]
-    ]  # fmt: skip
+    ]
     header = ("of", "rows", "epochs", "s", "rows/s", "peak MiB", "model MiB")
     return _table(header, rows)
 
@@ -380,17 +509,23 @@ def one_command() -> str:
 def opening() -> str:
     """Return how long models of few and of many names take to open."""
     rows = [
-        (f"{r['names']:,}", f"{r['schema_mib']:.1f}", f"{1e3 * r['schema_s']:.0f}",
-         f"{r['encode_s']:.2f}")
+        (
+            f"{r['names']:,}",
+            f"{r['schema_mib']:.1f}",
+            f"{1e3 * r['schema_s']:.0f}",
+            f"{r['encode_s']:.2f}",
+        )
         for r in _result("one_command")["opening"]
-    ]  # fmt: skip
+    ]
     return _table(("names", "schema MiB", "schema opens, ms", "encode of one line, s"), rows)
 
 
 def evaluation() -> str:
     """Return how long exact retrieval takes, and the memory beside the vectors."""
-    rows = [(r["of"], f"{r['seconds']:.1f}", f"{r['memory_mib']:,.0f}")
-            for r in _result("evaluation")["results"]]  # fmt: skip
+    rows = [
+        (r["of"], f"{r['seconds']:.1f}", f"{r['memory_mib']:,.0f}")
+        for r in _result("evaluation")["results"]
+    ]
     return _table(("of", "seconds", "MiB"), rows)
 
 
@@ -419,15 +554,47 @@ def _spread(values: dict[str, Any]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     function.__name__: function
     for function in (
-        movielens, training, whole, epoch_end, neighbours, training_peers, training_vocabulary,
-        training_threads, table_fbgemm,
-        table_memory, movielens_speed, sequences, sequences_bfloat16, precision, encoding_memory,
-        encoding_files, encoding_text, reading, table_reading, words, documents_time, startup,
-        memory, serving, overload, tutorial, ipinsights, cold_start, one_command, opening,
-        evaluation, sagemaker_local, sagemaker_latency, tuning, warm_start,
-        gpu_training, gpu_sequences, gpu_encoding, gpu_memory,
+        movielens,
+        training,
+        whole,
+        epoch_end,
+        neighbours,
+        training_peers,
+        training_vocabulary,
+        training_threads,
+        table_fbgemm,
+        table_memory,
+        movielens_speed,
+        sequences,
+        sequences_bfloat16,
+        precision,
+        encoding_memory,
+        encoding_files,
+        encoding_text,
+        reading,
+        table_reading,
+        words,
+        documents_time,
+        startup,
+        memory,
+        serving,
+        overload,
+        tutorial,
+        ipinsights,
+        cold_start,
+        one_command,
+        opening,
+        evaluation,
+        sagemaker_local,
+        sagemaker_latency,
+        tuning,
+        warm_start,
+        gpu_training,
+        gpu_sequences,
+        gpu_encoding,
+        gpu_memory,
     )
-}  # fmt: skip
+}
 TABLES |= {f"results_{task}": partial(results_page.task_table, task) for task in results_page.TASKS}
 TABLES["results"] = results_page.gist
 

@@ -51,8 +51,17 @@ def main() -> None:
     for part in given.part or ("peers", "vocabulary", "threads"):
         results = globals()[f"_{part}"](given)
         show("records/s", results, "vocabulary", "negatives", "precision")
-        save(f"training_{part}", {"batch": BATCH, "tokens": TOKENS, "width": WIDTH,
-                                  "hidden": HIDDEN, "results": results}, given)  # fmt: skip
+        save(
+            f"training_{part}",
+            {
+                "batch": BATCH,
+                "tokens": TOKENS,
+                "width": WIDTH,
+                "hidden": HIDDEN,
+                "results": results,
+            },
+            given,
+        )
 
 
 def _peers(given: Any) -> list[dict[str, Any]]:
@@ -60,29 +69,38 @@ def _peers(given: Any) -> list[dict[str, Any]]:
     results = []
     for rate, precision in ((0, "float32"), (3, "float32"), (0, "bfloat16"), (3, "bfloat16")):
         task = {"vocabulary": given.vocabulary, "negatives": rate, "precision": precision}
-        raced = race({
-            "object2vec": (ours, (task, given.threads)),
-            "PyTorch, sparse": (rival, (task, given.threads, True)),
-            "PyTorch, dense": (rival, (task, given.threads, False)),
-            "PyTorch, sparse, kept": (rival, (task, given.threads, True)),
-            "PyTorch, dense, kept": (rival, (task, given.threads, False)),
-        }, given.rounds, plain=("PyTorch, sparse", "PyTorch, dense"))  # fmt: skip
+        raced = race(
+            {
+                "object2vec": (ours, (task, given.threads)),
+                "PyTorch, sparse": (rival, (task, given.threads, True)),
+                "PyTorch, dense": (rival, (task, given.threads, False)),
+                "PyTorch, sparse, kept": (rival, (task, given.threads, True)),
+                "PyTorch, dense, kept": (rival, (task, given.threads, False)),
+            },
+            given.rounds,
+            plain=("PyTorch, sparse", "PyTorch, dense"),
+        )
         results += [{"of": name, **task, **figures} for name, figures in raced.items()]
     return results
 
 
 def _vocabulary(given: Any) -> list[dict[str, Any]]:
     """Return our figures at few and at many rows, and the dense rival's at many."""
-    few, many = ({"vocabulary": size, "negatives": 0, "precision": "float32", "spread": FEW,
-                  "tied": True} for size in (FEW, MANY))  # fmt: skip
+    few, many = (
+        {"vocabulary": size, "negatives": 0, "precision": "float32", "spread": FEW, "tied": True}
+        for size in (FEW, MANY)
+    )
     tasks = {"object2vec, many rows": many, "object2vec, few rows": few}
     raced = race({name: (ours, (t, given.threads)) for name, t in tasks.items()}, given.rounds)
     results = [{"of": name, **tasks[name], **raced[name]} for name in tasks]
     # The dense rival holds four numbers for each of ours that is there: not beside another one.
-    against = race_one_by_one({
-        "object2vec, alone": (ours, (many, given.threads)),
-        "PyTorch, dense, alone": (rival, (many, given.threads, False)),
-    }, given.rounds)  # fmt: skip
+    against = race_one_by_one(
+        {
+            "object2vec, alone": (ours, (many, given.threads)),
+            "PyTorch, dense, alone": (rival, (many, given.threads, False)),
+        },
+        given.rounds,
+    )
     return results + [{"of": name, **many, **figures} for name, figures in against.items()]
 
 
@@ -124,13 +142,20 @@ def ours(task: dict[str, Any], threads: int, device: str = "cpu") -> Work:
 def settings(task: dict[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters of a task."""
     return {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": TOKENS,
-        "enc0_vocab_size": task["vocabulary"], "enc_dim": WIDTH, "comparator_list": "hadamard",
-        "mlp_activation": "relu", "mlp_dim": HIDDEN, "token_embedding_storage_type": "row_sparse",
-        "mini_batch_size": BATCH, "negative_sampling_rate": task["negatives"],
-        "precision": task["precision"], "tied_token_embedding_weight": task.get("tied", False),
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": TOKENS,
+        "enc0_vocab_size": task["vocabulary"],
+        "enc_dim": WIDTH,
+        "comparator_list": "hadamard",
+        "mlp_activation": "relu",
+        "mlp_dim": HIDDEN,
+        "token_embedding_storage_type": "row_sparse",
+        "mini_batch_size": BATCH,
+        "negative_sampling_rate": task["negatives"],
+        "precision": task["precision"],
+        "tied_token_embedding_weight": task.get("tied", False),
         "kernel": task.get("kernel", "auto"),
-    }  # fmt: skip
+    }
 
 
 def rival(task: dict[str, Any], threads: int, is_sparse: bool, device: str = "cpu") -> Work:
@@ -145,16 +170,26 @@ def rival(task: dict[str, Any], threads: int, is_sparse: bool, device: str = "cp
     torch.manual_seed(0)
     vocabulary = task["vocabulary"]
     bag = nn.EmbeddingBag(vocabulary, WIDTH, mode="mean", sparse=is_sparse)
-    other = bag if task.get("tied") else nn.EmbeddingBag(vocabulary, WIDTH, mode="mean",
-                                                        sparse=is_sparse)  # fmt: skip
-    head = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(),
-                         nn.Linear(HIDDEN, 2))  # fmt: skip
+    other = (
+        bag
+        if task.get("tied")
+        else nn.EmbeddingBag(vocabulary, WIDTH, mode="mean", sparse=is_sparse)
+    )
+    head = nn.Sequential(
+        nn.Linear(WIDTH, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, HIDDEN),
+        nn.ReLU(),
+        nn.Linear(HIDDEN, 2),
+    )
     for module in (bag, other, head):
         module.to(device)
     tables = list({id(b): b.weight for b in (bag, other)}.values())
     if is_sparse:
-        optimizers = [torch.optim.SparseAdam(tables, lr=4e-4),
-                      torch.optim.Adam(head.parameters(), lr=4e-4, fused=True)]  # fmt: skip
+        optimizers = [
+            torch.optim.SparseAdam(tables, lr=4e-4),
+            torch.optim.Adam(head.parameters(), lr=4e-4, fused=True),
+        ]
     else:
         optimizers = [torch.optim.Adam([*tables, *head.parameters()], lr=4e-4, fused=True)]
     n_batches = task.get("batches", BATCHES)

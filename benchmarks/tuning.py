@@ -35,15 +35,25 @@ from benchmarks.common import save, speed_parser, table
 
 OBJECTIVE = "validation:mean_squared_error"
 IDS = {
-    "enc0_max_seq_len": 1, "enc0_vocab_size": 944, "enc0_network": "pooled_embedding",
-    "enc1_max_seq_len": 1, "enc1_vocab_size": 1683, "enc1_network": "pooled_embedding",
+    "enc0_max_seq_len": 1,
+    "enc0_vocab_size": 944,
+    "enc0_network": "pooled_embedding",
+    "enc1_max_seq_len": 1,
+    "enc1_vocab_size": 1683,
+    "enc1_network": "pooled_embedding",
     "output_layer": "mean_squared_error",
-}  # fmt: skip
+}
 BATCHES = {"mini_batch_size": 2048, "epochs": 10}
 NOTEBOOK = {
-    "enc_dim": 1024, "mlp_dim": 256, "mlp_layers": 1, "mlp_activation": "tanh",
-    "mini_batch_size": 64, "epochs": 20, "learning_rate": 0.001, "optimizer": "adam",
-}  # fmt: skip
+    "enc_dim": 1024,
+    "mlp_dim": 256,
+    "mlp_layers": 1,
+    "mlp_activation": "tanh",
+    "mini_batch_size": 64,
+    "epochs": 20,
+    "learning_rate": 0.001,
+    "optimizer": "adam",
+}
 SPACE = {
     "enc_dim": {"min": 8, "max": 256, "scale": "Logarithmic"},
     "mlp_dim": {"min": 16, "max": 256, "scale": "Logarithmic"},
@@ -72,10 +82,17 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         for part, (name, measure) in parts.items():
             if given.part in (None, part):
-                protocol = {"protocol": splits.PROTOCOLS["ratings"], "space": SPACE,
-                            "fixed": IDS | BATCHES}  # fmt: skip
-                save(name, protocol | measure(folder, split, given), given,
-                     versions=("object2vec", "torch", "numpy", "numba", "optuna"))  # fmt: skip
+                protocol = {
+                    "protocol": splits.PROTOCOLS["ratings"],
+                    "space": SPACE,
+                    "fixed": IDS | BATCHES,
+                }
+                save(
+                    name,
+                    protocol | measure(folder, split, given),
+                    given,
+                    versions=("object2vec", "torch", "numpy", "numba", "optuna"),
+                )
 
 
 def _against(folder: Path, split: Any, given: Any) -> dict[str, Any]:
@@ -87,20 +104,32 @@ def _against(folder: Path, split: Any, given: Any) -> dict[str, Any]:
     (folder / "space.json").write_text(json.dumps(SPACE))
     data = ["--train", str(names["train"]), "--validation", str(names["dev"])]
     settings = _set(IDS | {"threads": given.threads})
-    study = ["--space", str(folder / "space.json"), "--objective", OBJECTIVE, "--parallel", "1",
-             "--trials", str(given.trials), "--out", str(folder / "study"), "--resume"]  # fmt: skip
+    study = [
+        "--space",
+        str(folder / "space.json"),
+        "--objective",
+        OBJECTIVE,
+        "--parallel",
+        "1",
+        "--trials",
+        str(given.trials),
+        "--out",
+        str(folder / "study"),
+        "--resume",
+    ]
     runs = {
         "tuned": (["tune", *data, *settings[:-2], *_set(BATCHES), *study], folder / "study/best"),
         "AWS's notebook": (
             ["train", *data, *settings, *_set(NOTEBOOK), f"--out={folder}/book", "--overwrite"],
             folder / "book",
         ),
-    }  # fmt: skip
+    }
     if given.defaults:
         plain = ["train", *data, *settings, f"--out={folder}/plain", "--overwrite"]
         runs["AWS's defaults"] = (plain, folder / "plain")
-    rows = [{"of": name, **_measured(command, model, names)}
-            for name, (command, model) in runs.items()]  # fmt: skip
+    rows = [
+        {"of": name, **_measured(command, model, names)} for name, (command, model) in runs.items()
+    ]
     table(("of", "dev", "ua.test"), [(r["of"], r["dev"], r["test"]) for r in rows])
     found = sorted(folder.glob("study/trials/*/trial.json"))
     trials = [json.loads(path.read_text()) for path in found]
@@ -132,11 +161,20 @@ def _warm_starts(folder: Path, split: Any, given: Any) -> dict[str, Any]:
         needed[kind] = []
         for seed in range(given.rounds):
             parent = parents[(seed + 1) % given.rounds]
-            study = _study(folder / f"{kind}-{seed}", parts["this"], seed, given.most,
-                           quality=quality, parent=parent, kind=kind)  # fmt: skip
+            study = _study(
+                folder / f"{kind}-{seed}",
+                parts["this"],
+                seed,
+                given.most,
+                quality=quality,
+                parent=parent,
+                kind=kind,
+            )
             needed[kind].append(_until(_values(study), quality))
-    rows = [{"start": kind, "median": statistics.median(counts), "trials": counts}
-            for kind, counts in needed.items()]  # fmt: skip
+    rows = [
+        {"start": kind, "median": statistics.median(counts), "trials": counts}
+        for kind, counts in needed.items()
+    ]
     spread = [(r["start"], r["median"], min(r["trials"]), max(r["trials"])) for r in rows]
     table(("start", "median trials", "fewest", "most"), spread)
     return {"quality": quality, "most_trials": given.most, "starts": rows}
@@ -154,9 +192,15 @@ def _halves(split: Any) -> dict[str, tuple[list[Any], list[Any]]]:
 
 
 def _study(
-    path: Path, data: Any, seed: int, most: int, *, quality: float = -1.0, parent: Any = None,
+    path: Path,
+    data: Any,
+    seed: int,
+    most: int,
+    *,
+    quality: float = -1.0,
+    parent: Any = None,
     kind: Any = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Return a study that has run until its quality or the most trials."""
     from object2vec.tuning.objective import Goal
     from object2vec.tuning.search import Search
@@ -166,8 +210,14 @@ def _study(
 
     space = Space.parse(SPACE, "space")
     search = Search(space, Goal.parse(OBJECTIVE), seed=seed)
-    settings = {"objective": OBJECTIVE, "space": space.state(), "fixed": {}, "data": path.name,
-                "seed": seed, "strategy": "bayesian"}  # fmt: skip
+    settings = {
+        "objective": OBJECTIVE,
+        "space": space.state(),
+        "fixed": {},
+        "data": path.name,
+        "seed": seed,
+        "strategy": "bayesian",
+    }
     study = Study.open(path) if path.exists() else Study.create(path, settings)
 
     def train(trial: Any, watch: Any) -> Any:
@@ -183,8 +233,15 @@ def _study(
 
     if any(value <= quality for value in _values(study)):
         return study
-    tuner = Tuner(study, search, train, trials=most, parents=[parent] if parent else [],
-                  warm_start=kind, report=report)  # fmt: skip
+    tuner = Tuner(
+        study,
+        search,
+        train,
+        trials=most,
+        parents=[parent] if parent else [],
+        warm_start=kind,
+        report=report,
+    )
     tuner.run()
     print(path.name, [round(value, 4) for value in _values(study)], flush=True)
     return study

@@ -19,8 +19,7 @@ KEPT = ("baselines", "regression", "held out", "classification")
 
 def main() -> None:
     """Run the tutorial and keep its figures."""
-    options = speed_parser(__doc__, "../shared/data/movielens_100k", rounds=None,
-                           threads=None)  # fmt: skip
+    options = speed_parser(__doc__, "../shared/data/movielens_100k", rounds=None, threads=None)
     given = options.parse_args()
     sys.path.insert(0, str(ROOT / "examples"))
     import movie_recommendation

@@ -68,9 +68,18 @@ def main() -> None:
         runs = _runs(name, make, epochs, given)
         medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         results.append({"task": name, "epochs": epochs, **medians, "runs": runs})
-    table(("task", "epochs", "steps/s", "log/s", "command/s", "seconds"),
-          [(r["task"], r["epochs"], *(round(r[key]) for key in ("steps", "log", "command")),
-            r["seconds"]) for r in results])  # fmt: skip
+    table(
+        ("task", "epochs", "steps/s", "log/s", "command/s", "seconds"),
+        [
+            (
+                r["task"],
+                r["epochs"],
+                *(round(r[key]) for key in ("steps", "log", "command")),
+                r["seconds"],
+            )
+            for r in results
+        ],
+    )
     save("whole", {"results": results}, given)
 
 

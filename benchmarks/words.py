@@ -100,13 +100,29 @@ def _compare(given: Any, folder: Path) -> None:
             for rate, seconds in (("words_per_s", "s"), ("pass_words_per_s", "pass_s"))
         }
         results.append(
-            {"of": name, **{rate: statistics.median(each) for rate, each in rates.items()},
-             "rounds": rates, **_quality(rows, synonyms), "sts": _sts(known, given.data)}
-        )  # fmt: skip
+            {
+                "of": name,
+                **{rate: statistics.median(each) for rate, each in rates.items()},
+                "rounds": rates,
+                **_quality(rows, synonyms),
+                "sts": _sts(known, given.data),
+            }
+        )
     ratio = [theirs["s"] / mine["s"] for mine, theirs in zip(*turns.values(), strict=True)]
-    table(("of", "words/s", "pass alone", "hits@10", "MRR", "STS"),
-          [(r["of"], round(r["words_per_s"]), round(r["pass_words_per_s"]), r["hits@10"], r["mrr"],
-            r["sts"]) for r in results])  # fmt: skip
+    table(
+        ("of", "words/s", "pass alone", "hits@10", "MRR", "STS"),
+        [
+            (
+                r["of"],
+                round(r["words_per_s"]),
+                round(r["pass_words_per_s"]),
+                r["hits@10"],
+                r["mrr"],
+                r["sts"],
+            )
+            for r in results
+        ],
+    )
     print(f"ours is x {statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})")
     spread = {"ours_is_times": statistics.median(ratio), "ratio_spread": [min(ratio), max(ratio)]}
     facts = {"words": count, "vocabulary": len(both), "synonym_pairs": len(synonyms)}
@@ -143,9 +159,12 @@ def _turn(
         words += [str(WIDTH), str(MIN_COUNT)]
     with tempfile.TemporaryDirectory() as cache:  # what is read once must be read again
         done = subprocess.run(
-            words, check=True, capture_output=True, text=True,
+            words,
+            check=True,
+            capture_output=True,
+            text=True,
             env=os.environ | {"OBJECT2VEC_CACHE": cache},
-        )  # fmt: skip
+        )
     turn = json.loads(done.stdout.splitlines()[-1])
     return turn, dict(zip(turn.pop("words"), np.load(vectors), strict=True))
 
@@ -158,9 +177,13 @@ def _ours(text: Path, vectors: Path, threads: int) -> None:
 
     started = time.perf_counter()
     model = Object2Vec(
-        preset="words", in0=f"text:text(min_count={MIN_COUNT}, unseen=skip)",
-        enc_dim=WIDTH, epochs=1, threads=threads, seed=0,
-    )  # fmt: skip
+        preset="words",
+        in0=f"text:text(min_count={MIN_COUNT}, unseen=skip)",
+        enc_dim=WIDTH,
+        epochs=1,
+        threads=threads,
+        seed=0,
+    )
     model.fit(text)
     seconds = time.perf_counter() - started
     entries = model.schema.parts[0].fitted.entries()

@@ -39,15 +39,34 @@ NEGATIVES = 5  # of each query in dev and test
 SIGNS = frozenset(string.punctuation)
 
 SETTINGS = {
-    "_kvstore": "device", "_num_gpus": "auto", "_num_kv_servers": "auto", "bucket_width": 0,
-    "dropout": 0.4, "early_stopping_patience": 2, "early_stopping_tolerance": 0.01,
-    "enc0_layers": "auto", "enc0_max_seq_len": 50, "enc0_network": "pooled_embedding",
-    "enc0_token_embedding_dim": 300, "enc1_network": "enc0", "enc_dim": 300, "epochs": 20,
-    "learning_rate": 0.01, "mini_batch_size": 512, "mlp_activation": "relu", "mlp_dim": 512,
-    "mlp_layers": 2, "num_classes": 2, "optimizer": "adam", "output_layer": "softmax",
-    "weight_decay": 0, "negative_sampling_rate": 3, "tied_token_embedding_weight": "true",
-    "comparator_list": "hadamard", "token_embedding_storage_type": "row_sparse",
-}  # fmt: skip
+    "_kvstore": "device",
+    "_num_gpus": "auto",
+    "_num_kv_servers": "auto",
+    "bucket_width": 0,
+    "dropout": 0.4,
+    "early_stopping_patience": 2,
+    "early_stopping_tolerance": 0.01,
+    "enc0_layers": "auto",
+    "enc0_max_seq_len": 50,
+    "enc0_network": "pooled_embedding",
+    "enc0_token_embedding_dim": 300,
+    "enc1_network": "enc0",
+    "enc_dim": 300,
+    "epochs": 20,
+    "learning_rate": 0.01,
+    "mini_batch_size": 512,
+    "mlp_activation": "relu",
+    "mlp_dim": 512,
+    "mlp_layers": 2,
+    "num_classes": 2,
+    "optimizer": "adam",
+    "output_layer": "softmax",
+    "weight_decay": 0,
+    "negative_sampling_rate": 3,
+    "tied_token_embedding_weight": "true",
+    "comparator_list": "hadamard",
+    "token_embedding_storage_type": "row_sparse",
+}
 TINY = {
     "threads": 1,
     "enc_dim": 16,
@@ -71,8 +90,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     is_made_up = arguments.quick and arguments.data is None
     corpus = make_up() if is_made_up else load(arguments.data, arguments.work, options)
     vocabulary = build_vocabulary(corpus["train"], 1 if is_made_up else MIN_COUNT)
-    report("The data", {name: len(part) for name, part in corpus.items()}
-           | {"vocabulary": len(vocabulary)})  # fmt: skip
+    report(
+        "The data",
+        {name: len(part) for name, part in corpus.items()} | {"vocabulary": len(vocabulary)},
+    )
     own = TINY if arguments.quick else {"epochs": options.epochs}
     settings = SETTINGS | own | {"enc0_vocab_size": len(vocabulary)}
     figures = {}
@@ -84,9 +105,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def run(
-    name: str, corpus: dict[str, list[Article]], vocabulary: dict[str, int],
-    settings: dict[str, Any], work: Path, *, leaks: bool,
-) -> dict[str, Any]:  # fmt: skip
+    name: str,
+    corpus: dict[str, list[Article]],
+    vocabulary: dict[str, int],
+    settings: dict[str, Any],
+    work: Path,
+    *,
+    leaks: bool,
+) -> dict[str, Any]:
     """Train on one way to make pairs, and measure on both."""
     draw = random.Random(0)
     work = work / name.replace(" ", "-")
@@ -119,8 +145,12 @@ def load(data: Path | None, work: Path, options: argparse.Namespace) -> dict[str
         for url in URLS:
             fetch(url, data)
     if data.is_dir():
-        names = {"train": "train250k", "validation": "dev10k", "test": "test10k",
-                 "candidates": "test_basedocs"}  # fmt: skip
+        names = {
+            "train": "train250k",
+            "validation": "dev10k",
+            "test": "test10k",
+            "candidates": "test_basedocs",
+        }
         corpus = {
             channel: list(read_articles(find(data, f"wikipedia_{name}.txt")))
             for channel, name in names.items()
@@ -134,9 +164,11 @@ def load(data: Path | None, work: Path, options: argparse.Namespace) -> dict[str
     rest = articles[held:]
     part = min(1000, len(rest) // 10)
     return {
-        "train": rest[2 * part :][: options.articles], "validation": rest[:part],
-        "test": rest[part : 2 * part], "candidates": articles[:held],
-    }  # fmt: skip
+        "train": rest[2 * part :][: options.articles],
+        "validation": rest[:part],
+        "test": rest[part : 2 * part],
+        "candidates": articles[:held],
+    }
 
 
 def read_articles(path: Path) -> Iterator[Article]:
@@ -155,8 +187,12 @@ def make_up() -> dict[str, list[Article]]:
         topic = draw.randrange(40)
         words = [f"w{topic * 5 + k}" for k in range(5)] + ["the", "of", "12", "is"]
         articles.append([" ".join(draw.choices(words, k=6)) for _ in range(draw.randint(2, 5))])
-    return {"train": articles[:350], "validation": articles[350:400], "test": articles[400:450],
-            "candidates": articles[450:]}  # fmt: skip
+    return {
+        "train": articles[:350],
+        "validation": articles[350:400],
+        "test": articles[400:450],
+        "candidates": articles[450:],
+    }
 
 
 def tokens(sentence: str) -> Iterator[str]:

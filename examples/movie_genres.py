@@ -43,20 +43,46 @@ STOP_WORDS = frozenset(
 )
 
 SETTINGS = {
-    "_kvstore": "device", "_num_gpus": "auto", "_num_kv_servers": "auto", "bucket_width": 10,
-    "dropout": 0.0, "early_stopping_patience": 2, "early_stopping_tolerance": 0.01,
-    "enc0_cnn_filter_width": 2, "enc0_layers": 2, "enc0_max_seq_len": 500, "enc0_network": "hcnn",
-    "enc0_token_embedding_dim": 300, "enc1_cnn_filter_width": 1, "enc1_layers": 1,
-    "enc1_max_seq_len": 2, "enc1_network": "hcnn", "enc1_token_embedding_dim": 10,
-    "enc_dim": 4096, "epochs": 20, "learning_rate": 0.0004, "mini_batch_size": 256,
-    "mlp_activation": "relu", "mlp_dim": 512, "mlp_layers": 2, "num_classes": 2,
-    "optimizer": "adam", "output_layer": "softmax", "weight_decay": 0,
-}  # fmt: skip
+    "_kvstore": "device",
+    "_num_gpus": "auto",
+    "_num_kv_servers": "auto",
+    "bucket_width": 10,
+    "dropout": 0.0,
+    "early_stopping_patience": 2,
+    "early_stopping_tolerance": 0.01,
+    "enc0_cnn_filter_width": 2,
+    "enc0_layers": 2,
+    "enc0_max_seq_len": 500,
+    "enc0_network": "hcnn",
+    "enc0_token_embedding_dim": 300,
+    "enc1_cnn_filter_width": 1,
+    "enc1_layers": 1,
+    "enc1_max_seq_len": 2,
+    "enc1_network": "hcnn",
+    "enc1_token_embedding_dim": 10,
+    "enc_dim": 4096,
+    "epochs": 20,
+    "learning_rate": 0.0004,
+    "mini_batch_size": 256,
+    "mlp_activation": "relu",
+    "mlp_dim": 512,
+    "mlp_layers": 2,
+    "num_classes": 2,
+    "optimizer": "adam",
+    "output_layer": "softmax",
+    "weight_decay": 0,
+}
 MEDIUM = {"enc_dim": 256, "mlp_dim": 128, "epochs": 8}  # a laptop's
 TINY = {
-    "threads": 1, "enc_dim": 16, "mlp_dim": 16, "epochs": 15, "mini_batch_size": 16,
-    "learning_rate": 0.02, "early_stopping_patience": 5, "enc0_token_embedding_dim": 16,
-}  # fmt: skip
+    "threads": 1,
+    "enc_dim": 16,
+    "mlp_dim": 16,
+    "epochs": 15,
+    "mini_batch_size": 16,
+    "learning_rate": 0.02,
+    "early_stopping_patience": 5,
+    "enc0_token_embedding_dim": 16,
+}
 
 Film = tuple[str, str, frozenset[str]]  # title, plot, genres
 
@@ -72,16 +98,20 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     genres = {name: index for index, name in enumerate(sorted({g for f in films for g in f[2]}), 1)}
     words = number_words(plot for _, plot, _ in films)
     channels = divide(films)
-    report("The data", {name: len(part) for name, part in channels.items()}
-           | {"genres": len(genres), "words": len(words)})  # fmt: skip
+    report(
+        "The data",
+        {name: len(part) for name, part in channels.items()}
+        | {"genres": len(genres), "words": len(words)},
+    )
     work = arguments.work
     files = {
         name: write_records(work / f"{name}.jsonl", to_records(part, name, words, genres))
         for name, part in channels.items()
     }
     settings = SETTINGS | {
-        "enc0_vocab_size": len(words) + 2, "enc1_vocab_size": len(genres) + 1,
-    }  # fmt: skip
+        "enc0_vocab_size": len(words) + 2,
+        "enc1_vocab_size": len(genres) + 1,
+    }
     settings |= TINY if arguments.quick else {} if options.full else MEDIUM
     inputs = {name: path for name, path in files.items() if name != "test"}
     if options.glove:
@@ -112,8 +142,12 @@ def read(path: Path | None) -> Iterator[Film]:
 def make_up() -> list[Film]:
     """Return films whose plots name what their genres are about."""
     draw = random.Random(0)
-    about = {"Western": "horse desert sheriff", "Romance": "love wedding letters",
-             "Crime": "murder detective bank", "Comedy": "joke party clown"}  # fmt: skip
+    about = {
+        "Western": "horse desert sheriff",
+        "Romance": "love wedding letters",
+        "Crime": "murder detective bank",
+        "Comedy": "joke party clown",
+    }
     films = []
     for number in range(120):
         genres = frozenset(draw.sample(sorted(about), draw.randint(1, 2)))
@@ -207,10 +241,12 @@ def evaluate(
     report("Micro-averages above the threshold that validation data chose", figures["chosen"])
     report("Micro-averages of always saying yes", figures["everything"])
     by_genre = {
-        name: f1((probabilities["test"] > THRESHOLD)[which["test"] == index],
-                 truth["test"][which["test"] == index])["F1"]
+        name: f1(
+            (probabilities["test"] > THRESHOLD)[which["test"] == index],
+            truth["test"][which["test"] == index],
+        )["F1"]
         for name, index in genres.items()
-    }  # fmt: skip
+    }
     report("F1 by genre", by_genre)
     return figures | {"genres": by_genre}
 

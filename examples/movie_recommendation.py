@@ -36,26 +36,52 @@ TERMINATOR = 195
 LIKED = 3.0  # a rating above it is a recommendation
 
 SHARED = {
-    "_kvstore": "device", "_num_gpus": "auto", "_num_kv_servers": "auto", "bucket_width": 0,
-    "early_stopping_patience": 3, "early_stopping_tolerance": 0.01, "enc0_cnn_filter_width": 3,
-    "enc0_layers": "auto", "enc0_max_seq_len": 1, "enc0_network": "pooled_embedding",
-    "enc0_token_embedding_dim": 300, "enc0_vocab_size": 944, "enc1_layers": "auto",
-    "enc1_max_seq_len": 1, "enc1_network": "pooled_embedding", "enc1_token_embedding_dim": 300,
-    "enc1_vocab_size": 1684, "epochs": 20, "learning_rate": 0.001, "mlp_layers": 1,
-    "num_classes": 2, "optimizer": "adam",
-}  # fmt: skip
+    "_kvstore": "device",
+    "_num_gpus": "auto",
+    "_num_kv_servers": "auto",
+    "bucket_width": 0,
+    "early_stopping_patience": 3,
+    "early_stopping_tolerance": 0.01,
+    "enc0_cnn_filter_width": 3,
+    "enc0_layers": "auto",
+    "enc0_max_seq_len": 1,
+    "enc0_network": "pooled_embedding",
+    "enc0_token_embedding_dim": 300,
+    "enc0_vocab_size": 944,
+    "enc1_layers": "auto",
+    "enc1_max_seq_len": 1,
+    "enc1_network": "pooled_embedding",
+    "enc1_token_embedding_dim": 300,
+    "enc1_vocab_size": 1684,
+    "epochs": 20,
+    "learning_rate": 0.001,
+    "mlp_layers": 1,
+    "num_classes": 2,
+    "optimizer": "adam",
+}
 REGRESSION = SHARED | {
-    "enc_dim": 1024, "mini_batch_size": 64, "mlp_activation": "tanh", "mlp_dim": 256,
+    "enc_dim": 1024,
+    "mini_batch_size": 64,
+    "mlp_activation": "tanh",
+    "mlp_dim": 256,
     "output_layer": "mean_squared_error",
-}  # fmt: skip
+}
 CLASSIFICATION = SHARED | {
-    "enc1_cnn_filter_width": 3, "enc_dim": 2048, "mini_batch_size": 2048,
-    "mlp_activation": "relu", "mlp_dim": 1024, "output_layer": "softmax",
-}  # fmt: skip
+    "enc1_cnn_filter_width": 3,
+    "enc_dim": 2048,
+    "mini_batch_size": 2048,
+    "mlp_activation": "relu",
+    "mlp_dim": 1024,
+    "output_layer": "softmax",
+}
 QUICK = {
-    "threads": 1, "enc_dim": 16, "mini_batch_size": 64, "mlp_dim": 16, "epochs": 8,
+    "threads": 1,
+    "enc_dim": 16,
+    "mini_batch_size": 64,
+    "mlp_dim": 16,
+    "epochs": 8,
     "learning_rate": 0.02,
-}  # fmt: skip
+}
 
 Rating = tuple[int, int, float]
 
@@ -128,15 +154,18 @@ def explore(ratings: Iterable[Rating]) -> dict[str, Any]:
             by_digits[movie] = list(str(user))
     counts = [len(users) for users in users_of.values()]
     wrong = [len(users) for users in by_digits.values()]
-    return report("The ratings", {
-        "users": len(movies_of),
-        "movies": len(users_of),
-        "median movies of a user": float(np.median([len(m) for m in movies_of.values()])),
-        "median users of a movie": float(np.median(counts)),
-        "median users of a movie, the notebook's count": float(np.median(wrong)),
-        "movies with at most 2 users": sum(count <= 2 for count in counts),
-        "movies with at most 2 users, the notebook's count": sum(count <= 2 for count in wrong),
-    })  # fmt: skip
+    return report(
+        "The ratings",
+        {
+            "users": len(movies_of),
+            "movies": len(users_of),
+            "median movies of a user": float(np.median([len(m) for m in movies_of.values()])),
+            "median users of a movie": float(np.median(counts)),
+            "median users of a movie, the notebook's count": float(np.median(wrong)),
+            "movies with at most 2 users": sum(count <= 2 for count in counts),
+            "movies with at most 2 users, the notebook's count": sum(count <= 2 for count in wrong),
+        },
+    )
 
 
 def baselines(base: Sequence[Rating], test: Sequence[Rating]) -> dict[str, Any]:
@@ -147,16 +176,24 @@ def baselines(base: Sequence[Rating], test: Sequence[Rating]) -> dict[str, Any]:
     mean = float(np.mean([rating for _, _, rating in base]))
     truth = np.array([rating for _, _, rating in test])
     own = np.array([np.mean(of_user[user]) if user in of_user else mean for user, _, _ in test])
-    return report("Mean squared error without a model", {
-        "mean of all": float(np.mean((truth - mean) ** 2)),
-        "mean of the user": float(np.mean((truth - own) ** 2)),
-    })  # fmt: skip
+    return report(
+        "Mean squared error without a model",
+        {
+            "mean of all": float(np.mean((truth - mean) ** 2)),
+            "mean of the user": float(np.mean((truth - own) ** 2)),
+        },
+    )
 
 
 def learn(
-    name: str, hyperparameters: dict[str, Any], base: Iterable[Rating], test: Iterable[Rating],
-    work: Path, *, liked: bool,
-) -> Object2Vec:  # fmt: skip
+    name: str,
+    hyperparameters: dict[str, Any],
+    base: Iterable[Rating],
+    test: Iterable[Rating],
+    work: Path,
+    *,
+    liked: bool,
+) -> Object2Vec:
     """Train on ratings, or on whether they are above `LIKED`."""
     channels = {}
     for channel, ratings in (("train", base), ("validation", test)):

@@ -40,16 +40,37 @@ WORDS = 50_000
 REQUEST = 100  # pairs, as in the notebook
 
 BASE = {
-    "enc_dim": 4096, "mlp_dim": 512, "mlp_activation": "linear", "mlp_layers": 2,
-    "output_layer": "softmax", "optimizer": "adam", "learning_rate": 0.0004,
-    "mini_batch_size": 32, "epochs": 20, "bucket_width": 0, "early_stopping_tolerance": 0.01,
-    "early_stopping_patience": 3, "dropout": 0, "weight_decay": 0, "enc0_max_seq_len": 82,
-    "enc1_max_seq_len": 82, "enc0_network": "hcnn", "enc1_network": "enc0",
-    "enc0_token_embedding_dim": 300, "enc1_token_embedding_dim": 300, "enc0_layers": "auto",
-    "enc1_layers": "auto", "enc0_cnn_filter_width": 3, "enc1_cnn_filter_width": 3,
-    "enc0_vocab_file": "", "enc1_vocab_file": "", "num_classes": 3, "_num_gpus": "auto",
-    "_num_kv_servers": "auto", "_kvstore": "device",
-}  # fmt: skip
+    "enc_dim": 4096,
+    "mlp_dim": 512,
+    "mlp_activation": "linear",
+    "mlp_layers": 2,
+    "output_layer": "softmax",
+    "optimizer": "adam",
+    "learning_rate": 0.0004,
+    "mini_batch_size": 32,
+    "epochs": 20,
+    "bucket_width": 0,
+    "early_stopping_tolerance": 0.01,
+    "early_stopping_patience": 3,
+    "dropout": 0,
+    "weight_decay": 0,
+    "enc0_max_seq_len": 82,
+    "enc1_max_seq_len": 82,
+    "enc0_network": "hcnn",
+    "enc1_network": "enc0",
+    "enc0_token_embedding_dim": 300,
+    "enc1_token_embedding_dim": 300,
+    "enc0_layers": "auto",
+    "enc1_layers": "auto",
+    "enc0_cnn_filter_width": 3,
+    "enc1_cnn_filter_width": 3,
+    "enc0_vocab_file": "",
+    "enc1_vocab_file": "",
+    "num_classes": 3,
+    "_num_gpus": "auto",
+    "_num_kv_servers": "auto",
+    "_kvstore": "device",
+}
 QUICK_RUN = {"mini_batch_size": 8192, "enc_dim": 16, "epochs": 2}  # the notebook's own
 FULL_RUN = {"mini_batch_size": 256, "enc_dim": 8192, "epochs": 20}
 TINY = {
@@ -72,8 +93,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     texts = [text for pairs in channels.values() for pair in pairs for text in pair[:2]]
     texts += [text for pair in scored for text in pair[:2]]
     vocabulary = build_vocabulary(texts)
-    report("The data", {name: len(pairs) for name, pairs in channels.items()}
-           | {"vocabulary": len(vocabulary)})  # fmt: skip
+    report(
+        "The data",
+        {name: len(pairs) for name, pairs in channels.items()} | {"vocabulary": len(vocabulary)},
+    )
     files = {
         {"dev": "validation"}.get(name, name): write_records(
             arguments.work / f"{name}.jsonl", to_records(pairs, vocabulary)
@@ -110,8 +133,10 @@ def parse_options(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[
 def load(data: Path | None, work: Path, *, quick: bool) -> dict[str, list[Pair]]:
     """Return labelled sentence pairs by channel, without those that people disagreed on."""
     if data is None and quick:
-        return {name: make_up(size, seed) for seed, (name, size) in
-                enumerate({"train": 400, "dev": 100, "test": 150}.items())}  # fmt: skip
+        return {
+            name: make_up(size, seed)
+            for seed, (name, size) in enumerate({"train": 400, "dev": 100, "test": 150}.items())
+        }
     if data is None:
         data = fetch(URL, work / "snli_1.0", SHA256)
     return {name: list(read_pairs(data, name)) for name in ("train", "dev", "test")}
@@ -124,9 +149,10 @@ def read_pairs(folder: Path, channel: str) -> Iterator[Pair]:
         raise SystemExit(f"{folder}: must hold {channel} as .jsonl or .tsv. See --help.")
     lines = read_lines(found[0])
     rows: Iterable[dict[str, str]] = (
-        map(json.loads, lines) if ".jsonl" in found[0].name
+        map(json.loads, lines)
+        if ".jsonl" in found[0].name
         else csv.DictReader(lines, delimiter="\t")
-    )  # fmt: skip
+    )
     for row in rows:
         if row["gold_label"] in LABELS:
             yield row["sentence1"], row["sentence2"], LABELS[row["gold_label"]]
@@ -202,9 +228,13 @@ def make_up_vectors(path: Path, vocabulary: dict[str, int], dim: int) -> Path:
 
 
 def learn_and_measure(
-    name: str, settings: dict[str, Any], files: dict[str, Path],
-    scored: Sequence[tuple[str, str, float]], vocabulary: dict[str, int], work: Path,
-) -> dict[str, Any]:  # fmt: skip
+    name: str,
+    settings: dict[str, Any],
+    files: dict[str, Path],
+    scored: Sequence[tuple[str, str, float]],
+    vocabulary: dict[str, int],
+    work: Path,
+) -> dict[str, Any]:
     """Train, and return the losses of validation, the accuracy and the correlations."""
     channels = {channel: path for channel, path in files.items() if channel != "test"}
     model = train(name, settings, channels, work)

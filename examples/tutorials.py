@@ -25,9 +25,10 @@ def parse_arguments(description: str, data_help: str, argv: Any = None) -> argpa
     parser = argparse.ArgumentParser(description=description, formatter_class=form)
     parser.add_argument("--data", type=Path, metavar="PATH", help=data_help)
     parser.add_argument(
-        "--quick", action="store_true",
+        "--quick",
+        action="store_true",
         help="small settings, and without --data small made-up data: a minute, no good figures",
-    )  # fmt: skip
+    )
     parser.add_argument("--work", type=Path, metavar="DIR", help="where files of records go")
     arguments = parser.parse_args(argv)
     if arguments.work is None:

@@ -25,8 +25,10 @@ TRAIN = {
     "label": [float((a > 3) + (b > 3)) for a in OBJECTS for b in OBJECTS],
 }
 KINDS = [label in (0, 2) for label in TRAIN["label"]]  # whether both objects are of one kind
-RANKED = {side: [row for row, same in zip(TRAIN[side], KINDS, strict=True) if same]
-          for side in ("in0", "in1")}  # fmt: skip
+RANKED = {
+    side: [row for row, same in zip(TRAIN[side], KINDS, strict=True) if same]
+    for side in ("in0", "in1")
+}
 IN0 = [[1], [], [4, 5], [0], [6, 0, 0], [0, 2], [3, 3, 3, 3], [1]]
 IN1 = [[2], [5], [], [3, 1], [0, 0], [6], [4, 4], [2]]
 # A number of an output is a sum of at most some hundred products of size 1, each rounded once, and
@@ -37,23 +39,41 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 # What tokens count and who is with them is learned and folded into their vectors, of which averages
 # are kept.
 WEIGHED = {
-    "enc0_idf_exponent": 1.0, "weight_averaging": 0.2, "gradient_clip_norm": 5.0, "topics": 2,
-}  # fmt: skip
+    "enc0_idf_exponent": 1.0,
+    "weight_averaging": 0.2,
+    "gradient_clip_norm": 5.0,
+    "topics": 2,
+}
 
 
 def settings(
     network, comparators, output, storage, tied=False, shared=False, weighed=False, **given
 ) -> dict:
     values = {
-        "enc0_network": network, "comparator_list": comparators, "output_layer": output,
-        "token_embedding_storage_type": storage, "tied_token_embedding_weight": tied,
+        "enc0_network": network,
+        "comparator_list": comparators,
+        "output_layer": output,
+        "token_embedding_storage_type": storage,
+        "tied_token_embedding_weight": tied,
         "shared_encoder": shared,
-        "enc0_max_seq_len": 4, "enc0_vocab_size": 9, "enc0_token_embedding_dim": 6,
-        "enc0_layers": 1, "enc_dim": 12, "mlp_layers": 1, "mlp_dim": 8, "mlp_activation": "tanh",
-        "num_classes": 3, "learning_rate": 0.03, "mini_batch_size": 9, "epochs": 24,
-        "early_stopping_patience": 5, "early_stopping_tolerance": 1e-6, "threads": 1, "seed": 3,
+        "enc0_max_seq_len": 4,
+        "enc0_vocab_size": 9,
+        "enc0_token_embedding_dim": 6,
+        "enc0_layers": 1,
+        "enc_dim": 12,
+        "mlp_layers": 1,
+        "mlp_dim": 8,
+        "mlp_activation": "tanh",
+        "num_classes": 3,
+        "learning_rate": 0.03,
+        "mini_batch_size": 9,
+        "epochs": 24,
+        "early_stopping_patience": 5,
+        "early_stopping_tolerance": 1e-6,
+        "threads": 1,
+        "seed": 3,
         "device": "cpu",
-    }  # fmt: skip
+    }
     values |= {"learning_rate": 0.1} if output == "cosine" else {}
     alone = {"enc1_partners": True} if weighed and not tied else {}
     return values | (WEIGHED if weighed else {}) | alone | given

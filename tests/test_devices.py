@@ -289,10 +289,16 @@ def test_memory_is_that_of_the_machine_or_what_its_container_may_have(
 @pytest.mark.parametrize(
     ("name", "gpus", "found"),
     [
-        ("auto", 0, "cpu"), ("auto", 2, "cuda:0"), ("cpu", 2, "cpu"), ("cuda", 2, "cuda:0"),
-        ("cuda:1", 2, "cuda:1"), ("cuda:2", 2, None), ("cuda:1", 1, None), ("cuda", 0, None),
+        ("auto", 0, "cpu"),
+        ("auto", 2, "cuda:0"),
+        ("cpu", 2, "cpu"),
+        ("cuda", 2, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"),
+        ("cuda:2", 2, None),
+        ("cuda:1", 1, None),
+        ("cuda", 0, None),
     ],
-)  # fmt: skip
+)
 def test_a_device_is_one_that_is_there(name, gpus, found, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)

@@ -31,9 +31,15 @@ RECORDS = [
     {"in0": [2], "in1": [4], "label": 1},
 ]
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6, "enc_dim": 4,
-    "mlp_layers": 0, "epochs": 2, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 6,
+    "enc_dim": 4,
+    "mlp_layers": 0,
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+}
 
 
 def model(**given) -> Object2Vec:
@@ -169,10 +175,18 @@ def pretrained(**given) -> Object2Vec:
 @pytest.mark.parametrize("storage", ["dense", "row_sparse"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_frozen_vectors_never_change_and_others_learn(storage, weight_decay, auxiliary):
-    given = {"token_embedding_storage_type": storage, "weight_decay": weight_decay, "epochs": 5,
-             "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 6,
-             "enc1_vocab_file": "v.json", "enc1_pretrained_embedding_file": "g.txt",
-             "enc1_freeze_pretrained_embedding": False, "mlp_layers": 1}  # fmt: skip
+    given = {
+        "token_embedding_storage_type": storage,
+        "weight_decay": weight_decay,
+        "epochs": 5,
+        "enc1_network": "pooled_embedding",
+        "enc1_max_seq_len": 2,
+        "enc1_vocab_size": 6,
+        "enc1_vocab_file": "v.json",
+        "enc1_pretrained_embedding_file": "g.txt",
+        "enc1_freeze_pretrained_embedding": False,
+        "mlp_layers": 1,
+    }
     fitted = pretrained(**given).fit(RECORDS, auxiliary=auxiliary)
     frozen, trained = (weights(fitted)[f"tokens.{i}.weight"] for i in (0, 1))
     for token, value in ((1, 0.0), (5, 1.0), (2, 2.0)):
@@ -259,9 +273,12 @@ def test_a_folder_of_files_that_nobody_names_is_warned_of(auxiliary):
 def test_a_model_is_saved_while_it_is_still_the_runs(tmp_path):
     recorder = Recorder()
     fitted = model().fit(
-        RECORDS, checkpoints=tmp_path / "run", checkpoint_every=1, save_to=tmp_path / "model",
+        RECORDS,
+        checkpoints=tmp_path / "run",
+        checkpoint_every=1,
+        save_to=tmp_path / "model",
         reporters=[recorder],
-    )  # fmt: skip
+    )
     assert same(Object2Vec.load(tmp_path / "model"), fitted)
     assert len(recorder.of(ModelSaved)) == 1
     assert recorder.of(CheckpointWritten)
@@ -332,14 +349,16 @@ def test_evaluation_is_computed_from_the_predictions(output):
     if output == "softmax":
         right = scores[np.arange(3), label]
         expected = {
-            "perplexity": np.exp(-np.log(right).mean()), "cross_entropy": -np.log(right).mean(),
+            "perplexity": np.exp(-np.log(right).mean()),
+            "cross_entropy": -np.log(right).mean(),
             "accuracy": (scores.argmax(1) == label).mean(),
-        }  # fmt: skip
+        }
     else:
         error = scores[:, 0] - label
         expected = {
-            "mean_squared_error": (error**2).mean(), "mean_absolute_error": abs(error).mean(),
-        }  # fmt: skip
+            "mean_squared_error": (error**2).mean(),
+            "mean_absolute_error": abs(error).mean(),
+        }
     found = fitted.evaluate(RECORDS)
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, rel=1e-6)
@@ -364,8 +383,10 @@ def test_evaluation_can_average_as_aws_does():
     assert real == fitted.evaluate(RECORDS, compat_metrics=False)
     assert padded != real
     # The batch of one is filled up with one of the three records.
-    errors = (fitted.predict(in0=[r["in0"] for r in RECORDS], in1=[r["in1"] for r in RECORDS])[:, 0]
-              - [1, 0, 1]) ** 2  # fmt: skip
+    errors = (
+        fitted.predict(in0=[r["in0"] for r in RECORDS], in1=[r["in1"] for r in RECORDS])[:, 0]
+        - [1, 0, 1]
+    ) ** 2
     assert any(
         padded["mean_squared_error"] == pytest.approx((sum(errors) + errors[i]) / 4, rel=1e-5)
         for i in range(3)
@@ -396,8 +417,9 @@ def test_metrics_are_averaged_as_asked_over_an_uneven_last_batch():
             rows0, rows1 = (range(len(batch.in0)),) * 2
             if batch.pairing is not None:
                 rows0, rows1 = batch.pairing.rows0, batch.pairing.rows1
-            in0, in1 = ([c.row(i).tolist() for i in r] for c, r in
-                        ((batch.in0, rows0), (batch.in1, rows1)))  # fmt: skip
+            in0, in1 = (
+                [c.row(i).tolist() for i in r] for c, r in ((batch.in0, rows0), (batch.in1, rows1))
+            )
             scores = fitted.predict(in0=in0, in1=in1).astype(np.float64)
             losses += (-np.log(scores[range(len(scores)), batch.label.astype(int)])).tolist()
         expected[compat] = np.mean(losses)

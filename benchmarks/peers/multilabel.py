@@ -54,8 +54,9 @@ def fasttext(corpus: str, data: Path, seed: int, is_dev: bool, **settings: Any) 
             said = " ".join(f"__label__{label.replace(' ', '_')}" for label in labels)
             file.write(f"{said} {_plain(text)}\n")
         file.flush()
-        model = package.train_supervised(file.name, loss="ova", seed=seed, thread=1, verbose=0,
-                                         **settings)  # fmt: skip
+        model = package.train_supervised(
+            file.name, loss="ova", seed=seed, thread=1, verbose=0, **settings
+        )
     columns = {f"__label__{name.replace(' ', '_')}": k for k, name in enumerate(names)}
 
     def scores(part: splits.Labelled) -> Floats:

@@ -152,13 +152,16 @@ def my_fm(
     from sklearn.preprocessing import OneHotEncoder
 
     train, test = _parts(data, is_dev)
-    tables = [_described(data, part) if has_features else part[:, :2].astype(str)
-              for part in (train, test)]  # fmt: skip
+    tables = [
+        _described(data, part) if has_features else part[:, :2].astype(str)
+        for part in (train, test)
+    ]
     encoder = OneHotEncoder(handle_unknown="ignore").fit(tables[0])
     model = myfm.MyFMRegressor(rank=rank, random_seed=seed)
     width = [len(names) for names in encoder.categories_]
-    model.fit(encoder.transform(tables[0]), train[:, 2].astype(float), n_iter=samples,
-              group_shapes=width)  # fmt: skip
+    model.fit(
+        encoder.transform(tables[0]), train[:, 2].astype(float), n_iter=samples, group_shapes=width
+    )
     return _figures(model.predict(encoder.transform(tables[1])), test)
 
 
@@ -166,10 +169,14 @@ def _described(data: Path, part: Ints) -> NDArray[np.str_]:
     """Return user, film and what is known of both, as texts, (n, columns)."""
     folder = data / "movielens_100k"
     with open_text(folder, "u.user") as lines:
-        users = {int(row[0]): [str(int(row[1]) // 10), row[2], row[3]]
-                 for row in (line.split("|") for line in lines)}  # fmt: skip
-    films = {int(row[0]): [row[2][-4:], *(flag.strip() for flag in row[5:])]
-             for row in read_movies(folder)}  # fmt: skip
+        users = {
+            int(row[0]): [str(int(row[1]) // 10), row[2], row[3]]
+            for row in (line.split("|") for line in lines)
+        }
+    films = {
+        int(row[0]): [row[2][-4:], *(flag.strip() for flag in row[5:])]
+        for row in read_movies(folder)
+    }
     return np.array([[str(u), str(i), *users[u], *films[i]] for u, i in part[:, :2].tolist()])
 
 
@@ -216,7 +223,7 @@ PEERS = {
         {"rank": (4, 8, 12)},
         package="myfm",
     ),
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     main("ratings", PEERS, __doc__)

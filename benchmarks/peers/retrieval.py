@@ -92,8 +92,10 @@ def static_embedding(
         loss(features, None).backward()
         optimizer.step()
     trained = time.perf_counter()
-    a, b = (model.encode([" ".join(tokens) for tokens in part], batch_size=512)
-            for part in (queries.sentences, queries.rests))  # fmt: skip
+    a, b = (
+        model.encode([" ".join(tokens) for tokens in part], batch_size=512)
+        for part in (queries.sentences, queries.rests)
+    )
     figures = _figures(ranks(a, b, np.arange(len(b))), started)
     return figures | {"steps": step, "training_seconds": trained - started}
 
@@ -163,12 +165,18 @@ PEERS = {
     ),
     "StaticEmbedding": Peer(
         static_embedding,
-        {"width": 300, "min_count": 2, "batch": 2048, "learning_rate": 0.2, "warm_up": 0.1,
-         "steps": 300},
+        {
+            "width": 300,
+            "min_count": 2,
+            "batch": 2048,
+            "learning_rate": 0.2,
+            "warm_up": 0.1,
+            "steps": 300,
+        },
         {"learning_rate": (0.1, 0.2, 0.4)},
         package="sentence-transformers",
     ),
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     main("retrieval", PEERS, __doc__)

@@ -66,8 +66,13 @@ def main(
     options.add_argument("--only", choices=peers, action="append", help="these peers alone")
     options.add_argument("--choose", action="store_true", help="compare settings on dev")
     options.add_argument("--seeds", type=int, help="at the most; by default as each peer needs")
-    options.add_argument("--set", action="append", default=[], metavar="NAME=JSON",
-                         help="another setting, such as steps=100")  # fmt: skip
+    options.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="another setting, such as steps=100",
+    )
     given = options.parse_args(arguments)
     given.script = f"peers.{Path(sys.argv[0]).stem}"
     more = {
@@ -94,8 +99,15 @@ def _measured(
     memory = max(run["peak_memory_mib"] for run in runs)
     means = [each["mean"] for each in (*figures.values(), seconds)]
     table(["peer", *figures, "seconds", "MiB"], [[name, *means, memory]])
-    return {"of": name, "package": peer.package, "settings": dict(settings), "seeds": seeds,
-            "figures": figures, "seconds": seconds, "peak_memory_mib": memory}  # fmt: skip
+    return {
+        "of": name,
+        "package": peer.package,
+        "settings": dict(settings),
+        "seeds": seeds,
+        "figures": figures,
+        "seconds": seconds,
+        "peak_memory_mib": memory,
+    }
 
 
 def _choose(
@@ -107,10 +119,16 @@ def _choose(
         for values in itertools.product(*peer.grid.values()):
             settings = dict(peer.settings) | more | dict(zip(peer.grid, values, strict=True))
             run = _alone(peer.run, given.data, 0, True, settings)
-            trials.append({"of": name, "settings": settings, "dev": run["figures"],
-                           "seconds": run["seconds"]})  # fmt: skip
-            print(name, dict(zip(peer.grid, values, strict=True)), run["figures"],
-                  f"{run['seconds']:.0f} s", flush=True)  # fmt: skip
+            trials.append(
+                {"of": name, "settings": settings, "dev": run["figures"], "seconds": run["seconds"]}
+            )
+            print(
+                name,
+                dict(zip(peer.grid, values, strict=True)),
+                run["figures"],
+                f"{run['seconds']:.0f} s",
+                flush=True,
+            )
         _merge(f"peers_{task}_choose", "trials", trials, {"protocol": PROTOCOLS[task]}, given)
 
 

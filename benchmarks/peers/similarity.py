@@ -161,8 +161,14 @@ def _figures(encode: Any, data: Path, is_dev: bool) -> dict[str, float]:
     return {name: 100 * value for name, value in values.items()}
 
 
-_STATIC = {"width": 256, "learning_rate": 0.003, "steps": 500, "batch": 1024, "graded_steps": 0,
-           "graded_rate": 0.002}  # fmt: skip
+_STATIC = {
+    "width": 256,
+    "learning_rate": 0.003,
+    "steps": 500,
+    "batch": 1024,
+    "graded_steps": 0,
+    "graded_rate": 0.002,
+}
 PEERS = {
     "GloVe, SIF": Peer(
         glove_sif,

@@ -31,8 +31,13 @@ def als(
 
     known, test, shape = parts(data, is_dev)
     seen = csr_matrix((np.ones(len(known), np.float32), known.T), shape)
-    model = AlternatingLeastSquares(factors=factors, regularization=regularization, alpha=alpha,
-                                    iterations=iterations, random_state=seed)  # fmt: skip
+    model = AlternatingLeastSquares(
+        factors=factors,
+        regularization=regularization,
+        alpha=alpha,
+        iterations=iterations,
+        random_state=seed,
+    )
     model.fit(seen, show_progress=False)
     return figures_of(
         np.asarray(model.user_factors) @ np.asarray(model.item_factors).T, known, test

@@ -25,9 +25,16 @@ from object2vec.network.network import Network
 
 RECORDS = [{"in0": [1, 2], "in1": [3], "label": 1}, {"in0": [4], "in1": [5, 0], "label": 0}]
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6, "enc_dim": 4,
-    "mlp_layers": 1, "mlp_dim": 3, "epochs": 1, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 6,
+    "enc_dim": 4,
+    "mlp_layers": 1,
+    "mlp_dim": 3,
+    "epochs": 1,
+    "threads": 1,
+    "device": "cpu",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +72,30 @@ NETWORKS = {
 @pytest.mark.parametrize("first", NETWORKS)
 def test_every_setting_and_weight_comes_back(first, second, tmp_path):
     values = {
-        "enc_dim": 6, "enc0_max_seq_len": 3, "enc0_vocab_size": 7, "mlp_layers": 3, "mlp_dim": 5,
-        "comparator_list": "abs_diff, concat", "output_layer": "softmax", "num_classes": 4,
-        "dropout": 0.25, "learning_rate": 0.125, "weight_decay": 3.0, "optimizer": "adadelta",
-        "negative_sampling_rate": 2, "seed": 2**63 - 1, "mlp_activation": "relu",
-        "token_embedding_storage_type": "row_sparse", "_kvstore": "device", "device": "cpu",
-        "mask_padding": False, "compat_metrics": True, "early_stopping_tolerance": 1e-6,
-        "enc0_network": first, "enc1_network": second,
-    }  # fmt: skip
+        "enc_dim": 6,
+        "enc0_max_seq_len": 3,
+        "enc0_vocab_size": 7,
+        "mlp_layers": 3,
+        "mlp_dim": 5,
+        "comparator_list": "abs_diff, concat",
+        "output_layer": "softmax",
+        "num_classes": 4,
+        "dropout": 0.25,
+        "learning_rate": 0.125,
+        "weight_decay": 3.0,
+        "optimizer": "adadelta",
+        "negative_sampling_rate": 2,
+        "seed": 2**63 - 1,
+        "mlp_activation": "relu",
+        "token_embedding_storage_type": "row_sparse",
+        "_kvstore": "device",
+        "device": "cpu",
+        "mask_padding": False,
+        "compat_metrics": True,
+        "early_stopping_tolerance": 1e-6,
+        "enc0_network": first,
+        "enc1_network": second,
+    }
     if second != "enc0":
         values |= {"enc1_max_seq_len": 5, "enc1_vocab_size": 9}
     for side, network in enumerate((first, second)):
@@ -99,8 +122,11 @@ def test_every_setting_and_weight_comes_back(first, second, tmp_path):
 
 def test_a_folder_holds_what_is_promised_and_no_more(fitted, saved):
     assert sorted(path.name for path in saved.iterdir()) == [
-        "README.md", "config.json", "metrics.jsonl", "model.safetensors"
-    ]  # fmt: skip
+        "README.md",
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+    ]
     text = (saved / "config.json").read_text()
     document = json.loads(text)
     assert text == json.dumps(document, indent=2) + "\n"  # people read it
@@ -176,9 +202,23 @@ def test_what_is_no_folder_and_no_archive_is_rejected(tmp_path):
         ("{}", "must be an object2vec model of schema version 1; got 'None None'"),
         ("9" * 5000, "must be a JSON object; got"),
     ],
-    ids=["empty", "cut", "list", "number", "no utf-8", "deep lists", "deep objects", "duplicate",
-         "inner duplicate", "NaN", "infinity", "too large", "no document", "digits"],
-)  # fmt: skip
+    ids=[
+        "empty",
+        "cut",
+        "list",
+        "number",
+        "no utf-8",
+        "deep lists",
+        "deep objects",
+        "duplicate",
+        "inner duplicate",
+        "NaN",
+        "infinity",
+        "too large",
+        "no document",
+        "digits",
+    ],
+)
 def test_a_config_that_is_no_strict_json_is_refused(text, message, saved):
     (saved / "config.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ArtifactError, match=message):
@@ -237,11 +277,18 @@ def test_a_device_that_is_not_there_is_said_to_be_the_devices_fault(saved):
 
 def test_a_huge_claim_with_a_small_file_allocates_nothing(saved):
     """A token table of 120 GB is claimed twice; the process may take 1 GB more than it has."""
-    edit(saved, lambda d: d["hyperparameters"].update(
-        enc0_vocab_size=3_000_000, enc1_vocab_size=3_000_000, enc_dim=10_000,
-        enc0_token_embedding_dim=10_000, enc1_token_embedding_dim=10_000, mlp_dim=10_000,
-        mlp_layers=10,
-    ))  # fmt: skip
+    edit(
+        saved,
+        lambda d: d["hyperparameters"].update(
+            enc0_vocab_size=3_000_000,
+            enc1_vocab_size=3_000_000,
+            enc_dim=10_000,
+            enc0_token_embedding_dim=10_000,
+            enc1_token_embedding_dim=10_000,
+            mlp_dim=10_000,
+            mlp_layers=10,
+        ),
+    )
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), hard))
@@ -270,12 +317,15 @@ def entry(shape, offsets, dtype="F32") -> dict:
         ({"a": entry([-1], [0, 4])}, 500),
         ({"a": entry([1], [0, 2**40])}, 500),
         ({"a": entry([125], [0, 500]), "b": entry([125], [0, 500])}, 500),
-        (b'{"a":{"dtype":"F32","shape":[125],"data_offsets":[0,500]},'
-         b'"a":{"dtype":"F32","shape":[125],"data_offsets":[0,500]}}', 500),
+        (
+            b'{"a":{"dtype":"F32","shape":[125],"data_offsets":[0,500]},'
+            b'"a":{"dtype":"F32","shape":[125],"data_offsets":[0,500]}}',
+            500,
+        ),
         ({"__metadata__": {"a": 1}}, 500),
         ({"a": "b"}, 500),
     ],
-)  # fmt: skip
+)
 def test_a_hostile_header_is_refused(header, body, saved):
     write_raw(saved / "model.safetensors", header, b"\0" * body)
     with pytest.raises(ArtifactError, match=r"must be a whole safetensors file|must hold"):
@@ -300,7 +350,7 @@ def test_a_header_of_any_claimed_length_is_refused(length, saved):
         (lambda t: t.update({"head.output.bias": torch.zeros(2).half()}), "torch.float16|at least"),
         (lambda t: t.update({"head.output.weight": torch.zeros(3, 2)}), r"\(2, 3\); got \(3, 2\)"),
     ],
-)  # fmt: skip
+)
 def test_wrong_tensors_are_refused(change, message, saved):
     tensors = load_file(saved / "model.safetensors")
     change(tensors)

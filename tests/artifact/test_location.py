@@ -26,10 +26,18 @@ from object2vec.model import Object2Vec
 
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(16)]
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 9,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 7,
-    "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "seed": 1, "threads": 1,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 1,
+    "enc0_vocab_size": 9,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 2,
+    "enc1_vocab_size": 7,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "epochs": 1,
+    "seed": 1,
+    "threads": 1,
+}
 SCHEMA_FILES = ("schema.json", "vocabularies.safetensors")
 KINDS = ("folder", "archive", "url", "url of an archive")
 
@@ -199,8 +207,21 @@ def test_nothing_but_a_model_is_replaced(files, model, target, tmp_path, capsys,
     with pytest.raises(StorageError, match=text):
         Object2Vec(**SETTINGS).fit("not/read/before", save_to=location, overwrite=True)
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "--train", str(data), "--config", str(config), "--out", str(location),
-                 "--overwrite"]) == 1  # fmt: skip
+    assert (
+        main(
+            [
+                "train",
+                "--train",
+                str(data),
+                "--config",
+                str(config),
+                "--out",
+                str(location),
+                "--overwrite",
+            ]
+        )
+        == 1
+    )
     assert text in capsys.readouterr().err
     assert names(location) == before
     for name, content in files.items():

@@ -41,15 +41,37 @@ from support.console import assert_as_said, examples, give_stdin, run_example
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = (
-    "train", "encode", "predict", "evaluate", "nearest", "vocabulary", "check",
-    "hyperparameters", "kinds", "pairs", "presets", "info", "cache", "demo"
-)  # fmt: skip
+    "train",
+    "encode",
+    "predict",
+    "evaluate",
+    "nearest",
+    "vocabulary",
+    "check",
+    "hyperparameters",
+    "kinds",
+    "pairs",
+    "presets",
+    "info",
+    "cache",
+    "demo",
+)
 HYPER = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": "1", "enc0_vocab_size": "20",
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": "3", "enc1_vocab_size": "30",
-    "enc_dim": "6", "mlp_dim": "4", "mini_batch_size": "8", "epochs": "3", "dropout": "0.2",
-    "learning_rate": "0.02", "mlp_activation": "relu", "threads": "1",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": "1",
+    "enc0_vocab_size": "20",
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": "3",
+    "enc1_vocab_size": "30",
+    "enc_dim": "6",
+    "mlp_dim": "4",
+    "mini_batch_size": "8",
+    "epochs": "3",
+    "dropout": "0.2",
+    "learning_rate": "0.02",
+    "mlp_activation": "relu",
+    "threads": "1",
+}
 
 
 def make_records(n, seed=0):
@@ -85,9 +107,20 @@ def world(tmp_path_factory):
 
 
 TRAIN = [
-    "train", "--train", "train.jsonl", "--validation", "train.jsonl", "--test", "train.jsonl",
-    "--config", "hp.json", "--out", "model", "--log-format", "plain",
-]  # fmt: skip
+    "train",
+    "--train",
+    "train.jsonl",
+    "--validation",
+    "train.jsonl",
+    "--test",
+    "train.jsonl",
+    "--config",
+    "hp.json",
+    "--out",
+    "model",
+    "--log-format",
+    "plain",
+]
 
 
 @pytest.fixture
@@ -486,8 +519,10 @@ def test_checkpoints_go_where_they_are_asked_for_and_as_often(fresh, capsys):
     options = ["--checkpoints", "deep/down", "--checkpoint-every", "4"]
     assert main([*TRAIN, *options]) == 0
     assert re.findall(r"in (deep/down/step-\d+)", capsys.readouterr().err) == [
-        "deep/down/step-000000004", "deep/down/step-000000008", "deep/down/step-000000012"
-    ]  # fmt: skip
+        "deep/down/step-000000004",
+        "deep/down/step-000000008",
+        "deep/down/step-000000012",
+    ]
     assert list((fresh / "deep").iterdir()) == []
 
 
@@ -596,10 +631,18 @@ def started(world, tmp_path):
     """A process that trains, when it has done two epochs of many."""
     write_lines(tmp_path / "train.jsonl", make_records(1000))
     argv = [
-        *TRAIN[:2], str(tmp_path / "train.jsonl"), "--config", str(world / "hp.json"),
-        "--set", "epochs=40", "mini_batch_size=32", "--out", str(tmp_path / "model"),
-        "--log-format", "plain",
-    ]  # fmt: skip
+        *TRAIN[:2],
+        str(tmp_path / "train.jsonl"),
+        "--config",
+        str(world / "hp.json"),
+        "--set",
+        "epochs=40",
+        "mini_batch_size=32",
+        "--out",
+        str(tmp_path / "model"),
+        "--log-format",
+        "plain",
+    ]
     command = [sys.executable, "-m", "object2vec", *argv]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
@@ -740,11 +783,13 @@ def test_a_file_is_replaced_by_a_whole_one_or_not_at_all(place, capsys):
 @pytest.mark.parametrize(
     "argv",
     [
-        *(["encode", "model", "--side", "in1", "train.jsonl", "--format", row_format]
-          for row_format in ("jsonl", "npy", "arrow")),
+        *(
+            ["encode", "model", "--side", "in1", "train.jsonl", "--format", row_format]
+            for row_format in ("jsonl", "npy", "arrow")
+        ),
         ["predict", "model", "train.jsonl"],
     ],
-)  # fmt: skip
+)
 def test_a_pipe_named_by_out_stays_a_pipe(argv, place, capsys):
     assert main([*argv, "--out", "file"]) == 0
     os.mkfifo(place / "pipe")
@@ -1100,9 +1145,16 @@ def test_the_examples_of_the_page_print_what_it_says(tmp_path, capsys, monkeypat
 
 @pytest.mark.parametrize(
     ("text", "may"),
-    [(b"", False), (b'{"in0":[1]}\n{"in0": [2]}\n', False), (b"[1]\n", True), (b" [1]", True),
-     (b'{"in0":[1]}\n[2]\n', True), (b'{"in0":[1]}\n\n\t[2]', True), (b"{}\n{}", False)],
-)  # fmt: skip
+    [
+        (b"", False),
+        (b'{"in0":[1]}\n{"in0": [2]}\n', False),
+        (b"[1]\n", True),
+        (b" [1]", True),
+        (b'{"in0":[1]}\n[2]\n', True),
+        (b'{"in0":[1]}\n\n\t[2]', True),
+        (b"{}\n{}", False),
+    ],
+)
 def test_records_are_not_searched_for_bare_lists(text, may):
     assert _has_bare_list(text) == may
 

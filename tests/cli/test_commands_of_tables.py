@@ -103,8 +103,12 @@ def shell(tmp_path_factory):
             command = command.replace(" model", f" {model}")
         done = subprocess.run(
             ["bash", "-c", f"set -o pipefail; {command}"],
-            cwd=folder, env={**os.environ, **names}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=folder,
+            env={**os.environ, **names},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode in (0, 141), done.stderr
         return done
 

@@ -156,8 +156,9 @@ def test_info_shows_what_objects_are_made_of(saved, capsys):
     for line in (
         "    user:token(unseen=skip): tokens 4, shared_rows 1",
         '    genres:tokens("|", unseen=buckets, buckets=4): tokens 5, shared_rows 5',
-        "  label: mark", "  classes: bad, fine, good",
-    ):  # fmt: skip
+        "  label: mark",
+        "  classes: bad, fine, good",
+    ):
         assert line in text.splitlines()
     assert run("info", saved / "plays", "--json") == 0
     schema = json.loads(capsys.readouterr().out)["schema"]

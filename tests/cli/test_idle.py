@@ -16,10 +16,18 @@ TRAIN = "train --train a.csv --out model"
 TABLE = "--in0 user --in1 film"
 TUNE = "tune --train a.csv --out study --objective train:accuracy"
 OF_TABLES = [
-    "--label rating", "--weight clicks", "--group session", "--time day", "--share user,film",
-    "--preset topn", "--columns user,film", "--separator ;", "--quote |", "--encoding latin-1",
+    "--label rating",
+    "--weight clicks",
+    "--group session",
+    "--time day",
+    "--share user,film",
+    "--preset topn",
+    "--columns user,film",
+    "--separator ;",
+    "--quote |",
+    "--encoding latin-1",
     "--format csv",
-]  # fmt: skip
+]
 READING = ["--input-format csv", *OF_TABLES[6:10]]
 BESIDE_TABLES = "goes with --in0 and --in1"
 MARKDOWN = "must be left out with --markdown"
@@ -36,14 +44,20 @@ REJECTED = [
     *(("check a.csv", option, BESIDE_TABLES) for option in OF_TABLES if option != "--time day"),
     (f"check a.csv {TABLE}", "--channel test", "goes with hyperparameters for AWS's records"),
     ("check a.csv", "--channel train", "goes with hyperparameters for AWS's records"),
-    *(("encode model --side in0 --lines", option, "must be left out with --lines")
-      for option in READING),
-    *(("nearest model up --lines --candidates a.csv", option, "must be left out with --lines")
-      for option in READING),
+    *(
+        ("encode model --side in0 --lines", option, "must be left out with --lines")
+        for option in READING
+    ),
+    *(
+        ("nearest model up --lines --candidates a.csv", option, "must be left out with --lines")
+        for option in READING
+    ),
     *(("nearest model up", option, "goes with --candidates") for option in [*READING, "--lines"]),
     ("evaluate model a.csv --task ranking", "--compat-metrics", "must be left out with --task"),
-    *((f"{about} --markdown", "--json", MARKDOWN) for about in ("hyperparameters", "kinds",
-                                                                "pairs")),
+    *(
+        (f"{about} --markdown", "--json", MARKDOWN)
+        for about in ("hyperparameters", "kinds", "pairs")
+    ),
     ("demo", "--overwrite", "goes with --out"),
     (TUNE, "--warm-start TRANSFER_LEARNING", "goes with --parent"),
     (f"{TUNE} {GRID}", "--parent old", "goes with a strategy that learns"),
@@ -52,7 +66,7 @@ REJECTED = [
     (f"{TUNE} {HYPERBAND}", "--early-stopping", "must be left out with --strategy hyperband"),
     (TUNE, "--host algo-9", "goes with --log-format sagemaker"),
     (TUNE, "--label rating", BESIDE_TABLES),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("command", "option", "must"), REJECTED)

@@ -159,9 +159,15 @@ def friends():
         "session": [1, 1, 2, 2] * 3,
     }
     return Object2Vec(
-        in0="user", in1="friend", weight="clicks", group="session", share=[("user", "friend")],
-        epochs=1, enc_dim=4, threads=1,
-    ).fit(rows)  # fmt: skip
+        in0="user",
+        in1="friend",
+        weight="clicks",
+        group="session",
+        share=[("user", "friend")],
+        epochs=1,
+        enc_dim=4,
+        threads=1,
+    ).fit(rows)
 
 
 def test_the_roles_of_columns_are_shown_and_what_is_shared(friends, said):
@@ -188,8 +194,9 @@ def test_a_field_is_named_where_a_side_has_several(said):
     assert {row[3] for row in rows} == {"film", "genres"}
     assert ["<bucket>"] * 4 == [row[0] for row in rows[-4:]]
     value_model("pairs").save("one")
-    objects = [json.loads(x) for x in said(*"vocabulary one --side in0 --json".split()).split("\n")
-               if x]  # fmt: skip
+    objects = [
+        json.loads(x) for x in said(*"vocabulary one --side in0 --json".split()).split("\n") if x
+    ]
     assert objects[0] == {"token": "ann", "id": 2, "count": 2}
     assert objects[-1] == {"token": None, "id": 1, "count": 0, "note": "missing"}
 

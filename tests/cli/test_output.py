@@ -116,10 +116,19 @@ def test_json_says_what_is_remarked_of_each_row():
 @pytest.mark.parametrize(
     ("out", "row_format"),
     [
-        ("a.npy", "npy"), ("A.NPY", "npy"), ("a.arrow", "arrow"), ("b.c/a.arrows", "arrow"),
-        ("a.jsonl", "jsonl"), ("a", "jsonl"), (".npy", "jsonl"), ("a.npy/b", "jsonl"),
-        ("s3://bucket/a.npy", "npy"), ("-", "jsonl"), (None, "jsonl"), ("", "jsonl"),
+        ("a.npy", "npy"),
+        ("A.NPY", "npy"),
+        ("a.arrow", "arrow"),
+        ("b.c/a.arrows", "arrow"),
+        ("a.jsonl", "jsonl"),
+        ("a", "jsonl"),
+        (".npy", "jsonl"),
+        ("a.npy/b", "jsonl"),
+        ("s3://bucket/a.npy", "npy"),
+        ("-", "jsonl"),
+        (None, "jsonl"),
+        ("", "jsonl"),
     ],
-)  # fmt: skip
+)
 def test_the_format_is_that_of_the_name(out, row_format):
     assert format_of(out) == row_format

@@ -17,10 +17,17 @@ from object2vec.model import Object2Vec
 from object2vec.tuning.trials import Study
 
 FIXED = {
-    "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding", "enc0_max_seq_len": 2,
-    "enc0_vocab_size": 9, "enc1_max_seq_len": 2, "enc1_vocab_size": 9, "mlp_dim": 4,
-    "mini_batch_size": 8, "epochs": 3, "seed": 1,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc1_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 9,
+    "enc1_max_seq_len": 2,
+    "enc1_vocab_size": 9,
+    "mlp_dim": 4,
+    "mini_batch_size": 8,
+    "epochs": 3,
+    "seed": 1,
+}
 
 
 @pytest.fixture
@@ -36,12 +43,25 @@ def command(tmp_path):
 
     def made(*rest, out="study", trials=3, objective="validation:cross_entropy"):
         return [
-            "tune", "--train", str(tmp_path / "train.jsonl"),
-            "--validation", str(tmp_path / "validation.jsonl"), "--config",
-            str(tmp_path / "hp.json"), "--space", str(tmp_path / "space.json"), "--objective",
-            objective, "--trials", str(trials), "--parallel", "2", "--out", str(tmp_path / out),
+            "tune",
+            "--train",
+            str(tmp_path / "train.jsonl"),
+            "--validation",
+            str(tmp_path / "validation.jsonl"),
+            "--config",
+            str(tmp_path / "hp.json"),
+            "--space",
+            str(tmp_path / "space.json"),
+            "--objective",
+            objective,
+            "--trials",
+            str(trials),
+            "--parallel",
+            "2",
+            "--out",
+            str(tmp_path / out),
             *rest,
-        ]  # fmt: skip
+        ]
 
     return made
 
@@ -187,10 +207,19 @@ def test_what_is_not_said_is_a_bayesian_study_of_twenty_trials(monkeypatch):
     assert main(["tune", "--train", "a", "--objective", "train:accuracy", "--out", "b"]) == 0
     assert main(["tune", "--objective", "o", "--out", "b", "--parent", "p", "--resume"]) == 0
     plain = tuning.Wish(
-        out=Path("b"), objective="train:accuracy", space=None, trials=20, strategy="bayesian",
-        parallel=0, early_stopping=False, parents=(), warm_start=None, seed=0, resume=False,
+        out=Path("b"),
+        objective="train:accuracy",
+        space=None,
+        trials=20,
+        strategy="bayesian",
+        parallel=0,
+        early_stopping=False,
+        parents=(),
+        warm_start=None,
+        seed=0,
+        resume=False,
         arguments=("--train", "a"),
-    )  # fmt: skip
+    )
     assert asked[0] == plain
     warm = {"parents": ("p",), "warm_start": "IDENTICAL_DATA_AND_ALGORITHM", "resume": True}
     assert asked[1] == replace(plain, objective="o", arguments=(), **warm)

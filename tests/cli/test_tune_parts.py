@@ -28,11 +28,18 @@ def wish(tmp_path):
 
     def made(*arguments, **choice):
         values = {
-            "out": tmp_path / "study", "objective": "train:cross_entropy",
-            "space": str(tmp_path / "space.json"), "trials": 3, "strategy": "random",
-            "parallel": 1, "early_stopping": False, "parents": (), "warm_start": None, "seed": 0,
+            "out": tmp_path / "study",
+            "objective": "train:cross_entropy",
+            "space": str(tmp_path / "space.json"),
+            "trials": 3,
+            "strategy": "random",
+            "parallel": 1,
+            "early_stopping": False,
+            "parents": (),
+            "warm_start": None,
+            "seed": 0,
             "resume": False,
-        }  # fmt: skip
+        }
         given = ("--train", str(tmp_path / "x.jsonl"), "--set", "enc0_vocab_size=9", *arguments)
         return Wish(**(values | choice), arguments=given)
 
@@ -157,8 +164,9 @@ def test_what_a_study_remembers(wish, tmp_path):
 )
 def test_a_study_goes_on_with_the_same_settings_alone(wish, tmp_path, changed, names):
     (tmp_path / "more.jsonl").write_text("{}\n")
-    given = [str(tmp_path / "more.jsonl") if a == "MORE" else a
-             for a in changed.pop("arguments", ())]  # fmt: skip
+    given = [
+        str(tmp_path / "more.jsonl") if a == "MORE" else a for a in changed.pop("arguments", ())
+    ]
     first = wish()
     tuning._opened(first, tuning._planned(first)[1], [])
     again = wish(*given, resume=True, **changed)
@@ -202,9 +210,14 @@ def test_data_are_told_apart_by_channel_and_by_the_name_of_what_is_elsewhere(tmp
     none = {"train": None, "validation": None, "test": None}
     found = [
         tuning._fingerprint(none | given)
-        for given in ({}, {"train": file}, {"validation": file}, {"test": file},
-                      {"train": file, "test": file})
-    ]  # fmt: skip
+        for given in (
+            {},
+            {"train": file},
+            {"validation": file},
+            {"test": file},
+            {"train": file, "test": file},
+        )
+    ]
     assert len(set(found)) == 5
     source = types.SimpleNamespace(path=None, name="")
     monkeypatch.setattr("object2vec.files.sources.list_sources", lambda value: [source])

@@ -23,23 +23,50 @@ pytestmark = pytest.mark.clients
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parents[1] / ".venv-clients"
 CLIENTS = ["boto3", "sdk2", "sdk3"]
-TYPES = [(JSON, None), (JSON, JSON), (JSON, JSON_LINES), (JSON_LINES, None),
-         (JSON_LINES, JSON_LINES), (JSON_LINES, JSON), (None, None)]  # fmt: skip
+TYPES = [
+    (JSON, None),
+    (JSON, JSON),
+    (JSON, JSON_LINES),
+    (JSON_LINES, None),
+    (JSON_LINES, JSON_LINES),
+    (JSON_LINES, JSON),
+    (None, None),
+]
 KINDS = ["p", "0", "1", "p01"]
 CUT = "; infer_max_seqlens=2,1"
 REFUSED = [
-    (JSON, JSON, [{"in0": [1], "in1": [2]}, {"in0": [1, 99]}], 400,
-     "instances[1].in0[1]: must be an integer in [0, 40); got 99. Use the ids of training."),
-    (JSON_LINES, JSON_LINES, [{"label": 1}], 400,
-     "instances[0]: must be an object with a list of ids \"in0\", \"in1\" or both; got "
-     "'neither key'. Give both for scores, one for its embedding."),
-    ("text/csv", JSON, [{"in0": [1]}], 415,
-     "Content-Type: must be application/json or application/jsonlines in UTF-8; got 'text/csv'. "
-     "Convert the body."),
-    (JSON, "text/csv", [{"in0": [1]}], 406,
-     "Accept: must allow application/json or application/jsonlines; got 'text/csv'. "
-     "Accept one of them."),
-]  # fmt: skip
+    (
+        JSON,
+        JSON,
+        [{"in0": [1], "in1": [2]}, {"in0": [1, 99]}],
+        400,
+        "instances[1].in0[1]: must be an integer in [0, 40); got 99. Use the ids of training.",
+    ),
+    (
+        JSON_LINES,
+        JSON_LINES,
+        [{"label": 1}],
+        400,
+        'instances[0]: must be an object with a list of ids "in0", "in1" or both; got '
+        "'neither key'. Give both for scores, one for its embedding.",
+    ),
+    (
+        "text/csv",
+        JSON,
+        [{"in0": [1]}],
+        415,
+        "Content-Type: must be application/json or application/jsonlines in UTF-8; got 'text/csv'. "
+        "Convert the body.",
+    ),
+    (
+        JSON,
+        "text/csv",
+        [{"in0": [1]}],
+        406,
+        "Accept: must allow application/json or application/jsonlines; got 'text/csv'. "
+        "Accept one of them.",
+    ),
+]
 OPT_OUT = """\
 SchemaVersion: "1.0"
 SageMaker: {PythonSDK: {Modules: {TelemetryOptOut: true}}}
@@ -52,8 +79,11 @@ def put(content_type, accept, wanted):
 
 def questions():
     """What is asked, and instances whose answers by the library are the right ones."""
-    asked = [(put(*types, wanted := instances(6, seed=seed, kinds=kinds)), wanted)
-             for seed, types in enumerate(TYPES) for kinds in KINDS]  # fmt: skip
+    asked = [
+        (put(*types, wanted := instances(6, seed=seed, kinds=kinds)), wanted)
+        for seed, types in enumerate(TYPES)
+        for kinds in KINDS
+    ]
     long = [{"in0": [1, 2, 3], "in1": [4, 5]}, {"in0": [6, 7, 8]}, {"in1": [9, 10]}]
     cut = [{"in0": [1, 2], "in1": [4]}, {"in0": [6, 7]}, {"in1": [9]}]
     return asked + [(put(form + CUT, form, long), cut) for form in (JSON, JSON_LINES)]
@@ -64,12 +94,17 @@ def environment(folder: Path) -> dict[str, str]:
     (folder / "sagemaker.yaml").write_text(OPT_OUT)
     config = str(folder / "sagemaker.yaml")
     return {
-        "PATH": os.environ["PATH"], "HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1", "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": config,
-        "SAGEMAKER_USER_CONFIG_OVERRIDE": config, "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SAGEMAKER_ADMIN_CONFIG_OVERRIDE": config,
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": config,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
-    }  # fmt: skip
+    }
 
 
 def ask(client: str, address: str, asked: list[dict], folder: Path) -> dict:
@@ -78,8 +113,15 @@ def ask(client: str, address: str, asked: list[dict], folder: Path) -> dict:
     assert python.exists(), f"{python}: must exist; got nothing. Run: make test-clients"
     (folder / "questions.json").write_text(json.dumps(asked))
     command = [python, HERE / "asking.py", client, address, "questions.json", "answers.json"]
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True,
-                          text=True, timeout=300, check=False)  # fmt: skip
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "answers.json").read_text())
 
@@ -131,14 +173,22 @@ def test_ip_insights_answers_its_clients_in_its_own_words(tmp_path):
     numbers = [i % 9 for i in range(90)]
     rows = {"entity": [f"user_{i}" for i in numbers], "address": [f"10.{i}.0.1" for i in numbers]}
     model = Object2Vec(
-        in0="entity:token(max_size=0, buckets=50)", in1="address:ipv4", output_layer="dot_product",
-        enc_dim=4, epochs=1, threads=1, device="cpu",
-    )  # fmt: skip
+        in0="entity:token(max_size=0, buckets=50)",
+        in1="address:ipv4",
+        output_layer="dot_product",
+        enc_dim=4,
+        epochs=1,
+        threads=1,
+        device="cpu",
+    )
     model.fit(rows).save(tmp_path / "model")
     pairs = [["user_3", "10.3.0.1"], ["user_4", "203.0.113.9"]]
     verbose = f"{JSON};verbose=True"
-    asked = [put("text/csv", JSON, pairs), put("text/csv", JSON_LINES, pairs),
-             put(JSON, verbose, [{"features": pair} for pair in pairs])]  # fmt: skip
+    asked = [
+        put("text/csv", JSON, pairs),
+        put("text/csv", JSON_LINES, pairs),
+        put(JSON, verbose, [{"features": pair} for pair in pairs]),
+    ]
     with running(tmp_path / "model") as server:
         asyncio.run(server.ready())
         answers = ask("boto3", f"http://127.0.0.1:{server.port}", asked, tmp_path)["answers"]

@@ -23,22 +23,33 @@ SHORT = {("sdk2", "movies"), ("sdk3", "documents"), ("boto3", "genres")}
 ROLE = "arn:aws:iam::123456789012:role/object2vec-local"
 SEEN = {
     "movies": {
-        "role": ROLE, "scores_r": [1] * 22, "scores_c": [2] * 22, "embeddings": [8] * 8,
+        "role": ROLE,
+        "scores_r": [1] * 22,
+        "scores_c": [2] * 22,
+        "embeddings": [8] * 8,
     },
     "sentences": {
-        "metrics": ["validation:cross_entropy"], "scores": [3] * 40, "embeddings_in0": [8] * 40,
-        "embeddings_in1": [8] * 40, "tuned": ["Completed", "Completed", "Completed"],
+        "metrics": ["validation:cross_entropy"],
+        "scores": [3] * 40,
+        "embeddings_in0": [8] * 40,
+        "embeddings_in1": [8] * 40,
+        "tuned": ["Completed", "Completed", "Completed"],
     },
     "genres": {"transformed": [2] * 20, "scores": [2] * 3},
     "documents": {
         "embeddings": [8] * 60,
         "metrics": [
-            "test:accuracy", "test:cross_entropy", "train:accuracy", "train:cross_entropy",
-            "train:progress", "train:throughput", "validation:accuracy",
+            "test:accuracy",
+            "test:cross_entropy",
+            "train:accuracy",
+            "train:cross_entropy",
+            "train:progress",
+            "train:throughput",
+            "validation:accuracy",
             "validation:cross_entropy",
         ],
     },
-}  # fmt: skip
+}
 
 
 SLOW = pytest.mark.slow
@@ -71,9 +82,13 @@ def test_the_steps_of_a_notebook_run_with_a_real_client(client, steps, tmp_path)
     main = [python, HERE / "steps/main.py", SCRIPTS[client], steps, "seen.json"]
     done = subprocess.run(
         [*service, "--dir", tmp_path / "local", "--", *main],
-        cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, timeout=600,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=600,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     seen = json.loads((tmp_path / "seen.json").read_text())
     seen.pop("job", None)

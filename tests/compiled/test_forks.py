@@ -119,9 +119,12 @@ def run(*names):
     code = "\n".join([HEAD, *(f"{PROGRAMS[name]}\nprint({name!r}, 'done')" for name in names)])
     return subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, timeout=400, check=False,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
         env=os.environ | {"OMP_NUM_THREADS": "2"},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

@@ -82,25 +82,34 @@ def calling(name: str, call: str) -> str:
     return CALLING.replace("NAME", repr(name)).replace("CALL", call.replace("\n", "\n    "))
 
 
-PROGRAM = calling("mean_rows", """\
+PROGRAM = calling(
+    "mean_rows",
+    """\
 from object2vec.kernels.cpu.loops.lookup import mean_rows
 out = np.empty((2, 3), np.float32)
 mean_rows(2, np.ones((4, 3), np.float32), np.ones(2, np.int32), np.arange(3), out)
-assert (out == 1).all()""")  # fmt: skip
+assert (out == 1).all()""",
+)
 # One that nothing is compiled into and that no threads share: it takes a third of the time.
-SHORT = calling("copy_rows", """\
+SHORT = calling(
+    "copy_rows",
+    """\
 from object2vec.objects.programs import copy_rows
 out = np.zeros(2, np.int32)
 copy_rows(np.arange(6, dtype=np.int32), np.array([1, 4]), np.arange(3), out)
-assert out.tolist() == [1, 4]""")  # fmt: skip
+assert out.tolist() == [1, 4]""",
+)
 
 
 def compile_once(program: str = PROGRAM, /, **environ: str) -> tuple[int, str, str]:
     """Return how often it was compiled, the folder, and what else was said."""
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
         env=os.environ | environ,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     *said, last = done.stdout.splitlines()
     count, folder = last.split(maxsplit=1)
@@ -209,9 +218,12 @@ def test_without_any_folder_each_process_compiles(package, tmp_path):
     program = "import tempfile; tempfile.tempdir = '/proc/none'\n" + SHORT
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-B", "-c", program], capture_output=True, text=True, check=True,
+            [sys.executable, "-B", "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
             env=os.environ | given,
-        )  # fmt: skip
+        )
         assert done.stdout == (
             "No folder for compiled kernels can be written: each process compiles.\n1 None\n"
         )
@@ -224,9 +236,12 @@ def test_a_full_disk_ends_nothing(package, tmp_path):
         "cache._write_whole = full\n" + SHORT
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | environ(package, tmp_path),
-    )  # fmt: skip
+    )
     assert done.stdout.startswith("1 ")
 
 
@@ -273,9 +288,13 @@ print(model.encode(in0=[[1]]).shape)
 """
     path = {"PYTHONPATH": str(tmp_path)} if why in BROKEN else {"NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
         env=os.environ | path,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert "The compiled kernels need numba (" in done.stdout
     assert done.stdout.endswith("(1, 8)\n")

@@ -79,8 +79,10 @@ def going_on():
     def start(*arguments):
         process = subprocess.Popen(
             [sys.executable, "-c", GOING_ON, *arguments],
-            stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         started.append(process)
         return process, int(process.stdout.readline())
 

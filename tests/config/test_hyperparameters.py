@@ -207,8 +207,15 @@ def invalid_values(kind):
         case Choice(values):
             return (values[0] + "x", values[0].upper(), None, 3, [values[0]])
         case Comparators():
-            texts = ("hadamard,", "hadamard,hadamard", "cosine", "hadamard concat", "Hadamard",
-                     "[hadamard,", "xhadamard]")  # fmt: skip
+            texts = (
+                "hadamard,",
+                "hadamard,hadamard",
+                "cosine",
+                "hadamard concat",
+                "Hadamard",
+                "[hadamard,",
+                "xhadamard]",
+            )
             return (*texts, [], [""], {"hadamard"}, None, 3)
         case Pattern():
             return (*NEAR_MISSES[kind], None, 3, ["a"])

@@ -148,7 +148,10 @@ def test_the_pages_python_runs(tmp_path, monkeypatch):
 def test_the_pages_name_options_that_exist(capsys):
     assert command_line(["transform", "--help"]) == 0
     usage = capsys.readouterr().out
-    options = [line.split("`")[1] for line in (DOCS / "batch.md").read_text().splitlines()
-               if line.startswith("| `--")]  # fmt: skip
+    options = [
+        line.split("`")[1]
+        for line in (DOCS / "batch.md").read_text().splitlines()
+        if line.startswith("| `--")
+    ]
     assert len(options) == 7
     assert all(option in usage for option in options)

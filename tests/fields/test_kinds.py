@@ -462,8 +462,16 @@ def test_only_dates_to_learn_from_have_years_and_counts():
     field, kept = learned("date", *values, subset=[0, 2])
     assert (field.parts, field.years) == (("year", "month", "weekday", "day"), (2024,))
     counts = {each.token: each.count for each in field.entries() if each.count}
-    assert counts == {None: 2, "month 1": 1, "month 5": 1, "weekday 1": 1, "weekday 5": 1,
-                      "day 1": 1, "day 31": 1, "year 2024": 2}  # fmt: skip
+    assert counts == {
+        None: 2,
+        "month 1": 1,
+        "month 5": 1,
+        "weekday 1": 1,
+        "weekday 5": 1,
+        "day 1": 1,
+        "day 31": 1,
+        "year 2024": 2,
+    }
     assert field.rows_of_kept(kept[1])[1] == Coverage(2, 0, 8, 7, unknown=1)
     grown, _ = learned("date", ["2024-01-01", "1999-01-02", "1998-01-02"], start=field)
     assert grown.years == (2024, 1998, 1999)
@@ -561,8 +569,9 @@ def test_times_are_of_the_years_1_to_9999():
             seconds_of(pa.array([0, unknown], pa.timestamp("s")))
         (mistake,) = caught.value.mistakes
         assert (mistake.row, mistake.got) == (
-            1, "0000-12-31 23:59:59" if unknown < first else "10000-01-01 00:00:00"
-        )  # fmt: skip
+            1,
+            "0000-12-31 23:59:59" if unknown < first else "10000-01-01 00:00:00",
+        )
 
 
 def test_a_time_in_text_may_be_a_number_with_a_sign():

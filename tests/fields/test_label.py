@@ -173,14 +173,19 @@ def test_a_block_of_classes_names_what_has_none():
         ([1, 0, 2], [(1, "must have a weight above 0", 0)]),
         ([-1.0, None], [(0, "must have a weight above 0", -1), (1, "must have a weight", None)]),
         ([1e-50, 1e-45], [(0, "must have a weight above 0", 1e-50)]),  # 0 as a float32
-        (["x", "0", None], [(0, "must have a finite number as weight", "x"),
-                          (1, "must have a weight above 0", "0"),
-                          (2, "must have a weight", None)]),
+        (
+            ["x", "0", None],
+            [
+                (0, "must have a finite number as weight", "x"),
+                (1, "must have a weight above 0", "0"),
+                (2, "must have a weight", None),
+            ],
+        ),
         ([3.5e38, 3.4e38], [(0, "must have a finite number as weight", 3.5e38)]),
         ([False, True], [(0, "must have a weight above 0", False)]),
         ([Decimal("0.0"), Decimal("0.1")], [(0, "must have a weight above 0", Decimal("0.0"))]),
     ],
-)  # fmt: skip
+)
 def test_numbers_that_are_missing_wrong_or_too_small(values, wrong):
     array = pa.array(values)
     for each in (array, array.dictionary_encode()):

@@ -38,8 +38,10 @@ def labelled(values):
     ("read", "values"),
     [
         *((observed(kind), WRONG) for kind in ("ipv4", "ipv6", "number", "date")),
-        *((observed(kind), WRONG.dictionary_encode())
-          for kind in ("ipv4", "ipv6", "number", "date")),
+        *(
+            (observed(kind), WRONG.dictionary_encode())
+            for kind in ("ipv4", "ipv6", "number", "date")
+        ),
         (observed("ids"), pa.array([[f"x{i}"] for i in range(25)])),
         (observed("token"), BYTES),
         (observed("text"), BYTES),
@@ -48,7 +50,7 @@ def labelled(values):
         (labelled, WRONG),
         (group_numbers, pa.nulls(25, pa.string())),
     ],
-)  # fmt: skip
+)
 def test_twenty_values_are_named(read, values):
     with pytest.raises(ValueMistakes) as caught:
         read(values)

@@ -189,9 +189,15 @@ def test_rows_begin_behind_padding_and_fields_follow_one_another():
     schema = fit(declared("user:token city:token"), {**USERS, "city": ["Rome", None, "Oslo"]})
     # A field's own rows: missing, unknown, then tokens by count and text.
     assert known(schema, 0) == {
-        ("user", "missing"): 1, ("user", "unknown"): 2, ("user", "ann"): 3, ("user", "bob"): 4,
-        ("city", "missing"): 5, ("city", "unknown"): 6, ("city", "Oslo"): 7, ("city", "Rome"): 8,
-    }  # fmt: skip
+        ("user", "missing"): 1,
+        ("user", "unknown"): 2,
+        ("user", "ann"): 3,
+        ("user", "bob"): 4,
+        ("city", "missing"): 5,
+        ("city", "unknown"): 6,
+        ("city", "Oslo"): 7,
+        ("city", "Rome"): 8,
+    }
     assert (schema.table_size(0), schema.table_size(1)) == (9, 5)
     assert rows_of(schema, 0, user=["bob", "eve"], city=["Rome", None]) == [[4, 8], [2, 5]]
     assert schema.columns(0) == ["user", "city"]
@@ -224,8 +230,9 @@ def test_mistakes_of_all_fields_name_their_columns():
     with pytest.raises(ValueMistakes) as raised:
         rows_of(schema, 0, user=["ann", "eve"], city=["Paris", "Rome"])
     assert [(m.row, m.must.split()[0], m.got) for m in raised.value.mistakes] == [
-        (0, '"city"', "Paris"), (1, '"user"', "eve"),
-    ]  # fmt: skip
+        (0, '"city"', "Paris"),
+        (1, '"user"', "eve"),
+    ]
 
 
 def test_a_shared_vocabulary_ties_the_tables():
@@ -319,8 +326,9 @@ def test_a_schema_is_saved_and_read(tmp_path):
     )
     schema.to_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "schema.json", "vocabularies.safetensors",
-    ]  # fmt: skip
+        "schema.json",
+        "vocabularies.safetensors",
+    ]
     loaded = ObjectSchema.from_files(tmp_path)
     assert loaded.declared == schema.declared
     assert loaded.label == label
@@ -412,10 +420,12 @@ def test_a_large_schema_opens_at_once(tmp_path):
 def test_arrays_are_mapped_as_they_were_written(tmp_path):
     path = tmp_path / "some.safetensors"
     arrays = {
-        "a": np.arange(6, dtype=np.int64).reshape(2, 3), "b": np.zeros(0, np.uint8),
-        "c": np.array([True, False]), "d": np.array([1.5], np.float32),
+        "a": np.arange(6, dtype=np.int64).reshape(2, 3),
+        "b": np.zeros(0, np.uint8),
+        "c": np.array([True, False]),
+        "d": np.array([1.5], np.float32),
         "e": np.array([2**63], np.uint64),
-    }  # fmt: skip
+    }
     write_arrays(path, arrays)
     found = map_arrays(path)
     assert found.keys() == arrays.keys() == load_file(path).keys()

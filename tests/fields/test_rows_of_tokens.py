@@ -88,7 +88,7 @@ def test_tokens_that_training_has_not_seen_come_behind(most, tokens):
         ("token", ["sea", "the sea", " the ", None], ["sea", "", "the", ""]),
         ('tokens(" ")', ["sea", "sea the", "ship", None], ["sea", "", "", ""]),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_is_one_known_token_has_its_row(kind, values, known):
     learner = parse_field(f"x:{kind}").kind.learner()
     learner.observe(pa.array(["sea", "the"]))

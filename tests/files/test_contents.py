@@ -54,22 +54,27 @@ def test_a_line_longer_than_a_block_makes_a_larger_one(tmp_path):
 
 SKIPPED = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"  # a frame of zstd that holds nothing, as pzstd has it
 PACKS = pytest.mark.parametrize(
-    "pack", [gzip.compress, zstandard.compress, bz2.compress, lzma.compress],
+    "pack",
+    [gzip.compress, zstandard.compress, bz2.compress, lzma.compress],
     ids=["gzip", "zstd", "bz2", "xz"],
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("block_bytes", [3, 1 << 20])
 @pytest.mark.parametrize(
     "pack",
     [
-        bytes, gzip.compress, zstandard.compress, bz2.compress, lzma.compress,
+        bytes,
+        gzip.compress,
+        zstandard.compress,
+        bz2.compress,
+        lzma.compress,
         lambda data: zstandard.compress(gzip.compress(data)),
         lambda data: SKIPPED + zstandard.compress(data),
         lambda data: b"\x5f" + SKIPPED[1:] + SKIPPED + zstandard.compress(data) + SKIPPED,
     ],
     ids=["plain", "gzip", "zstd", "bz2", "xz", "twice", "pzstd", "skipped frames"],
-)  # fmt: skip
+)
 def test_archives_are_known_by_their_first_bytes(tmp_path, pack, block_bytes):
     (tmp_path / "train.jsonl").write_bytes(pack(b"\xef\xbb\xbf" + TEXT))
     assert content(tmp_path / "train.jsonl", block_bytes) == TEXT

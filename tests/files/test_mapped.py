@@ -113,10 +113,18 @@ def test_training_on_rows_from_the_disk_learns_the_same_bytes(source, monkeypatc
     for mapped_bytes in (0, sys.maxsize):
         monkeypatch.setattr(cached_set, "_MAPPED_BYTES", mapped_bytes)
         model = Object2Vec(
-            enc0_network="pooled_embedding", enc0_max_seq_len=LENGTH, enc0_vocab_size=1000,
-            enc_dim=4, output_layer="mean_squared_error", mini_batch_size=1024, epochs=2,
-            negative_sampling_rate=rate, mlp_dim=8, threads=1, seed=0,
-        )  # fmt: skip
+            enc0_network="pooled_embedding",
+            enc0_max_seq_len=LENGTH,
+            enc0_vocab_size=1000,
+            enc_dim=4,
+            output_layer="mean_squared_error",
+            mini_batch_size=1024,
+            epochs=2,
+            negative_sampling_rate=rate,
+            mlp_dim=8,
+            threads=1,
+            seed=0,
+        )
         monkeypatch.setenv("OBJECT2VEC_CACHE", str(source[2]))
         model.fit(source[0])
         learned.append(model.encode(in0=np.arange(1, 1000)))

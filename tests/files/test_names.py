@@ -53,9 +53,14 @@ def test_a_stream_is_kept_in_such_a_cache(folder, monkeypatch):
 def test_a_model_is_saved_loaded_and_read_without_pytorch(folder):
     (folder / "train.jsonl").write_text(RECORD * 8)
     model = Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=1, enc0_vocab_size=5, enc_dim=4,
-        mlp_dim=8, epochs=1, threads=1,
-    ).fit(folder / "train.jsonl", checkpoints=folder / f"checkpoints {ODD}")  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=1,
+        enc0_vocab_size=5,
+        enc_dim=4,
+        mlp_dim=8,
+        epochs=1,
+        threads=1,
+    ).fit(folder / "train.jsonl", checkpoints=folder / f"checkpoints {ODD}")
     vectors = model.encode(in0=[[1], [3]])
     model.save(folder / f"model {ODD}")
     loaded = Object2Vec.load(folder / f"model {ODD}")

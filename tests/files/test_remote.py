@@ -27,10 +27,18 @@ from object2vec.model import Object2Vec
 
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(16)]
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 9,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 7,
-    "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "seed": 1, "threads": 1,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 1,
+    "enc0_vocab_size": 9,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 2,
+    "enc1_vocab_size": 7,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "epochs": 1,
+    "seed": 1,
+    "threads": 1,
+}
 LINES = "".join(json.dumps(record) + "\n" for record in RECORDS).encode()
 
 
@@ -46,10 +54,12 @@ def s3():
     server.start()
     host, port = server.get_host_and_port()
     settings = {
-        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-    }  # fmt: skip
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
@@ -82,13 +92,18 @@ def test_a_model_goes_through_s3_from_its_records_to_its_answers(s3, tmp_path):
     files = {"enc0_vocab_file": "vocab.json", "enc0_pretrained_embedding_file": "vectors.txt"}
     model = Object2Vec(**SETTINGS, **files)
     model.fit(
-        "s3://bucket/in/train", validation="s3://bucket/in/train/1.jsonl",
-        auxiliary="s3://bucket/in/aux", save_to="s3://bucket/models/one",
-    )  # fmt: skip
+        "s3://bucket/in/train",
+        validation="s3://bucket/in/train/1.jsonl",
+        auxiliary="s3://bucket/in/aux",
+        save_to="s3://bucket/models/one",
+    )
     assert keys(s3, "models/") == [
-        "models/one/README.md", "models/one/config.json", "models/one/metrics.jsonl",
-        "models/one/model.safetensors", "models/one/vocab0.json",
-    ]  # fmt: skip
+        "models/one/README.md",
+        "models/one/config.json",
+        "models/one/metrics.jsonl",
+        "models/one/model.safetensors",
+        "models/one/vocab0.json",
+    ]
     local = Object2Vec(**SETTINGS, **files)
     (tmp_path / "vocab.json").write_bytes(b'{"a": 1, "b": 2}')
     (tmp_path / "vectors.txt").write_bytes(b"b 1 2 3 4\n")
@@ -197,8 +212,11 @@ def test_only_files_of_a_model_are_downloaded(model, memory):
     memory.pipe("/bucket/model/../../evil", b"x")
     with open_model("memory://bucket/model") as folder:
         assert sorted(path.name for path in folder.iterdir()) == [
-            "README.md", "config.json", "metrics.jsonl", "model.safetensors",
-        ]  # fmt: skip
+            "README.md",
+            "config.json",
+            "metrics.jsonl",
+            "model.safetensors",
+        ]
     assert not folder.exists()
     with pytest.raises(ArtifactError, match=r"^memory://bucket/model/other: must be a whole tar"):
         Object2Vec.load("memory://bucket/model/other")
@@ -343,10 +361,19 @@ def test_every_path_of_the_command_line_may_be_a_url(memory, tmp_path, monkeypat
     for name, content in files.items():
         memory.pipe(f"/bucket/aux/{name}", content)
     train = [
-        "train", "--train", "memory://bucket/train.jsonl", "--out", "memory://bucket/model",
-        "--config", "memory://bucket/settings.json", "--auxiliary", "memory://bucket/aux",
-        "--set", "enc0_vocab_file=vocab.json", "enc0_pretrained_embedding_file=vectors.txt",
-    ]  # fmt: skip
+        "train",
+        "--train",
+        "memory://bucket/train.jsonl",
+        "--out",
+        "memory://bucket/model",
+        "--config",
+        "memory://bucket/settings.json",
+        "--auxiliary",
+        "memory://bucket/aux",
+        "--set",
+        "enc0_vocab_file=vocab.json",
+        "enc0_pretrained_embedding_file=vectors.txt",
+    ]
     assert main(train) == 0
     assert main(train) == 2
     assert "--out: must not exist yet; got 'memory://bucket/model'" in capsys.readouterr().err
@@ -354,8 +381,22 @@ def test_every_path_of_the_command_line_may_be_a_url(memory, tmp_path, monkeypat
     assert "is finished; there is nothing to do" in capsys.readouterr().err
     assert main([*train, "--overwrite", "--checkpoints", "memory://bucket/run"]) == 2
     assert "--checkpoints: must be a folder of this machine" in capsys.readouterr().err
-    assert main(["encode", "memory://bucket/model", "memory://bucket/train.jsonl", "--side", "in0",
-                 "--format", "npy", "--out", "memory://bucket/out/vectors.npy"]) == 0  # fmt: skip
+    assert (
+        main(
+            [
+                "encode",
+                "memory://bucket/model",
+                "memory://bucket/train.jsonl",
+                "--side",
+                "in0",
+                "--format",
+                "npy",
+                "--out",
+                "memory://bucket/out/vectors.npy",
+            ]
+        )
+        == 0
+    )
     with memory.open("/bucket/out/vectors.npy") as file:
         vectors = np.load(file, allow_pickle=False)
     assert vectors.shape == (16, 4)

@@ -65,9 +65,14 @@ def test_arrays_are_those_that_safetensors_reads_and_lie_where_processors_like_i
 @pytest.mark.skipif(sys.platform == "win32", reason="names are Unicode there")
 def test_a_model_is_kept_under_any_name(folder):
     model = Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=2, enc0_vocab_size=4, enc_dim=4,
-        mlp_layers=0, epochs=1, threads=1,
-    ).fit(RECORDS, save_to=folder / "model", checkpoints=folder / "run")  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=2,
+        enc0_vocab_size=4,
+        enc_dim=4,
+        mlp_layers=0,
+        epochs=1,
+        threads=1,
+    ).fit(RECORDS, save_to=folder / "model", checkpoints=folder / "run")
     model.save(folder / "model", overwrite=True)
     loaded = Object2Vec.load(folder / "model")
     assert (loaded.encode(in0=[[1]]) == model.encode(in0=[[1]])).all()

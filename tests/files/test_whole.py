@@ -49,10 +49,18 @@ def models(tmp_path_factory):
     """Two fitted models with different weights."""
     records = [{"in0": [1, 2], "in1": [3], "label": 1}, {"in0": [4], "in1": [5], "label": 0}]
     return [
-        Object2Vec(enc0_network="pooled_embedding", enc0_max_seq_len=2, enc0_vocab_size=6,
-                   enc_dim=4, mlp_layers=0, epochs=1, threads=1, seed=seed).fit(records)
+        Object2Vec(
+            enc0_network="pooled_embedding",
+            enc0_max_seq_len=2,
+            enc0_vocab_size=6,
+            enc_dim=4,
+            mlp_layers=0,
+            epochs=1,
+            threads=1,
+            seed=seed,
+        ).fit(records)
         for seed in (1, 2)
-    ]  # fmt: skip
+    ]
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -529,8 +537,13 @@ def test_a_target_is_tried_before_anything_is_written_to_it(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     (tmp_path / "file").write_text("mine")
     (tmp_path / "loop").symlink_to("loop")
-    for wrong in (tmp_path / "file" / "x", tmp_path / "file" / "x" / "y", tmp_path / ("x" * 300),
-                  Path("/"), tmp_path / "loop" / "x"):  # fmt: skip
+    for wrong in (
+        tmp_path / "file" / "x",
+        tmp_path / "file" / "x" / "y",
+        tmp_path / ("x" * 300),
+        Path("/"),
+        tmp_path / "loop" / "x",
+    ):
         with pytest.raises(StorageError, match=rf"^{wrong}: must be writable, with space left"):
             check_writable(wrong)
     monkeypatch.setattr(os, "access", lambda path, mode: False)

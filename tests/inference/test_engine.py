@@ -17,11 +17,26 @@ from object2vec.inference.engine import Engine
 from object2vec.inference.instances import Group
 from object2vec.objects.ragged import Ragged
 
-POOLED = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab_size": 40,
-          "enc1_network": "pooled_embedding", "enc1_max_seq_len": 4, "enc1_vocab_size": 30,
-          "enc_dim": 16, "mlp_dim": 8, "epochs": 1, "threads": 1, "seed": 3}  # fmt: skip
-MIXED = POOLED | {"enc0_network": "hcnn", "enc0_layers": 2, "enc0_token_embedding_dim": 8,
-                  "enc1_network": "bilstm", "enc1_token_embedding_dim": 8}  # fmt: skip
+POOLED = {
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 5,
+    "enc0_vocab_size": 40,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 4,
+    "enc1_vocab_size": 30,
+    "enc_dim": 16,
+    "mlp_dim": 8,
+    "epochs": 1,
+    "threads": 1,
+    "seed": 3,
+}
+MIXED = POOLED | {
+    "enc0_network": "hcnn",
+    "enc0_layers": 2,
+    "enc0_token_embedding_dim": 8,
+    "enc1_network": "bilstm",
+    "enc1_token_embedding_dim": 8,
+}
 RECORDS = [{"in0": [i % 39 + 1, 5], "in1": [i % 29 + 1], "label": i % 2} for i in range(24)]
 ROWS0 = [[i % 39 + 1] * (i % 5) for i in range(150)]
 ROWS1 = [[i % 29 + 1] * (i % 4 + 1) for i in range(150)]
@@ -57,13 +72,17 @@ def test_groups_of_all_kinds_are_predicted_together(settings):
     model = fitted(settings)
     engine = steady(model)
     groups = [
-        Group(None, ROWS1[0:3]), Group(ROWS0[0:2], ROWS1[0:2]),
-        Group(ROWS0[5:9], None), Group(ROWS0[7:20], ROWS1[7:20]),
-    ]  # fmt: skip
+        Group(None, ROWS1[0:3]),
+        Group(ROWS0[0:2], ROWS1[0:2]),
+        Group(ROWS0[5:9], None),
+        Group(ROWS0[7:20], ROWS1[7:20]),
+    ]
     expected = [
-        engine.encode(1, IN1.slice(0, 3)), engine.score(IN0.slice(0, 2), IN1.slice(0, 2)),
-        engine.encode(0, IN0.slice(5, 9)), engine.score(IN0.slice(7, 20), IN1.slice(7, 20)),
-    ]  # fmt: skip
+        engine.encode(1, IN1.slice(0, 3)),
+        engine.score(IN0.slice(0, 2), IN1.slice(0, 2)),
+        engine.encode(0, IN0.slice(5, 9)),
+        engine.score(IN0.slice(7, 20), IN1.slice(7, 20)),
+    ]
     for found, wanted in zip(engine.predict(groups), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
@@ -183,8 +202,13 @@ def test_what_a_caller_has_set_in_pytorch_changes_nothing(settings, kernel, ambi
     group = [Group(ROWS0, ROWS1)]
 
     def everything(of: Object2Vec) -> list[np.ndarray]:
-        return [of.encode(in0=IN0), of.encode(in1=IN1), of.predict(in0=IN0, in1=IN1),
-                *steady(of).predict(group), np.array([*of.evaluate(RECORDS).values()])]  # fmt: skip
+        return [
+            of.encode(in0=IN0),
+            of.encode(in1=IN1),
+            of.predict(in0=IN0, in1=IN1),
+            *steady(of).predict(group),
+            np.array([*of.evaluate(RECORDS).values()]),
+        ]
 
     expected = everything(model)
     with AMBIENT[ambient]():

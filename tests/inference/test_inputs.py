@@ -89,10 +89,16 @@ def test_unknown_ids_are_named_and_ids_beyond_the_length_are_not_looked_at():
 
 def test_the_sides_have_their_own_limits():
     config = Config.build(
-        {"enc0_network": "pooled_embedding", "enc0_vocab_size": 5, "enc0_max_seq_len": 2,
-         "enc1_network": "pooled_embedding", "enc1_vocab_size": 7, "enc1_max_seq_len": 4,
-         "mask_padding": False}
-    )  # fmt: skip
+        {
+            "enc0_network": "pooled_embedding",
+            "enc0_vocab_size": 5,
+            "enc0_max_seq_len": 2,
+            "enc1_network": "pooled_embedding",
+            "enc1_vocab_size": 7,
+            "enc1_max_seq_len": 4,
+            "mask_padding": False,
+        }
+    )
     assert intakes(config) == (Intake(0, 5, 2, False), Intake(1, 7, 4, False))
 
 
@@ -102,11 +108,18 @@ def test_a_warning_says_what_was_left_out(caplog):
     warn_of("a.jsonl: in1", Omissions(3, 0, 1))
     warn_of("in0", Omissions(padded=2))
     assert [(r.levelname, r.name, r.getMessage()) for r in caplog.records] == [
-        ("WARNING", "object2vec.inference", "a.jsonl: in1: sequences read in part: 3 truncated; "
-         "1 without tokens, embedded as zeros."),
-        ("WARNING", "object2vec.inference",
-         "in0: sequences read in part: 2 with id 0, padding, which is ignored."),
-    ]  # fmt: skip
+        (
+            "WARNING",
+            "object2vec.inference",
+            "a.jsonl: in1: sequences read in part: 3 truncated; "
+            "1 without tokens, embedded as zeros.",
+        ),
+        (
+            "WARNING",
+            "object2vec.inference",
+            "in0: sequences read in part: 2 with id 0, padding, which is ignored.",
+        ),
+    ]
 
 
 @given(st.lists(st.integers(0, 9), max_size=40))

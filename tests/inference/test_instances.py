@@ -25,10 +25,16 @@ AS_JSON, AS_LINES = Form(JSON, JSON), Form(JSON_LINES, JSON_LINES)
 
 
 READER_CONFIG = Config.build(
-    {"enc0_network": "pooled_embedding", "enc0_vocab_size": V0, "enc0_max_seq_len": T0,
-     "enc1_network": "pooled_embedding", "enc1_vocab_size": V1, "enc1_max_seq_len": T1,
-     "enc_dim": 4}
-)  # fmt: skip
+    {
+        "enc0_network": "pooled_embedding",
+        "enc0_vocab_size": V0,
+        "enc0_max_seq_len": T0,
+        "enc1_network": "pooled_embedding",
+        "enc1_vocab_size": V1,
+        "enc1_max_seq_len": T1,
+        "enc_dim": 4,
+    }
+)
 READER = IdReader(READER_CONFIG)
 
 
@@ -75,9 +81,7 @@ def test_lines_with_and_without_a_last_newline():
 def test_kinds_are_grouped_and_their_positions_kept():
     body = [{"in1": [5]}, PAIR, {"in0": [6]}, {"in1": [7, 8]}, PAIR]
     request = read(body)
-    assert rows(body) == [
-        ([[6]], None), (None, [[5], [7, 8]]), ([[1, 2], [1, 2]], [[3], [3]])
-    ]  # fmt: skip
+    assert rows(body) == [([[6]], None), (None, [[5], [7, 8]]), ([[1, 2], [1, 2]], [[3], [3]])]
     assert request.positions == [[2], [0, 3], [1, 4]]
     assert len(request) == 5
     assert [group.key for group in request.groups] == ["embeddings", "embeddings", "scores"]
@@ -217,9 +221,13 @@ def test_the_same_key_elsewhere_is_no_key_of_an_instance():
 
 @pytest.mark.parametrize(
     "body",
-    [{"instances": [PAIR, {"in1": [4]}]}, [PAIR, {"in0": []}], PAIR,
-     {"in0": [0, V0 - 1], "in1": [V1 - 1, 0]}],
-)  # fmt: skip
+    [
+        {"instances": [PAIR, {"in1": [4]}]},
+        [PAIR, {"in0": []}],
+        PAIR,
+        {"in0": [0, V0 - 1], "in1": [V1 - 1, 0]},
+    ],
+)
 @pytest.mark.parametrize("form", [AS_JSON, AS_LINES])
 def test_what_is_right_is_looked_at_once(body, form, monkeypatch):
     monkeypatch.delattr("object2vec.inference.id_reader._check_keys")
@@ -315,8 +323,13 @@ def test_a_wrong_line_is_named_by_its_index():
         ("*/*", "", None, JSON, JSON),
         ("application/octet-stream", "*/*", None, JSON, JSON),
         ("APPLICATION/JSON", "text/html, */*;q=0.8", None, JSON, JSON),
-        ("application/json", "application/json;q=0.5, application/jsonlines", None, JSON,
-         JSON_LINES),
+        (
+            "application/json",
+            "application/json;q=0.5, application/jsonlines",
+            None,
+            JSON,
+            JSON_LINES,
+        ),
         ("application/json", "application/jsonlines;q=0, */*", None, JSON, JSON),
         ("application/json", "application/jsonlines, */*", None, JSON, JSON),
         ("application/json", "application/jsonlines, application/json;q=1", None, JSON, JSON),
@@ -325,7 +338,7 @@ def test_a_wrong_line_is_named_by_its_index():
         ("application/json", "*/*", JSON_LINES, JSON, JSON_LINES),
         ("application/json", "application/json", JSON_LINES, JSON, JSON),
     ],
-)  # fmt: skip
+)
 def test_headers_decide_the_forms(content_type, accept, default, reads, writes):
     assert negotiate(content_type, accept, default) == Form(reads, writes)
 
@@ -387,8 +400,12 @@ def test_answers_have_aws_form():
 def test_mixed_answers_keep_the_order():
     request = read([{"in1": [5]}, PAIR, {"in0": [6]}, {"in1": [7]}])
     answers = [[[6.0, 6.5]], [[5.0, 5.5], [7.0, 7.5]], [[0.5]]]
-    expected = [{"embeddings": [5.0, 5.5]}, {"scores": [0.5]}, {"embeddings": [6.0, 6.5]},
-                {"embeddings": [7.0, 7.5]}]  # fmt: skip
+    expected = [
+        {"embeddings": [5.0, 5.5]},
+        {"scores": [0.5]},
+        {"embeddings": [6.0, 6.5]},
+        {"embeddings": [7.0, 7.5]},
+    ]
     assert json.loads(text(request, answers)) == {"predictions": expected}
     lines = text(request, answers, JSON_LINES)
     assert [json.loads(line) for line in lines.splitlines()] == expected

@@ -93,8 +93,14 @@ def films():
 def test_the_other_side_is_looked_at_where_it_is_asked_for(films):
     (found,) = films.nearest("ann", of="in1", k=20)
     names = [each.object for each in found]
-    assert set(names) == {"film: Up", "film: Big", "film: Jaws", "genres: child", "genres: love",
-                          "genres: fear"}  # fmt: skip
+    assert set(names) == {
+        "film: Up",
+        "film: Big",
+        "film: Jaws",
+        "genres: child",
+        "genres: love",
+        "genres: fear",
+    }
     scores = [each.score for each in found]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) == 6
@@ -144,8 +150,14 @@ def test_a_misspelt_word_is_corrected(words):
 
 def test_ids_have_neighbours_too(tmp_path, capsys):
     records = [{"in0": [1 + i % 6], "in1": [1 + i % 5, 2], "label": i % 2} for i in range(30)]
-    model = Object2Vec(enc0_max_seq_len=2, enc0_vocab_size=7, enc1_network="enc0", enc_dim=4,
-                       mlp_layers=0, epochs=1).fit(records)  # fmt: skip
+    model = Object2Vec(
+        enc0_max_seq_len=2,
+        enc0_vocab_size=7,
+        enc1_network="enc0",
+        enc_dim=4,
+        mlp_layers=0,
+        epochs=1,
+    ).fit(records)
     (found,) = model.nearest("3", k=2)
     scores = cosine_similarity(
         model.encode(in0=[[3]]), model.encode(in0=[[i] for i in range(1, 7)])
@@ -233,9 +245,11 @@ def test_the_command_prints_what_python_finds(words, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     expected = words.nearest(["king", "king - man + woman"], k=2)
     assert lines == [
-        "king", *(f"  {each.score:.4f}  {each.object}" for each in expected[0]),
-        "king - man + woman", *(f"  {each.score:.4f}  {each.object}" for each in expected[1]),
-    ]  # fmt: skip
+        "king",
+        *(f"  {each.score:.4f}  {each.object}" for each in expected[0]),
+        "king - man + woman",
+        *(f"  {each.score:.4f}  {each.object}" for each in expected[1]),
+    ]
     (tmp_path / "words.txt").write_text("man\nbread\n")
     few = ["--candidates", str(tmp_path / "words.txt"), "--lines", "--of", "in1"]
     assert main([*command, *few]) == 0

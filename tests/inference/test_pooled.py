@@ -23,10 +23,17 @@ from object2vec.inference.pooled import open_pooled
 
 RECORDS = [{"in0": [1, 2, 3], "in1": [3], "label": 1}, {"in0": [4], "in1": [5, 0], "label": 0}]
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 3, "enc0_vocab_size": 6, "enc_dim": 5,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 6,
-    "mlp_layers": 0, "epochs": 1, "threads": 1,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 3,
+    "enc0_vocab_size": 6,
+    "enc_dim": 5,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 2,
+    "enc1_vocab_size": 6,
+    "mlp_layers": 0,
+    "epochs": 1,
+    "threads": 1,
+}
 rows = st.lists(st.lists(st.integers(0, 5), max_size=5), max_size=6)
 
 
@@ -104,10 +111,23 @@ def test_the_command_does_not_load_pytorch(tmp_path):
     model.save(tmp_path / "model")
     (tmp_path / "in1.jsonl").write_text('{"in1": [1, 2]}\n{"in1": []}\n')
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "encode", str(tmp_path / "model"), "--side", "in1",
-         str(tmp_path / "in1.jsonl"), "--format", "npy", "--out", str(tmp_path / "out.npy")],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            "encode",
+            str(tmp_path / "model"),
+            "--side",
+            "in1",
+            str(tmp_path / "in1.jsonl"),
+            "--format",
+            "npy",
+            "--out",
+            str(tmp_path / "out.npy"),
+        ],
+        capture_output=True,
+        text=True,
+    )
     told = "warning: in1: sequences read in part: 1 without tokens, embedded as zeros.\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", told + "[]\n")
     assert np.array_equal(np.load(tmp_path / "out.npy"), model.encode(in1=[[1, 2], []]))

@@ -20,9 +20,19 @@ from object2vec.inference.transform import transform
 from object2vec.serving.app import create_app
 from support.servers import ask
 
-SETTINGS = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 3, "enc0_vocab_size": 9,
-            "enc1_network": "pooled_embedding", "enc1_max_seq_len": 2, "enc1_vocab_size": 7,
-            "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "seed": 1, "threads": 1}  # fmt: skip
+SETTINGS = {
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 3,
+    "enc0_vocab_size": 9,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 2,
+    "enc1_vocab_size": 7,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "epochs": 1,
+    "seed": 1,
+    "threads": 1,
+}
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(16)]
 LINES = {"content-type": "application/jsonlines"}
 
@@ -198,8 +208,9 @@ def test_transform_says_for_each_file_what_was_left_out(saved, tmp_path, caplog)
     with caplog.at_level(logging.WARNING):
         transform(saved, [source, other], tmp_path / "out")
     assert [record.getMessage() for record in caplog.records] == [
-        f"{source}: {SAID}", f"{other}: in1: sequences read in part: 2 truncated.",
-    ]  # fmt: skip
+        f"{source}: {SAID}",
+        f"{other}: in1: sequences read in part: 2 truncated.",
+    ]
 
 
 def test_the_server_counts_what_was_left_out(model):
@@ -213,9 +224,11 @@ def test_the_server_counts_what_was_left_out(model):
         for kind, side, count in re.findall(pattern, text.decode(), re.MULTILINE)
     }
     assert {key: count for key, count in counts.items() if count} == {
-        ("in0", "truncated"): 1, ("in0", "padded"): 2, ("in0", "empty"): 2,
+        ("in0", "truncated"): 1,
+        ("in0", "padded"): 2,
+        ("in0", "empty"): 2,
         ("in1", "truncated"): 1,
-    }  # fmt: skip
+    }
 
 
 # ------------------------------------------------------------------------------ opening a model

@@ -23,10 +23,17 @@ PAIRS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in ra
 def model():
     """A classifier with sides of different sizes."""
     return Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=2, enc0_vocab_size=9,
-        enc1_network="pooled_embedding", enc1_max_seq_len=3, enc1_vocab_size=7,
-        enc_dim=4, mlp_dim=4, epochs=1, seed=1,
-    ).fit(PAIRS)  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=2,
+        enc0_vocab_size=9,
+        enc1_network="pooled_embedding",
+        enc1_max_seq_len=3,
+        enc1_vocab_size=7,
+        enc_dim=4,
+        mlp_dim=4,
+        epochs=1,
+        seed=1,
+    ).fit(PAIRS)
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +155,9 @@ def test_a_wrong_record_fails_its_file_alone(saved, tmp_path, caplog):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.out"]
     assert report.done == {str(good): 40}
     first, second = report.failed[str(bad)].split("\n")[1:]
-    assert first == (f"  {bad}:4: in0[0]: must be an integer in [0, 9); got 9. "
-                     "Use the ids of training.")  # fmt: skip
+    assert first == (
+        f"  {bad}:4: in0[0]: must be an integer in [0, 9); got 9. Use the ids of training."
+    )
     assert second.startswith(f'  {bad}:5: must be an object with a list of ids "in0", "in1" or')
     assert report.failed[str(torn)].startswith(f"{torn}:4: must be well-formed JSON;")
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "ERROR"]
@@ -268,8 +276,9 @@ def test_urls_in_and_out(model, saved, tmp_path):
     report = transform("memory://bucket/model", ["memory://bucket/in"], "memory://bucket/out")
     assert sorted(report.done.values()) == [1, 3]
     assert sorted(store.find("/bucket/out")) == [
-        "/bucket/out/2.jsonl.out", "/bucket/out/a/1.jsonl.out",
-    ]  # fmt: skip
+        "/bucket/out/2.jsonl.out",
+        "/bucket/out/a/1.jsonl.out",
+    ]
     local = transform(saved, [write(tmp_path / "1", PAIRS[:3])], tmp_path)
     assert list(local.done.values()) == [3]
     assert store.cat("/bucket/out/a/1.jsonl.out") == (tmp_path / "1.out").read_bytes()
@@ -284,13 +293,15 @@ def test_urls_in_and_out(model, saved, tmp_path):
     ("settings", "text"),
     [
         ({"split_type": "RecordIO"}, "split_type: must be Line or None; got 'RecordIO'"),
-        ({"split_type": "Line", "content_type": "application/json"},
-         "split_type: must be None for application/json; got 'Line'"),
+        (
+            {"split_type": "Line", "content_type": "application/json"},
+            "split_type: must be None for application/json; got 'Line'",
+        ),
         ({"strategy": "Many"}, "strategy: must be MultiRecord or SingleRecord; got 'Many'"),
         ({"max_payload_mb": 0}, r"max_payload: must be in \[1, 100\] megabytes; got 0"),
         ({"max_payload_mb": 101, "strategy": "x"}, "2 problems"),
     ],
-)  # fmt: skip
+)
 def test_settings_that_are_wrong(settings, text):
     with pytest.raises(ConfigError, match=text):
         TransformSettings(**settings)

@@ -22,10 +22,18 @@ PAIRS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in ra
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "model"
     Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=50, enc0_vocab_size=1000,
-        enc1_network="pooled_embedding", enc1_max_seq_len=3, enc1_vocab_size=7,
-        enc_dim=64, mlp_dim=4, epochs=1, seed=1, threads=1,
-    ).fit(PAIRS).save(folder)  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=50,
+        enc0_vocab_size=1000,
+        enc1_network="pooled_embedding",
+        enc1_max_seq_len=3,
+        enc1_vocab_size=7,
+        enc_dim=64,
+        mlp_dim=4,
+        epochs=1,
+        seed=1,
+        threads=1,
+    ).fit(PAIRS).save(folder)
     return folder
 
 
@@ -48,8 +56,12 @@ def peak_bytes(arguments):
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True,
-                          stdout=subprocess.PIPE, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     return int(done.stdout)
 
 

@@ -128,11 +128,18 @@ def test_one_object_has_the_same_vector_alone_and_in_any_order():
 
 @pytest.mark.parametrize(
     "values",
-    [["ann", "bob", None], np.array(["ann", "bob", None], object), pa.array(["ann", "bob", None]),
-     pd.Series(["ann", "bob", None]), pd.Series(["ann", "bob", None], dtype="category"),
-     iter(["ann", "bob", None]), ("ann", "bob", None), {"user": ["ann", "bob", None]},
-     pa.chunked_array([["ann"], ["bob", None]])],
-)  # fmt: skip
+    [
+        ["ann", "bob", None],
+        np.array(["ann", "bob", None], object),
+        pa.array(["ann", "bob", None]),
+        pd.Series(["ann", "bob", None]),
+        pd.Series(["ann", "bob", None], dtype="category"),
+        iter(["ann", "bob", None]),
+        ("ann", "bob", None),
+        {"user": ["ann", "bob", None]},
+        pa.chunked_array([["ann"], ["bob", None]]),
+    ],
+)
 def test_a_column_may_come_in_any_form(values):
     model = value_model("pairs")
     wanted = model.encode(in0=[{"user": "ann"}, {"user": "bob"}, {"user": None}])

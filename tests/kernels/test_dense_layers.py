@@ -48,9 +48,7 @@ def test_a_dense_layer_is_the_product_and_its_gradients(
     x, g = generator.normal(size=(rows, inputs)), generator.normal(size=(rows, outputs))
     w, b = generator.normal(size=(outputs, inputs)), generator.normal(size=outputs) * has_bias
     tx, tw, tb = tensors(x.T if is_transposed else x, w, b)
-    y = kernel().linear(
-        tx.T if is_transposed else tx, tw, tb if has_bias else None, activation
-    )  # fmt: skip
+    y = kernel().linear(tx.T if is_transposed else tx, tw, tb if has_bias else None, activation)
     y.backward(torch.from_numpy(g).float())
     scale = EPS * 20 * (1 + max(rows, inputs, outputs))
     gx = tx.grad.T if is_transposed else tx.grad
@@ -92,9 +90,11 @@ def test_a_dense_layer_without_onednn_is_that_of_pytorch(monkeypatch):
 
 
 @given(
-    rows=st.integers(1, 70), width=st.integers(1, 40), start=st.integers(0, 69),
+    rows=st.integers(1, 70),
+    width=st.integers(1, 40),
+    start=st.integers(0, 69),
     stop=st.integers(0, 70),
-)  # fmt: skip
+)
 def test_transposing_rows_writes_these_columns_and_no_others(rows, width, start, stop):
     stop = min(stop, rows)
     source = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
@@ -128,9 +128,11 @@ def _shares(parts, a, b, g):
 
 @pytest.mark.parametrize("parts", LISTS, ids=",".join)
 @given(
-    sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)), width=st.integers(1, 20),
-    records=st.integers(0, 12), seed=st.integers(0, 2**32 - 1),
-)  # fmt: skip
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    width=st.integers(1, 20),
+    records=st.integers(0, 12),
+    seed=st.integers(0, 2**32 - 1),
+)
 @each_kernel
 def test_comparing_pairs_and_its_gradients_are_those_of_a_loop(
     kernel, parts, sizes, width, records, seed

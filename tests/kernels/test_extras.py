@@ -65,16 +65,23 @@ def made_table(rule, extras: tuple, vocab: int = VOCAB, width: int = WIDTH) -> P
         start = torch.from_numpy(random(vocab, 1, seed=1))
         weights = Parameter.new(rule, start, False, is_averaged=is_averaged)
     return Parameter.new(
-        rule, torch.from_numpy(random(vocab, width, seed=0)), weights=weights,
-        is_averaged=is_averaged, is_table=True, number=3,
-    )  # fmt: skip
+        rule,
+        torch.from_numpy(random(vocab, width, seed=0)),
+        weights=weights,
+        is_averaged=is_averaged,
+        is_table=True,
+        number=3,
+    )
 
 
 def made_update(rule, step: int, extras: tuple) -> Update:
     return Update(
-        rule, step, 0.01 if "noise" in extras else 0.0, (KEY[0] ^ step, KEY[1]),
+        rule,
+        step,
+        0.01 if "noise" in extras else 0.0,
+        (KEY[0] ^ step, KEY[1]),
         FROM if "average" in extras else None,
-    )  # fmt: skip
+    )
 
 
 def tape_of(lookups: list, step: int, table: Parameter) -> Tape:
@@ -294,9 +301,11 @@ def test_noise_has_mean_0_and_variance_1_and_repeats_nowhere(size):
     assert abs(float(drawn.mean())) < 4 * deviation
     assert abs(float(drawn.var()) - 1) < 6 * deviation
     for other in (
-        noise.noise((KEY[0] + 1, KEY[1]), 1, drawn, rows), noise.noise(KEY, 2, drawn, rows),
-        drawn.roll(1, 0), drawn.roll(1, 1),
-    ):  # fmt: skip
+        noise.noise((KEY[0] + 1, KEY[1]), 1, drawn, rows),
+        noise.noise(KEY, 2, drawn, rows),
+        drawn.roll(1, 0),
+        drawn.roll(1, 1),
+    ):
         assert abs(float((drawn * other).mean())) < 4 * deviation
 
 

@@ -35,10 +35,12 @@ TRAIN = {
 # Topics are determined where no two components explain alike: not in the symmetry of TRAIN.
 _LENGTHS = [1 + (3 * record) % 4 for record in range(36)]
 UNEVEN = TRAIN | {
-    side: [[1 + (record * (step + 2) + step * step) % size for step in range(length)]
-           for record, length in enumerate(_LENGTHS)]
+    side: [
+        [1 + (record * (step + 2) + step * step) % size for step in range(length)]
+        for record, length in enumerate(_LENGTHS)
+    ]
     for side, size in (("in0", 5), ("in1", 6))
-}  # fmt: skip
+}
 IN0 = [[1], [], [4, 5], [0], [6, 0, 0], [0, 2], [3, 3, 3, 3]]
 NETWORKS = ["pooled_embedding", "hcnn", "bilstm"]
 OPTIMIZERS = ["sgd", "adam", "adagrad", "rmsprop", "adadelta"]
@@ -46,16 +48,22 @@ OPTIMIZERS = ["sgd", "adam", "adagrad", "rmsprop", "adadelta"]
 CLOSE = {"rtol": 1e-3, "atol": 1e-3}
 ROUGH = {"rtol": 5e-2, "atol": 5e-2}  # bfloat16 has 8 bits, and each device rounds where it does
 KINDS = [label in (0, 2) for label in TRAIN["label"]]  # whether both objects are of one kind
-POSITIVES = {side: [row for row, same in zip(TRAIN[side], KINDS, strict=True) if same]
-             for side in ("in0", "in1")}  # fmt: skip
+POSITIVES = {
+    side: [row for row, same in zip(TRAIN[side], KINDS, strict=True) if same]
+    for side in ("in0", "in1")
+}
 RANKING = {"output_layer": "ranking", "ranking_scale": 5}
 # Each thing that changes what a step computes, with what it is learned from.
 MECHANISMS: dict[str, tuple[dict, dict]] = {
     "regression": ({"output_layer": "mean_squared_error"}, TRAIN),
     "cosine": ({"output_layer": "cosine"}, TRAIN),
     "odds": (
-        {"output_layer": "dot_product", "negative_sampling_rate": 2,
-         "random_negative_sampling_rate": 1}, TRAIN | {"label": [float(same) for same in KINDS]},
+        {
+            "output_layer": "dot_product",
+            "negative_sampling_rate": 2,
+            "random_negative_sampling_rate": 1,
+        },
+        TRAIN | {"label": [float(same) for same in KINDS]},
     ),
     "ranking": (RANKING, POSITIVES),
     "one direction": (
@@ -63,15 +71,22 @@ MECHANISMS: dict[str, tuple[dict, dict]] = {
         POSITIVES,
     ),
     "corrected ranking": (
-        RANKING | {"shared_negatives": 5, "negative_exponent": 0.5, "log_q_correction": True,
-                   "label_smoothing": 0.1}, POSITIVES,
+        RANKING
+        | {
+            "shared_negatives": 5,
+            "negative_exponent": 0.5,
+            "log_q_correction": True,
+            "label_smoothing": 0.1,
+        },
+        POSITIVES,
     ),
     "all candidates": (RANKING | {"candidates": "all"}, POSITIVES),
     "odds of all candidates": ({"output_layer": "dot_product", "candidates": "all"}, POSITIVES),
     "weights of tokens": ({"enc0_idf_exponent": 1.5}, TRAIN),
     "topics": ({"topics": 2}, UNEVEN),
     "partners": (
-        {"output_layer": "mean_squared_error", "enc0_partners": True, "enc1_partners": True}, TRAIN,
+        {"output_layer": "mean_squared_error", "enc0_partners": True, "enc1_partners": True},
+        TRAIN,
     ),
     "token dropout": ({"token_dropout": 0.4}, TRAIN),
     "sums of tokens": ({"enc0_pool_exponent": 0.5, "mask_padding": False}, TRAIN),
@@ -79,7 +94,8 @@ MECHANISMS: dict[str, tuple[dict, dict]] = {
     "noise": ({"noise_temperature": 1.0, "optimizer": "adam", "learning_rate": 0.001}, TRAIN),
     "decay of embeddings": ({"embedding_decay": 0.5, "negative_sampling_rate": 1}, TRAIN),
     "decoupled decay": (
-        {"weight_decay": 0.5, "decoupled_weight_decay": True, "optimizer": "adam"}, TRAIN,
+        {"weight_decay": 0.5, "decoupled_weight_decay": True, "optimizer": "adam"},
+        TRAIN,
     ),
     "clipping": ({"gradient_clip_norm": 0.05}, TRAIN),
     "unit vectors": ({"token_init": "unit"}, TRAIN),
@@ -89,11 +105,20 @@ MECHANISMS: dict[str, tuple[dict, dict]] = {
     "one encoder": ({"shared_encoder": True}, TRAIN),
     "three parts": ({"comparator_list": "concat, abs_diff, hadamard"}, TRAIN),
     "bfloat16": ({"precision": "bfloat16"}, TRAIN),
-}  # fmt: skip
-EVERYTHING = OF_RANKING | RANKING | {
-    "shared_negatives": 5, "weight_averaging": 0.9, "enc0_idf_exponent": 1.0, "token_init": "unit",
-    "learning_rate_schedule": "cosine", "warmup": 0.2, "topics": 0,  # see UNEVEN
-}  # fmt: skip
+}
+EVERYTHING = (
+    OF_RANKING
+    | RANKING
+    | {
+        "shared_negatives": 5,
+        "weight_averaging": 0.9,
+        "enc0_idf_exponent": 1.0,
+        "token_init": "unit",
+        "learning_rate_schedule": "cosine",
+        "warmup": 0.2,
+        "topics": 0,  # see UNEVEN
+    }
+)
 # Where there is no GPU these tests do not run; that they name what there is shows everywhere.
 SETTINGS = EVERYTHING.keys() | {name for given, _ in MECHANISMS.values() for name in given}
 assert SETTINGS <= HYPERPARAMETERS.keys(), SETTINGS - HYPERPARAMETERS.keys()
@@ -104,12 +129,24 @@ each_network = pytest.mark.parametrize("network", NETWORKS)
 
 def model(**given) -> Object2Vec:
     values = {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 9,
-        "enc0_token_embedding_dim": 6, "enc0_layers": 1, "enc_dim": 12, "mlp_layers": 1,
-        "mlp_dim": 8, "mlp_activation": "tanh", "num_classes": 3, "learning_rate": 0.03,
-        "mini_batch_size": 9, "epochs": 40, "early_stopping_patience": 5,
-        "early_stopping_tolerance": 1e-6, "seed": 3, "device": "cuda",
-    }  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 4,
+        "enc0_vocab_size": 9,
+        "enc0_token_embedding_dim": 6,
+        "enc0_layers": 1,
+        "enc_dim": 12,
+        "mlp_layers": 1,
+        "mlp_dim": 8,
+        "mlp_activation": "tanh",
+        "num_classes": 3,
+        "learning_rate": 0.03,
+        "mini_batch_size": 9,
+        "epochs": 40,
+        "early_stopping_patience": 5,
+        "early_stopping_tolerance": 1e-6,
+        "seed": 3,
+        "device": "cuda",
+    }
     return Object2Vec(**(values | given))
 
 
@@ -118,9 +155,10 @@ def model(**given) -> Object2Vec:
 @each_network
 def test_it_learns_what_is_right(network, storage, tied):
     fitted = model(
-        enc0_network=network, token_embedding_storage_type=storage,
+        enc0_network=network,
+        token_embedding_storage_type=storage,
         tied_token_embedding_weight=tied,
-    ).fit(TRAIN)  # fmt: skip
+    ).fit(TRAIN)
     assert fitted.artifact.network.table(0).weight.device.type == "cuda"
     scores = fitted.predict(in0=TRAIN["in0"], in1=TRAIN["in1"])
     assert scores.argmax(1).tolist() == TRAIN["label"]
@@ -134,10 +172,16 @@ def test_a_short_training_is_that_of_the_cpu(network, optimizer, kernel):
     found = []
     for device, each in (("cpu", "reference"), ("cuda", kernel)):
         fitted = model(
-            enc0_network=network, optimizer=optimizer, device=device, epochs=1, weight_decay=0.01,
-            negative_sampling_rate=1, token_embedding_storage_type="row_sparse",
-            kernel=each, threads=1,
-        ).fit(TRAIN)  # fmt: skip
+            enc0_network=network,
+            optimizer=optimizer,
+            device=device,
+            epochs=1,
+            weight_decay=0.01,
+            negative_sampling_rate=1,
+            token_embedding_storage_type="row_sparse",
+            kernel=each,
+            threads=1,
+        ).fit(TRAIN)
         found.append(fitted.encode(in0=IN0))
     np.testing.assert_allclose(*found, **CLOSE)
     assert (found[0] != 0).any()
@@ -162,9 +206,14 @@ def test_a_mechanism_does_on_a_gpu_what_it_does_on_a_cpu(mechanism, network, sto
     """The first epoch: weights, embeddings, scores and metrics."""
     given, data = MECHANISMS[mechanism]
     values = {
-        "enc0_network": network, "token_embedding_storage_type": storage, "optimizer": "sgd",
-        "learning_rate": 0.1, "epochs": 1, "threads": 1, **given,
-    }  # fmt: skip
+        "enc0_network": network,
+        "token_embedding_storage_type": storage,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+        "epochs": 1,
+        "threads": 1,
+        **given,
+    }
     limits = ROUGH if mechanism == "bfloat16" else CLOSE
     cpu = model(**values, device="cpu", kernel="reference").fit(data)
     gpu = model(**values, kernel=kernel).fit(data)
@@ -187,9 +236,14 @@ def test_a_run_with_everything_that_was_stopped_anywhere_goes_on(
     network, storage, kernel, tmp_path
 ):
     given = EVERYTHING | {
-        "enc0_network": network, "token_embedding_storage_type": storage, "kernel": kernel,
-        "epochs": 3, "dropout": 0.2, "learning_rate": 0.01, "mini_batch_size": 4,
-    }  # fmt: skip
+        "enc0_network": network,
+        "token_embedding_storage_type": storage,
+        "kernel": kernel,
+        "epochs": 3,
+        "dropout": 0.2,
+        "learning_rate": 0.01,
+        "mini_batch_size": 4,
+    }
     whole = model(**given).fit(POSITIVES)
     folder, stopped = tmp_path / "run", 0
     for batches in (1, 3, 2):
@@ -210,8 +264,14 @@ def test_words_in_windows_are_learned_as_on_a_cpu(kernel, tmp_path):
     draw = np.random.default_rng(0)
     lines = [" ".join(draw.choice(["red", "green", "one", "two", "and"], 6)) for _ in range(200)]
     (tmp_path / "corpus.txt").write_text("\n".join(lines))
-    settings = {"enc_dim": 8, "learning_rate": 0.1, "mini_batch_size": 300, "epochs": 1,
-                "threads": 1, "seed": 3}  # fmt: skip
+    settings = {
+        "enc_dim": 8,
+        "learning_rate": 0.1,
+        "mini_batch_size": 300,
+        "epochs": 1,
+        "threads": 1,
+        "seed": 3,
+    }
     found = []
     for device, each in (("cpu", "reference"), ("cuda", kernel)):
         made = Object2Vec(
@@ -237,8 +297,9 @@ def test_a_preset_on_tables_validates_by_retrieval_and_is_gone_on_from(tmp_path)
         made.save(tmp_path / device)
         loaded = Object2Vec.load(tmp_path / device, device="cuda")
         vectors = loaded.encode(in0=["a1 b2 zebra", "zebra quagga"])
-        np.testing.assert_allclose(vectors, made.encode(in0=["a1 b2 zebra", "zebra quagga"]),
-                                   **CLOSE)  # fmt: skip
+        np.testing.assert_allclose(
+            vectors, made.encode(in0=["a1 b2 zebra", "zebra quagga"]), **CLOSE
+        )
         assert np.isfinite(further.encode(in0=["a1 b2"])).all()
         found.append((vectors, made.evaluate(TABLE)))
     np.testing.assert_allclose(found[0][0], found[1][0], **ROUGH)

@@ -349,9 +349,11 @@ def test_segment_maxima_and_their_gradients_are_those_of_a_loop(kernel, lengths,
 
 @each_kernel
 @given(
-    lengths=segments, width=st.integers(1, 9), filters=st.integers(1, 40),
+    lengths=segments,
+    width=st.integers(1, 9),
+    filters=st.integers(1, 40),
     seed=st.integers(0, 2**32 - 1),
-)  # fmt: skip
+)
 def test_sums_of_taps_and_their_gradients_are_those_of_a_loop(
     kernel, lengths, width, filters, seed
 ):
@@ -415,9 +417,11 @@ def test_a_step_without_any_token_moves_a_dense_table_and_no_row_of_a_sparse_one
 
 
 @each_fast_kernel
-@given(steps=st.lists(st.lists(columns, min_size=1, max_size=3), min_size=1, max_size=4),
-       optimizer=st.sampled_from(OPTIMIZERS),
-       update=st.sampled_from(["update_rows", "update_table"]))  # fmt: skip
+@given(
+    steps=st.lists(st.lists(columns, min_size=1, max_size=3), min_size=1, max_size=4),
+    optimizer=st.sampled_from(OPTIMIZERS),
+    update=st.sampled_from(["update_rows", "update_table"]),
+)
 @settings(max_examples=40)
 @pytest.mark.usefixtures("exact_root")
 def test_any_tapes_give_the_bytes_of_the_reference(kernel, steps, optimizer, update):
@@ -539,10 +543,16 @@ def make_network(
     optimizer: str, storage: str, kernel: str, **settings
 ) -> tuple[Network, Optimizer]:
     values = {
-        "enc0_max_seq_len": 6, "enc0_vocab_size": 20, "enc0_token_embedding_dim": 5, "enc_dim": 6,
-        "mlp_dim": 4, "mlp_activation": "tanh", "optimizer": optimizer, "learning_rate": 0.05,
+        "enc0_max_seq_len": 6,
+        "enc0_vocab_size": 20,
+        "enc0_token_embedding_dim": 5,
+        "enc_dim": 6,
+        "mlp_dim": 4,
+        "mlp_activation": "tanh",
+        "optimizer": optimizer,
+        "learning_rate": 0.05,
         "token_embedding_storage_type": storage,
-    }  # fmt: skip
+    }
     config = Config.build(values | settings)
     made = Network(config, KERNELS[kernel]())
     made.initialize(torch.Generator().manual_seed(2))
@@ -720,7 +730,9 @@ def test_warming_calls_every_kernel(monkeypatch):
 def test_threads_may_compute_at_once_whatever_numba_runs_on():
     """Numba's own threads, which all systems have, end the process if two callers meet there."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True,
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
         env=os.environ | {"NUMBA_THREADING_LAYER": "workqueue"},
-    )  # fmt: skip
+    )
     assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)

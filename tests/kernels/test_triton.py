@@ -82,9 +82,13 @@ sequences = st.lists(st.lists(st.sampled_from([1, 1, 1, 1, 2, 3, 8]), max_size=9
 
 
 @needs_triton
-@given(lookups=st.lists(sequences, min_size=1, max_size=3), width=st.sampled_from([1, 3, 130]),
-       chunk=st.sampled_from([1, 2, 4]), update=st.sampled_from(["update_rows", "update_table"]),
-       optimizer=st.sampled_from(list(RULES)))  # fmt: skip
+@given(
+    lookups=st.lists(sequences, min_size=1, max_size=3),
+    width=st.sampled_from([1, 3, 130]),
+    chunk=st.sampled_from([1, 2, 4]),
+    update=st.sampled_from(["update_rows", "update_table"]),
+    optimizer=st.sampled_from(list(RULES)),
+)
 @settings(max_examples=150)
 def test_any_run_is_summed_by_chunks_in_the_order_of_the_batch(
     lookups, width, chunk, update, optimizer
@@ -245,25 +249,50 @@ CONSTANTS = ("fp32",) * 7
 ROW = {"width": "i32", "BLOCK": 128}
 PROGRAMS = {
     "pool": {
-        "weight": FLOATS, "ids": INTS, "coefficients": FLOATS, "offsets": LONGS, "pooled": FLOATS,
-        "IS_WEIGHTED": False, **ROW,
+        "weight": FLOATS,
+        "ids": INTS,
+        "coefficients": FLOATS,
+        "offsets": LONGS,
+        "pooled": FLOATS,
+        "IS_WEIGHTED": False,
+        **ROW,
     },
     "segment_max": {"x": FLOATS, "offsets": LONGS, "maxima": FLOATS, "rows": LONGS, **ROW},
     "spread": {
-        "owners": INTS, "shares": FLOATS, "coefficients": FLOATS, "offsets": LONGS, "first": "i64",
-        "row": "i32", "IS_WEIGHTED": True, "BLOCK": 64,
+        "owners": INTS,
+        "shares": FLOATS,
+        "coefficients": FLOATS,
+        "offsets": LONGS,
+        "first": "i64",
+        "row": "i32",
+        "IS_WEIGHTED": True,
+        "BLOCK": 64,
     },
     "arrange": {
-        "ids": INTS, "order": LONGS, "owners": INTS, "shares": FLOATS, "sorted_owners": INTS,
-        "sorted_shares": FLOATS, "is_first": "*i1", "count": "i32", "BLOCK": 1024,
+        "ids": INTS,
+        "order": LONGS,
+        "owners": INTS,
+        "shares": FLOATS,
+        "sorted_owners": INTS,
+        "sorted_shares": FLOATS,
+        "is_first": "*i1",
+        "count": "i32",
+        "BLOCK": 1024,
     },
     "sum_chunks": {"partials": FLOATS, "ids": INTS, **SHARES, "CHUNK": 128, **ROW},
     "update_rows": {
-        **ARRAYS, "ids": INTS, "starts": LONGS, **SHARES, "partials": FLOATS, "c": CONSTANTS,
-        "CHUNK": 128, "IS_TABLE": False, **ROW,
+        **ARRAYS,
+        "ids": INTS,
+        "starts": LONGS,
+        **SHARES,
+        "partials": FLOATS,
+        "c": CONSTANTS,
+        "CHUNK": 128,
+        "IS_TABLE": False,
+        **ROW,
     },
     "update_flat": {**ARRAYS, "gradient": FLOATS, "size": "i32", "c": CONSTANTS, "BLOCK": 1024},
-}  # fmt: skip
+}
 RULED = [(name, rule) for name in PROGRAMS for rule in (RULES if "update" in name else [None])]
 
 
@@ -281,8 +310,10 @@ def test_every_program_compiles_for_gpus_and_rounds_as_it_should(name, rule, cap
     program = getattr(programs, name)
     states = len(RULES[rule].state_names) if rule else 0
     given = {"RULE": rule, "STATES": states, **PROGRAMS[name]}
-    signature = {n: given[n] if n != "RULE" and not isinstance(given[n], int) else "constexpr"
-                 for n in program.arg_names}  # fmt: skip
+    signature = {
+        n: given[n] if n != "RULE" and not isinstance(given[n], int) else "constexpr"
+        for n in program.arg_names
+    }
     fixed = {n: given[n] for n, kind in signature.items() if kind == "constexpr"}
     source = triton.compiler.ASTSource(program, signature, fixed)
     target = GPUTarget("cuda", capability, 32)

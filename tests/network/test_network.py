@@ -55,9 +55,14 @@ CLOSE = {"rtol": 1000 * EPS, "atol": 1000 * EPS}
 
 def build(kernel="compiled", **settings) -> Network:
     values = {
-        "enc0_max_seq_len": 6, "enc0_vocab_size": VOCAB, "enc0_token_embedding_dim": 5,
-        "enc_dim": 6, "mlp_dim": 4, "num_classes": 3, "kernel": kernel,
-    }  # fmt: skip
+        "enc0_max_seq_len": 6,
+        "enc0_vocab_size": VOCAB,
+        "enc0_token_embedding_dim": 5,
+        "enc_dim": 6,
+        "mlp_dim": 4,
+        "num_classes": 3,
+        "kernel": kernel,
+    }
     config = Config.build(values | settings)
     network = Network(config, kernel_for(kernel, "cpu"))
     generator = torch.Generator().manual_seed(5)
@@ -144,10 +149,13 @@ def gradients(network: Network, label: np.ndarray) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("encoder", [ENCODERS[0], *ENCODERS[3:5], *ENCODERS[8:10]], ids=id_of)
 def test_loss_and_every_gradient_are_those_of_the_formula(encoder, tied, output, storage):
     network = build(
-        output_layer=output, mlp_layers=2, mlp_activation="tanh",
+        output_layer=output,
+        mlp_layers=2,
+        mlp_activation="tanh",
         **({"shared_encoder": True} if tied == "shared" else {"tied_token_embedding_weight": tied}),
-        token_embedding_storage_type=storage, **encoder,
-    )  # fmt: skip
+        token_embedding_storage_type=storage,
+        **encoder,
+    )
     label = np.array([0, 1, 2, 0, 1, 2, 2, 1], np.float32)
     weights = oracles.double(network.state_dict())
     oracle = oracles.logits(weights, network.config, IN0, IN1)
@@ -173,15 +181,27 @@ def test_the_loss_of_a_wrong_and_certain_answer_stays_finite():
     ("count", "settings"),
     [
         # Spec 3.6, the container's own logs; token tables are not counted.
-        (417_794, {"enc0_network": "pooled_embedding", "enc_dim": 300,
-                   "comparator_list": "hadamard"}),
-        (1_049_089, {"enc0_network": "pooled_embedding", "enc_dim": 1024, "mlp_dim": 256,
-                     "mlp_layers": 1, "output_layer": "mean_squared_error"}),
-        (8_391_682, {"enc0_network": "pooled_embedding", "enc_dim": 2048, "mlp_dim": 1024,
-                     "mlp_layers": 1}),
+        (
+            417_794,
+            {"enc0_network": "pooled_embedding", "enc_dim": 300, "comparator_list": "hadamard"},
+        ),
+        (
+            1_049_089,
+            {
+                "enc0_network": "pooled_embedding",
+                "enc_dim": 1024,
+                "mlp_dim": 256,
+                "mlp_layers": 1,
+                "output_layer": "mean_squared_error",
+            },
+        ),
+        (
+            8_391_682,
+            {"enc0_network": "pooled_embedding", "enc_dim": 2048, "mlp_dim": 1024, "mlp_layers": 1},
+        ),
         (304_995, {"enc0_network": "hcnn", "enc_dim": 16, "num_classes": 3}),
     ],
-)  # fmt: skip
+)
 def test_as_many_parameters_as_aws(count, settings):
     given = {"enc0_max_seq_len": 5, "enc0_vocab_size": 9} | settings
     with torch.device("meta"):
@@ -212,9 +232,13 @@ def test_padding_and_neighbours_change_nothing(encoder):
 @pytest.mark.parametrize("family", ["pooled_embedding", "hcnn", "bilstm"])
 def test_initial_weights_are_xavier_with_zero_biases_and_follow_the_seed(family):
     settings = {
-        "enc0_max_seq_len": 6, "enc0_vocab_size": 500, "enc_dim": 40, "mlp_dim": 30,
-        "enc0_network": family, "enc0_token_embedding_dim": 20,
-    }  # fmt: skip
+        "enc0_max_seq_len": 6,
+        "enc0_vocab_size": 500,
+        "enc_dim": 40,
+        "mlp_dim": 30,
+        "enc0_network": family,
+        "enc0_token_embedding_dim": 20,
+    }
     network = Network(Config.build(settings), kernel_for("reference", "cpu"))
     draws = []
     for seed in (1, 1, 2):
@@ -280,13 +304,21 @@ def test_dropout_falls_where_the_family_has_it(encoder):
         assert torch.equal(network.train().encode(0, rows)[:, first], expected)
 
 
-@pytest.mark.parametrize(("first", "second"), [("pooled_embedding", "hcnn"), ("bilstm", "hcnn"),
-                                               ("hcnn", "pooled_embedding")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("pooled_embedding", "hcnn"), ("bilstm", "hcnn"), ("hcnn", "pooled_embedding")],
+)
 def test_of_two_families_only_the_pooled_side_is_dropped(first, second):
     network = dropping(
-        0.5, enc0_network=first, enc1_network=second, enc0_layers=1, enc1_layers=1,
-        enc1_max_seq_len=6, enc1_vocab_size=VOCAB, mlp_layers=0,
-    )  # fmt: skip
+        0.5,
+        enc0_network=first,
+        enc1_network=second,
+        enc0_layers=1,
+        enc1_layers=1,
+        enc1_max_seq_len=6,
+        enc1_vocab_size=VOCAB,
+        mlp_layers=0,
+    )
     dropped = []
     network.dropout.register_forward_hook(lambda _, given, out: dropped.append(given[0]))
     outputs(network)
@@ -409,9 +441,13 @@ def test_initial_weights_depend_on_no_global_state(token_init):
 @pytest.mark.parametrize("width", [4, 300])
 def test_unit_vectors_of_tokens_have_length_1_and_the_rest_stays_xavier(width):
     settings = {
-        "enc0_max_seq_len": 6, "enc0_vocab_size": 2000, "enc_dim": width, "mlp_dim": 30,
-        "enc0_network": "pooled_embedding", "token_init": "unit",
-    }  # fmt: skip
+        "enc0_max_seq_len": 6,
+        "enc0_vocab_size": 2000,
+        "enc_dim": width,
+        "mlp_dim": 30,
+        "enc0_network": "pooled_embedding",
+        "token_init": "unit",
+    }
     network = Network(Config.build(settings), kernel_for("reference", "cpu"))
     network.initialize(torch.Generator().manual_seed(1))
     table = network.table(0).weight

@@ -113,11 +113,25 @@ def test_a_model_learns_labels_and_is_the_same_when_loaded(network, output_layer
     in0 = [draw.integers(1, 7, 3).tolist() for _ in range(80)]
     in1 = [sorted({token % 3 + 1 for token in row}) for row in in0]
     model = Object2Vec(
-        enc0_network=network, enc1_network="pooled_embedding", enc0_vocab_size=7, enc_dim=8,
-        enc1_vocab_size=4, enc0_max_seq_len=3, enc1_max_seq_len=3, enc0_layers=1, epochs=25,
-        enc0_token_embedding_dim=8, output_layer=output_layer, candidates="all", kernel=kernel,
-        ranking_scale=5, learning_rate=0.03, mini_batch_size=16, token_dropout=0.01, threads=1,
-    )  # fmt: skip
+        enc0_network=network,
+        enc1_network="pooled_embedding",
+        enc0_vocab_size=7,
+        enc_dim=8,
+        enc1_vocab_size=4,
+        enc0_max_seq_len=3,
+        enc1_max_seq_len=3,
+        enc0_layers=1,
+        epochs=25,
+        enc0_token_embedding_dim=8,
+        output_layer=output_layer,
+        candidates="all",
+        kernel=kernel,
+        ranking_scale=5,
+        learning_rate=0.03,
+        mini_batch_size=16,
+        token_dropout=0.01,
+        threads=1,
+    )
     model.fit({"in0": in0, "in1": in1})
     every = [[i] for i in (1, 2, 3)]
     scores = np.stack([model.predict(in0=[row] * 3, in1=every)[:, 0] for row in in0])

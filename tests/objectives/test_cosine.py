@@ -15,10 +15,17 @@ from object2vec.config import Config
 from object2vec.objectives import Encoded, objective_of
 
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 3, "enc0_vocab_size": 9, "enc_dim": 8,
-    "output_layer": "cosine", "mini_batch_size": 16, "learning_rate": 0.05, "epochs": 30,
-    "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 3,
+    "enc0_vocab_size": 9,
+    "enc_dim": 8,
+    "output_layer": "cosine",
+    "mini_batch_size": 16,
+    "learning_rate": 0.05,
+    "epochs": 30,
+    "threads": 1,
+    "device": "cpu",
+}
 ROWS = np.arange(1, 9)
 PAIRS = {
     "in0": [[a] for a in ROWS for b in ROWS],
@@ -46,13 +53,21 @@ def test_a_record_is_set_against_all_with_a_lower_label(pairs, scale):
     losses = objective.losses(batch)
     plain = batch_of(cosines, label)
     c = plain.logits[:, 0].double()
-    expected = torch.stack([
-        torch.log1p(sum(
-            (torch.exp(scale * (c[j] - c[i])) for j in range(len(c)) if label[j] < label[i]),
-            0 * c.sum(),
-        ))
-        for i in range(len(c))
-    ])  # fmt: skip
+    expected = torch.stack(
+        [
+            torch.log1p(
+                sum(
+                    (
+                        torch.exp(scale * (c[j] - c[i]))
+                        for j in range(len(c))
+                        if label[j] < label[i]
+                    ),
+                    0 * c.sum(),
+                )
+            )
+            for i in range(len(c))
+        ]
+    )
     torch.testing.assert_close(losses.double(), expected, rtol=1e-4, atol=1e-5)
     losses.sum().backward()
     expected.sum().backward()

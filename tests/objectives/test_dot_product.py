@@ -11,10 +11,19 @@ from object2vec.config import Config
 from object2vec.objectives import Encoded, objective_of
 
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 41, "enc_dim": 8,
-    "output_layer": "dot_product", "negative_sampling_rate": 1, "random_negative_sampling_rate": 1,
-    "mini_batch_size": 24, "learning_rate": 0.05, "epochs": 40, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 41,
+    "enc_dim": 8,
+    "output_layer": "dot_product",
+    "negative_sampling_rate": 1,
+    "random_negative_sampling_rate": 1,
+    "mini_batch_size": 24,
+    "learning_rate": 0.05,
+    "epochs": 40,
+    "threads": 1,
+    "device": "cpu",
+}
 ROWS = np.arange(1, 41)[:, None]
 PAIRS = {"in0": ROWS, "in1": (ROWS + 1) // 2, "label": np.ones(40)}  # two accounts share an address
 
@@ -36,9 +45,10 @@ def test_true_pairs_score_above_others_and_a_saved_model_says_the_same(storage, 
     )
     labelled = PAIRS | {"label": np.arange(40) % 2}
     assert loaded.evaluate(labelled).keys() == {
-        "binary_classification_accuracy", "binary_classification_cross_entropy",
+        "binary_classification_accuracy",
+        "binary_classification_cross_entropy",
         "discriminator_auc",
-    }  # fmt: skip
+    }
 
 
 def test_layers_that_it_has_not_are_said_to_be_ignored():

@@ -56,11 +56,14 @@ def test_classification_equals_its_formula_row_by_row(classes):
     right = [float(row[y]) for row, y in rows]
     values = _run(batches, classes).values()
     assert list(values) == ["perplexity", "cross_entropy", "accuracy"]
-    assert values == pytest.approx({
-        "perplexity": math.exp(math.fsum(-math.log(max(p, 1e-10)) for p in right) / 71),
-        "cross_entropy": math.fsum(-math.log(p + 1e-12) for p in right) / 71,
-        "accuracy": sum(max(row) == row[y] for row, y in rows) / 71,
-    }, rel=1e-13)  # fmt: skip
+    assert values == pytest.approx(
+        {
+            "perplexity": math.exp(math.fsum(-math.log(max(p, 1e-10)) for p in right) / 71),
+            "cross_entropy": math.fsum(-math.log(p + 1e-12) for p in right) / 71,
+            "accuracy": sum(max(row) == row[y] for row, y in rows) / 71,
+        },
+        rel=1e-13,
+    )
     assert 0 < values["accuracy"] < 1
 
 
@@ -190,5 +193,5 @@ def test_log_odds_have_the_metrics_of_scikit_learn_and_all_of_them_together_an_a
         "binary_classification_accuracy": np.mean((odds > 0) == label),
         "binary_classification_cross_entropy": pytest.approx(log_loss(label, chance)),
         "discriminator_auc": pytest.approx(roc_auc_score(label, odds)),
-    }  # fmt: skip
+    }
     assert "discriminator_auc" not in Metrics(objective).values()

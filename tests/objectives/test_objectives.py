@@ -120,10 +120,19 @@ def test_a_third_objective_trains_saves_loads_and_predicts(tmp_path):
     rows = np.arange(1, 9)
     pairs = {"in0": rows, "in1": rows, "label": np.ones(8)}
     model = Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=1, enc0_vocab_size=9, enc_dim=16,
-        mlp_layers=0, output_layer="partner", mini_batch_size=8, learning_rate=0.1, epochs=20,
-        token_embedding_storage_type="row_sparse", device="cpu", seed=1,
-    )  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=1,
+        enc0_vocab_size=9,
+        enc_dim=16,
+        mlp_layers=0,
+        output_layer="partner",
+        mini_batch_size=8,
+        learning_rate=0.1,
+        epochs=20,
+        token_embedding_storage_type="row_sparse",
+        device="cpu",
+        seed=1,
+    )
     model.fit(pairs, validation=pairs)
     first, *_, last = (e for e in model.facts.history if e["event"] == "epoch")
     assert first["validation"]["rank_loss"] > 10 * last["validation"]["rank_loss"]
@@ -143,9 +152,16 @@ def test_a_third_objective_trains_saves_loads_and_predicts(tmp_path):
 def test_its_metrics_are_shown_by_their_short_names():
     verdict = Verdict(0, "hits", 1.0, True, False, 0, 1, False, None, None)
     event = EpochDone(
-        epoch=0, epochs=1, batches=1, records=1, train_s=1.0, validation_s=0.0,
-        train={"rank_loss": 1.5, "hits": 0.25}, validation=None, verdict=verdict,
-    )  # fmt: skip
+        epoch=0,
+        epochs=1,
+        batches=1,
+        records=1,
+        train_s=1.0,
+        validation_s=0.0,
+        train={"rank_loss": 1.5, "hits": 0.25},
+        validation=None,
+        verdict=verdict,
+    )
     assert "1.5000" in _row(event)
     assert "0.2500" in _row(event)
 

@@ -64,8 +64,13 @@ def test_losses_and_gradients_are_those_of_the_formula(
     losses, hits = in_batch_losses(*ours[:2], rivals, directions=directions, smoothing=smoothing)
     (losses * weights).sum().backward()
     theirs = [leaf.double().requires_grad_() for leaf in leaves]
-    right = oracle(*theirs, excluded, torch.from_numpy(log_q) if corrects else torch.zeros(Q),
-                   directions, smoothing)  # fmt: skip
+    right = oracle(
+        *theirs,
+        excluded,
+        torch.from_numpy(log_q) if corrects else torch.zeros(Q),
+        directions,
+        smoothing,
+    )
     (right * weights).sum().backward()
     np.testing.assert_allclose(losses.detach(), right.detach(), rtol=1e-5, atol=1e-5)
     for mine, its in zip(ours, theirs, strict=True):
@@ -116,20 +121,38 @@ def test_a_step_is_the_same_to_the_bit_for_any_number_of_threads(kernel):
     rows = [generator.integers(1, 2000, 30).tolist() for _ in range(600)]
     pairs = {"in0": [row[:9] for row in rows], "in1": [row[9:] for row in rows]}
     encoded = [
-        Object2Vec(**settings(threads=threads, kernel=kernel, enc0_vocab_size=2000, enc_dim=64,
-                              enc0_max_seq_len=30, mini_batch_size=600, epochs=2))
-        .fit(pairs).encode(in1=pairs["in1"])
+        Object2Vec(
+            **settings(
+                threads=threads,
+                kernel=kernel,
+                enc0_vocab_size=2000,
+                enc_dim=64,
+                enc0_max_seq_len=30,
+                mini_batch_size=600,
+                epochs=2,
+            )
+        )
+        .fit(pairs)
+        .encode(in1=pairs["in1"])
         for threads in (1, 2, 3)
-    ]  # fmt: skip
+    ]
     assert encoded[0].tobytes() == encoded[1].tobytes() == encoded[2].tobytes()
 
 
 def settings(**given):
     return {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 40,
-        "enc_dim": 8, "output_layer": "ranking", "learning_rate": 0.05, "mini_batch_size": 10,
-        "epochs": 3, "early_stopping_tolerance": 1e-6, "device": "cpu", "threads": 1,
-    } | given  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 4,
+        "enc0_vocab_size": 40,
+        "enc_dim": 8,
+        "output_layer": "ranking",
+        "learning_rate": 0.05,
+        "mini_batch_size": 10,
+        "epochs": 3,
+        "early_stopping_tolerance": 1e-6,
+        "device": "cpu",
+        "threads": 1,
+    } | given
 
 
 @pytest.mark.parametrize("normalize", ["both", "in0", "in1", "none"])

@@ -34,9 +34,20 @@ def test_whole_numbers_in_memory_are_a_flat_array():
 
 @pytest.mark.parametrize(
     ("value", "is_right"),
-    [(1, True), (True, True), (-2.5, True), (3.4e38, True), (3.5e38, False), (1e400, False),
-     (float("nan"), False), ("1", False), (None, False), ([1], False), (10**400, False)],
-)  # fmt: skip
+    [
+        (1, True),
+        (True, True),
+        (-2.5, True),
+        (3.4e38, True),
+        (3.5e38, False),
+        (1e400, False),
+        (float("nan"), False),
+        ("1", False),
+        (None, False),
+        ([1], False),
+        (10**400, False),
+    ],
+)
 def test_numbers_of_json_are_finite(value, is_right):
     assert (NUMBER.mistake(value) is None) is is_right
 

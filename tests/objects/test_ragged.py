@@ -48,18 +48,26 @@ def to_lists(column: Ragged) -> list[list[int]]:
         (pa.array(ROWS, pa.large_list(pa.int32())), ROWS),
         (pa.array(ROWS).slice(1, 3), ROWS[1:4]),
         (pa.array([[1, 2], [3, 4]], pa.list_(pa.int16(), 2)), [[1, 2], [3, 4]]),
-        (pa.chunked_array([pa.array([[1]]), pa.array([[2, 3], []], pa.list_(pa.int64()))]),
-         [[1], [2, 3], []]),
+        (
+            pa.chunked_array([pa.array([[1]]), pa.array([[2, 3], []], pa.list_(pa.int64()))]),
+            [[1], [2, 3], []],
+        ),
         (pa.chunked_array([], pa.list_(pa.int32())), []),
         (pa.array([3, 4]), [[3], [4]]),
         (pa.array([3.0, 4.0], pa.float16()), [[3], [4]]),
         (pa.array([[5, 6], [], [7]], pa.list_view(pa.int32())), [[5, 6], [], [7]]),
         (pa.array([[5, 6], [7]], pa.large_list_view(pa.uint8())).slice(1), [[7]]),
-        (pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()),
-                                      pa.array([5, 6, 7])), [[7], [5, 6]]),
+        (
+            pa.ListViewArray.from_arrays(
+                pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()), pa.array([5, 6, 7])
+            ),
+            [[7], [5, 6]],
+        ),
         (pa.array([3, 4, 3]).dictionary_encode(), [[3], [4], [3]]),
-        (pa.ListArray.from_arrays([0, 1, 3], pa.array([3, 4, 3]).dictionary_encode()),
-         [[3], [4, 3]]),
+        (
+            pa.ListArray.from_arrays([0, 1, 3], pa.array([3, 4, 3]).dictionary_encode()),
+            [[3], [4, 3]],
+        ),
         (pc.run_end_encode(pa.array([3, 3, 4])), [[3], [3], [4]]),
         (pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(4).reshape(2, 2)), [[0, 1], [2, 3]]),
         (np.array([1, 4], np.float16), [[1], [4]]),
@@ -81,7 +89,7 @@ def to_lists(column: Ragged) -> list[list[int]]:
         ([np.ma.array([1, 2]), np.ma.array([3], mask=[0])], [[1, 2], [3]]),
         ([[MAX_ID]], [[MAX_ID]]),
     ],
-)  # fmt: skip
+)
 def test_build_reads_what_people_hold(given_rows, expected):
     assert to_lists(Ragged.build(given_rows)) == expected
 
@@ -117,13 +125,19 @@ LIST = r"must be a list of integers in \[0, 2147483647\]"
         (np.zeros((1, 1, 1), int), r"^in1: must have shape \(n,\) or \(n, T\); got \(1, 1, 1\)."),
         ("abc", r"^in1: must be a column of id sequences; got 'abc'. Pass a list of lists"),
         (7, r"^in1: must be a column of id sequences; got 7. Pass a list of lists"),
-        ((np.array([1, 2]), np.array([0, 1])),
-         r"^in1 offsets: must begin with 0 and end with the number of ids, 2; got \[0, 1\]."),
+        (
+            (np.array([1, 2]), np.array([0, 1])),
+            r"^in1 offsets: must begin with 0 and end with the number of ids, 2; got \[0, 1\].",
+        ),
         ((np.array([1, 2]), np.array([], int)), r"^in1 offsets: must begin with 0 .* got \[\]."),
-        ((np.array([1, 2]), np.array([0, 2, 1, 2])),
-         r"^in1\[1\]: must not end before it begins; got \[2, 1\]. Pass a list, not a tuple"),
-        ((np.array([1, 2]), np.array([0.0, 2.0])),
-         r"^in1 offsets: must be integers; got 'float64'."),
+        (
+            (np.array([1, 2]), np.array([0, 2, 1, 2])),
+            r"^in1\[1\]: must not end before it begins; got \[2, 1\]. Pass a list, not a tuple",
+        ),
+        (
+            (np.array([1, 2]), np.array([0.0, 2.0])),
+            r"^in1 offsets: must be integers; got 'float64'.",
+        ),
         ((np.array([1, -2]), np.array([0, 0, 2])), rf"^in1\[1\]: {LIST}; got -2. .* position 1.$"),
         (pa.array([[1], None]), "^in1: must hold no null; got '1 of them'. Fill or drop"),
         (pa.array([[1], [None]]), "^in1: must hold no null; got '1 of them'. Fill or drop"),
@@ -142,8 +156,10 @@ LIST = r"must be a list of integers in \[0, 2147483647\]"
         (torch.tensor([1.0], requires_grad=True), r"^in1: must be an array of numbers \(Can't"),
         ([torch.tensor([1.0], requires_grad=True)], r"^in1: must be an array of numbers \(Can't"),
         (torch.tensor([[1]]).to_sparse(), r"^in1: must be an array of numbers \(.*got 'Tensor'. C"),
-        (np.ma.array([[1, 7], [4, 7]], mask=[[0, 1], [0, 1]]),
-         "^in1: must hold no masked value; got '2 of them'. Fill or drop these rows.$"),
+        (
+            np.ma.array([[1, 7], [4, 7]], mask=[[0, 1], [0, 1]]),
+            "^in1: must hold no masked value; got '2 of them'. Fill or drop these rows.$",
+        ),
         (np.ma.array([1, 7], mask=[0, 1]), "^in1: must hold no masked value; got '1 of them'."),
         ([np.ma.array([1, 7], mask=[0, 1])], "^in1: must hold no masked value; got '1 of them'."),
         ((np.ma.array([1, 7], mask=[0, 1]), np.array([0, 2])), "^in1: must hold no masked value"),
@@ -158,7 +174,7 @@ LIST = r"must be a list of integers in \[0, 2147483647\]"
         (pa.chunked_array([[[1]], [[2], [3, -2]]]), rf"^in1\[2\]: {LIST}; got -2. .* position 1.$"),
         (pa.chunked_array([[[1], None], [None]]), "^in1: must hold no null; got '2 of them'."),
     ],
-)  # fmt: skip
+)
 def test_build_refuses_what_is_no_id(given_rows, message):
     with pytest.raises(DataError, match=message):
         Ragged.build(given_rows, "in1")

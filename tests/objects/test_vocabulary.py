@@ -59,7 +59,7 @@ AN_ID = r"must have an integer id in \[0, 2147483647\]"
         ('{"a": 1, "a": 2}', r"token 'a': must be there once; got 'it twice'. Remove one"),
         ('{"a": 1, "b": 1}', r"token 'b': must have an id of its own, not that of 'a'; got 1."),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_vocabulary_is_named(tmp_path, text, message):
     (tmp_path / "vocab.json").write_text(text)
     with pytest.raises(DataError, match="^.*vocab.json: " + message):
@@ -145,10 +145,12 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 @given(
-    st.lists(st.tuples(st.lists(words, min_size=1, max_size=2).map(" ".join), numbers, numbers,
-                       numbers), max_size=8),
+    st.lists(
+        st.tuples(st.lists(words, min_size=1, max_size=2).map(" ".join), numbers, numbers, numbers),
+        max_size=8,
+    ),
     st.integers(1, 60),
-)  # fmt: skip
+)
 def test_blocks_change_nothing(lines, block_bytes):
     lines = [("first", 0.0, 0.5, 1.0), *lines]
     text = "".join(f"{word} {a!r} {b!r} {c!r}\n" for word, a, b, c in lines).encode()
@@ -174,11 +176,16 @@ def test_blocks_change_nothing(lines, block_bytes):
         (b"a 1 2 3\n", r"v:1: must have 2 numbers; got 3. Use another file, or set dim to 3\.$"),
         (b"9 300\n" + GLOVE, r"v:1: must have 2 numbers; got 300. .* or set dim to 300"),
         (b"x 1 2\n\nof 1\n", r"v:3: must be a word and 2 numbers; got 'of 1'. Complete or"),
-        (b"x 1 2\nx\nof 1 one\n", r"^2 problems:\n  .*v:2: must be a word and 2 numbers; got 'x'.*"
-         r"\n  .*v:3: must have 2 finite numbers; got 'one'. Correct or remove the line.$"),
+        (
+            b"x 1 2\nx\nof 1 one\n",
+            r"^2 problems:\n  .*v:2: must be a word and 2 numbers; got 'x'.*"
+            r"\n  .*v:3: must have 2 finite numbers; got 'one'. Correct or remove the line.$",
+        ),
         (b"x 1 2\nof 1 nan\n", r"v:2: must have 2 finite numbers; got 'nan'. Correct"),
-        (b"the 1 2\nof 1 nan\nunseen 3 4\n",
-         r"^[^\n]*v:2: must have 2 finite numbers; got 'nan'. Correct or remove the line\.$"),
+        (
+            b"the 1 2\nof 1 nan\nunseen 3 4\n",
+            r"^[^\n]*v:2: must have 2 finite numbers; got 'nan'. Correct or remove the line\.$",
+        ),
         (b"x 1 2\nof 1e39 0\n", r"v:2: must have 2 finite numbers; got '1e39'. Correct"),
         (b"x 1 2\nof  1\n", r"v:2: must be a word and 2 numbers; got 'of  1'. Complete or"),
         (b"x 1 2\nof\t1\n", r"v:2: must be a word and 2 numbers; got 'of\\t1'. Complete or"),
@@ -188,7 +195,7 @@ def test_blocks_change_nothing(lines, block_bytes):
         (b"3\t2\nx\t1\t2\nof\t1\t2", r"v: must hold 3 vectors, as its first line says; got 2."),
         (b"x 1 2\ncaf\xe9 1 2\n", r"v:2: must be UTF-8 text; got b'\\xe9 1 2\\n'. Convert"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_line_is_named(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         vectors_of(tmp_path / "v", text)

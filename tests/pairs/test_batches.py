@@ -26,9 +26,12 @@ from object2vec.reading.ahead import prefetch
 
 def config(**settings) -> Config:
     values = {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 10, "enc0_vocab_size": 1000,
-        "enc_dim": 4, "mini_batch_size": 8,
-    }  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 10,
+        "enc0_vocab_size": 1000,
+        "enc_dim": 4,
+        "mini_batch_size": 8,
+    }
     return Config.build(values | settings)
 
 
@@ -188,11 +191,17 @@ def test_buckets_are_the_documented_rule():
     """Side 0 may have 10 tokens and is cut into 3, 6, 9, 10; side 1 has 5: 1.5, 3, 4.5, 5."""
     lengths = [(a, b) for a in range(13) for b in range(7)]
     data = Pairs.build(
-        in0=[[7] * a for a, _ in lengths], in1=[[7] * b for _, b in lengths],
+        in0=[[7] * a for a, _ in lengths],
+        in1=[[7] * b for _, b in lengths],
         label=np.arange(len(lengths)),
-    )  # fmt: skip
-    settings = {"bucket_width": 3, "enc1_network": "pooled_embedding", "enc1_max_seq_len": 5,
-                "enc1_vocab_size": 9, "mini_batch_size": 4}  # fmt: skip
+    )
+    settings = {
+        "bucket_width": 3,
+        "enc1_network": "pooled_embedding",
+        "enc1_max_seq_len": 5,
+        "enc1_vocab_size": 9,
+        "mini_batch_size": 4,
+    }
     batches = TrainingBatches(data, config(**settings))
     limits = [(3, 1.5), (6, 3), (9, 4.5), (12, 6)]
     expected = [[], [], [], []]
@@ -262,12 +271,16 @@ def test_nothing_is_repeated_without_compat_metrics():
 def test_sequences_are_cut_to_what_each_encoder_reads(n, rate):
     data = Pairs.build(
         in0=[[i + 1, *range(100, 100 + i)] for i in range(n)],
-        in1=[[i + 501, *range(300, 309)] for i in range(n)], label=[1] * n,
-    )  # fmt: skip
+        in1=[[i + 501, *range(300, 309)] for i in range(n)],
+        label=[1] * n,
+    )
     made = config(
-        enc0_max_seq_len=4, enc1_network="pooled_embedding", enc1_max_seq_len=2,
-        enc1_vocab_size=600, negative_sampling_rate=rate,
-    )  # fmt: skip
+        enc0_max_seq_len=4,
+        enc1_network="pooled_embedding",
+        enc1_max_seq_len=2,
+        enc1_vocab_size=600,
+        negative_sampling_rate=rate,
+    )
     for batch in [*TrainingBatches(data, made).epoch(0), *evaluation_batches(data, made)]:
         for column, limit, whole in ((batch.in0, 4, data.in0), (batch.in1, 2, data.in1)):
             for i in range(len(column)):
@@ -437,8 +450,9 @@ def test_one_record_of_another_group_is_found_among_many():
     groups = np.zeros(3000, np.int64)
     groups[1234] = 7
     batches = TrainingBatches(grouped(groups), config(negative_sampling_rate=1))
-    partners = {b for batch in batches.epoch(0) for a, b, _ in records(batch)[len(batch.in0) :]
-                if a != 1234}  # fmt: skip
+    partners = {
+        b for batch in batches.epoch(0) for a, b, _ in records(batch)[len(batch.in0) :] if a != 1234
+    }
     assert partners == {1234}
 
 

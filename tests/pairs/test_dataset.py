@@ -46,10 +46,11 @@ def check(pairs, *, vocab_sizes, max_seq_lens, num_classes, channel="train", **s
         f"enc{side}_{name}": value
         for side in (0, 1)
         for name, value in {
-            "network": "pooled_embedding", "vocab_size": vocab_sizes[side],
+            "network": "pooled_embedding",
+            "vocab_size": vocab_sizes[side],
             "max_seq_len": max_seq_lens[side],
         }.items()
-    }  # fmt: skip
+    }
     return check_channel(pairs, Config.build({**sides, **learns, **settings}), channel)
 
 
@@ -81,10 +82,13 @@ def write(path, records):
 def to_records(pairs):
     assert pairs.label.dtype == np.float32
     return [
-        {"in0": pairs.in0.row(i).tolist(), "in1": pairs.in1.row(i).tolist(),
-         "label": float(pairs.label[i])}
+        {
+            "in0": pairs.in0.row(i).tolist(),
+            "in1": pairs.in1.row(i).tolist(),
+            "label": float(pairs.label[i]),
+        }
         for i in range(len(pairs))
-    ]  # fmt: skip
+    ]
 
 
 # --- what is in memory
@@ -196,25 +200,35 @@ def test_a_missing_label_gets_the_default():
         ({"in0": [], "in1": [], "label": []}, "^train: must hold at least one record; got 'none'."),
         (7, r"^train: must be a path, records or columns; got 7. Pass {\"in0\": \[10\],"),
         ([RECORDS[0], 7], '^train row 1: must be a dict; got 7. Pass {"in0"'),
-        ([RECORDS[0], {"in0": [1], "label": 1}],
-         r"""^train row 1: must have the key "in1"; got \['in0', 'label'\]. Pass"""),
+        (
+            [RECORDS[0], {"in0": [1], "label": 1}],
+            r"""^train row 1: must have the key "in1"; got \['in0', 'label'\]. Pass""",
+        ),
         ([{"in0": [1], "in1": [1]}], '^train row 0: must have the key "label"; got'),
-        ([{}] * 30, "^the first 20 problems:\n  train row 0: must have the key \"in0\""),
-        ({"in0": IN0, "label": LABEL},
-         r"""^train: must have the column "in1"; got \['in0', 'label'\]. Add it."""),
+        ([{}] * 30, '^the first 20 problems:\n  train row 0: must have the key "in0"'),
+        (
+            {"in0": IN0, "label": LABEL},
+            r"""^train: must have the column "in1"; got \['in0', 'label'\]. Add it.""",
+        ),
         ({"in0": IN0, "in1": IN1}, '^train: must have the column "label"; got'),
-        ({"in0": IN0, "in1": IN1[:2], "label": LABEL},
-         "^train: must have columns of one length; got {'in0': 3, 'in1': 2, 'label': 3}. Check"),
+        (
+            {"in0": IN0, "in1": IN1[:2], "label": LABEL},
+            "^train: must have columns of one length; got {'in0': 3, 'in1': 2, 'label': 3}. Check",
+        ),
         ({"in0": [[-1]], "in1": [[1]], "label": [1]}, r"^in0\[0\]: must be a list of integers in"),
-        ({"in0": [1], "in1": [2], "label": [float("nan")]},
-         r"^label\[0\]: must be a finite number; got nan. Fix the label.$"),
+        (
+            {"in0": [1], "in1": [2], "label": [float("nan")]},
+            r"^label\[0\]: must be a finite number; got nan. Fix the label.$",
+        ),
         ({"in0": [1], "in1": [2], "label": [1e39]}, r"^label\[0\]: must be a finite number; got"),
-        ({"in0": [1], "in1": [2], "label": ["1"]},
-         "^label: must be a one-dimensional array of numbers; got '.*shape .1,.'. Pass one number"),
+        (
+            {"in0": [1], "in1": [2], "label": ["1"]},
+            "^label: must be a one-dimensional array of numbers; got '.*shape .1,.'. Pass one",
+        ),
         ({"in0": [1], "in1": [2], "label": [[1]]}, r"^label: must be .* 'int64 of shape \(1, 1"),
         ({"in0": [1], "in1": [2], "label": [None]}, "^label: must be .* got 'object of shape"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_memory_is_named(source, message):
     with pytest.raises(DataError, match=message):
         Pairs.read(source, name="train")
@@ -374,12 +388,14 @@ def cut(path):
         lambda folder: (folder / "meta.json").write_text("[]"),
         lambda folder: (folder / "meta.json").write_bytes(b"\xff"),
         lambda folder: (folder / "meta.json").write_text(
-            (folder / "meta.json").read_text().replace('"version": ', '"version": 9')),
+            (folder / "meta.json").read_text().replace('"version": ', '"version": 9')
+        ),
         lambda folder: (folder / "meta.json").write_text(
-            (folder / "meta.json").read_text().replace('"rows": 3', '"rows": 4')),
+            (folder / "meta.json").read_text().replace('"rows": 3', '"rows": 4')
+        ),
         lambda folder: (folder / "meta.json").unlink(),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_cache_is_built_again(tmp_path, cache_dir, parsed, caplog, damage):
     path = write(tmp_path / "f", RECORDS)
     Pairs.read(path)
@@ -553,9 +569,14 @@ def test_statistics_are_those_of_the_rows_and_add_up(lists, tokens):
     if lists:
         lengths, ids = [*map(len, lists)], [token for row in lists for token in row]
         expected = IdStatistics(
-            len(lists), len(ids), max(ids, default=-1), ids.count(0), max(lengths), min(lengths),
+            len(lists),
+            len(ids),
+            max(ids, default=-1),
+            ids.count(0),
+            max(lengths),
+            min(lengths),
             lengths.count(0),
-        )  # fmt: skip
+        )
     pieces = [IdStatistics.of(piece) for _, piece in column.pieces(tokens)]
     assert IdStatistics.of(column) == expected == sum(pieces, IdStatistics())
     assert Pairs.build(in0=lists).statistics["in0"] == expected
@@ -586,12 +607,18 @@ def test_check_reports_what_a_model_sees(tmp_path):
     for pairs, blank in ((Pairs.read(path), 1), (Pairs.read(RECORDS * 2), 0)):
         report = check(pairs, **LIMITS | {"max_seq_lens": (2, 1)})
         assert report.to_dict() == {
-            "channel": "train", "rows": 6, "blank_lines": blank,
+            "channel": "train",
+            "rows": 6,
+            "blank_lines": blank,
             "in0": {"tokens": 8, "truncated_rows": 2, "empty_rows": 2, "padding_rows": 2},
             "in1": {"tokens": 6, "truncated_rows": 2, "empty_rows": 0, "padding_rows": 0},
-            "label_counts": None, "label_low": 0.0, "label_mean": 7 / 6, "label_high": 2.5,
-            "mask_padding": True, "negative_sampling_rate": 0,
-        }  # fmt: skip
+            "label_counts": None,
+            "label_low": 0.0,
+            "label_mean": 7 / 6,
+            "label_high": 2.5,
+            "mask_padding": True,
+            "negative_sampling_rate": 0,
+        }
         assert report.lines() == [
             "train: 6 pairs, 8 tokens in in0, 6 in in1",
             "train: labels 0 to 2.5, mean 1.16667",
@@ -611,8 +638,9 @@ def test_check_is_quiet_where_all_is_well():
     report = check(pairs, **LIMITS | {"num_classes": 3}, negative_sampling_rate=2, channel="test")
     assert report.label_counts == {0: 0, 1: 1, 2: 0}
     assert report.lines() == [
-        "test: 1 pairs, 1 tokens in in0, 1 in in1", "test: labels 0: 0, 1: 1, 2: 0",
-    ]  # fmt: skip
+        "test: 1 pairs, 1 tokens in in0, 1 in in1",
+        "test: labels 0: 0, 1: 1, 2: 0",
+    ]
     assert report.warnings() == []
 
 

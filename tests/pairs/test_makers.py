@@ -193,9 +193,12 @@ def test_a_user_goes_with_an_item_and_all_the_others(of):
 
 def test_an_item_that_a_user_had_twice_is_not_in_its_own_history():
     of = Pairs.build(
-        in0=[[9]] * 3, in1=[[1], [1], [2]], label=[1] * 3, group=[0] * 3,
+        in0=[[9]] * 3,
+        in1=[[1], [1], [2]],
+        label=[1] * 3,
+        group=[0] * 3,
         schema=records(has_group=True),
-    )  # fmt: skip
+    )
     assert every(made("history(user=own)", of=of)) == [
         ([9, 2], [1]),
         ([9, 2], [1]),
@@ -204,10 +207,16 @@ def test_an_item_that_a_user_had_twice_is_not_in_its_own_history():
 
 
 def test_histories_of_validation_are_of_the_rows_of_training():
-    train, held = plays(), Pairs.build(
-        in0=[[1002], [1005], [1000]], in1=[[77], [78], [500]], label=[1, 1, 1], group=[2, 5, 0],
-        schema=records(has_group=True),
-    )  # fmt: skip
+    train, held = (
+        plays(),
+        Pairs.build(
+            in0=[[1002], [1005], [1000]],
+            in1=[[77], [78], [500]],
+            label=[1, 1, 1],
+            group=[2, 5, 0],
+            schema=records(has_group=True),
+        ),
+    )
     maker = maker_of("history(user=own)")
     context = MadePairs.of(train, maker, 1).collections
     pairs = MadePairs.of(held, maker, 1, context)
@@ -301,8 +310,12 @@ def test_collections_are_found_by_their_groups_in_the_order_in_which_these_appea
     assert len(found) == len(DOCUMENTS)
     assert found.sizes.tolist() == [DOCUMENTS[group // 7] for group in groups]
     assert found.find(np.array([28, 1, 0, 29, -7])).tolist() == [
-        groups.index(28), -1, groups.index(0), -1, -1
-    ]  # fmt: skip
+        groups.index(28),
+        -1,
+        groups.index(0),
+        -1,
+        -1,
+    ]
     numbers = np.arange(found.bounds[-1])
     tokens = found.members("in0", numbers)
     for c, group in enumerate(groups):
@@ -386,9 +399,16 @@ def test_draws_are_uniform_and_independent():
 
 def test_a_history_has_the_same_positives_in_every_epoch():
     config = Config.build(
-        {"enc0_max_seq_len": 9, "enc0_vocab_size": 2000, "enc0_network": "pooled_embedding",
-         "output_layer": "ranking", "mini_batch_size": 4, "shared_negatives": 3}, beyond_aws=True
-    )  # fmt: skip
+        {
+            "enc0_max_seq_len": 9,
+            "enc0_vocab_size": 2000,
+            "enc0_network": "pooled_embedding",
+            "output_layer": "ranking",
+            "mini_batch_size": 4,
+            "shared_negatives": 3,
+        },
+        beyond_aws=True,
+    )
     pairs = made("history(dropout=0.5, user=own)", of=plays(shuffled=True))
     known = TrainingBatches(pairs, config).known
     assert len(known.in0) == 4
@@ -408,9 +428,14 @@ def test_a_history_has_the_same_positives_in_every_epoch():
 def test_a_report_of_many_made_pairs_is_of_all_of_them(monkeypatch):
     monkeypatch.setattr("object2vec.pairs.made._SAMPLE", 4)
     config = Config.build(
-        {"enc0_max_seq_len": 99, "enc0_vocab_size": 2000, "enc0_network": "pooled_embedding",
-         "negative_sampling_rate": 1}, beyond_aws=True
-    )  # fmt: skip
+        {
+            "enc0_max_seq_len": 99,
+            "enc0_vocab_size": 2000,
+            "enc0_network": "pooled_embedding",
+            "negative_sampling_rate": 1,
+        },
+        beyond_aws=True,
+    )
     report = check_channel(made("history(user=none)", of=plays((8, 8))), config)
     assert report.rows == 16
     assert report.in0.tokens == 16 * 7

@@ -18,9 +18,14 @@ COUNT = 40
 
 def config(**given):
     settings = {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 5000,
-        "enc_dim": 4, "mini_batch_size": 24, "output_layer": "dot_product", "seed": 3,
-    }  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 2,
+        "enc0_vocab_size": 5000,
+        "enc_dim": 4,
+        "mini_batch_size": 24,
+        "output_layer": "dot_product",
+        "seed": 3,
+    }
     return Config.build(settings | given)
 
 

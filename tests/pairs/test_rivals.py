@@ -16,10 +16,16 @@ from object2vec.pairs.positives import excluded
 
 
 def config(**given):
-    return Config.build({
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 3, "enc0_vocab_size": 50,
-        "output_layer": "ranking", "mini_batch_size": 8,
-    } | given)  # fmt: skip
+    return Config.build(
+        {
+            "enc0_network": "pooled_embedding",
+            "enc0_max_seq_len": 3,
+            "enc0_vocab_size": 50,
+            "output_layer": "ranking",
+            "mini_batch_size": 8,
+        }
+        | given
+    )
 
 
 def pairs_of(in0, in1, group=None):
@@ -167,8 +173,9 @@ def test_items_that_a_user_has_in_other_batches_are_no_negatives():
 
 
 def test_sentences_of_one_document_are_no_negatives_of_each_other():
-    rows = pairs_of([[i + 1] for i in range(12)], [[i + 1] for i in range(12)],
-                    group=np.repeat(np.arange(3), 4))  # fmt: skip
+    rows = pairs_of(
+        [[i + 1] for i in range(12)], [[i + 1] for i in range(12)], group=np.repeat(np.arange(3), 4)
+    )
     made = MadePairs.of(rows, maker_of("sentence_rest"), 0)
     (batch,) = TrainingBatches(made, config(mini_batch_size=12)).epoch(0)
     documents = (batch.in0.values - 1) // 4

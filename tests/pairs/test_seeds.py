@@ -51,10 +51,16 @@ def pairs(n: int = 61) -> Pairs:
 
 def config(**settings) -> Config:
     values = {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 9, "enc0_vocab_size": 1000,
-        "enc1_network": "pooled_embedding", "enc1_max_seq_len": 9, "enc1_vocab_size": 1000,
-        "enc_dim": 4, "mini_batch_size": 16, "seed": 3,
-    }  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 9,
+        "enc0_vocab_size": 1000,
+        "enc1_network": "pooled_embedding",
+        "enc1_max_seq_len": 9,
+        "enc1_vocab_size": 1000,
+        "enc_dim": 4,
+        "mini_batch_size": 16,
+        "seed": 3,
+    }
     return Config.build(values | settings, beyond_aws=True)
 
 

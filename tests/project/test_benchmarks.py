@@ -190,10 +190,14 @@ def test_cold_start_measures_what_stands_first():
     test = cold_start.Test({}, 0, {}, {}, np.ones(30), found, history)
     measured = cold_start.measures(-np.tile(np.arange(30.0), (2, 1)), test, 0)
     gains = 1 / np.log2([2, 4]), 1 / np.log2([2, 3])
-    assert measured == pytest.approx({
-        "NDCG@10": gains[0].sum() / gains[1].sum() / 2, "recall@20": 0.5,
-        "MRR": (1 + 1 / 26) / 2, "mean rank": (2 + 26) / 2,
-    })  # fmt: skip
+    assert measured == pytest.approx(
+        {
+            "NDCG@10": gains[0].sum() / gains[1].sum() / 2,
+            "recall@20": 0.5,
+            "MRR": (1 + 1 / 26) / 2,
+            "mean rank": (2 + 26) / 2,
+        }
+    )
 
 
 def test_cold_start_ranks_equal_candidates_by_chance():
@@ -223,10 +227,12 @@ def documents_data(tmp_path):
     """Articles that each keep to a few words of their own."""
     generator = np.random.default_rng(0)
     articles = [
-        "\t".join(" ".join(f"w{topic % 30}x{word}" for word in generator.integers(0, 6, 9))
-                  for _ in range(4))
+        "\t".join(
+            " ".join(f"w{topic % 30}x{word}" for word in generator.integers(0, 6, 9))
+            for _ in range(4)
+        )
         for topic in range(300)
-    ]  # fmt: skip
+    ]
     path = tmp_path / "articles.txt.zst"
     path.write_bytes(zstandard.compress("\n".join(articles).encode()))
     return path
@@ -293,10 +299,15 @@ def test_settings_of_retrieval_are_chosen_by_articles_that_nothing_learns_from(d
         assert sentence in article
 
 
-@pytest.mark.parametrize(("quirk", "sentence", "rest"), [
-    (False, 0, [3, 4, 5, 6]), (True, 0, [3, 4, 5, 6]), (False, 2, [1, 2, 3, 4]),
-    (True, 2, [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("quirk", "sentence", "rest"),
+    [
+        (False, 0, [3, 4, 5, 6]),
+        (True, 0, [3, 4, 5, 6]),
+        (False, 2, [1, 2, 3, 4]),
+        (True, 2, [1, 2, 3, 4, 1, 2, 3, 4, 5, 6]),
+    ],
+)
 def test_documents_leave_the_sentence_out_unless_the_notebooks_leak_is_wanted(
     quirk, sentence, rest
 ):
@@ -308,10 +319,18 @@ def test_documents_leave_the_sentence_out_unless_the_notebooks_leak_is_wanted(
     assert in1.tolist() == rest
 
 
-@pytest.mark.parametrize(("token", "normal"), [
-    ("Word", "word"), ("1905", "0000"), ("1,905.5", "0,000.0"), ("b2b", "b2b"), ("é1", "é1"),
-    ("_7", "_0"), (".", "."),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("token", "normal"),
+    [
+        ("Word", "word"),
+        ("1905", "0000"),
+        ("1,905.5", "0,000.0"),
+        ("b2b", "b2b"),
+        ("é1", "é1"),
+        ("_7", "_0"),
+        (".", "."),
+    ],
+)
 def test_documents_write_0_for_digits_of_tokens_without_letters(token, normal):
     from benchmarks import documents
 
@@ -327,8 +346,11 @@ def nli_data(tmp_path):
     def rows(name, count):
         for index in range(count):
             label = list(sides)[generator.integers(3)]
-            yield {"sentence1": f"{name} scene {index}", "gold_label": label,
-                   "sentence2": f"{sides[label]} it is {name} {index}"}  # fmt: skip
+            yield {
+                "sentence1": f"{name} scene {index}",
+                "gold_label": label,
+                "sentence2": f"{sides[label]} it is {name} {index}",
+            }
 
     def write(path, columns, records):
         lines = [columns, *([record[column] for column in columns] for record in records)]
@@ -412,10 +434,13 @@ def test_nli_drops_pairs_of_training_that_share_a_sentence_with_a_reported_set(n
     assert after["train"] == before["train"]
 
 
-@pytest.mark.parametrize(("sentence", "tokens"), [
-    ("A man isn't asleep.", "a man is n't asleep ."),
-    ("The dog's bowl , here", "the dog 's bowl , here"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("sentence", "tokens"),
+    [
+        ("A man isn't asleep.", "a man is n't asleep ."),
+        ("The dog's bowl , here", "the dog 's bowl , here"),
+    ],
+)
 def test_nli_cuts_words_as_glove_does(sentence, tokens):
     from benchmarks import nli_vectors as nli
 
@@ -479,10 +504,11 @@ def sts_data(tmp_path):
         "STS12-en-test/STS.input.OnWN.txt": "a cat\ta cat\na dog\tthe sea\n" * 2,
         "STS12-en-test/STS.gs.OnWN.txt": "5\n0\n4\n1\n",
         "STS12-en-test/STS.gs.ALL.txt": "5\n",
-        "sts2016-english-with-gs-v1.0/STS2016.input.headlines.txt":
-            "a dog sits\ta dog\tsource 1\tsource 2\nnot rated\ta cat\t\t\nthe sea\ta cat\t\t\n",
+        "sts2016-english-with-gs-v1.0/STS2016.input.headlines.txt": (
+            "a dog sits\ta dog\tsource 1\tsource 2\nnot rated\ta cat\t\t\nthe sea\ta cat\t\t\n"
+        ),
         "sts2016-english-with-gs-v1.0/STS2016.gs.headlines.txt": "4\n\n0.5\n",
-    }  # fmt: skip
+    }
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -502,8 +528,10 @@ def test_sts(sts_data, tmp_path, capsys):
     sts.main([*options, "--vectors", str(sts_data / "glove.txt")])
     found = json.loads((tmp_path / "sts.json").read_text())
     assert [(d["name"], d["pairs"]) for d in found["datasets"]] == [
-        ("MSRvid", 3), ("OnWN", 4), ("headlines", 2),
-    ]  # fmt: skip
+        ("MSRvid", 3),
+        ("OnWN", 4),
+        ("headlines", 2),
+    ]
     assert [year["pairs"] for year in found["years"]] == [7, 2]
     first, second = (dataset["pearson"] for dataset in found["datasets"][:2])
     year = found["years"][0]
@@ -535,20 +563,35 @@ def test_sts_of_a_model(sts_data, tmp_path):
 
 
 def a_figure(*values):
-    return {"mean": sum(values) / len(values), "min": min(values), "max": max(values),
-            "values": list(values)}  # fmt: skip
+    return {
+        "mean": sum(values) / len(values),
+        "min": min(values),
+        "max": max(values),
+        "values": list(values),
+    }
 
 
 def a_result(**more):
     machine = {"cpu": "a CPU", "cores": 2}
-    return {"command": "python -m benchmarks.x", "date": "2026-11-26T00:00:00", "threads": 1,
-            "machine": machine, "protocol": "as said", **more}  # fmt: skip
+    return {
+        "command": "python -m benchmarks.x",
+        "date": "2026-11-26T00:00:00",
+        "threads": 1,
+        "machine": machine,
+        "protocol": "as said",
+        **more,
+    }
 
 
 def a_peer(name, **figures):
     figures = {figure: a_figure(value) for figure, value in figures.items()}
-    return {"of": name, "figures": figures, "seeds": 1, "seconds": a_figure(3.0),
-            "peak_memory_mib": 200.0}  # fmt: skip
+    return {
+        "of": name,
+        "figures": figures,
+        "seeds": 1,
+        "seconds": a_figure(3.0),
+        "peak_memory_mib": 200.0,
+    }
 
 
 @pytest.fixture
@@ -581,8 +624,11 @@ def test_the_results_page_has_the_best_above_whoever_it_is(results):
 def test_the_gist_sets_the_best_row_beside_the_best_peer(results):
     from benchmarks.results_page import gist
 
-    rows = {"long": {"hits@1": a_figure(0.43)}, "with BM25": {"hits@1": a_figure(0.5)},
-            "BM25": {"hits@1": a_figure(0.9)}}  # fmt: skip
+    rows = {
+        "long": {"hits@1": a_figure(0.43)},
+        "with BM25": {"hits@1": a_figure(0.5)},
+        "BM25": {"hits@1": a_figure(0.9)},
+    }
     results("retrieval", rows=rows)
     peers = [a_peer("BM25", **{"hits@1": 0.47}), a_peer("TF-IDF", **{"hits@1": 0.4})]
     results("peers_retrieval", peers=peers)
@@ -632,8 +678,9 @@ def test_peers_keep_what_was_measured_before(tmp_path, monkeypatch):
     running.main("ratings", peers, "", [*options, "--only", "b", "--set", "rate=7"])
     found = json.loads((tmp_path / "peers_ratings.json").read_text())
     assert [(row["of"], row["figures"]["error"]["values"]) for row in found["peers"]] == [
-        ("a", [1, 2, 3]), ("b", [7]),
-    ]  # fmt: skip
+        ("a", [1, 2, 3]),
+        ("b", [7]),
+    ]
     assert found["peers"][0]["seconds"]["mean"] == 2.0
     assert all(not is_dev for _, is_dev, _ in asked)
     running.main("ratings", peers, "", [*options, "--only", "a", "--choose"])

@@ -89,6 +89,18 @@ def test_no_file_of_tests_has_the_name_of_another():
     assert len(set(names)) == len(names)  # pytest would take one for the other
 
 
+def test_one_formatter_lays_out_every_file():
+    root = Path(__file__).parents[2]
+    files = [
+        file
+        for top in ("src", "tests", "benchmarks", "examples", "scripts")
+        for file in (root / top).rglob("*.py")
+    ]
+    assert len(files) > 500
+    excepted = re.compile("#.*fmt" + ": *(skip|off)")
+    assert [str(file) for file in files if excepted.search(file.read_text("utf-8"))] == []
+
+
 @pytest.mark.parametrize("name", ["is_classifier", "output_width"])
 def test_what_objectives_replaced_is_gone(name):
     for file, tree in trees().items():
@@ -148,8 +160,14 @@ def test_a_value_is_frozen_unless_it_is_there_to_be_filled_in():
         if decorator.startswith("dataclass") and "frozen=True" not in decorator
     }
     assert found == {
-        "Draft", "Lookup", "Progress", "TransformReport", "_Batch", "_Piece", "_Ticket"
-    }  # fmt: skip
+        "Draft",
+        "Lookup",
+        "Progress",
+        "TransformReport",
+        "_Batch",
+        "_Piece",
+        "_Ticket",
+    }
 
 
 def test_no_module_imports_one_that_imports_it():

@@ -41,9 +41,12 @@ def run(tmp_path, monkeypatch, units):
             assert first == second > 0
             done[name] = first
             figures[name] = {
-                "per_s": first, "rounds": [first] * rounds, "ours_is_times": 1.0,
-                "ratio_spread": [1.0, 1.0], "peak_memory_mib": 1.0,
-            }  # fmt: skip
+                "per_s": first,
+                "rounds": [first] * rounds,
+                "ours_is_times": 1.0,
+                "ratio_spread": [1.0, 1.0],
+                "peak_memory_mib": 1.0,
+            }
         assert set(plain) <= set(rivals)
         units.append(done)
         return figures
@@ -76,8 +79,11 @@ def test_training(run, units, monkeypatch):
     assert [set(race.values()) for race in units] == [{16.0}] * 7
     peers = found["training_peers"]["results"]
     assert [(r["negatives"], r["precision"]) for r in peers[::5]] == [
-        (0, "float32"), (3, "float32"), (0, "bfloat16"), (3, "bfloat16")
-    ]  # fmt: skip
+        (0, "float32"),
+        (3, "float32"),
+        (0, "bfloat16"),
+        (3, "bfloat16"),
+    ]
 
 
 def test_table(run, units, monkeypatch):
@@ -174,8 +180,9 @@ def test_one_command(run, tmp_path, monkeypatch):
     films.mkdir()
     packages.mkdir()
     for name, users in (("ua.base", range(1, 30)), ("ua.test", range(30, 40))):
-        lines = [f"{user}\t{film}\t{1 + (user + film) % 5}\t0\n"
-                 for user in users for film in range(3)]  # fmt: skip
+        lines = [
+            f"{user}\t{film}\t{1 + (user + film) % 5}\t0\n" for user in users for film in range(3)
+        ]
         (films / name).write_text("".join(lines), encoding="latin-1")
     lines = [f"package{i}\towner{i % 9}\trepository{i % 30}\n" for i in range(60)]
     packed = zstandard.compress("".join(lines).encode())
@@ -206,8 +213,13 @@ def test_startup(run):
 
     found = run(startup, "--rounds", "1", PEERS=("numpy",))
     names = [result["of"] for result in found["startup"]["results"]]
-    assert names == ["import object2vec", "object2vec --help", "first step", "python -c pass",
-                     "import numpy"]  # fmt: skip
+    assert names == [
+        "import object2vec",
+        "object2vec --help",
+        "first step",
+        "python -c pass",
+        "import numpy",
+    ]
 
 
 def test_memory(run):
@@ -312,16 +324,25 @@ def test_epoch_end(run, monkeypatch):
     small = {"FEW": 50, "MANY": 200, "RECORDS": 64, "WIDTH": 8, "BATCH": 16, "EPOCHS": 2}
     found = run(module, "--rounds", "1", **small, _in_process=module.train)["epoch_end"]
     assert [(r["rows"], r["checkpoints"]) for r in found["results"]] == [
-        (50, False), (200, False), (50, True), (200, True)
-    ]  # fmt: skip
+        (50, False),
+        (200, False),
+        (50, True),
+        (200, True),
+    ]
     assert all(r["records_per_s"] > 0 and r["cpu_s"] > 0 for r in found["results"])
 
 
 def test_whole(run, monkeypatch):
     from benchmarks import whole as module
 
-    small = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 9,
-             "enc_dim": 4, "mlp_dim": 4, "mini_batch_size": 4}  # fmt: skip
+    small = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 2,
+        "enc0_vocab_size": 9,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "mini_batch_size": 4,
+    }
     columns = np.ones((8, 2), np.int32), np.ones((8, 1), np.int32), np.arange(8.0) % 2
     tasks = {"small": (lambda: (small, columns), 2)}
     found = run(module, "--rounds", "1", TASKS=tasks, lanes=_of_a_few)["whole"]

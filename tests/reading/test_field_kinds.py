@@ -44,9 +44,11 @@ def test_a_made_column_is_of_the_kind_that_it_shares_or_a_list_of_that(lists, fi
     making = Making("walks", ("next",), lists=lists)
     found, guesses = kinds(declared("next", film, share=[("film", "next")], making=making))
     assert found == [next_, film if ":" in film else "film:token"]
-    reason = "values are short" if film == "film" else (
-        "a column that shares its vocabulary is of this kind"
-    )  # fmt: skip
+    reason = (
+        "values are short"
+        if film == "film"
+        else ("a column that shares its vocabulary is of this kind")
+    )
     assert guesses[f"in0 {next_}"] == reason
 
 

@@ -74,13 +74,19 @@ records = st.fixed_dictionaries(
 )
 lines = st.builds(
     lambda record, keys, separators, ascii_only, end: (
-        json.dumps({k: record[k] for k in keys if k in record}, separators=separators,
-                   ensure_ascii=ascii_only).encode() + end
+        json.dumps(
+            {k: record[k] for k in keys if k in record},
+            separators=separators,
+            ensure_ascii=ascii_only,
+        ).encode()
+        + end
     ),
-    records, st.permutations(["in0", "in1", "label", "note"]),
-    st.sampled_from([(",", ":"), (", ", ": "), (" ,", "\t: ")]), st.booleans(),
+    records,
+    st.permutations(["in0", "in1", "label", "note"]),
+    st.sampled_from([(",", ":"), (", ", ": "), (" ,", "\t: ")]),
+    st.booleans(),
     st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b"\n \t\n"]),
-)  # fmt: skip
+)
 blocks = st.lists(lines, min_size=1, max_size=5).map(b"".join)
 
 
@@ -105,11 +111,41 @@ def test_both_ways_read_the_same_from_what_is_right(way):
 @pytest.mark.parametrize("way", FAST_WAYS)
 def test_a_fast_way_never_accepts_what_the_plain_way_refuses(way):
     ways = {"fast": 0, "refused": 0}
-    pieces = st.sampled_from([
-        b"", b"{", b"}", b"[", b"]", b",", b":", b'"', b"-", b"0", b"1.5", b"1e2", b"e", b"null",
-        b"true", b"\n", b"\r", b" ", b"\\", b"\x00", b"\xff", b'"in0":[1],', b'"in0"', b"NaN",
-        b"{}", b"{}{}", b"}{", b"Infinity", b"9999999999", b"1e400", b"/**/",
-    ])  # fmt: skip
+    pieces = st.sampled_from(
+        [
+            b"",
+            b"{",
+            b"}",
+            b"[",
+            b"]",
+            b",",
+            b":",
+            b'"',
+            b"-",
+            b"0",
+            b"1.5",
+            b"1e2",
+            b"e",
+            b"null",
+            b"true",
+            b"\n",
+            b"\r",
+            b" ",
+            b"\\",
+            b"\x00",
+            b"\xff",
+            b'"in0":[1],',
+            b'"in0"',
+            b"NaN",
+            b"{}",
+            b"{}{}",
+            b"}{",
+            b"Infinity",
+            b"9999999999",
+            b"1e400",
+            b"/**/",
+        ]
+    )
 
     @settings(max_examples=700, deadline=None, derandomize=True)
     @given(blocks, st.data())
@@ -136,26 +172,37 @@ def test_a_fast_way_never_accepts_what_the_plain_way_refuses(way):
 @pytest.mark.parametrize(
     "line",
     [
-        b'{"in0":[1],"in1":[2],"label":3}', b'{"in0":[1],"label":3}', b'{"in0":[1],"in1":[2]}',
-        b'{"in0":[1],"in1":null,"label":3}', b'{"in0":[1],"in1":[2],"label":null}',
-        b'{"label":3}', b"{}", b'{"in0":[null],"in1":[2],"label":3}',
-        b'{"in0":[1],"in1":[2],"label":NaN}', b'{"in0":[1],"in1":[2],"label":1e39}',
+        b'{"in0":[1],"in1":[2],"label":3}',
+        b'{"in0":[1],"label":3}',
+        b'{"in0":[1],"in1":[2]}',
+        b'{"in0":[1],"in1":null,"label":3}',
+        b'{"in0":[1],"in1":[2],"label":null}',
+        b'{"label":3}',
+        b"{}",
+        b'{"in0":[null],"in1":[2],"label":3}',
+        b'{"in0":[1],"in1":[2],"label":NaN}',
+        b'{"in0":[1],"in1":[2],"label":1e39}',
         b'{"in0":[1],"in1":[2],"label":-3.4028235677973366e38}',
         b'{"in0":[1],"in1":[2],"label":3.4028235677973362e38}',
-        b'{"in0":[1],"in1":[-2],"label":3}', b'{"in0":[-0],"in1":[2],"label":-0.0}',
-        b'{"in0":[1],"in1":[2147483648],"label":3}', b'{"in0":[1],"in0":[1],"in1":[2],"label":3}',
+        b'{"in0":[1],"in1":[-2],"label":3}',
+        b'{"in0":[-0],"in1":[2],"label":-0.0}',
+        b'{"in0":[1],"in1":[2147483648],"label":3}',
+        b'{"in0":[1],"in0":[1],"in1":[2],"label":3}',
         b'{"in0":[1],"in\\u0030":[1],"in1":[2],"label":3}',
-        b'{"in0":[1],"in1":[2],"label":3,"label":3}', b'{"in\\u0030":[1],"in1":[2],"label":3}',
+        b'{"in0":[1],"in1":[2],"label":3,"label":3}',
+        b'{"in\\u0030":[1],"in1":[2],"label":3}',
         b'{"in0":[1],"in1":[2],"label":3}{"in0":[1],"in1":[2],"label":3}',
         b'{"in0":[1],"in1":[2],"label":3,"x":{"in0":5}}',
         b'{"in0":[1],"in1":[2],"label":3,"x":"\xff"}',
-        b'{"in0":[1],"in1":[2],"label":3,"x":NaN}', b'{"in0":[1],"in1":[2],"label":3,"x":[-Inf ]}',
+        b'{"in0":[1],"in1":[2],"label":3,"x":NaN}',
+        b'{"in0":[1],"in1":[2],"label":3,"x":[-Inf ]}',
         b'{"x":{"y":-Infinity},"in0":[1],"in1":[2],"label":3}',
         b'{"in0":[1],"in1":[2],"label":3,"x":"NaN, Infinity}"}',
         b'{"in0":[1],"in1":[2],"label":3,"x":1,"x":1}',
-        b'{"in0":[1],"in1":[2],"label":3,"x":"\\ud800"}', b'{"in0":[[1]],"in1":[2],"label":3}',
+        b'{"in0":[1],"in1":[2],"label":3,"x":"\\ud800"}',
+        b'{"in0":[[1]],"in1":[2],"label":3}',
     ],
-)  # fmt: skip
+)
 def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
     schema = schema_of(default_label, in0=presence, in1=presence)
     for data in (line, line + b"\n" + line, b'{"in0":[1],"in1":[2],"label":1}\n' + line):
@@ -168,12 +215,28 @@ def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("0", 0.0), ("-0", -0.0), ("7", 7.0), ("-2.50", -2.5), ("0.1", 0.1), ("3.14159", 3.14159),
-        ("123456789012345", 123456789012345.0), ("0.0000000000001", 1e-13), ("true", 1.0),
-        ("1e2", None), ("1234567890123456", None), ("01", None), (".5", None), ("5.", None),
-        ("-", None), ("tru", None), ("+1", None), ('"1"', None), ("--1", None), ("1.2.3", None),
+        ("0", 0.0),
+        ("-0", -0.0),
+        ("7", 7.0),
+        ("-2.50", -2.5),
+        ("0.1", 0.1),
+        ("3.14159", 3.14159),
+        ("123456789012345", 123456789012345.0),
+        ("0.0000000000001", 1e-13),
+        ("true", 1.0),
+        ("1e2", None),
+        ("1234567890123456", None),
+        ("01", None),
+        (".5", None),
+        ("5.", None),
+        ("-", None),
+        ("tru", None),
+        ("+1", None),
+        ('"1"', None),
+        ("--1", None),
+        ("1.2.3", None),
     ],
-)  # fmt: skip
+)
 def test_the_scanner_reads_a_label_exactly_or_not_at_all(text, value):
     scanned = scan(b'{"in0":[1],"in1":[2],"label":%b}' % text.encode(), RECORDS)
     assert (scanned is None) == (value is None)
@@ -211,8 +274,9 @@ def test_the_scanner_knows_lists_of_ids_and_numbers_alone():
     assert scanned.rows == 2
     assert scanned.counts == {"in0": 2, "in1": 1, "label": 2, "weight": 1}
     assert to_rows({name: scanned.columns[name] for name in ("in0", "in1")}) == {
-        "in0": [[1, 3], []], "in1": [[2], []]
-    }  # fmt: skip
+        "in0": [[1, 3], []],
+        "in1": [[2], []],
+    }
     np.testing.assert_array_equal(scanned.columns["weight"], [0.5, np.nan])
 
 
@@ -329,8 +393,9 @@ def test_optional_keys_are_there_or_not(tmp_path):
 def test_optional_keys_are_the_same_in_all_records(tmp_path, second, message, block_bytes):
     text = '{"in1":[2]}\n' * 3 + second
     with pytest.raises(DataError, match="train.jsonl:4: " + message):
-        read(tmp_path, text, in0="optional", in1="optional", label="ignored",
-             block_bytes=block_bytes)  # fmt: skip
+        read(
+            tmp_path, text, in0="optional", in1="optional", label="ignored", block_bytes=block_bytes
+        )
 
 
 def test_an_optional_key_that_ends_is_an_error(tmp_path):
@@ -346,8 +411,11 @@ LIST = r'"in1" must be a list of integers in \[0, 2147483647\]; got '
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"in0":[1],"in1":[2],"label":1', r"must be one JSON object \(Expecting ',' delimiter at "
-         r"column 31\); got '{\"in0\".*. Write one {\"in0\": \[10\]"),
+        (
+            '{"in0":[1],"in1":[2],"label":1',
+            r"must be one JSON object \(Expecting ',' delimiter at "
+            r"column 31\); got '{\"in0\".*. Write one {\"in0\": \[10\]",
+        ),
         ("hello", r"must be one JSON object \(Expecting value at column 1\); got 'hello'. Write"),
         ("{} {}", r"must be one JSON object \(Extra data at column 4\); got '{} {}'."),
         ("[" * 100_000, r"must be one JSON object \(.*nesting too deep\); got '\[\[\["),
@@ -373,13 +441,13 @@ LIST = r'"in1" must be a list of integers in \[0, 2147483647\]; got '
         ('{"in0":[1],"in1":[null],"label":1}', LIST + r"None. Fix the id at position 0.$"),
         ('{"in0":[1],"in1":[[1]],"label":1}', LIST + r"\[1\]. Fix the id at position 0.$"),
         ('{"in0":[1],"in1":[2147483648],"label":1}', LIST + "2147483648. Fix the id at"),
-        ('{"in0":[1],"in1":[1],"label":"1"}', '"label" must be a finite number; got \'1\'. Fix'),
+        ('{"in0":[1],"in1":[1],"label":"1"}', "\"label\" must be a finite number; got '1'. Fix"),
         ('{"in0":[1],"in1":[1],"label":NaN}', '"label" must be a finite number; got nan. Fix the'),
         ('{"in0":[1],"in1":[1],"label":-1e39}', '"label" must be a finite number; got -1e'),
         ('{"in0":[1],"in1":[1],"label":null}', '"label" must be a finite number; got None. Fix'),
         ('{"in0":[1],"in1":[1],"label":[1]}', r'"label" must be a finite number; got \[1\]. Fix'),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_its_line(tmp_path, line, message):
     text = '\n{"in0":[1],"in1":[2],"label":1}\n' + line + "\n"
     with pytest.raises(DataError, match="^.*/train.jsonl:3: " + message) as caught:

@@ -543,8 +543,14 @@ def test_weights_and_groups_of_large_sets_are_read_row_by_row(read, monkeypatch)
         values = [getattr(each, "values", each).tolist() for each in (column, found)]
         assert values[0] == values[1]
     pairs = Pairs(large.columns, "train", large.schema, large)
-    config = Config.build({"enc0_max_seq_len": 1, "enc0_vocab_size": 500, "mini_batch_size": 8,
-                           "negative_sampling_rate": 1})  # fmt: skip
+    config = Config.build(
+        {
+            "enc0_max_seq_len": 1,
+            "enc0_vocab_size": 500,
+            "mini_batch_size": 8,
+            "negative_sampling_rate": 1,
+        }
+    )
     groups = large.columns["group"]
     for batch in TrainingBatches(pairs, config).epoch(0):
         users = batch.in0.values[batch.pairing.rows0] - 3

@@ -24,10 +24,16 @@ WEIGHTED = Schema((*RECORDS, WEIGHT))
 WIDE = Schema((HISTORY, *RECORDS, WEIGHT, Column("größe", LAYOUTS["number"])))
 
 ROWS = [
-    {"in0": [i], "in1": [i, i], "label": i % 2, "weight": i / 4, "a history": [7] * (i % 3),
-     "größe": -i}
+    {
+        "in0": [i],
+        "in1": [i, i],
+        "label": i % 2,
+        "weight": i / 4,
+        "a history": [7] * (i % 3),
+        "größe": -i,
+    }
     for i in range(1, 30)
-]  # fmt: skip
+]
 FORMS = {
     "scanner": lambda row: json.dumps(row),
     "arrow": lambda row: json.dumps({**row, "note": "x"}),
@@ -135,10 +141,16 @@ def test_columns_whose_arrays_would_share_a_name_do_not(written):
 
 def test_a_negative_has_the_weight_of_its_positive_and_label_0(written):
     pairs = Pairs.read(written(ROWS), schema=WEIGHTED)
-    config = Config.build({
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 3, "enc0_vocab_size": 100,
-        "enc_dim": 4, "mini_batch_size": 12, "negative_sampling_rate": 2,
-    })  # fmt: skip
+    config = Config.build(
+        {
+            "enc0_network": "pooled_embedding",
+            "enc0_max_seq_len": 3,
+            "enc0_vocab_size": 100,
+            "enc_dim": 4,
+            "mini_batch_size": 12,
+            "negative_sampling_rate": 2,
+        }
+    )
     for batch in TrainingBatches(pairs, config).epoch(0):
         positives = len(batch.in0)
         own = batch.in0.values[batch.pairing.rows0]

@@ -56,7 +56,7 @@ def test_the_latest_are_held_out(times, share, held):
         pa.array(["1970-01-01 00:00:01", "1970-01-02"]),
         pa.array(["1970-01-01T00:00:01", "1970-01-02"]).dictionary_encode(),
     ],
-)  # fmt: skip
+)
 def test_dates_are_microseconds(values):
     assert Clock().read(values).tolist() == [10**6, 86_400 * 10**6]
 
@@ -102,16 +102,19 @@ def test_all_times_of_a_column_are_of_one_form():
 @pytest.mark.parametrize(
     ("values", "found"),
     [
-        (pa.array([dt.time(18), None]),
-         [(0, "must have a finite number as time", dt.time(18)), (1, "must have a time", None)]),
-        (pa.array([dt.timedelta(1)]),
-         [(0, "must have a finite number as time", dt.timedelta(1))]),
+        (
+            pa.array([dt.time(18), None]),
+            [(0, "must have a finite number as time", dt.time(18)), (1, "must have a time", None)],
+        ),
+        (pa.array([dt.timedelta(1)]), [(0, "must have a finite number as time", dt.timedelta(1))]),
         (pa.array([dt.datetime(2024, 5, 31), None]), [(1, "must have a time", None)]),
-        (pa.array([None, ""], pa.string()),
-         [(0, "must have a time", None), (1, "must have a time", "")]),
+        (
+            pa.array([None, ""], pa.string()),
+            [(0, "must have a time", None), (1, "must have a time", "")],
+        ),
         (pa.array([1.0, None]), [(1, "must have a time", None)]),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_time_is_a_mistake(values, found):
     assert mistakes(Clock().read, values) == found
 

@@ -36,11 +36,19 @@ from object2vec.training.early_stopping import EarlyStopping
 
 MSE = metrics_by_name()["mean_squared_error"]
 HYPERPARAMETERS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 1, "enc0_vocab_size": 944,
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 1, "enc1_vocab_size": 1684,
-    "enc_dim": 1024, "mlp_layers": 1, "mlp_dim": 256, "mini_batch_size": 64, "epochs": 20,
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 1,
+    "enc0_vocab_size": 944,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 1,
+    "enc1_vocab_size": 1684,
+    "enc_dim": 1024,
+    "mlp_layers": 1,
+    "mlp_dim": 256,
+    "mini_batch_size": 64,
+    "epochs": 20,
     "early_stopping_patience": 1,
-}  # fmt: skip
+}
 
 
 VALIDATION_S = 90_624 / 15396.9553405 - 5.692699  # the throughput in AWS's log counts it
@@ -63,18 +71,38 @@ def _opening(output_layer):
         events.Layer("head.1", (1, 256), 257),
     )
     yield events.RunStarted(
-        config=config, notes=config.notes[:1], layers=layers, parameters=1_049_089,
-        token_parameters=2_691_072, device="cpu", threads=2, kernel="numba", version="0.1.0",
-    )  # fmt: skip
+        config=config,
+        notes=config.notes[:1],
+        layers=layers,
+        parameters=1_049_089,
+        token_parameters=2_691_072,
+        device="cpu",
+        threads=2,
+        kernel="numba",
+        version="0.1.0",
+    )
     yield events.ChannelOpened(
-        channel="train", source="/opt/ml/input/data/train", records=90_570, tokens0=90_570,
-        tokens1=90_570, batches=1_416, batch_size=64, max_seq_lens=(1, 1), replicated_records=54,
-    )  # fmt: skip
+        channel="train",
+        source="/opt/ml/input/data/train",
+        records=90_570,
+        tokens0=90_570,
+        tokens1=90_570,
+        batches=1_416,
+        batch_size=64,
+        max_seq_lens=(1, 1),
+        replicated_records=54,
+    )
     yield events.ChannelOpened(
-        channel="validation", source="/opt/ml/input/data/validation", records=9_430,
-        tokens0=9_430, tokens1=9_430, batches=148, batch_size=64, max_seq_lens=(1, 1),
+        channel="validation",
+        source="/opt/ml/input/data/validation",
+        records=9_430,
+        tokens0=9_430,
+        tokens1=9_430,
+        batches=148,
+        batch_size=64,
+        max_seq_lens=(1, 1),
         notes=(Note("warning", "3 sequences are empty."),),
-    )  # fmt: skip
+    )
 
 
 def _epochs(trained, validated):
@@ -84,14 +112,26 @@ def _epochs(trained, validated):
     for epoch, (train, validation) in enumerate(zip(trained, validated, strict=True)):
         for batches, epoch_s in ((100, 0.423628), (150, 0.6), (1_416, 5.692699)):
             yield events.BatchesDone(
-                epoch=epoch, epochs=20, batches=batches, batches_total=1_416,
-                records=batches * 64, epoch_s=epoch_s, metrics=train,
-            )  # fmt: skip
+                epoch=epoch,
+                epochs=20,
+                batches=batches,
+                batches_total=1_416,
+                records=batches * 64,
+                epoch_s=epoch_s,
+                metrics=train,
+            )
         yield events.EpochDone(
-            epoch=epoch, epochs=20, batches=1_416, records=90_624, train_s=5.692699,
-            validation_s=VALIDATION_S, train=train, validation=validation,
-            verdict=stopping.observe(epoch, validation[loss]), verdict_s=0.0005,
-        )  # fmt: skip
+            epoch=epoch,
+            epochs=20,
+            batches=1_416,
+            records=90_624,
+            train_s=5.692699,
+            validation_s=VALIDATION_S,
+            train=train,
+            validation=validation,
+            verdict=stopping.observe(epoch, validation[loss]),
+            verdict_s=0.0005,
+        )
     yield events.CheckpointWritten(path="run/step-4248", epoch=3, batches=0, write_s=0.25)
     yield events.BestRestored(epoch=stopping.best_epoch, metric=loss, value=stopping.best_value)
 
@@ -101,9 +141,15 @@ def _end(test):
     if test:
         yield events.Tested(metrics=test, records=60_416, batches=118, batch_size=512, test_s=3.08)
     yield events.Finished(
-        epochs=3, best_epoch=2, best_value=0.919, stopped_early=True, records=271_872,
-        pairs_per_s=15_919.4, total_s=61.2, peak_memory_bytes=812 * 2**20,
-    )  # fmt: skip
+        epochs=3,
+        best_epoch=2,
+        best_value=0.919,
+        stopped_early=True,
+        records=271_872,
+        pairs_per_s=15_919.4,
+        total_s=61.2,
+        peak_memory_bytes=812 * 2**20,
+    )
 
 
 REGRESSION = [
@@ -172,7 +218,11 @@ TABLE = events.TableLearned(
             0, "user", "token", "short texts", 943, {"train": Coverage(90, 0, 90, 90)}
         ),
         events.FieldFacts(
-            1, "overview", "text", "", 12_345,
+            1,
+            "overview",
+            "text",
+            "",
+            12_345,
             {
                 "train": Coverage(90, 3, 2_000, known=1_999, hashed=1),
                 "validation": Coverage(10, 0, 50, known=20, skipped=30),
@@ -187,7 +237,7 @@ TABLE = events.TableLearned(
         events.Decision("enc_dim", 64, "preset"),
     ),
     notes=(Note("warning", "every value of user is different"),),
-)  # fmt: skip
+)
 TABLE_LINES = """\
 columns
   in0  user      token  943 tokens     guessed: short texts
@@ -273,11 +323,16 @@ def test_what_a_table_taught_is_json():
 def test_plain_shows_batches_about_every_ten_seconds():
     batches = [
         events.BatchesDone(
-            epoch=1, epochs=3, batches=n, batches_total=100, records=n * 64, epoch_s=float(n),
+            epoch=1,
+            epochs=3,
+            batches=n,
+            batches_total=100,
+            records=n * 64,
+            epoch_s=float(n),
             metrics=_mse(0.5, 0.25),
         )
         for n in range(1, 36)
-    ]  # fmt: skip
+    ]
     lines = _play(PlainReporter, batches).splitlines()
     assert [re.search(r"batch (\d+)/", line)[1] for line in lines] == ["10", "20", "30"]
     batches.insert(15, events.Warned("slow"))  # what is said meanwhile changes nothing of that
@@ -302,13 +357,25 @@ def _long_epochs(count):
     for epoch in range(count):
         for n in (6, 12, 18):
             yield events.BatchesDone(
-                epoch=epoch, epochs=count, batches=n, batches_total=18, records=n, epoch_s=float(n),
+                epoch=epoch,
+                epochs=count,
+                batches=n,
+                batches_total=18,
+                records=n,
+                epoch_s=float(n),
                 metrics=_mse(0.5, 0.25),
-            )  # fmt: skip
+            )
         yield events.EpochDone(
-            epoch=epoch, epochs=count, batches=18, records=18, train_s=18.0, validation_s=0.0,
-            train=_mse(0.5, 0.25), validation=None, verdict=stopping.observe(epoch, 0.5),
-        )  # fmt: skip
+            epoch=epoch,
+            epochs=count,
+            batches=18,
+            records=18,
+            train_s=18.0,
+            validation_s=0.0,
+            train=_mse(0.5, 0.25),
+            validation=None,
+            verdict=stopping.observe(epoch, 0.5),
+        )
 
 
 @pytest.mark.parametrize(
@@ -329,22 +396,35 @@ def _long_epochs(count):
         ),
         (
             events.Finished(
-                epochs=1, best_epoch=0, best_value=0.5, stopped_early=False, records=5,
-                pairs_per_s=2.5, total_s=3_725.0, peak_memory_bytes=None,
+                epochs=1,
+                best_epoch=0,
+                best_value=0.5,
+                stopped_early=False,
+                records=5,
+                pairs_per_s=2.5,
+                total_s=3_725.0,
+                peak_memory_bytes=None,
             ),
             "done: 1 epochs in 1:02:05, 5 pairs, 2 pairs/s, best epoch 1",
         ),
     ],
-)  # fmt: skip
+)
 def test_plain_lines_of_rare_events(event, line):
     assert _play(PlainReporter, [event]) == line + "\n"
 
 
 def test_plain_names_the_negatives_of_a_channel():
     event = events.ChannelOpened(
-        channel="train", source="memory", records=10, tokens0=20, tokens1=30, batches=4,
-        batch_size=10, max_seq_lens=(5, 5), negatives_per_record=3,
-    )  # fmt: skip
+        channel="train",
+        source="memory",
+        records=10,
+        tokens0=20,
+        tokens1=30,
+        batches=4,
+        batch_size=10,
+        max_seq_lens=(5, 5),
+        negatives_per_record=3,
+    )
     assert _play(PlainReporter, [event]) == (
         "train: 10 records, 3 negatives for each, 20 + 30 tokens, 4 batches of 10, from memory\n"
     )
@@ -353,37 +433,63 @@ def test_plain_names_the_negatives_of_a_channel():
 def test_json_is_one_object_per_event():
     lines = [json.loads(line) for line in _play(JsonReporter, CLASSIFICATION).splitlines()]
     assert [line["event"] for line in lines] == [
-        "run", "channel", "channel", *["batches", "batches", "batches", "epoch"] * 3,
-        "checkpoint", "best", "saved", "test", "finished",
-    ]  # fmt: skip
+        "run",
+        "channel",
+        "channel",
+        *["batches", "batches", "batches", "epoch"] * 3,
+        "checkpoint",
+        "best",
+        "saved",
+        "test",
+        "finished",
+    ]
     assert lines[0]["config"] == CLASSIFICATION[0].config.to_dict()
     assert lines[0]["layers"][0] == {"name": "tokens0", "shape": [944, 1024], "parameters": 966_656}
     assert lines[2]["notes"] == [{"level": "warning", "text": "3 sequences are empty."}]
     assert lines[6] == {
-        "event": "epoch", "epoch": 0, "epochs": 20, "batches": 1_416, "records": 90_624,
-        "train_s": 5.692699, "validation_s": VALIDATION_S,
-        "train": {
-            "perplexity": 1.349, "cross_entropy": 0.299207981495, "accuracy": 0.874840989823
-        },
+        "event": "epoch",
+        "epoch": 0,
+        "epochs": 20,
+        "batches": 1_416,
+        "records": 90_624,
+        "train_s": 5.692699,
+        "validation_s": VALIDATION_S,
+        "train": {"perplexity": 1.349, "cross_entropy": 0.299207981495, "accuracy": 0.874840989823},
         "validation": {
-            "perplexity": 1.255, "cross_entropy": 0.227112250687, "accuracy": 0.914095603814
+            "perplexity": 1.255,
+            "cross_entropy": 0.227112250687,
+            "accuracy": 0.914095603814,
         },
         "verdict": {
-            "epoch": 0, "metric": "cross_entropy", "value": 0.227112250687, "is_best": True,
-            "is_bad": False, "bad": 0,
-            "patience": 1, "should_stop": False, "past_values": None, "best_past": None,
+            "epoch": 0,
+            "metric": "cross_entropy",
+            "value": 0.227112250687,
+            "is_best": True,
+            "is_bad": False,
+            "bad": 0,
+            "patience": 1,
+            "should_stop": False,
+            "past_values": None,
+            "best_past": None,
         },
         "verdict_s": 0.0005,
         "pairs_per_s": 90_624 / 5.692699,
-    }  # fmt: skip
+    }
 
 
 def test_no_log_has_a_number_that_json_lacks_or_divides_by_no_time():
     verdict = EarlyStopping(MSE, 1, 0.01).observe(0, math.nan)
     event = events.EpochDone(
-        epoch=0, epochs=1, batches=1, records=1, train_s=0.0, validation_s=0.0,
-        train={"mean_squared_error": math.inf}, validation=None, verdict=verdict,
-    )  # fmt: skip
+        epoch=0,
+        epochs=1,
+        batches=1,
+        records=1,
+        train_s=0.0,
+        validation_s=0.0,
+        train={"mean_squared_error": math.inf},
+        validation=None,
+        verdict=verdict,
+    )
     line = json.loads(_play(JsonReporter, [event]))
     assert (line["train"], line["validation"]) == ({"mean_squared_error": None}, None)
     assert (line["verdict"]["value"], line["pairs_per_s"]) == (None, 0.0)
@@ -394,12 +500,14 @@ def test_no_log_has_a_number_that_json_lacks_or_divides_by_no_time():
 
 
 def test_json_names_the_signal(tmp_path):
-    lines = _play(JsonReporter, [
-        events.Interrupting(15), events.Resumed(path=tmp_path, epoch=0, batches=1)
-    ]).splitlines()  # fmt: skip
+    lines = _play(
+        JsonReporter, [events.Interrupting(15), events.Resumed(path=tmp_path, epoch=0, batches=1)]
+    ).splitlines()
     assert json.loads(lines[0]) == {
-        "event": "interrupting", "signal_number": 15, "signal_name": "SIGTERM"
-    }  # fmt: skip
+        "event": "interrupting",
+        "signal_number": 15,
+        "signal_name": "SIGTERM",
+    }
     assert json.loads(lines[1])["path"] == str(tmp_path)
 
 
@@ -550,10 +658,17 @@ def test_sagemaker_opens_with_the_data_and_the_layer_table(monkeypatch):
 
 def test_sagemaker_counts_document_words_like_the_aws_log(monkeypatch):
     event = events.ChannelOpened(
-        channel="train", source="/opt/ml/input/data/train", records=250_000, tokens0=4_392_571,
-        tokens1=10_931_619, batches=1_956, batch_size=512, max_seq_lens=(50, 50),
-        negatives_per_record=3, replicated_records=368,
-    )  # fmt: skip
+        channel="train",
+        source="/opt/ml/input/data/train",
+        records=250_000,
+        tokens0=4_392_571,
+        tokens1=10_931_619,
+        batches=1_956,
+        batch_size=512,
+        max_seq_lens=(50, 50),
+        negatives_per_record=3,
+        replicated_records=368,
+    )
     lines = _body(_play_sagemaker([event], monkeypatch))
     assert (
         "Bucket of (50, 50) : 250000 samples in 488 batches of 512, approx 22016.0 words/batch"
@@ -579,9 +694,15 @@ def test_batches_and_words_are_counted_as_the_containers_of_both_years_do(
     form, records, tokens, size, line, monkeypatch
 ):
     event = events.ChannelOpened(
-        channel="train", source="/opt/ml/input/data/train", records=records, tokens0=1,
-        tokens1=tokens, batches=1, batch_size=size, max_seq_lens=(82, 82),
-    )  # fmt: skip
+        channel="train",
+        source="/opt/ml/input/data/train",
+        records=records,
+        tokens0=1,
+        tokens1=tokens,
+        batches=1,
+        batch_size=size,
+        max_seq_lens=(82, 82),
+    )
     lines = _body(_play_sagemaker([event], monkeypatch, form=form))
     assert f"Bucket of (82, 82) : {line} words/batch" in lines
 
@@ -589,9 +710,12 @@ def test_batches_and_words_are_counted_as_the_containers_of_both_years_do(
 def test_the_later_container_prints_all_digits_and_the_time_before_the_metrics(monkeypatch):
     """Figures of the IP Insights container of 2025, which prints in the same way."""
     event = events.Tested(
-        metrics={"cross_entropy": 0.6930449829101563, "accuracy": 0.52}, records=1, batches=1,
-        batch_size=1, test_s=0.0,
-    )  # fmt: skip
+        metrics={"cross_entropy": 0.6930449829101563, "accuracy": 0.52},
+        records=1,
+        batches=1,
+        batch_size=1,
+        test_s=0.0,
+    )
     text = _play_sagemaker([event], monkeypatch, form="2025")
     assert "test cross_entropy <loss>=0.6930449829101563\n" in text
     assert "test accuracy <score>=0.52\n" in text
@@ -639,25 +763,41 @@ def test_metrics_lines_are_json_with_the_containers_keys(monkeypatch):
     blocks = [json.loads(line[9:]) for line in text.splitlines() if line.startswith("#metrics ")]
     names = [sorted(block["Metrics"]) for block in blocks]
     iterator = [
-        "Max Batches Seen Between Resets", "Max Records Seen Between Resets",
-        "Number of Batches Since Last Reset", "Number of Records Since Last Reset",
-        "Reset Count", "Total Batches Seen", "Total Records Seen",
-    ]  # fmt: skip
+        "Max Batches Seen Between Resets",
+        "Max Records Seen Between Resets",
+        "Number of Batches Since Last Reset",
+        "Number of Records Since Last Reset",
+        "Reset Count",
+        "Total Batches Seen",
+        "Total Records Seen",
+    ]
     assert names == [
-        ["initialize.time"], iterator, ["early_stop.time", "epochs", "update.time"], iterator,
-        ["early_stop.time", "update.time"], iterator, ["early_stop.time", "update.time"], iterator,
-        ["finalize.time"], iterator,
+        ["initialize.time"],
+        iterator,
+        ["early_stop.time", "epochs", "update.time"],
+        iterator,
+        ["early_stop.time", "update.time"],
+        iterator,
+        ["early_stop.time", "update.time"],
+        iterator,
+        ["finalize.time"],
+        iterator,
         ["model.score.time", "model.serialize.time", "setuptime", "totaltime"],
-    ]  # fmt: skip
+    ]
     counters = [block for block in blocks if "Reset Count" in block["Metrics"]]
     assert [block["Dimensions"]["Meta"] for block in counters] == [
-        "init_train_data_iter", *["training_data_iter"] * 3, "test_data_iter"
-    ]  # fmt: skip
+        "init_train_data_iter",
+        *["training_data_iter"] * 3,
+        "test_data_iter",
+    ]
     third = blocks[7]
     assert third["Dimensions"] == {
-        "Algorithm": "ObjectToVec", "Host": "algo-1", "Operation": "training",
-        "Meta": "training_data_iter", "epoch": 2,
-    }  # fmt: skip
+        "Algorithm": "ObjectToVec",
+        "Host": "algo-1",
+        "Operation": "training",
+        "Meta": "training_data_iter",
+        "epoch": 2,
+    }
     seen = {name: value["max"] for name, value in third["Metrics"].items()}
     assert seen["Total Records Seen"] == 271_872
     assert seen["Number of Records Since Last Reset"] == 90_624
@@ -673,9 +813,17 @@ def test_metrics_lines_are_json_with_the_containers_keys(monkeypatch):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0, "1.0"), (0.0, "0.0"), (-3.0, "-3.0"), (1e-5, "1e-05"), (1e12, "1e+12"),
-     (1.0210044368812345, "1.02100443688"), (math.nan, "nan"), (math.inf, "inf")],
-)  # fmt: skip
+    [
+        (1.0, "1.0"),
+        (0.0, "0.0"),
+        (-3.0, "-3.0"),
+        (1e-5, "1e-05"),
+        (1e12, "1e+12"),
+        (1.0210044368812345, "1.02100443688"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+    ],
+)
 def test_numbers_print_as_in_python_2(value, text, monkeypatch):
     event = events.Tested(
         metrics={"cross_entropy": value}, records=1, batches=1, batch_size=1, test_s=0.0
@@ -823,9 +971,13 @@ def test_rich_live_lines_fit_the_terminal(width):
     assert screen.text() == ""
     stream = io.StringIO()
     console = Console(
-        file=stream, width=width, height=24, force_terminal=True, color_system=None,
+        file=stream,
+        width=width,
+        height=24,
+        force_terminal=True,
+        color_system=None,
         legacy_windows=False,
-    )  # fmt: skip
+    )
     show = RichReporter(console)
     show(CLASSIFICATION[3])
     live = _Screen(stream.getvalue())
@@ -862,9 +1014,12 @@ def test_rich_colors_warnings_and_the_best_epochs():
         Console(file=stream, force_terminal=True, width=100, color_system="standard")
     )
     for event in (
-        events.Warned("slow"), events.Noted("fast"), events.Interrupting(signal.SIGINT),
-        REGRESSION[6], REGRESSION[10],
-    ):  # fmt: skip
+        events.Warned("slow"),
+        events.Noted("fast"),
+        events.Interrupting(signal.SIGINT),
+        REGRESSION[6],
+        REGRESSION[10],
+    ):
         show(event)
     found = re.findall(r"(?:\x1b\[(\d+)m)?([^\x1b\n]+)(?:\x1b\[0m)?\n", stream.getvalue())
     yellow, green, dim = "33", "32", "2"
@@ -911,10 +1066,16 @@ def test_rich_without_a_terminal_draws_no_bar():
 
 def test_rich_row_without_validation_shows_training_alone():
     event = events.EpochDone(
-        epoch=0, epochs=2, batches=1, records=8, train_s=1.0, validation_s=0.0,
-        train=_mse(0.00123, 0.02), validation=None,
+        epoch=0,
+        epochs=2,
+        batches=1,
+        records=8,
+        train_s=1.0,
+        validation_s=0.0,
+        train=_mse(0.00123, 0.02),
+        validation=None,
         verdict=EarlyStopping(MSE, 3, 0.01).observe(0, 0.1),
-    )  # fmt: skip
+    )
     assert (
         _Screen(_play_rich([event], 80)).text()
         == """\
@@ -926,9 +1087,17 @@ def test_rich_row_without_validation_shows_training_alone():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.0000"), (0.00999, "9.99e-03"), (-0.00999, "-9.99e-03"), (0.01, "0.0100"),
-     (-0.015, "-0.0150"), (0.0199, "0.0199"), (1234.5, "1234.5000"), (math.nan, "nan")],
-)  # fmt: skip
+    [
+        (0.0, "0.0000"),
+        (0.00999, "9.99e-03"),
+        (-0.00999, "-9.99e-03"),
+        (0.01, "0.0100"),
+        (-0.015, "-0.0150"),
+        (0.0199, "0.0199"),
+        (1234.5, "1234.5000"),
+        (math.nan, "nan"),
+    ],
+)
 def test_rich_shows_small_numbers_by_their_exponent(value, text):
     assert _cell(value) == text
 
@@ -970,8 +1139,14 @@ def test_what_is_shown_goes_to_the_stream_that_is_named(monkeypatch):
 def test_a_log_of_sagemaker_has_all_that_is_its_own():
     stream = io.StringIO()
     dialect = Dialect("IPInsights", {"vector_dim": 7}, 200)
-    show = reporter("sagemaker", stream, "algo-7", entrypoint="train", dialect=dialect,
-                    provided={"enc_dim": "1024"})  # fmt: skip
+    show = reporter(
+        "sagemaker",
+        stream,
+        "algo-7",
+        entrypoint="train",
+        dialect=dialect,
+        provided={"enc_dim": "1024"},
+    )
     for event in REGRESSION[:4]:
         show(event)
     text = stream.getvalue()
@@ -1069,13 +1244,31 @@ def test_the_log_of_ip_insights_has_the_metrics_that_the_service_reads():
         "binary_classification_cross_entropy": 0.5,
     }
     for batches in (100, 200, 300, 400, 500):
-        log(events.BatchesDone(epoch=0, epochs=1, batches=batches, batches_total=400, records=9,
-                               epoch_s=1.0, metrics=train))  # fmt: skip
+        log(
+            events.BatchesDone(
+                epoch=0,
+                epochs=1,
+                batches=batches,
+                batches_total=400,
+                records=9,
+                epoch_s=1.0,
+                metrics=train,
+            )
+        )
     verdict = events.Verdict(0, "m", 0.5, True, False, 0, 1, False, None, None)
-    log(events.EpochDone(
-        epoch=0, epochs=1, batches=400, records=9, train_s=1.0, validation_s=0.0, train=train,
-        validation=train | {"discriminator_auc": 0.875}, verdict=verdict,
-    ))  # fmt: skip
+    log(
+        events.EpochDone(
+            epoch=0,
+            epochs=1,
+            batches=400,
+            records=9,
+            train_s=1.0,
+            validation_s=0.0,
+            train=train,
+            validation=train | {"discriminator_auc": 0.875},
+            verdict=verdict,
+        )
+    )
     text = stream.getvalue()
     found = {d["Name"]: re.findall(d["Regex"], text) for d in IP_INSIGHTS_METRIC_DEFINITIONS}
     assert found == {
@@ -1095,12 +1288,17 @@ def test_the_bar_moves_ten_times_a_second_at_the_most_and_at_the_end_of_an_epoch
     monkeypatch.setattr("object2vec.reporting.live._bar", lambda event: shown.append(event) or "")
     batches = [
         events.BatchesDone(
-            epoch=epoch, epochs=2, batches=n, batches_total=10, records=n, epoch_s=n / 16,
+            epoch=epoch,
+            epochs=2,
+            batches=n,
+            batches_total=10,
+            records=n,
+            epoch_s=n / 16,
             metrics=_mse(0.5, 0.25),
         )
         for epoch in (0, 1)
         for n in range(1, 11)
-    ]  # fmt: skip
+    ]
     stream = io.StringIO()
     reporter = RichReporter(Console(file=stream, force_terminal=True, width=80))
     for event in batches:

@@ -24,17 +24,30 @@ from object2vec.serving import server
 from object2vec.training.stop import StopRequest
 
 HYPERPARAMETERS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": "2", "enc0_vocab_size": "9",
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": "3", "enc1_vocab_size": "7",
-    "enc_dim": "4", "mlp_dim": "4", "mlp_layers": "1", "epochs": "3", "mini_batch_size": "4",
-    "_kvstore": "device", "_num_gpus": "auto", "_tuning_objective_metric": "", "seed": "1",
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": "2",
+    "enc0_vocab_size": "9",
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": "3",
+    "enc1_vocab_size": "7",
+    "enc_dim": "4",
+    "mlp_dim": "4",
+    "mlp_layers": "1",
+    "epochs": "3",
+    "mini_batch_size": "4",
+    "_kvstore": "device",
+    "_num_gpus": "auto",
+    "_tuning_objective_metric": "",
+    "seed": "1",
     "threads": "1",
-}  # fmt: skip
+}
 RECORDS = [{"in0": [i % 8 + 1], "in1": [i % 6 + 1, 1], "label": i % 2} for i in range(16)]
 CHANNEL = {
-    "ContentType": "application/jsonlines", "TrainingInputMode": "File",
-    "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None",
-}  # fmt: skip
+    "ContentType": "application/jsonlines",
+    "TrainingInputMode": "File",
+    "S3DistributionType": "FullyReplicated",
+    "RecordWrapperType": "None",
+}
 
 
 @pytest.fixture
@@ -99,11 +112,18 @@ def test_a_job_writes_model_metrics_and_awss_log(layout, capsys):
     assert times["model.serialize.time"]["max"] > 0
     assert log.count('"early_stop.time"') == 3
     expected = {
-        "train:progress": 3, "train:throughput": 3, "train:accuracy": 3, "train:cross_entropy": 3,
-        "validation:accuracy": 3, "validation:cross_entropy": 3, "test:accuracy": 1,
-        "test:cross_entropy": 1, "train:mean_squared_error": 0, "test:mean_squared_error": 0,
+        "train:progress": 3,
+        "train:throughput": 3,
+        "train:accuracy": 3,
+        "train:cross_entropy": 3,
+        "validation:accuracy": 3,
+        "validation:cross_entropy": 3,
+        "test:accuracy": 1,
+        "test:cross_entropy": 1,
+        "train:mean_squared_error": 0,
+        "test:mean_squared_error": 0,
         "validation:mean_squared_error": 0,
-    }  # fmt: skip
+    }
     found = {d["Name"]: len(re.findall(d["Regex"], log)) for d in METRIC_DEFINITIONS}
     assert found == expected
     assert set(re.findall(r"host=(\S+),", log)) == {"algo-7"}
@@ -115,8 +135,11 @@ def test_a_job_writes_model_metrics_and_awss_log(layout, capsys):
     summary = json.loads((layout.output_data / "summary.json").read_text())
     assert summary["metrics"].keys() == {"train", "validation", "test"}
     assert sorted(path.name for path in layout.model.iterdir()) == [
-        "README.md", "config.json", "metrics.jsonl", "model.safetensors",
-    ]  # fmt: skip
+        "README.md",
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+    ]
 
 
 def test_the_same_job_gives_the_same_weights_as_the_library(layout):
@@ -133,8 +156,9 @@ def test_files_that_sagemaker_may_leave_out_may_be_missing(layout, capsys):
     assert run(layout) == 0
     assert set(re.findall(r"host=(\S+),", capsys.readouterr().out)) == {"algo-1"}
     assert json.loads((layout.output_data / "summary.json").read_text())["metrics"].keys() == {
-        "train", "validation",
-    }  # fmt: skip
+        "train",
+        "validation",
+    }
 
 
 def test_pretrained_vectors_come_from_the_auxiliary_channel(layout, capsys):
@@ -179,24 +203,45 @@ def test_an_old_failure_is_gone_after_a_success(layout):
         ("hyperparameters", {"epochs": "0"}, "3 problems:\n  epochs: must be"),
         ("hyperparameters", ["enc_dim"], "must be a JSON object; got 'a JSON list'"),
         ("input_data_config", {"validation": CHANNEL}, "channel train: must be given"),
-        ("input_data_config", {"train": {}, "training": {}},
-         "channel training: must be one of train, validation, test, auxiliary; got 'training'"),
-        ("input_data_config", {"train": {"TrainingInputMode": "Pipe"}},
-         "channel train: must have input mode File or FastFile; got 'Pipe'"),
-        ("input_data_config", {"train": {"RecordWrapperType": "RecordIO"}},
-         "channel train: must have RecordWrapperType None; got 'RecordIO'"),
-        ("input_data_config", {"train": {"ContentType": "text/csv"}},
-         "channel train: must have the content type application/jsonlines; got 'text/csv'"),
+        (
+            "input_data_config",
+            {"train": {}, "training": {}},
+            "channel training: must be one of train, validation, test, auxiliary; got 'training'",
+        ),
+        (
+            "input_data_config",
+            {"train": {"TrainingInputMode": "Pipe"}},
+            "channel train: must have input mode File or FastFile; got 'Pipe'",
+        ),
+        (
+            "input_data_config",
+            {"train": {"RecordWrapperType": "RecordIO"}},
+            "channel train: must have RecordWrapperType None; got 'RecordIO'",
+        ),
+        (
+            "input_data_config",
+            {"train": {"ContentType": "text/csv"}},
+            "channel train: must have the content type application/jsonlines; got 'text/csv'",
+        ),
         ("input_data_config", {"train": {}, "test": {}}, "test: must be a file or folder; got"),
-        ("input_data_config", {"train": None},
-         r"channel train: must be described by a JSON object; got None\. Write TrainingInputMode"),
+        (
+            "input_data_config",
+            {"train": None},
+            r"channel train: must be described by a JSON object; got None\. Write Training",
+        ),
         ("input_data_config", {"train": "s3://x"}, "described by a JSON object; got 's3://x'"),
-        ("resource_config", {"current_host": "algo-1", "hosts": "algo-1"},
-         "must name one host: training uses one machine; got 'algo-1'. Set"),
-        ("resource_config", {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]},
-         "resourceconfig.json: must name one host: training uses one machine; got"),
+        (
+            "resource_config",
+            {"current_host": "algo-1", "hosts": "algo-1"},
+            "must name one host: training uses one machine; got 'algo-1'. Set",
+        ),
+        (
+            "resource_config",
+            {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]},
+            "resourceconfig.json: must name one host: training uses one machine; got",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_a_client_error(layout, file, content, text):
     write(getattr(layout, file), content)
     assert run(layout) == 2
@@ -225,10 +270,14 @@ def test_all_wrong_channels_are_named_together(layout):
 
 @pytest.mark.parametrize(
     "facts",
-    [{}, {"ContentType": None, "TrainingInputMode": "FastFile"},
-     {"ContentType": "application/jsonlines; charset=utf-8"},
-     {"ContentType": "application/x-jsonlines"}, {"ContentType": "application/json"}],
-)  # fmt: skip
+    [
+        {},
+        {"ContentType": None, "TrainingInputMode": "FastFile"},
+        {"ContentType": "application/jsonlines; charset=utf-8"},
+        {"ContentType": "application/x-jsonlines"},
+        {"ContentType": "application/json"},
+    ],
+)
 def test_descriptions_that_are_right(layout, facts):
     write(layout.input_data_config, {"train": facts})
     assert container._read_channels(layout) == {"train": layout.channel("train")}
@@ -240,16 +289,23 @@ def test_descriptions_that_are_right(layout, facts):
         (ConfigError("epochs: wrong"), "ClientError: epochs: wrong", 2),
         (DataError("a.jsonl:1: wrong"), "ClientError: a.jsonl:1: wrong", 2),
         (ArtifactError("other run"), "ClientError: other run", 2),
-        (MemoryError(), "ClientError: Out of memory. Use a larger instance, or a smaller "
-         "mini_batch_size, enc_dim or vocabulary.\nMemoryError", 2),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
-         "ClientError: Out of memory. Use a larger instance, or a smaller mini_batch_size, "
-         "enc_dim or vocabulary.\nDefaultCPUAllocator: can't allocate memory: you tried", 2),
+        (
+            MemoryError(),
+            "ClientError: Out of memory. Use a larger instance, or a smaller "
+            "mini_batch_size, enc_dim or vocabulary.\nMemoryError",
+            2,
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "ClientError: Out of memory. Use a larger instance, or a smaller mini_batch_size, "
+            "enc_dim or vocabulary.\nDefaultCPUAllocator: can't allocate memory: you tried",
+            2,
+        ),
         (StorageError("disk full"), "AlgorithmError: disk full", 1),
         (Interrupted("Stopped by SIGTERM.", 15), "AlgorithmError: Stopped by SIGTERM.", 1),
         (KeyError("x"), "AlgorithmError: KeyError: 'x'", 1),
     ],
-)  # fmt: skip
+)
 def test_whose_fault_it_is(error, text, code):
     assert explain(error) == (text, code)
 
@@ -341,8 +397,12 @@ def test_a_model_replaces_an_older_one_and_its_leftovers(tmp_path):
     publish(fitted(), tmp_path)
     assert Object2Vec.load(tmp_path).vocabularies == (None, None)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "README.md", "config.json", "kept", "metrics.jsonl", "model.safetensors",
-    }  # fmt: skip
+        "README.md",
+        "config.json",
+        "kept",
+        "metrics.jsonl",
+        "model.safetensors",
+    }
 
 
 @pytest.mark.parametrize("moves", range(4))
@@ -423,8 +483,10 @@ def test_the_image_is_slim_pinned_and_not_run_by_root():
     assert arguments["RUN_AS"] == "object2vec"
     assert instructions("USER") == ["${RUN_AS}"]
     installs = [line for line in instructions("RUN") if "pip install" in line]
-    assert installs == ["pip install ${TORCH} ${TORCH_INDEX:+--index-url ${TORCH_INDEX}}",
-                        'pip install ".[sagemaker]"']  # fmt: skip
+    assert installs == [
+        "pip install ${TORCH} ${TORCH_INDEX:+--index-url ${TORCH_INDEX}}",
+        'pip install ".[sagemaker]"',
+    ]
     for line in instructions("COPY"):
         for source in line.split()[:-1]:
             assert (
@@ -438,8 +500,13 @@ def start(arguments, **environ):
     (entry_point,) = (json.loads(line) for line in instructions("ENTRYPOINT"))
     assert entry_point[0] == "object2vec"
     command = [sys.executable, "-m", *entry_point, *arguments]
-    return subprocess.Popen(command, env=os.environ | environ, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    return subprocess.Popen(
+        command,
+        env=os.environ | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def ask(port, path, body=None):

@@ -14,14 +14,23 @@ from object2vec.sagemaker.container import train_container
 from object2vec.sagemaker.paths import JobTree
 
 HYPERPARAMETERS = {
-    "num_entity_vectors": "200", "vector_dim": "16", "epochs": "3", "mini_batch_size": "200",
-    "learning_rate": "0.02", "batch_metrics_publish_interval": "1", "_num_gpus": "auto",
-    "_tuning_objective_metric": "validation:discriminator_auc", "seed": "1", "threads": "1",
-}  # fmt: skip
+    "num_entity_vectors": "200",
+    "vector_dim": "16",
+    "epochs": "3",
+    "mini_batch_size": "200",
+    "learning_rate": "0.02",
+    "batch_metrics_publish_interval": "1",
+    "_num_gpus": "auto",
+    "_tuning_objective_metric": "validation:discriminator_auc",
+    "seed": "1",
+    "threads": "1",
+}
 CHANNEL = {
-    "ContentType": "text/csv", "TrainingInputMode": "File",
-    "S3DistributionType": "FullyReplicated", "RecordWrapperType": "None",
-}  # fmt: skip
+    "ContentType": "text/csv",
+    "TrainingInputMode": "File",
+    "S3DistributionType": "FullyReplicated",
+    "RecordWrapperType": "None",
+}
 
 
 @pytest.fixture
@@ -73,12 +82,16 @@ def test_a_blank_after_the_comma_and_a_missing_content_type_are_taken(layout):
 
 @pytest.mark.parametrize(
     ("config", "text"),
-    [({"train": CHANNEL, "test": CHANNEL}, "channel test: must be one of train, validation"),
-     ({"train": CHANNEL | {"ContentType": "application/jsonlines"}},
-      "channel train: must have the content type text/csv"),
-     ({"train": CHANNEL | {"TrainingInputMode": "Pipe"}}, "input mode File or FastFile"),
-     ({"validation": CHANNEL}, "channel train: must be given")],
-)  # fmt: skip
+    [
+        ({"train": CHANNEL, "test": CHANNEL}, "channel test: must be one of train, validation"),
+        (
+            {"train": CHANNEL | {"ContentType": "application/jsonlines"}},
+            "channel train: must have the content type text/csv",
+        ),
+        ({"train": CHANNEL | {"TrainingInputMode": "Pipe"}}, "input mode File or FastFile"),
+        ({"validation": CHANNEL}, "channel train: must be given"),
+    ],
+)
 def test_channels_are_those_of_ip_insights(layout, config, text):
     layout.input_data_config.write_text(json.dumps(config))
     assert train_container(layout.base, {}) == 2
@@ -88,9 +101,12 @@ def test_channels_are_those_of_ip_insights(layout, config, text):
 
 @pytest.mark.parametrize(
     ("line", "text"),
-    [("user_1,999.1.2.3", "must be an IPv4 address such as 192.0.2.1; got '999.1.2.3'"),
-     ("user_1", "logins.csv:"), ("user_1,10.0.0.1,extra", "logins.csv:")],
-)  # fmt: skip
+    [
+        ("user_1,999.1.2.3", "must be an IPv4 address such as 192.0.2.1; got '999.1.2.3'"),
+        ("user_1", "logins.csv:"),
+        ("user_1,10.0.0.1,extra", "logins.csv:"),
+    ],
+)
 def test_a_wrong_line_is_a_client_error_that_names_it(layout, line, text):
     file = layout.channel("train") / "logins.csv"
     file.write_text("user_2,10.0.0.1\n" * 20 + line + "\n")

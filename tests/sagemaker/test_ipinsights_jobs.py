@@ -70,9 +70,13 @@ def test_both_sampling_rates_together_are_from_1_to_500(rates):
 
 def test_what_they_become():
     given = REQUIRED | {
-        "mini_batch_size": "1000", "epochs": "5", "learning_rate": "0.01",
-        "random_negative_sampling_rate": "5", "_num_gpus": "auto", "seed": "7",
-    }  # fmt: skip
+        "mini_batch_size": "1000",
+        "epochs": "5",
+        "learning_rate": "0.01",
+        "random_negative_sampling_rate": "5",
+        "_num_gpus": "auto",
+        "seed": "7",
+    }
     arguments = IP_INSIGHTS.arguments(given)
     assert arguments["in0"] == "entity:token(max_size=0, buckets=20000)"
     assert arguments["in1"] == "address:ipv4"

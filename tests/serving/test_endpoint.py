@@ -90,10 +90,16 @@ def test_nothing_is_held_after_any_response(model, path, body, headers, status):
 
 @pytest.mark.parametrize(
     ("headers", "counted"),
-    [({}, 1000), ({"content-length": "24"}, 24), ({"content-length": "9999"}, 1000),
-     ({"content-length": "0"}, 1000), ({"content-length": "-5"}, 1000),
-     ({"content-length": "x"}, 1000), ({"content-length": "1" * 20}, 1000)],
-)  # fmt: skip
+    [
+        ({}, 1000),
+        ({"content-length": "24"}, 24),
+        ({"content-length": "9999"}, 1000),
+        ({"content-length": "0"}, 1000),
+        ({"content-length": "-5"}, 1000),
+        ({"content-length": "x"}, 1000),
+        ({"content-length": "1" * 20}, 1000),
+    ],
+)
 def test_a_body_is_held_by_its_length_or_by_the_limit(model, headers, counted):
     app, seen = create_app(model, Settings(max_payload_bytes=1000)), []
     asyncio.run(call(app, (PAIR[:9], PAIR[9:]), headers, on_receive=lambda: seen.append(held(app))))
@@ -550,9 +556,11 @@ def test_a_model_that_cannot_be_loaded_is_named_as_the_cause(tmp_path, path):
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(DataError("vocab0.json: wrong"), "^vocab0.json: wrong$"),
-     (ZeroDivisionError("an inside"), "^the model: must be loaded; got 'ZeroDivisionError'")],
-)  # fmt: skip
+    [
+        (DataError("vocab0.json: wrong"), "^vocab0.json: wrong$"),
+        (ZeroDivisionError("an inside"), "^the model: must be loaded; got 'ZeroDivisionError'"),
+    ],
+)
 def test_whatever_fails_while_loading_is_told_to_the_listener(error, message, caplog):
     def load():
         raise error
@@ -668,9 +676,14 @@ def test_workers_share_the_cores(model, monkeypatch, cores, workers, threads, us
 
 @pytest.mark.parametrize(
     ("payload", "cores", "found"),
-    [(6 << 20, 2, (2, 6)), (6 << 20, 64, (16, 6)), (1 << 30, 4, (1, 100)), (1000, 4, (4, 1)),
-     ((7 << 20) - 1, 1, (1, 6))],
-)  # fmt: skip
+    [
+        (6 << 20, 2, (2, 6)),
+        (6 << 20, 64, (16, 6)),
+        (1 << 30, 4, (1, 100)),
+        (1000, 4, (4, 1)),
+        ((7 << 20) - 1, 1, (1, 6)),
+    ],
+)
 def test_execution_parameters_stay_within_sagemakers_product(
     model, monkeypatch, payload, cores, found
 ):

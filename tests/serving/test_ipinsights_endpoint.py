@@ -21,11 +21,21 @@ JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 @pytest.fixture(scope="module")
 def model():
     made = Object2Vec(
-        in0="entity:token(max_size=0, buckets=50)", in1="address:ipv4", preset="aws",
-        enc0_network="pooled_embedding", enc1_network="pooled_embedding", enc_dim=4,
-        output_layer="dot_product", negative_sampling_rate=1, random_negative_sampling_rate=1,
-        mini_batch_size=90, learning_rate=0.05, epochs=4, threads=1, device="cpu",
-    )  # fmt: skip
+        in0="entity:token(max_size=0, buckets=50)",
+        in1="address:ipv4",
+        preset="aws",
+        enc0_network="pooled_embedding",
+        enc1_network="pooled_embedding",
+        enc_dim=4,
+        output_layer="dot_product",
+        negative_sampling_rate=1,
+        random_negative_sampling_rate=1,
+        mini_batch_size=90,
+        learning_rate=0.05,
+        epochs=4,
+        threads=1,
+        device="cpu",
+    )
     made.fit(COLUMNS)
     return made
 
@@ -104,12 +114,21 @@ def test_verbose_responses_have_the_embeddings(accept, ask, model):
 
 @pytest.mark.parametrize(
     ("body", "content_type", "text"),
-    [("user_1, 10.0.0.1\nuser_2, 10.0.0.999\n", CSV, "instances[1].in1"),
-     ('{"instances": [{"features": ["user_1", "10.0.0.1"]}, {"features": ["user_1"]}]}', JSON,
-      'instances[1]: must have a list of entity, address as "features"'),
-     ('{"features": ["user_1", "somewhere"]}\n', LINES, "must be an IPv4 address"),
-     ('{"features": ["user_1", "10.0.0.1"], "in0": "user_2"}\n', LINES, "instances[0]: must have")],
-)  # fmt: skip
+    [
+        ("user_1, 10.0.0.1\nuser_2, 10.0.0.999\n", CSV, "instances[1].in1"),
+        (
+            '{"instances": [{"features": ["user_1", "10.0.0.1"]}, {"features": ["user_1"]}]}',
+            JSON,
+            'instances[1]: must have a list of entity, address as "features"',
+        ),
+        ('{"features": ["user_1", "somewhere"]}\n', LINES, "must be an IPv4 address"),
+        (
+            '{"features": ["user_1", "10.0.0.1"], "in0": "user_2"}\n',
+            LINES,
+            "instances[0]: must have",
+        ),
+    ],
+)
 def test_what_is_wrong_is_named(body, content_type, text, ask):
     response = ask(body, content_type)
     assert response.status_code == 400

@@ -120,8 +120,9 @@ def inputs(html) -> list[dict[str, str]]:
 def test_a_model_of_ids_has_an_input_for_each_side(endpoint):
     html, _ = page(endpoint, True)
     assert [(each["id"], each["data-kind"]) for each in inputs(html)] == [
-        ("in0", "ids"), ("in1", "ids"),
-    ]  # fmt: skip
+        ("in0", "ids"),
+        ("in1", "ids"),
+    ]
     assert "{&quot;in0&quot;: [1], &quot;in1&quot;: [1]}" in html
 
 

@@ -67,9 +67,14 @@ def has_ipv6() -> bool:
 
 @pytest.mark.parametrize(
     ("host", "shown"),
-    [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]"), ("0.0.0.0", "0.0.0.0"),
-     ("::", "[::]")],
-)  # fmt: skip
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "[::1]"),
+        ("[::1]", "[::1]"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("::", "[::]"),
+    ],
+)
 @pytest.mark.parametrize("token", [None, "t"])
 def test_the_log_names_an_address_that_can_be_opened(folder, served, caplog, host, shown, token):
     if ":" in host and not has_ipv6():
@@ -111,9 +116,19 @@ def test_the_highest_port_exists(monkeypatch):
 
 @pytest.mark.parametrize(
     "host",
-    ["/run/o2v.sock", "unix:/run/o2v.sock", "http://localhost", "127.0.0.1:80", "", "a..b",
-     "x" * 70, "256.1.1.1", "[::1", "\0"],
-)  # fmt: skip
+    [
+        "/run/o2v.sock",
+        "unix:/run/o2v.sock",
+        "http://localhost",
+        "127.0.0.1:80",
+        "",
+        "a..b",
+        "x" * 70,
+        "256.1.1.1",
+        "[::1",
+        "\0",
+    ],
+)
 def test_a_host_that_is_no_name_or_address_is_rejected(folder, served, host):
     message = r"^host: must be a name or address of this machine; got .*\. Give a name or an IP "
     with pytest.raises(ConfigError, match=message):
@@ -144,8 +159,11 @@ def test_settings_come_from_the_environment_and_the_caller(folder, served, monke
     server.run(folder, port=0, settings=Settings(queue_units=5, token="x"))
     server.run(folder, port=0, settings=Settings(queue_units=5, token="x"), token="given")
     assert [(c.settings.token, c.settings.queue_units) for c in served] == [
-        ("of-the-environment", 77), ("given", 77), ("x", 5), ("given", 5),
-    ]  # fmt: skip
+        ("of-the-environment", 77),
+        ("given", 77),
+        ("x", 5),
+        ("given", 5),
+    ]
 
 
 @pytest.mark.parametrize(("workers", "code"), [(1, 5), (2, 6), (64, 6)])
@@ -156,9 +174,13 @@ def test_one_worker_is_this_process(folder, served, workers, code):
 
 @pytest.mark.parametrize(
     ("level", "ours", "uvicorns"),
-    [("debug", logging.DEBUG, logging.INFO), ("info", logging.INFO, logging.ERROR),
-     ("warning", logging.WARNING, logging.ERROR), ("critical", logging.CRITICAL, logging.ERROR)],
-)  # fmt: skip
+    [
+        ("debug", logging.DEBUG, logging.INFO),
+        ("info", logging.INFO, logging.ERROR),
+        ("warning", logging.WARNING, logging.ERROR),
+        ("critical", logging.CRITICAL, logging.ERROR),
+    ],
+)
 def test_the_log_has_our_lines_and_uvicorns_errors(folder, served, level, ours, uvicorns):
     server.run(folder, port=0, settings=NOBODY, log_level=level)
     assert logging.getLogger("object2vec").level == ours

@@ -79,8 +79,10 @@ def test_an_answer_does_not_depend_on_its_neighbours(kind, tolerance):
 
     async def both():
         alone = [await call(app, json.dumps(i).encode()) for i in wanted]
-        bodies = [json.dumps(wanted[start:stop]).encode() for start, stop in
-                  [(0, 1), (1, 40), (40, 41), (41, 150)]]  # fmt: skip
+        bodies = [
+            json.dumps(wanted[start:stop]).encode()
+            for start, stop in [(0, 1), (1, 40), (40, 41), (41, 150)]
+        ]
         return alone, await asyncio.gather(*(call(app, body) for body in bodies))
 
     alone, together = asyncio.run(both())
@@ -149,7 +151,7 @@ def test_settings_change_the_default_answer(model):
         ([], {"accept": "text/csv"}, 406, "Accept: must allow application/json or"),
         ([], {"content-type": f"{JSON};infer_max_seqlens=0"}, 400, "infer_max_seqlens: must be"),
     ],
-)  # fmt: skip
+)
 def test_refusals_say_what_must_hold(app, body, headers, status, message):
     found, sent, text = ask(app, body, headers)
     assert found == status
@@ -325,18 +327,25 @@ def test_metrics_count_what_was_asked(model):
     for line in (
         'object2vec_requests_total{status="200"} 1.0',
         'object2vec_requests_total{status="400"} 1.0',
-        'object2vec_instances_total{kind="scores"} 2.0', "object2vec_ready_workers 1.0",
-        'object2vec_instances_total{kind="embeddings"} 1.0', "object2vec_waiting_units 0.0",
-        "object2vec_batch_instances_sum 3.0", "object2vec_request_seconds_count 2.0",
-    ):  # fmt: skip
+        'object2vec_instances_total{kind="scores"} 2.0',
+        "object2vec_ready_workers 1.0",
+        'object2vec_instances_total{kind="embeddings"} 1.0',
+        "object2vec_waiting_units 0.0",
+        "object2vec_batch_instances_sum 3.0",
+        "object2vec_request_seconds_count 2.0",
+    ):
         assert line in lines
 
 
 def test_the_page_is_whole_and_allows_nothing_from_elsewhere(app):
     _, headers, text = ask(app, b"", method="GET", path="/")
     html = text.decode()
-    for fact in ("pooled_embedding, 40 ids, at most 5 in a sequence", "<dd>16 numbers</dd>",
-                 "hadamard, concat, abs_diff", "probabilities of 2 classes"):  # fmt: skip
+    for fact in (
+        "pooled_embedding, 40 ids, at most 5 in a sequence",
+        "<dd>16 numbers</dd>",
+        "hadamard, concat, abs_diff",
+        "probabilities of 2 classes",
+    ):
         assert fact in html
     assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
     policy = headers["content-security-policy"]
@@ -347,10 +356,18 @@ def test_the_page_is_whole_and_allows_nothing_from_elsewhere(app):
 def test_a_token_guards_everything_but_ping_and_the_bare_page(model):
     app = create_app(model, Settings(token="s3cret"))
     right = {"authorization": "Bearer s3cret"}
-    for path, method in (("/invocations", "POST"), ("/metrics", "GET"), ("/nothing", "GET"),
-                         ("/endpoints/x/invocations", "POST")):  # fmt: skip
-        for wrong in ({}, {"authorization": "Bearer s3cre"}, {"authorization": "s3cret"},
-                      {"authorization": "Basic s3cret"}):  # fmt: skip
+    for path, method in (
+        ("/invocations", "POST"),
+        ("/metrics", "GET"),
+        ("/nothing", "GET"),
+        ("/endpoints/x/invocations", "POST"),
+    ):
+        for wrong in (
+            {},
+            {"authorization": "Bearer s3cre"},
+            {"authorization": "s3cret"},
+            {"authorization": "Basic s3cret"},
+        ):
             status, headers, text = ask(app, {"in0": [1]}, wrong, path=path, method=method)
             assert (status, headers["www-authenticate"]) == (401, "Bearer")
             assert json.loads(text)["error"].startswith("Authorization: must be Bearer")
@@ -479,16 +496,30 @@ def test_a_damaged_archive_is_refused(model, tmp_path, damage):
 
 def test_sagemakers_variables_are_read():
     assert Settings.from_environ({}) == Settings()
-    assert Settings.from_environ({
-        "MAX_CONTENT_LENGTH": "1000", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": JSON_LINES,
-        "INFERENCE_PREFERRED_MODE": "Embedding", "SAGEMAKER_MODEL_SERVER_WORKERS": "3",
-        "SAGEMAKER_MODEL_SERVER_TIMEOUT": "7.5", "OBJECT2VEC_TOKEN": "abc",
-        "OBJECT2VEC_BATCH_INSTANCES": "9", "OBJECT2VEC_BATCH_WAIT_MS": "2",
-        "OBJECT2VEC_QUEUE_UNITS": "99", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
-    }) == Settings(
-        max_payload_bytes=1000, default_accept=JSON_LINES, preferred_mode="embedding", workers=3,
-        timeout_s=7.5, token="abc", batch_instances=9, batch_wait_ms=2.0, queue_units=99,
-    )  # fmt: skip
+    assert Settings.from_environ(
+        {
+            "MAX_CONTENT_LENGTH": "1000",
+            "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": JSON_LINES,
+            "INFERENCE_PREFERRED_MODE": "Embedding",
+            "SAGEMAKER_MODEL_SERVER_WORKERS": "3",
+            "SAGEMAKER_MODEL_SERVER_TIMEOUT": "7.5",
+            "OBJECT2VEC_TOKEN": "abc",
+            "OBJECT2VEC_BATCH_INSTANCES": "9",
+            "OBJECT2VEC_BATCH_WAIT_MS": "2",
+            "OBJECT2VEC_QUEUE_UNITS": "99",
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20",
+        }
+    ) == Settings(
+        max_payload_bytes=1000,
+        default_accept=JSON_LINES,
+        preferred_mode="embedding",
+        workers=3,
+        timeout_s=7.5,
+        token="abc",
+        batch_instances=9,
+        batch_wait_ms=2.0,
+        queue_units=99,
+    )
     batch = {"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "20"}
     assert Settings.from_environ(batch).max_payload_bytes == 20 << 20
 
@@ -498,16 +529,22 @@ def test_wrong_variables_are_reported_together():
         r"^3 problems:\n  MAX_CONTENT_LENGTH: must be bytes in .*; got '-1'\. Correct or unset "
     )
     with pytest.raises(ConfigError, match=message) as caught:
-        Settings.from_environ({"MAX_CONTENT_LENGTH": "-1", "INFERENCE_PREFERRED_MODE": "fast",
-                               "OBJECT2VEC_TOKEN": "a b"})  # fmt: skip
+        Settings.from_environ(
+            {
+                "MAX_CONTENT_LENGTH": "-1",
+                "INFERENCE_PREFERRED_MODE": "fast",
+                "OBJECT2VEC_TOKEN": "a b",
+            }
+        )
     assert "a b" not in str(caught.value)
 
 
 def test_without_the_extra_its_name_is_told(monkeypatch):
     real = importlib.util.find_spec
     with monkeypatch.context() as patch:
-        patch.setattr(importlib.util, "find_spec",
-                      lambda name: None if name == "uvicorn" else real(name))  # fmt: skip
+        patch.setattr(
+            importlib.util, "find_spec", lambda name: None if name == "uvicorn" else real(name)
+        )
         message = r"no uvicorn'\. Run: pip install 'object2vec\[serve\]'"
         with pytest.raises(MissingExtraError, match=message):
             importlib.reload(object2vec.serving)
@@ -516,8 +553,9 @@ def test_without_the_extra_its_name_is_told(monkeypatch):
 
 # ---- any request at all
 
-ID = st.one_of(st.integers(-1, 45), st.integers(), st.floats(), st.none(), st.text(max_size=3),
-               st.booleans())  # fmt: skip
+ID = st.one_of(
+    st.integers(-1, 45), st.integers(), st.floats(), st.none(), st.text(max_size=3), st.booleans()
+)
 SEQUENCE = st.one_of(st.lists(st.integers(0, 29), max_size=6), st.lists(ID, max_size=3), ID)
 INSTANCE = st.one_of(
     st.dictionaries(st.sampled_from(["in0", "in1", "label", "in2"]), SEQUENCE, max_size=3),
@@ -526,13 +564,24 @@ INSTANCE = st.one_of(
 )
 DOCUMENT = st.one_of(
     st.builds(lambda i: {"instances": i}, st.lists(INSTANCE, max_size=5)),
-    st.lists(INSTANCE, max_size=5), INSTANCE,
-)  # fmt: skip
+    st.lists(INSTANCE, max_size=5),
+    INSTANCE,
+)
 HEADER = st.one_of(
-    st.sampled_from(["", JSON, JSON_LINES, "*/*", "text/csv", f"{JSON};infer_max_seqlens=2,9",
-                     f"{JSON}; infer_max_seqlens=x", f"{JSON}, */*;q=0.1"]),
+    st.sampled_from(
+        [
+            "",
+            JSON,
+            JSON_LINES,
+            "*/*",
+            "text/csv",
+            f"{JSON};infer_max_seqlens=2,9",
+            f"{JSON}; infer_max_seqlens=x",
+            f"{JSON}, */*;q=0.1",
+        ]
+    ),
     st.text(st.characters(max_codepoint=255), max_size=20),
-)  # fmt: skip
+)
 
 
 @st.composite

@@ -111,8 +111,18 @@ def test_any_bytes_on_the_wire_leave_the_server_whole(folder):
                 status, _, text = await connection.request(BODY)
                 assert status == 200
                 assert is_right(text)
-        assert statuses <= {b"200", b"204", b"400", b"404", b"405", b"406", b"413", b"415", b"431",
-                            b"100"}  # fmt: skip
+        assert statuses <= {
+            b"200",
+            b"204",
+            b"400",
+            b"404",
+            b"405",
+            b"406",
+            b"413",
+            b"415",
+            b"431",
+            b"100",
+        }
         assert {b"200", b"400"} <= statuses
 
     with running(folder) as server:

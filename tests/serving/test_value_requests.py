@@ -43,8 +43,13 @@ def error(app, body, *headers) -> str:
 
 def test_a_side_with_one_field_takes_its_value_and_also_an_object(pairs):
     plain = {"instances": [{"in0": "ann", "in1": "Up"}, {"in1": "Titanic"}, {"in0": None}]}
-    fields = {"instances": [{"in0": {"user": "ann"}, "in1": {"film": "Up"}},
-                            {"in1": {"film": "Titanic"}}, {"in0": {}}]}  # fmt: skip
+    fields = {
+        "instances": [
+            {"in0": {"user": "ann"}, "in1": {"film": "Up"}},
+            {"in1": {"film": "Titanic"}},
+            {"in0": {}},
+        ]
+    }
     assert predictions(pairs, plain) == predictions(pairs, fields)
 
 
@@ -65,8 +70,12 @@ def test_texts_and_numbers_of_a_field_may_be_mixed(pairs):
 
 
 def test_kinds_of_instances_may_be_mixed_and_keep_their_order(plays):
-    body = [{"in1": {"film": "Up"}}, {"in0": {"user": "ann"}, "in1": {"film": "Up"}},
-            {"in0": {"history": ["Heat"]}}, {"in1": {"genres": "drama|horror"}}]  # fmt: skip
+    body = [
+        {"in1": {"film": "Up"}},
+        {"in0": {"user": "ann"}, "in1": {"film": "Up"}},
+        {"in0": {"history": ["Heat"]}},
+        {"in1": {"genres": "drama|horror"}},
+    ]
     found = predictions(plays, body)
     assert [next(iter(each)) for each in found] == ["embeddings", "scores"] + ["embeddings"] * 2
     for instance, prediction in zip(body, found, strict=True):
@@ -128,9 +137,10 @@ def test_a_model_of_ids_takes_no_csv_and_no_values():
 def test_fewer_tokens_may_be_read(plays):
     object_of = {"history": ["Heat", "Up", "Alien"]}
     short = predictions(
-        plays, [{"in0": object_of}],
+        plays,
+        [{"in0": object_of}],
         {"content-type": "application/json; infer_max_seqlens=2,1"}.items(),
-    )  # fmt: skip
+    )
     assert short == predictions(plays, [{"in0": {"history": ["Heat"]}}])  # behind the missing user
 
 
@@ -152,9 +162,13 @@ def test_limits_hold_for_values_too():
 def test_objects_without_a_known_token_are_marked(plays):
     found = predictions(
         plays,
-        [{"in1": {"film": "Nope"}}, {"in1": {"genres": ["war"]}}, {"in1": {"film": "Up"}},
-         {"in0": {"user": "new"}, "in1": {"film": "Up"}}],
-    )  # fmt: skip
+        [
+            {"in1": {"film": "Nope"}},
+            {"in1": {"genres": ["war"]}},
+            {"in1": {"film": "Up"}},
+            {"in0": {"user": "new"}, "in1": {"film": "Up"}},
+        ],
+    )
     assert [each.get("unknown") for each in found] == [["in1"], ["in1"], None, ["in0"]]
     assert not any(found[0]["embeddings"])
     assert any(found[1]["embeddings"])  # its genre shares a bucket
@@ -184,15 +198,21 @@ def test_what_became_of_values_is_counted(plays):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ([{"in0": {"user": "a"}}, {"in0": {"usr": "a"}}],
-         "instances[1].in0: must have fields of training; got 'usr'. Did you mean user? "
-         "Fields: user, history."),
+        (
+            [{"in0": {"user": "a"}}, {"in0": {"usr": "a"}}],
+            "instances[1].in0: must have fields of training; got 'usr'. Did you mean user? "
+            "Fields: user, history.",
+        ),
         ([{"in0": "ann"}], "instances[0].in0: must be an object with user, history; got 'ann'."),
         ([{"in0": ["ann"]}], "instances[0].in0: must be an object with user, history; got ['ann']"),
-        ([{"in0": {"user": {"id": 1}}}],
-         "instances[0].in0: \"user\" must be a text, a number or a list of them; got {'id': 1}."),
-        ([{"in0": {"user": "a"}}, {"in0": {"user": ["a"]}}],
-         "instances[1].in0: \"user\" must be of one type with the other instances; got ['a']."),
+        (
+            [{"in0": {"user": {"id": 1}}}],
+            "instances[0].in0: \"user\" must be a text, a number or a list of them; got {'id': 1}.",
+        ),
+        (
+            [{"in0": {"user": "a"}}, {"in0": {"user": ["a"]}}],
+            "instances[1].in0: \"user\" must be of one type with the other instances; got ['a'].",
+        ),
         ([{"in0": {"user": ["a"]}}], 'instances[0].in0: "user" must be text, a number'),
         ([{"in0": {"user": 10**30}}, {"in0": {"user": 1}}], 'instances[0].in0: "user" must be of'),
         ([{"x": 1}], 'instances[0]: must be an object with "in0", "in1" or both; got'),
@@ -203,13 +223,17 @@ def test_what_became_of_values_is_counted(plays):
         (b"[", "body: must be well-formed JSON; "),
         (b'{"in0": {"user": "\xff"}}', "body: must be well-formed JSON; "),
         (b"[" * 5000, "body: must not nest so deep."),
-        (b'[{"in0": {"user": "a", "user": "b"}}]',
-         'instances[0].in0: must have the key "user" once; got'),
-        (b'[{"in0": {"user": "a"}, "in\\u0030": {"user": "b"}}]',
-         'instances[0]: must have the key "in0" once; got'),
+        (
+            b'[{"in0": {"user": "a", "user": "b"}}]',
+            'instances[0].in0: must have the key "user" once; got',
+        ),
+        (
+            b'[{"in0": {"user": "a"}, "in\\u0030": {"user": "b"}}]',
+            'instances[0]: must have the key "in0" once; got',
+        ),
         (b'{"instances": [], "instances": []}', 'body: must have the key "instances" once; got'),
     ],
-)  # fmt: skip
+)
 def test_an_error_names_the_instance_and_the_field(body, text, plays):
     assert text in error(plays, body)
 
@@ -258,11 +282,18 @@ def test_the_reader_is_warm_when_the_server_is_ready(name, monkeypatch):
 
 def test_fields_that_lie_deeper_are_found_there():
     app = create_app(value_model("deep", num_classes=2))
-    flat = [{"film.title": "Up", "film.by.name": "Mann"}, {"film.title": "Heat"},
-            {"film.by.name": "Mann"}, {}]  # fmt: skip
-    deep = [{"film": {"title": "Up", "by": {"name": "Mann"}}}, {"film": {"title": "Heat"}},
-            {"film": {"by": {"name": "Mann"}, "title": None}},
-            {"film": {"by": "nobody"}}]  # fmt: skip
+    flat = [
+        {"film.title": "Up", "film.by.name": "Mann"},
+        {"film.title": "Heat"},
+        {"film.by.name": "Mann"},
+        {},
+    ]
+    deep = [
+        {"film": {"title": "Up", "by": {"name": "Mann"}}},
+        {"film": {"title": "Heat"}},
+        {"film": {"by": {"name": "Mann"}, "title": None}},
+        {"film": {"by": "nobody"}},
+    ]
     found, wanted = (predictions(app, [{"in1": each} for each in body]) for body in (deep, flat))
     assert found == wanted
     assert len({str(each) for each in wanted}) == 4

@@ -19,19 +19,36 @@ import numpy as np
 
 from object2vec import Object2Vec
 
-POOLED = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab_size": 40,
-          "enc1_network": "pooled_embedding", "enc1_max_seq_len": 4, "enc1_vocab_size": 30,
-          "enc_dim": 16, "mlp_dim": 8, "mlp_activation": "tanh"}  # fmt: skip
-MIXED = POOLED | {"enc0_network": "hcnn", "enc0_layers": 2, "enc0_token_embedding_dim": 8,
-                  "enc1_network": "bilstm", "enc1_token_embedding_dim": 8}  # fmt: skip
+POOLED = {
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 5,
+    "enc0_vocab_size": 40,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 4,
+    "enc1_vocab_size": 30,
+    "enc_dim": 16,
+    "mlp_dim": 8,
+    "mlp_activation": "tanh",
+}
+MIXED = POOLED | {
+    "enc0_network": "hcnn",
+    "enc0_layers": 2,
+    "enc0_token_embedding_dim": 8,
+    "enc1_network": "bilstm",
+    "enc1_token_embedding_dim": 8,
+}
 VALUE = POOLED | {"output_layer": "mean_squared_error", "mlp_layers": 0}
 
 
 @cache
 def fitted(kind: str) -> Object2Vec:
     """A small trained model: pooled, mixed (hcnn and bilstm), value (regression) or bfloat16."""
-    settings = {"pooled": POOLED, "mixed": MIXED, "value": VALUE,
-                "bfloat16": POOLED | {"precision": "bfloat16"}}[kind]  # fmt: skip
+    settings = {
+        "pooled": POOLED,
+        "mixed": MIXED,
+        "value": VALUE,
+        "bfloat16": POOLED | {"precision": "bfloat16"},
+    }[kind]
     records = [instance | {"label": i % 2} for i, instance in enumerate(instances(32, seed=1))]
     model = Object2Vec(**settings, epochs=1, mini_batch_size=8, learning_rate=0.1, seed=0)
     return model.fit(records, validation=records)
@@ -43,14 +60,24 @@ def instances(count: int, *, seed: int = 0, kinds: str = "p") -> list[dict[str, 
     sides = {"p": ("in0", "in1"), "0": ("in0",), "1": ("in1",)}
     sizes = {"in0": 40, "in1": 30}
     return [
-        {side: generator.integers(0, sizes[side], generator.integers(0, 7)).tolist()
-         for side in sides[kinds[i % len(kinds)]]}
+        {
+            side: generator.integers(0, sizes[side], generator.integers(0, 7)).tolist()
+            for side in sides[kinds[i % len(kinds)]]
+        }
         for i in range(count)
-    ]  # fmt: skip
+    ]
 
 
-async def call(app, body=b"", headers=(), method="POST", path="/invocations", root_path="",
-               on_receive=lambda: None, on_send=None):  # fmt: skip
+async def call(
+    app,
+    body=b"",
+    headers=(),
+    method="POST",
+    path="/invocations",
+    root_path="",
+    on_receive=lambda: None,
+    on_send=None,
+):
     """Status, headers and body of the app's response to a request, whose body may be in chunks.
 
     `on_receive` is called before each chunk, `on_send` awaited before each message is taken.
@@ -59,11 +86,20 @@ async def call(app, body=b"", headers=(), method="POST", path="/invocations", ro
     path, _, query = path.partition("?")
     pairs = headers.items() if isinstance(headers, dict) else headers
     given = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
-             "scheme": "http", "path": path, "raw_path": path.encode(),
-             "query_string": query.encode(),
-             "root_path": root_path, "headers": given, "client": ("127.0.0.1", 1),
-             "server": ("127.0.0.1", 2)}  # fmt: skip
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": root_path,
+        "headers": given,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+    }
     chunks = [body] if isinstance(body, bytes) else [*body]
 
     async def receive():
@@ -111,9 +147,10 @@ class RunningServer:
             "a"
         )  # a pipe that nobody reads would stop the server
         self.process = subprocess.Popen(
-            command, stderr=self._log,
+            command,
+            stderr=self._log,
             env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"} | environ,
-        )  # fmt: skip
+        )
         while not (found := re.search(r"at http://(\S+):(\d+)\n", self.log)):
             assert self.process.poll() is None, self.log
             time.sleep(0.02)

@@ -8,11 +8,19 @@ from object2vec.training.stop import StopRequest
 
 # Of ranking: each has a state, draws numbers, or changes what a step computes.
 EVERYTHING = {
-    "shared_negatives": 7, "negative_exponent": 0.5, "log_q_correction": True,
-    "label_smoothing": 0.1, "token_dropout": 0.2, "topics": 2,
-    "weight_averaging": 0.5, "noise_temperature": 0.01, "embedding_decay": 0.01,
-    "weight_decay": 0.01, "decoupled_weight_decay": True, "gradient_clip_norm": 1.0,
-}  # fmt: skip
+    "shared_negatives": 7,
+    "negative_exponent": 0.5,
+    "log_q_correction": True,
+    "label_smoothing": 0.1,
+    "token_dropout": 0.2,
+    "topics": 2,
+    "weight_averaging": 0.5,
+    "noise_temperature": 0.01,
+    "embedding_decay": 0.01,
+    "weight_decay": 0.01,
+    "decoupled_weight_decay": True,
+    "gradient_clip_norm": 1.0,
+}
 
 
 class AfterBatches(StopRequest):

@@ -32,14 +32,16 @@ MANY = {"user": [f"user {i % 30}" for i in range(60)], "film": ["Up", "Heat"] * 
 MANY |= {"mark": ["good", "bad"] * 30}
 TABLES = {"letters": LETTERS, "deep": DEEP, "many": MANY}
 FIELDS = {
-    "plays": (('user:token(unseen="skip")', 'history:tokens(unseen="skip")'),
-              ('film:token(unseen="skip")', 'genres:tokens("|", unseen="buckets", buckets=4)')),
+    "plays": (
+        ('user:token(unseen="skip")', 'history:tokens(unseen="skip")'),
+        ('film:token(unseen="skip")', 'genres:tokens("|", unseen="buckets", buckets=4)'),
+    ),
     "pairs": (('user:token(unseen="skip")',), ('film:token(unseen="skip")',)),
     "deep": (("user:token",), ('"film.title":token', '"film.by.name":token')),
     "many": (("user:token",), ("film:token",)),
     "titles": (("user:token",), ("film:text", "genres:characters")),
     "letters": (('"観客 1":token',), ('"作品 2":token', "国:token")),
-}  # fmt: skip
+}
 
 
 def schema_of(name: str) -> ObjectSchema:
@@ -61,11 +63,17 @@ def value_model(name: str = "plays", **settings) -> Object2Vec:
     """A model with the fields of a name; its weights are random."""
     schema = schema_of(name)
     settings = {
-        "enc0_network": "pooled_embedding", "enc0_vocab_size": schema.table_size(0),
-        "enc1_network": "pooled_embedding", "enc1_vocab_size": schema.table_size(1),
-        "enc0_max_seq_len": 6, "enc1_max_seq_len": 4, "enc_dim": 4, "mlp_dim": 4,
-        "num_classes": 3, "output_layer": "softmax",
-    } | settings  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_vocab_size": schema.table_size(0),
+        "enc1_network": "pooled_embedding",
+        "enc1_vocab_size": schema.table_size(1),
+        "enc0_max_seq_len": 6,
+        "enc1_max_seq_len": 4,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "num_classes": 3,
+        "output_layer": "softmax",
+    } | settings
     config = Config.build(settings, beyond_aws=True)
     torch.manual_seed(1)
     network = Network(config, kernel_for(config.kernel, "cpu"))

@@ -15,9 +15,15 @@ from object2vec.evaluation import Figure
 from object2vec.tasks import Evaluation
 
 IDS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 9,
-    "enc1_network": "enc0", "enc_dim": 4, "mlp_layers": 0, "epochs": 1, "threads": 1,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 9,
+    "enc1_network": "enc0",
+    "enc_dim": 4,
+    "mlp_layers": 0,
+    "epochs": 1,
+    "threads": 1,
+}
 RECORDS = [{"in0": [1 + i % 6], "in1": [1 + i % 5, 2], "label": i % 2} for i in range(30)]
 ROWS = {
     "user": [f"u{n % 6}" for n in range(48)],
@@ -246,8 +252,9 @@ def test_of_two_classes_the_chance_of_the_second_ranks():
         scores = model.predict(in0=[list(query)] * len(in1), in1=list(map(list, in1)))[:, 1]
         for at, each in enumerate(in1):
             if (query, each) in pairs:
-                wrong = [s for s, other in zip(scores, in1, strict=True)
-                         if (query, other) not in pairs]  # fmt: skip
+                wrong = [
+                    s for s, other in zip(scores, in1, strict=True) if (query, other) not in pairs
+                ]
                 ranks[query, each] = 1 + sum(score > scores[at] for score in wrong)
     expected = [ranks[tuple(r["in0"]), tuple(r["in1"])] for r in right]
     assert found["mean_rank"] == pytest.approx(np.mean(expected))

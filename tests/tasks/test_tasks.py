@@ -246,9 +246,15 @@ def tagged():
 
 @pytest.fixture(scope="module")
 def tagging(tagged):
-    model = Object2Vec(in0="text:text", in1='genres:tokens("|")', output_layer="dot_product",
-                       comparator_list="hadamard", candidates="batch", enc_dim=8,
-                       epochs=3)  # fmt: skip
+    model = Object2Vec(
+        in0="text:text",
+        in1='genres:tokens("|")',
+        output_layer="dot_product",
+        comparator_list="hadamard",
+        candidates="batch",
+        enc_dim=8,
+        epochs=3,
+    )
     return model.fit(tagged)
 
 
@@ -266,8 +272,14 @@ def test_labels_are_measured_as_by_scikit_learn(tagging, tagged):
 
 
 def test_odds_of_all_labels_are_those_of_predict(tagged):
-    model = Object2Vec(in0="text:text", in1='genres:tokens("|")', output_layer="dot_product",
-                       candidates="all", enc_dim=8, epochs=3).fit(tagged)  # fmt: skip
+    model = Object2Vec(
+        in0="text:text",
+        in1='genres:tokens("|")',
+        output_layer="dot_product",
+        candidates="all",
+        enc_dim=8,
+        epochs=3,
+    ).fit(tagged)
     found = model.evaluate(tagged, task="multilabel")
     names = [entry.token for _, entry in model.schema.entries(1) if entry.token]
     pairs = model.predict(in0=np.repeat(tagged["text"], len(names)).tolist(), in1=names * 60)
@@ -291,8 +303,14 @@ def test_labels_that_nobody_knew_are_named(tagging, tagged):
 
 def test_models_of_ids_are_measured_too(tmp_path):
     records = [{"in0": [1 + i % 6], "in1": [1 + i % 5, 2], "label": i % 2} for i in range(30)]
-    model = Object2Vec(enc0_max_seq_len=2, enc0_vocab_size=9, enc1_network="enc0", enc_dim=4,
-                       mlp_layers=0, epochs=1).fit(records)  # fmt: skip
+    model = Object2Vec(
+        enc0_max_seq_len=2,
+        enc0_vocab_size=9,
+        enc1_network="enc0",
+        enc_dim=4,
+        mlp_layers=0,
+        epochs=1,
+    ).fit(records)
     found = model.evaluate(records, task="classification")
     assert found["accuracy"] == model.evaluate(records)["accuracy"]
     right = [{"in0": r["in0"], "in1": r["in1"]} for r in records if r["label"]]
@@ -450,5 +468,10 @@ def test_relevant_pairs_are_those_of_labels(meeting, rows):
 
 def test_every_task_is_one_of_the_command():
     assert [*TASKS] == [
-        "retrieval", "ranking", "similarity", "classification", "regression", "multilabel",
-    ]  # fmt: skip
+        "retrieval",
+        "ranking",
+        "similarity",
+        "classification",
+        "regression",
+        "multilabel",
+    ]

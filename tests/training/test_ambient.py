@@ -15,10 +15,20 @@ DATA = {"in0": [[1, 2], [3], [4, 5, 6], [7]], "in1": [[1], [2, 3], [4], []], "la
 
 def trained(network: str) -> Object2Vec:
     model = Object2Vec(
-        enc0_network=network, enc0_max_seq_len=4, enc0_vocab_size=9, enc0_token_embedding_dim=3,
-        enc_dim=4, mlp_dim=4, mlp_activation="tanh", mini_batch_size=2, epochs=1, dropout=0.2,
-        negative_sampling_rate=1, threads=1, device="cpu",
-    )  # fmt: skip
+        enc0_network=network,
+        enc0_max_seq_len=4,
+        enc0_vocab_size=9,
+        enc0_token_embedding_dim=3,
+        enc_dim=4,
+        mlp_dim=4,
+        mlp_activation="tanh",
+        mini_batch_size=2,
+        epochs=1,
+        dropout=0.2,
+        negative_sampling_rate=1,
+        threads=1,
+        device="cpu",
+    )
     return model.fit(DATA, validation=DATA)
 
 

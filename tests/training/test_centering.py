@@ -27,11 +27,22 @@ ODDS = {  # of id: how many records of six have it
     for token, count in {0: 1, 1: 2, 2: 4, 3: 1, 4: 1, 5: 0}.items()
 }
 LABELS = {
-    "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding", "enc0_vocab_size": 5,
-    "enc1_vocab_size": V1, "enc0_max_seq_len": 3, "enc1_max_seq_len": 3, "enc_dim": 5,
-    "output_layer": "dot_product", "candidates": "all", "normalize": "none", "output_bias": "mean",
-    "mini_batch_size": 2, "threads": 1, "device": "cpu", "seed": 2,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc1_network": "pooled_embedding",
+    "enc0_vocab_size": 5,
+    "enc1_vocab_size": V1,
+    "enc0_max_seq_len": 3,
+    "enc1_max_seq_len": 3,
+    "enc_dim": 5,
+    "output_layer": "dot_product",
+    "candidates": "all",
+    "normalize": "none",
+    "output_bias": "mean",
+    "mini_batch_size": 2,
+    "threads": 1,
+    "device": "cpu",
+    "seed": 2,
+}
 EVERY = [[token] for token in range(1, V1)]
 
 
@@ -43,8 +54,9 @@ def biases(made) -> list[float]:
 
 @pytest.mark.parametrize("kernel", ["compiled", "reference"])
 @pytest.mark.parametrize("storage", ["dense", "row_sparse"])
-@pytest.mark.parametrize("given", [{}, {"enc1_idf_exponent": 1.5}, {"enc1_pool_exponent": 0.3},
-                                   {"normalize": "in0"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "given", [{}, {"enc1_idf_exponent": 1.5}, {"enc1_pool_exponent": 0.3}, {"normalize": "in0"}]
+)
 def test_log_odds_begin_at_those_of_training(kernel, storage, given):
     config = Config.build(LABELS | {"token_embedding_storage_type": storage} | given)
     made = new_network(config, KERNELS[kernel]())
@@ -114,7 +126,7 @@ def test_a_resumed_run_gives_the_bytes_of_one_that_was_not_interrupted(tmp_path)
         ({"normalize": "in1"}, "normalize is in1"),
         ({"enc1_pretrained_embedding_file": "v.txt", "enc1_vocab_file": "v.json"}, "the token"),
     ],
-)  # fmt: skip
+)
 def test_where_there_is_no_such_bias_the_log_says_so(given, why):
     config = Config.build(LABELS | given)
     (note,) = [note.text for note in config.notes if "output_bias" in note.text]

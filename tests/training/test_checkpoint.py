@@ -46,8 +46,10 @@ def test_a_checkpoint_comes_back_as_it_was(folder):
     path = save(folder, 12, best=True)
     assert path == folder.path / "step-000000012" == folder.latest()
     assert sorted(p.name for p in path.iterdir()) == [
-        "best.safetensors", "state.json", "tensors.safetensors"
-    ]  # fmt: skip
+        "best.safetensors",
+        "state.json",
+        "tensors.safetensors",
+    ]
     assert folder.state(path) == {"schema_version": SCHEMA_VERSION, **STATE}
     assert torch.equal(tensors_of(path)["a"], TENSORS["a"] + 12)
     assert [p.name for p in save(folder, 13).iterdir() if p.name.startswith("best")] == []
@@ -60,17 +62,27 @@ def test_a_new_checkpoint_removes_the_older_ones(folder):
 
 
 def test_the_newest_counts_by_number_and_half_written_ones_do_not(folder):
-    for name in ("step-000000009", "step-999999999", "step-1000000000", "step-12", "step-x",
-                 f"{TEMPORARY_PREFIX}step-2000000000-ab", "other"):  # fmt: skip
+    for name in (
+        "step-000000009",
+        "step-999999999",
+        "step-1000000000",
+        "step-12",
+        "step-x",
+        f"{TEMPORARY_PREFIX}step-2000000000-ab",
+        "other",
+    ):
         (folder.path / name).mkdir()
     assert folder.latest().name == "step-1000000000"
     assert CheckpointFolder(folder.path / "none").latest() is None
 
 
 CALLS = [
-    (os, "fsync"), (os, "rename"), (Path, "mkdir"), (Path, "write_text"),
+    (os, "fsync"),
+    (os, "rename"),
+    (Path, "mkdir"),
+    (Path, "write_text"),
     (Path, "open"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS], ids=errno.errorcode.get)
@@ -129,9 +141,15 @@ def test_a_damaged_state_is_refused(text, message, folder):
 
 RECORDS = [{"in0": [1, 2], "in1": [3], "label": 1}, {"in0": [4], "in1": [5], "label": 0}]
 SETTINGS = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6, "enc_dim": 4,
-    "mlp_layers": 0, "epochs": 2, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 6,
+    "enc_dim": 4,
+    "mlp_layers": 0,
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+}
 
 
 def fit(path: Path, **given) -> Object2Vec:
@@ -255,9 +273,11 @@ def test_a_folder_that_was_not_needed_goes_and_others_files_stay(tmp_path):
 
 
 FOREIGN = [
-    "metrics.jsonl", "step-000000123/weights.bin", "step-000000002",
+    "metrics.jsonl",
+    "step-000000123/weights.bin",
+    "step-000000002",
     "step-000000002/sub/state.json",
-]  # fmt: skip
+]
 BESIDE = ["lock", ".incomplete-mine", ".incomplete-step-3", "notes.txt", "step-12", "metrics/1"]
 
 

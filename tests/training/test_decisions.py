@@ -227,27 +227,29 @@ TIED = {
         ({"label": NUMBERS}, OF_NUMBERS),
         (
             {"label": NUMBERS, "share": (("user", "film"),)},
-            OF_NUMBERS | TIED | {
+            OF_NUMBERS
+            | TIED
+            | {
                 "enc0_partners": (False, "the columns have one table"),
                 "enc1_partners": (False, "the columns have one table"),
             },
         ),
         (
             {"label": integers(3), "lengths": ({1: 10_000, 12: 1}, {0: 4, 3: 1})},
-            SIZES | {
+            SIZES
+            | {
                 "output_layer": ("softmax", "kind holds exactly the integers 0 to 2"),
                 "num_classes": (3, "kind holds exactly the integers 0 to 2"),
                 "negative_sampling_rate": (0, "the label says what is wrong"),
-                "enc0_max_seq_len": (
-                    2, "leaves out 10 of 10,012 tokens, of objects of up to 12"
-                ),
+                "enc0_max_seq_len": (2, "leaves out 10 of 10,012 tokens, of objects of up to 12"),
                 "enc1_max_seq_len": (3, "the longest object of in1 has 3 tokens"),
                 "mini_batch_size": (128, "so that an epoch of 10,001 rows has enough updates"),
             },
         ),
         (
             {"label": NAMES, "lengths": ({1: 1}, {1: 1})},
-            SIZES | {
+            SIZES
+            | {
                 "output_layer": ("softmax", "relation has 2 names of classes"),
                 "num_classes": (2, "relation has 2 names of classes"),
                 "negative_sampling_rate": (0, "the label says what is wrong"),
@@ -256,7 +258,8 @@ TIED = {
         ),
         (
             {"preset": "aws"},
-            SIZES | {
+            SIZES
+            | {
                 "output_layer": ("softmax", "no label: pairs are set against drawn ones"),
                 "num_classes": (2, "a pair is a positive or a negative"),
                 "negative_sampling_rate": (4, "no label: negatives are drawn"),
@@ -264,16 +267,18 @@ TIED = {
         ),
         (
             {"preset": "similarity"},
-            SIZES | {
+            SIZES
+            | {
                 "shared_encoder": (
-                    False, "the columns have vocabularies of their own; --share gives them one"
+                    False,
+                    "the columns have vocabularies of their own; --share gives them one",
                 ),
                 "output_layer": ("ranking", "no label: pairs are set against one another"),
                 "mini_batch_size": (32, "so that an epoch of 9 rows has enough updates"),
             },
         ),
     ],
-)  # fmt: skip
+)
 def test_each_decision_has_its_reason(facts, expected):
     found = decided(**facts)
     assert {each.name: (each.value, each.reason) for each in found.decisions} == expected

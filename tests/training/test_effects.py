@@ -13,15 +13,27 @@ from object2vec import Object2Vec
 from object2vec.config.table import HYPERPARAMETERS
 
 BASE = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 12,
-    "enc0_token_embedding_dim": 5, "enc_dim": 4, "mlp_dim": 4, "mlp_layers": 1,
-    "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 2, "learning_rate": 0.05,
-    "early_stopping_patience": 5, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 4,
+    "enc0_vocab_size": 12,
+    "enc0_token_embedding_dim": 5,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "mlp_layers": 1,
+    "mlp_activation": "tanh",
+    "mini_batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 0.05,
+    "early_stopping_patience": 5,
+    "threads": 1,
+    "device": "cpu",
+}
 OWN = {
-    "enc1_network": "pooled_embedding", "enc1_max_seq_len": 4, "enc1_vocab_size": 12,
+    "enc1_network": "pooled_embedding",
+    "enc1_max_seq_len": 4,
+    "enc1_vocab_size": 12,
     "enc1_token_embedding_dim": 5,
-}  # fmt: skip
+}
 HCNN = {"enc0_network": "hcnn", "enc0_layers": 1}
 VECTORS = {"enc0_vocab_file": "v.json", "enc0_pretrained_embedding_file": "a.txt"}
 LONG = {"epochs": 30, "learning_rate": 0.5, "early_stopping_patience": 1}
@@ -111,9 +123,15 @@ OTHER: dict[str, tuple[dict, object]] = {
 # Where and with what to compute, what SageMaker sets, and what AWS lists and ignores: tested where
 # each is read, since none of them may change what is learned.
 ELSEWHERE = {
-    "device", "threads", "kernel", "feature_dim", "_kvstore", "_num_gpus", "_num_kv_servers",
+    "device",
+    "threads",
+    "kernel",
+    "feature_dim",
+    "_kvstore",
+    "_num_gpus",
+    "_num_kv_servers",
     "_tuning_objective_metric",
-}  # fmt: skip
+}
 
 
 def data(n: int, seed: int, lowest_label: int) -> dict:

@@ -23,8 +23,14 @@ ROWS = 1000
 
 
 def network_of(**settings):
-    common = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": ROWS,
-              "enc_dim": 8, "mlp_dim": 4, "token_embedding_storage_type": "row_sparse"}  # fmt: skip
+    common = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 4,
+        "enc0_vocab_size": ROWS,
+        "enc_dim": 8,
+        "mlp_dim": 4,
+        "token_embedding_storage_type": "row_sparse",
+    }
     config = Config.build(common | settings)
     network = new_network(config, kernel_for("auto", "cpu"))
     return network, Optimizer(network, config, network.table(0).kernel)
@@ -137,8 +143,11 @@ def test_what_is_kept_and_written_follows_what_has_changed(tmp_path):
 
 
 def test_frozen_tables_are_as_each_start_makes_them(tmp_path):
-    network, optimizer = network_of(enc0_freeze_pretrained_embedding=True, enc0_vocab_file="v",
-                                    enc0_pretrained_embedding_file="w")  # fmt: skip
+    network, optimizer = network_of(
+        enc0_freeze_pretrained_embedding=True,
+        enc0_vocab_file="v",
+        enc0_pretrained_embedding_file="w",
+    )
     tensors = KeptTensors(network, optimizer, tmp_path, True)
     tensors.keep_best()
     tensors.write(tmp_path / "a")
@@ -212,9 +221,17 @@ WRONG = DATA | {"label": [1, 0, 0] * 4}
 @pytest.mark.parametrize("storage", ["dense", "row_sparse"])
 def test_a_run_ends_with_its_first_epoch_if_that_was_the_best(storage):
     """What is learned makes the validation worse from the start: epoch 0 stays the best."""
-    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
-                "enc_dim": 4, "mlp_dim": 4, "threads": 1, "mini_batch_size": 4,
-                "learning_rate": 0.05, "token_embedding_storage_type": storage}  # fmt: skip
+    settings = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 2,
+        "enc0_vocab_size": 6,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "threads": 1,
+        "mini_batch_size": 4,
+        "learning_rate": 0.05,
+        "token_embedding_storage_type": storage,
+    }
     one, five = (
         Object2Vec(**settings, epochs=epochs, early_stopping_patience=5).fit(DATA, validation=WRONG)
         for epochs in (1, 5)
@@ -224,8 +241,14 @@ def test_a_run_ends_with_its_first_epoch_if_that_was_the_best(storage):
 
 
 def test_a_run_that_goes_on_with_other_cores_keeps_its_number_of_threads(tmp_path, monkeypatch):
-    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
-                "enc_dim": 4, "mlp_dim": 4, "epochs": 2}  # fmt: skip
+    settings = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 2,
+        "enc0_vocab_size": 6,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "epochs": 2,
+    }
     found = []
 
     class Listener:
@@ -256,8 +279,15 @@ def test_a_run_that_goes_on_with_other_cores_keeps_its_number_of_threads(tmp_pat
 def test_threads_that_no_run_can_have_had_are_not_gone_on_with(
     written, used, tmp_path, monkeypatch
 ):
-    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
-                "enc_dim": 4, "mlp_dim": 4, "epochs": 1, "device": "cpu"}  # fmt: skip
+    settings = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 2,
+        "enc0_vocab_size": 6,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "epochs": 1,
+        "device": "cpu",
+    }
     found = []
 
     class Listener:
@@ -280,8 +310,14 @@ def test_threads_that_no_run_can_have_had_are_not_gone_on_with(
 
 
 def test_a_run_has_no_more_threads_than_it_is_left_beside_others(monkeypatch):
-    settings = {"enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6,
-                "enc_dim": 4, "mlp_dim": 4, "epochs": 1}  # fmt: skip
+    settings = {
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 2,
+        "enc0_vocab_size": 6,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "epochs": 1,
+    }
     said = []
 
     class Listener:

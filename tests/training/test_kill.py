@@ -40,12 +40,24 @@ Object2Vec(**settings).fit(
 )
 """
 SETTINGS = {
-    "enc0_network": "hcnn", "enc0_max_seq_len": 4, "enc0_vocab_size": 12,
-    "enc0_token_embedding_dim": 3, "enc0_layers": 2, "enc_dim": 4, "mlp_dim": 4,
-    "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 12, "learning_rate": 0.01,
-    "dropout": 0.3, "negative_sampling_rate": 1, "early_stopping_patience": 5,
-    "token_embedding_storage_type": "row_sparse", "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "hcnn",
+    "enc0_max_seq_len": 4,
+    "enc0_vocab_size": 12,
+    "enc0_token_embedding_dim": 3,
+    "enc0_layers": 2,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "mlp_activation": "tanh",
+    "mini_batch_size": 4,
+    "epochs": 12,
+    "learning_rate": 0.01,
+    "dropout": 0.3,
+    "negative_sampling_rate": 1,
+    "early_stopping_patience": 5,
+    "token_embedding_storage_type": "row_sparse",
+    "threads": 1,
+    "device": "cpu",
+}
 
 
 def data(n: int, seed: int) -> dict:

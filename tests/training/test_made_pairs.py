@@ -41,10 +41,18 @@ TABLES = {
     "first_two": ({"members": DOCUMENTS}, {"in0": "members"}),
 }
 FAST = {
-    "enc_dim": 4, "mini_batch_size": 32, "epochs": 3, "threads": 1, "seed": 3,
-    "enc0_network": "pooled_embedding", "output_layer": "dot_product", "enc0_pool_exponent": 0.5,
-    "enc1_network": "pooled_embedding", "negative_sampling_rate": 2, "learning_rate": 0.01,
-}  # fmt: skip
+    "enc_dim": 4,
+    "mini_batch_size": 32,
+    "epochs": 3,
+    "threads": 1,
+    "seed": 3,
+    "enc0_network": "pooled_embedding",
+    "output_layer": "dot_product",
+    "enc0_pool_exponent": 0.5,
+    "enc1_network": "pooled_embedding",
+    "negative_sampling_rate": 2,
+    "learning_rate": 0.01,
+}
 EVERY = pytest.mark.parametrize("pairs", TABLES)
 
 

@@ -26,11 +26,21 @@ from support.kernels import EPS, KERNELS
 from support.stopping import EVERYTHING as OF_RANKING
 
 SIZES = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 12,
-    "enc0_token_embedding_dim": 4, "enc_dim": 4, "mlp_dim": 4, "mlp_layers": 1,
-    "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 3, "learning_rate": 0.05,
-    "early_stopping_patience": 5, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 4,
+    "enc0_vocab_size": 12,
+    "enc0_token_embedding_dim": 4,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "mlp_layers": 1,
+    "mlp_activation": "tanh",
+    "mini_batch_size": 4,
+    "epochs": 3,
+    "learning_rate": 0.05,
+    "early_stopping_patience": 5,
+    "threads": 1,
+    "device": "cpu",
+}
 each_kernel = pytest.mark.parametrize("kernel", ["compiled", "reference"])
 each_storage = pytest.mark.parametrize("storage", ["dense", "row_sparse"])
 
@@ -178,11 +188,20 @@ def test_decay_of_embeddings_counts_each_record(negatives):
 
 def test_decay_of_candidates_counts_each_that_is_right():
     """Each is a record of its own with what it is right for."""
-    settings = Config.build({
-        "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding", "enc_dim": 4,
-        "enc0_vocab_size": 4, "enc1_vocab_size": 5, "enc0_max_seq_len": 2, "enc1_max_seq_len": 2,
-        "output_layer": "dot_product", "candidates": "all", "embedding_decay": 0.3,
-    })  # fmt: skip
+    settings = Config.build(
+        {
+            "enc0_network": "pooled_embedding",
+            "enc1_network": "pooled_embedding",
+            "enc_dim": 4,
+            "enc0_vocab_size": 4,
+            "enc1_vocab_size": 5,
+            "enc0_max_seq_len": 2,
+            "enc1_max_seq_len": 2,
+            "output_layer": "dot_product",
+            "candidates": "all",
+            "embedding_decay": 0.3,
+        }
+    )
     step = Step(new_network(settings, KERNELS["reference"]()).train())
     ragged = {"in0": Ragged.build([[1], [2]]), "in1": Ragged.build([[1, 4], [4]])}
     batch = Batch(*against_all({**ragged, "label": np.ones(2, np.float32)}, settings))
@@ -220,9 +239,12 @@ def test_clipping_takes_the_norm_over_everything(kernel, storage, tied):
     changes = []
     for most in (0.0, 0.05, 1e6):
         made = config(
-            optimizer="sgd", learning_rate=1.0, gradient_clip_norm=most,
-            token_embedding_storage_type=storage, tied_token_embedding_weight=tied,
-        )  # fmt: skip
+            optimizer="sgd",
+            learning_rate=1.0,
+            gradient_clip_norm=most,
+            token_embedding_storage_type=storage,
+            tied_token_embedding_weight=tied,
+        )
         step, (batch, *_) = steps_of(made, kernel)
         before = {name: tensor.clone() for name, tensor in step.network.state_dict().items()}
         step(batch)
@@ -238,9 +260,13 @@ def test_clipping_takes_the_norm_over_everything(kernel, storage, tied):
 def test_noise_has_the_variance_of_langevin_dynamics():
     """With a gradient of 0 sgd is left with its noise: sqrt(2 lr T / N)."""
     made = config(
-        optimizer="sgd", learning_rate=0.5, noise_temperature=3.0, enc_dim=1000, mlp_dim=1000,
+        optimizer="sgd",
+        learning_rate=0.5,
+        noise_temperature=3.0,
+        enc_dim=1000,
+        mlp_dim=1000,
         enc0_token_embedding_dim=1000,
-    )  # fmt: skip
+    )
     network = new_network(made, KERNELS["compiled"]())
     optimizer = Optimizer(network, made, KERNELS["compiled"](), Horizon(10, 20))
     before = network.head.hidden[0].weight.detach().clone()
@@ -262,9 +288,13 @@ def test_noise_has_the_variance_of_langevin_dynamics():
 def test_noise_of_one_weight_says_nothing_of_another(kernel, storage):
     """Weights of one shape, rows of both tables, and steps: each has draws of its own."""
     made = config(
-        optimizer="sgd", noise_temperature=1.0, mlp_layers=2, enc_dim=4, mlp_dim=4,
+        optimizer="sgd",
+        noise_temperature=1.0,
+        mlp_layers=2,
+        enc_dim=4,
+        mlp_dim=4,
         token_embedding_storage_type=storage,
-    )  # fmt: skip
+    )
     step, (batch, *_) = steps_of(made, kernel)
     every = Ragged.build([list(range(12))])
     batch = Batch({"in0": every, "in1": every, "label": batch.label[:1]}, None)
@@ -301,10 +331,19 @@ def test_what_a_rule_has_no_use_for_is_said(name):
 @each_kernel
 def test_noise_throws_no_token_out_of_what_it_counts(kernel):
     """Where a gradient is next to nothing Adam's noise is large, and what tokens count is e^x."""
-    given = SIZES | OF_RANKING | {
-        "output_layer": "ranking", "ranking_scale": 5, "enc0_idf_exponent": 1.0, "kernel": kernel,
-        "token_init": "unit", "learning_rate": 0.01, "optimizer": "adam",
-    }  # fmt: skip
+    given = (
+        SIZES
+        | OF_RANKING
+        | {
+            "output_layer": "ranking",
+            "ranking_scale": 5,
+            "enc0_idf_exponent": 1.0,
+            "kernel": kernel,
+            "token_init": "unit",
+            "learning_rate": 0.01,
+            "optimizer": "adam",
+        }
+    )
     model = Object2Vec(**given).fit(data() | {"label": np.ones(10)})
     for side in (0, 1):
         lengths = model.artifact.network.table(side).weight.norm(dim=1)

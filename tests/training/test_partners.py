@@ -24,18 +24,31 @@ from support.kernels import KERNELS
 
 E = 6
 BASE = {
-    "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding",
-    "enc0_max_seq_len": 3, "enc0_vocab_size": 7, "enc1_max_seq_len": 3, "enc1_vocab_size": 9,
-    "enc_dim": E, "enc0_partners": True, "enc1_partners": True, "mlp_layers": 0,
-    "output_layer": "mean_squared_error", "mini_batch_size": 4, "epochs": 3,
-    "learning_rate": 0.05, "threads": 1, "device": "cpu", "seed": 3,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc1_network": "pooled_embedding",
+    "enc0_max_seq_len": 3,
+    "enc0_vocab_size": 7,
+    "enc1_max_seq_len": 3,
+    "enc1_vocab_size": 9,
+    "enc_dim": E,
+    "enc0_partners": True,
+    "enc1_partners": True,
+    "mlp_layers": 0,
+    "output_layer": "mean_squared_error",
+    "mini_batch_size": 4,
+    "epochs": 3,
+    "learning_rate": 0.05,
+    "threads": 1,
+    "device": "cpu",
+    "seed": 3,
+}
 each_kernel = pytest.mark.parametrize("kernel", ["compiled", "reference"])
 each_storage = pytest.mark.parametrize("storage", ["dense", "row_sparse"])
 rows = st.lists(
     st.tuples(st.lists(st.integers(0, 3), max_size=3), st.lists(st.integers(0, 4), max_size=3)),
-    min_size=1, max_size=6,
-)  # fmt: skip
+    min_size=1,
+    max_size=6,
+)
 
 
 def data(n: int = 17) -> dict:
@@ -205,8 +218,14 @@ def test_both_sides_need_tables_of_their_own():
 
 def test_pairs_that_are_made_have_no_partners():
     table = {"user": ["a", "a", "b", "b"], "item": ["x", "y", "x", "z"]}
-    model = Object2Vec(in0="user", in1="item", pairs="history(user=own)", enc1_partners=True,
-                       preset="topn", epochs=1)  # fmt: skip
+    model = Object2Vec(
+        in0="user",
+        in1="item",
+        pairs="history(user=own)",
+        enc1_partners=True,
+        preset="topn",
+        epochs=1,
+    )
     with pytest.raises(
         ConfigError, match=r"enc1_partners: must be false where pairs are made|tied"
     ):

@@ -14,9 +14,16 @@ from object2vec.reporting import events
 from object2vec.training import loop, run
 
 SMALL = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 2, "enc0_vocab_size": 6, "enc_dim": 4,
-    "mlp_dim": 4, "epochs": 2, "mini_batch_size": 4, "threads": 1, "device": "cpu",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 6,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "epochs": 2,
+    "mini_batch_size": 4,
+    "threads": 1,
+    "device": "cpu",
+}
 
 
 class Log(list):

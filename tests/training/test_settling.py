@@ -18,9 +18,17 @@ HELD_OUT = {"user": ["u1", "new", "u3"], "film": [7, 4_000, 4_001]}
 
 def fitted(**given):
     made = Object2Vec(
-        in0="user", in1="film:ids", preset="topn", pairs=None, epochs=3, enc_dim=8,
-        token_embedding_storage_type="row_sparse", device="cpu", threads=1, **given,
-    )  # fmt: skip
+        in0="user",
+        in1="film:ids",
+        preset="topn",
+        pairs=None,
+        epochs=3,
+        enc_dim=8,
+        token_embedding_storage_type="row_sparse",
+        device="cpu",
+        threads=1,
+        **given,
+    )
     return made
 
 
@@ -57,13 +65,23 @@ def test_validation_finds_what_it_reads_on_either_side_settled(side, share, monk
         write(self, rows, vectors)
 
     monkeypatch.setattr(TokenTable, "write", noting)
-    rows = {name: [FILMS[(i * step) % 60] for i in range(400)] for name, step in
-            (("left", 1), ("right", 7))}  # fmt: skip
+    rows = {
+        name: [FILMS[(i * step) % 60] for i in range(400)]
+        for name, step in (("left", 1), ("right", 7))
+    }
     held_out = {"left": [5, 6, 7], "right": [9, 8, 7]} | {side: [4_000, 6, 4_001]}
     made = Object2Vec(
-        in0="left:ids", in1="right:ids", share=share or None, preset="topn", pairs=None, epochs=1,
-        enc_dim=8, token_embedding_storage_type="row_sparse", device="cpu", threads=1,
-    )  # fmt: skip
+        in0="left:ids",
+        in1="right:ids",
+        share=share or None,
+        preset="topn",
+        pairs=None,
+        epochs=1,
+        enc_dim=8,
+        token_embedding_storage_type="row_sparse",
+        device="cpu",
+        threads=1,
+    )
     made.fit(rows, validation=held_out)
     assert written[0] == [4_000, 4_001]
     assert all(len(each) > 4_000 for each in written[1:])  # at the end
@@ -95,9 +113,16 @@ def test_of_a_large_vocabulary_rows_evenly_spaced_stand_for_all(monkeypatch):
 def test_a_label_that_no_record_has_keeps_its_log_odds(bias):
     rows = {"text": [f"w{i % 7} w{i % 5}" for i in range(60)], "label": ["a", "b", "c"] * 20}
     model = Object2Vec(
-        in0="text:text", in1="label", output_layer="dot_product", candidates="all", enc_dim=8,
-        output_bias=bias, epochs=2, threads=1, device="cpu",
-    ).fit(rows)  # fmt: skip
+        in0="text:text",
+        in1="label",
+        output_layer="dot_product",
+        candidates="all",
+        enc_dim=8,
+        output_bias=bias,
+        epochs=2,
+        threads=1,
+        device="cpu",
+    ).fit(rows)
     weight = films_of(model)
     named = {entry.token: entry.row for _, entry in model.schema.entries(1)}
     unread, known = weight[named[None]], weight[[named[token] for token in "abc"]]

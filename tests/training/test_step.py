@@ -25,9 +25,16 @@ EPS = float(np.finfo(np.float32).eps)
 
 def make_step(**given) -> Step:
     settings = {
-        "enc0_max_seq_len": 6, "enc0_vocab_size": 20, "enc0_token_embedding_dim": 5, "enc_dim": 6,
-        "enc0_layers": 2, "mlp_dim": 8, "mlp_layers": 1, "mlp_activation": "tanh", "seed": 3,
-    }  # fmt: skip
+        "enc0_max_seq_len": 6,
+        "enc0_vocab_size": 20,
+        "enc0_token_embedding_dim": 5,
+        "enc_dim": 6,
+        "enc0_layers": 2,
+        "mlp_dim": 8,
+        "mlp_layers": 1,
+        "mlp_activation": "tanh",
+        "seed": 3,
+    }
     config = Config.build(settings | given)
     return Step(new_network(config, kernel_for(config.kernel, "cpu")).train())
 
@@ -72,9 +79,12 @@ def test_two_steps_drop_other_numbers_and_the_same_step_drops_the_same(network):
 def test_a_side_without_tokens_is_updated_with_a_gradient_of_zero(optimizer, kernel):
     """Moments and weight decay move its weights all the same, as the rule's formula says."""
     step = make_step(
-        enc0_network="hcnn", optimizer=optimizer, learning_rate=0.05, weight_decay=0.1,
+        enc0_network="hcnn",
+        optimizer=optimizer,
+        learning_rate=0.05,
+        weight_decay=0.1,
         kernel=kernel,
-    )  # fmt: skip
+    )
     step(FULL)  # gives the rule some state
     parameters = {n: p for n, p in step.network.named_parameters() if n.startswith("encoders.0")}
     assert len(parameters) == 4

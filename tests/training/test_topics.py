@@ -14,10 +14,19 @@ from support.kernels import KERNELS
 
 V, E, KINDS = 31, 8, 4  # tokens 1 to 28, seven of each kind, one that all objects have, and one
 BASE = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 9, "enc0_vocab_size": V,
-    "enc0_token_embedding_dim": E, "enc_dim": E, "mlp_dim": 4, "mlp_layers": 1,
-    "mini_batch_size": 16, "epochs": 2, "threads": 1, "device": "cpu", "seed": 3,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 9,
+    "enc0_vocab_size": V,
+    "enc0_token_embedding_dim": E,
+    "enc_dim": E,
+    "mlp_dim": 4,
+    "mlp_layers": 1,
+    "mini_batch_size": 16,
+    "epochs": 2,
+    "threads": 1,
+    "device": "cpu",
+    "seed": 3,
+}
 
 
 def data(n: int = 300) -> dict:
@@ -143,10 +152,18 @@ def test_vectors_from_a_file_stand_before_topics(tmp_path):
     file = tmp_path / "vectors.txt"
     file.write_text("".join(f"{word} {i} -1 2\n" for i, word in enumerate(("red", "up", "no"))))
     given = {
-        "in0": "a:text", "in1": "b:text", "epochs": 1, "learning_rate": 1e-6, "enc_dim": 5,
-        "optimizer": "sgd", "threads": 1, "preset": "retrieval", "token_init": "xavier",
-        "enc0_idf_exponent": 0, "vectors": file,
-    }  # fmt: skip
+        "in0": "a:text",
+        "in1": "b:text",
+        "epochs": 1,
+        "learning_rate": 1e-6,
+        "enc_dim": 5,
+        "optimizer": "sgd",
+        "threads": 1,
+        "preset": "retrieval",
+        "token_init": "xavier",
+        "enc0_idf_exponent": 0,
+        "vectors": file,
+    }
     heard: list = []
 
     def hear(event) -> None:

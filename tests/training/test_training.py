@@ -81,11 +81,21 @@ def data(n: int = 10, seed: int = 0) -> dict:
 
 def settings(**given) -> dict:
     values = {
-        "enc0_network": "pooled_embedding", "enc0_max_seq_len": 4, "enc0_vocab_size": 12,
-        "enc0_token_embedding_dim": 3, "enc_dim": 4, "mlp_dim": 4, "mlp_layers": 1,
-        "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 3, "learning_rate": 0.05,
-        "early_stopping_patience": 5, "threads": 1, "device": "cpu",
-    }  # fmt: skip
+        "enc0_network": "pooled_embedding",
+        "enc0_max_seq_len": 4,
+        "enc0_vocab_size": 12,
+        "enc0_token_embedding_dim": 3,
+        "enc_dim": 4,
+        "mlp_dim": 4,
+        "mlp_layers": 1,
+        "mlp_activation": "tanh",
+        "mini_batch_size": 4,
+        "epochs": 3,
+        "learning_rate": 0.05,
+        "early_stopping_patience": 5,
+        "threads": 1,
+        "device": "cpu",
+    }
     return values | given
 
 
@@ -148,10 +158,15 @@ SHARED = DESIGN[3] | {"shared_encoder": True}
 
 # What goes on over a whole run, with every rule, storage and kernel.
 WHOLE = {
-    "weight_averaging": 0.6, "noise_temperature": 0.5, "embedding_decay": 0.1, "warmup": 0.2,
-    "weight_decay": 0.02, "decoupled_weight_decay": True, "gradient_clip_norm": 0.2,
+    "weight_averaging": 0.6,
+    "noise_temperature": 0.5,
+    "embedding_decay": 0.1,
+    "warmup": 0.2,
+    "weight_decay": 0.02,
+    "decoupled_weight_decay": True,
+    "gradient_clip_norm": 0.2,
     "token_init": "unit",
-}  # fmt: skip
+}
 OVER_A_RUN = [
     {**DESIGN[number], "learning_rate_schedule": schedule, **WHOLE, **given}
     for number, schedule, given in [
@@ -218,9 +233,13 @@ def test_a_run_stopped_after_every_batch_gets_there(row, tmp_path):
         recorder = Recorder(stop_after=1)
         with contextlib.suppress(Interrupted):
             fitted = model(**row).fit(
-                **channels, checkpoints=tmp_path / "run", resume=True, checkpoint_every=1,
-                reporters=[recorder], stop=recorder.stop,
-            )  # fmt: skip
+                **channels,
+                checkpoints=tmp_path / "run",
+                resume=True,
+                checkpoint_every=1,
+                reporters=[recorder],
+                stop=recorder.stop,
+            )
         legs += 1
     assert legs >= 10
     assert result(fitted, tmp_path / "model") == expected
@@ -230,9 +249,12 @@ def test_checkpoints_at_every_step_change_nothing_and_only_the_newest_stays(tmp_
     recorder = Recorder()
     plain = result(model().fit(data(), validation=data(5)), tmp_path / "plain")
     fitted = model().fit(
-        data(), validation=data(5), checkpoints=tmp_path / "run", checkpoint_every=1,
+        data(),
+        validation=data(5),
+        checkpoints=tmp_path / "run",
+        checkpoint_every=1,
         reporters=[recorder],
-    )  # fmt: skip
+    )
     assert result(fitted, tmp_path / "model") == plain
     written = [Path(event.path).name for event in recorder.of(CheckpointWritten)]
     assert written == [f"step-{step:09d}" for step in range(1, 10)]
@@ -267,9 +289,12 @@ def interrupted(folder: Path, **given) -> None:
     recorder = Recorder(stop_after=1)
     with pytest.raises(Interrupted):
         model(**given).fit(
-            data(), validation=data(5), checkpoints=folder, reporters=[recorder],
+            data(),
+            validation=data(5),
+            checkpoints=folder,
+            reporters=[recorder],
             stop=recorder.stop,
-        )  # fmt: skip
+        )
 
 
 def test_resume_without_a_checkpoint_starts_afresh(tmp_path):
@@ -518,9 +543,12 @@ def test_a_run_that_diverges_saves_nothing_and_leaves_what_is_there(tmp_path):
     before = result(trained, tmp_path / "copy")
     with pytest.raises(TrainingError):
         diverging().fit(
-            HUGE, save_to=tmp_path / "model", overwrite=True,
-            checkpoints=tmp_path / "run", checkpoint_every=2,
-        )  # fmt: skip
+            HUGE,
+            save_to=tmp_path / "model",
+            overwrite=True,
+            checkpoints=tmp_path / "run",
+            checkpoint_every=2,
+        )
     kept = Object2Vec.load(tmp_path / "model")
     assert result(kept, tmp_path / "again") == before
     assert [path.name for path in (tmp_path / "run").glob("step-*")] == ["step-000000006"]
@@ -690,8 +718,15 @@ def test_the_seed_is_the_run_and_global_randomness_is_not(network, dropout, tmp_
 
 
 def test_a_pooled_training_is_the_same_bytes_on_one_and_two_threads(tmp_path):
-    given = {"enc_dim": 64, "mlp_dim": 64, "mini_batch_size": 100, "dropout": 0.2, "epochs": 2,
-             "negative_sampling_rate": 1, "tied_token_embedding_weight": True}  # fmt: skip
+    given = {
+        "enc_dim": 64,
+        "mlp_dim": 64,
+        "mini_batch_size": 100,
+        "dropout": 0.2,
+        "epochs": 2,
+        "negative_sampling_rate": 1,
+        "tied_token_embedding_weight": True,
+    }
     found = []
     for threads in (1, 2):
         fitted = model(**given, threads=threads).fit(data(200), validation=data(50, 1))

@@ -54,8 +54,9 @@ def test_a_file_of_strings_becomes_a_model(tmp_path):
     assert 0 < learned.rows["validation"] < 30
     assert learned.preset.startswith("ratings (")
     assert [(each.column, each.kind) for each in learned.fields] == [
-        ("user", "token"), ("film", "token"),
-    ]  # fmt: skip
+        ("user", "token"),
+        ("film", "token"),
+    ]
     assert all(each.reason for each in learned.fields)
     assert [each.tokens for each in learned.fields] == [7, len(set(RATINGS["film"]))]
     decided = {each.name: each.value for each in learned.decisions}
@@ -107,8 +108,9 @@ def test_the_log_says_which_rows_are_held_out(given, said):
     assert held_out == 0 if not said else 0 < held_out < 30
     assert learned.rows["train"] + held_out == 60
     assert [(e.side, e.column, e.kind, e.reason) for e in learned.fields] == [
-        (0, "user", "token", ""), (1, "film", "token", ""),
-    ]  # fmt: skip
+        (0, "user", "token", ""),
+        (1, "film", "token", ""),
+    ]
     users = 7 - ("group" in given)  # all rows of one are held out
     assert [e.tokens for e in learned.fields] == [users, len(set(RATINGS["film"]))]
     for field in learned.fields:
@@ -278,9 +280,14 @@ def test_what_tables_need_with_partners_averages_and_vectors_that_stay(monkeypat
 
 @pytest.mark.parametrize(
     ("rows", "said"),
-    [(2**14 - 1, ""), (2**14, "64.0 MiB"), (2**18 - 256, "1,023.0 MiB"), (2**18, "1.0 GiB"),
-     (2**19 + 2**17, "2.5 GiB")],
-)  # fmt: skip
+    [
+        (2**14 - 1, ""),
+        (2**14, "64.0 MiB"),
+        (2**18 - 256, "1,023.0 MiB"),
+        (2**18, "1.0 GiB"),
+        (2**19 + 2**17, "2.5 GiB"),
+    ],
+)
 def test_what_tables_need_is_said_in_units_that_suit(rows, said):
     """Rows of 1024 numbers, 4 KiB; an optimizer without state adds nothing."""
     sizes = {f"enc{side}_{name}": 10 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}

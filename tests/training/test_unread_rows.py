@@ -17,10 +17,16 @@ ROWS = {
 @pytest.mark.parametrize("share", [True, False])
 def test_an_unseen_token_finds_itself_where_both_sides_share_vectors_of_length_1(init, share):
     made = Object2Vec(
-        in0="left:text(buckets=4096)", in1="right:text(buckets=4096)", preset="retrieval",
-        share=[("left", "right")] if share else None, shared_encoder=share, token_init=init,
-        epochs=1, device="cpu", threads=1,
-    )  # fmt: skip
+        in0="left:text(buckets=4096)",
+        in1="right:text(buckets=4096)",
+        preset="retrieval",
+        share=[("left", "right")] if share else None,
+        shared_encoder=share,
+        token_init=init,
+        epochs=1,
+        device="cpu",
+        threads=1,
+    )
     model = made.fit(ROWS)
     a = model.encode(in0=["quetzal", "xylophone", "zeppelin"])
     b = model.encode(in1=["quetzal", "xylophone", "zeppelin"])

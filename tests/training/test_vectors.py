@@ -30,11 +30,18 @@ TABLE = {
     "score": [float(i % 7) for i in range(24)],
 }
 SETTINGS = {
-    "in0": "a:text(min_count=1)", "in1": "b:text(min_count=1)", "label": "score",
+    "in0": "a:text(min_count=1)",
+    "in1": "b:text(min_count=1)",
+    "label": "score",
     "share": ["a", "b"],
-    "epochs": 1, "threads": 1, "device": "cpu", "mlp_dim": 4, "enc_dim": 4,
-    "optimizer": "sgd", "learning_rate": 1e-6,
-}  # fmt: skip
+    "epochs": 1,
+    "threads": 1,
+    "device": "cpu",
+    "mlp_dim": 4,
+    "enc_dim": 4,
+    "optimizer": "sgd",
+    "learning_rate": 1e-6,
+}
 
 
 class Notes:

@@ -13,10 +13,18 @@ from object2vec.inference.payload import JSON
 from object2vec.model import Object2Vec
 
 SMALL = {
-    "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding", "enc0_max_seq_len": 2,
-    "enc0_vocab_size": 3, "enc1_max_seq_len": 2, "enc1_vocab_size": 9, "enc_dim": 4, "mlp_dim": 4,
-    "epochs": 1, "enc0_vocab_file": "v.json", "enc0_pretrained_embedding_file": "a.txt",
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc1_network": "pooled_embedding",
+    "enc0_max_seq_len": 2,
+    "enc0_vocab_size": 3,
+    "enc1_max_seq_len": 2,
+    "enc1_vocab_size": 9,
+    "enc_dim": 4,
+    "mlp_dim": 4,
+    "epochs": 1,
+    "enc0_vocab_file": "v.json",
+    "enc0_pretrained_embedding_file": "a.txt",
+}
 
 
 def test_it_is_a_warning_and_the_others_keep_their_rows(tmp_path):

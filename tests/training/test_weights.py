@@ -28,11 +28,23 @@ from support.kernels import KERNELS
 
 V, E = 12, 6
 BASE = {
-    "enc0_network": "pooled_embedding", "enc0_max_seq_len": 5, "enc0_vocab_size": V,
-    "enc0_token_embedding_dim": E, "enc_dim": E, "enc0_layers": 1, "mlp_dim": 4, "mlp_layers": 1,
-    "mlp_activation": "tanh", "mini_batch_size": 4, "epochs": 2, "learning_rate": 0.05,
-    "early_stopping_patience": 5, "threads": 1, "device": "cpu", "seed": 3,
-}  # fmt: skip
+    "enc0_network": "pooled_embedding",
+    "enc0_max_seq_len": 5,
+    "enc0_vocab_size": V,
+    "enc0_token_embedding_dim": E,
+    "enc_dim": E,
+    "enc0_layers": 1,
+    "mlp_dim": 4,
+    "mlp_layers": 1,
+    "mlp_activation": "tanh",
+    "mini_batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 0.05,
+    "early_stopping_patience": 5,
+    "threads": 1,
+    "device": "cpu",
+    "seed": 3,
+}
 WEIGHED = {"enc0_idf_exponent": 1.5}
 each_network = pytest.mark.parametrize("network", ["pooled_embedding", "hcnn", "bilstm"])
 each_kernel = pytest.mark.parametrize("kernel", ["compiled", "reference"])
@@ -62,9 +74,12 @@ def test_of_pairs_that_are_made_some_evenly_spread_ones_are_counted(monkeypatch)
     monkeypatch.setattr("object2vec.training.weights._MADE", 5)
     monkeypatch.setattr("object2vec.training.weights._PIECE", 2)
     rows = Pairs.build(
-        in0=[[n + 1] for n in range(12)], in1=[[] for _ in range(12)], label=np.ones(12),
-        group=[n // 3 for n in range(12)], schema=records(has_group=True),
-    )  # fmt: skip
+        in0=[[n + 1] for n in range(12)],
+        in1=[[] for _ in range(12)],
+        label=np.ones(12),
+        group=[n // 3 for n in range(12)],
+        schema=records(has_group=True),
+    )
     made = MadePairs.of(rows, maker_of("neighbours"), 1)
     pieces = [*training_objects(made)]
     assert [len(in0) for in0, _ in pieces] == [2, 2, 1]
@@ -82,10 +97,18 @@ def idf(column: list, exponent: float) -> np.ndarray:
 
 
 def weighed(network: str, storage: str, kernel: str, tied: bool = False, **given):
-    settings = BASE | WEIGHED | {
-        "enc0_network": network, "token_embedding_storage_type": storage, "optimizer": "sgd",
-        "tied_token_embedding_weight": tied, "enc0_pool_exponent": 0.5, "token_init": "unit",
-    }  # fmt: skip
+    settings = (
+        BASE
+        | WEIGHED
+        | {
+            "enc0_network": network,
+            "token_embedding_storage_type": storage,
+            "optimizer": "sgd",
+            "tied_token_embedding_weight": tied,
+            "enc0_pool_exponent": 0.5,
+            "token_init": "unit",
+        }
+    )
     config = Config.build(settings | given)
     made = new_network(config, KERNELS[kernel]())
     learn_weights(made, Pairs.read(DATA, name="train"), None)
@@ -114,9 +137,13 @@ def embedding(network: str, made, side: int, leaves: dict, column: Ragged) -> to
 def test_a_step_is_that_of_the_formulas(kernel, storage):
     made = weighed("pooled_embedding", storage, kernel).train()
     batch = Batch(
-        {"in0": Ragged.build(DATA["in0"]), "in1": Ragged.build(DATA["in1"], "in1"),
-         "label": np.array(DATA["label"], np.float32)}, None
-    )  # fmt: skip
+        {
+            "in0": Ragged.build(DATA["in0"]),
+            "in1": Ragged.build(DATA["in1"], "in1"),
+            "label": np.array(DATA["label"], np.float32),
+        },
+        None,
+    )
     leaves = [
         {"E": t.weight.clone().requires_grad_(), "w": t.log_weights.clone().requires_grad_()}
         for t in made.tables()
@@ -211,9 +238,13 @@ def test_a_resumed_run_is_the_uninterrupted_run(kernel, storage, tmp_path, monke
         stopper = StopAfter(batches)
         with pytest.raises(Interrupted):
             Object2Vec(**settings).fit(
-                DATA, validation=DATA, checkpoints=tmp_path / "run", reporters=[stopper],
-                stop=stopper.stop, overwrite=True,
-            )  # fmt: skip
+                DATA,
+                validation=DATA,
+                checkpoints=tmp_path / "run",
+                reporters=[stopper],
+                stop=stopper.stop,
+                overwrite=True,
+            )
         resumed = Object2Vec(**settings).fit(
             DATA, validation=DATA, checkpoints=tmp_path / "run", resume=True
         )
@@ -255,10 +286,17 @@ TABLE = {
     "other": ["x", "y", "x", "y", "x"] * 6,
 }
 OF_TABLE = {
-    "in0": "text:text(min_count=7, buckets=16)", "in1": "other", "epochs": 1, "enc_dim": E,
-    "threads": 1, "device": "cpu", "enc0_idf_exponent": 1.0,
-    "optimizer": "sgd", "learning_rate": 1e-6, "token_init": "unit",
-}  # fmt: skip
+    "in0": "text:text(min_count=7, buckets=16)",
+    "in1": "other",
+    "epochs": 1,
+    "enc_dim": E,
+    "threads": 1,
+    "device": "cpu",
+    "enc0_idf_exponent": 1.0,
+    "optimizer": "sgd",
+    "learning_rate": 1e-6,
+    "token_init": "unit",
+}
 
 
 def test_rows_of_rare_and_unseen_tokens_count_like_the_rarest():
@@ -306,18 +344,24 @@ def test_tables_that_are_tied_count_tokens_alike():
 
 
 OF_FIELDS = OF_TABLE | {
-    "in0": ["text:text(min_count=1)", "text:text(min_count=1, ngrams=2, weight=0.5)",
-            "text:characters(2, 3, weight=0.2)"],
-    "enc0_idf_exponent": 0.0, "enc0_pool_exponent": 0.5,
-}  # fmt: skip
+    "in0": [
+        "text:text(min_count=1)",
+        "text:text(min_count=1, ngrams=2, weight=0.5)",
+        "text:characters(2, 3, weight=0.2)",
+    ],
+    "enc0_idf_exponent": 0.0,
+    "enc0_pool_exponent": 0.5,
+}
 LEARNING = {"epochs": 3, "learning_rate": 0.1, "optimizer": "adam"}
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0])
 def test_tokens_begin_with_the_weight_of_their_field(exponent):
     model = Object2Vec(**OF_FIELDS | {"enc0_idf_exponent": exponent}).fit(TABLE)
-    same = [each.replace("weight=0.5", "weight=1").replace(", weight=0.2", "")
-            for each in OF_FIELDS["in0"]]  # fmt: skip
+    same = [
+        each.replace("weight=0.5", "weight=1").replace(", weight=0.2", "")
+        for each in OF_FIELDS["in0"]
+    ]
     plain = Object2Vec(**OF_FIELDS | {"in0": same, "enc0_idf_exponent": exponent}).fit(TABLE)
     table = plain.artifact.network.table(0).weight.numpy()
     sides, parts = model.schema.sides, model.schema.parts

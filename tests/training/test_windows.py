@@ -52,8 +52,15 @@ def test_what_blocks_of_text_have_no_use_for_is_warned_of(shared):
     events: list = []
     text = ["red green blue red", "one two three one"] * 9
     given = {"dropout": 0.1, "token_dropout": 0.1, "random_negative_sampling_rate": 1}
-    model = Object2Vec(in0="text:text", weight="n", preset="words", shared_negatives=shared,
-                       pairs="windows(sample=0)", **{**SETTINGS, "epochs": 1}, **given)  # fmt: skip
+    model = Object2Vec(
+        in0="text:text",
+        weight="n",
+        preset="words",
+        shared_negatives=shared,
+        pairs="windows(sample=0)",
+        **{**SETTINGS, "epochs": 1},
+        **given,
+    )
     model.fit({"text": text, "n": range(1, 19)}, reporters=[Collect(events)])
     notes = [n.text for e in events for n in getattr(e, "notes", ()) if "Set shared_neg" in n.text]
     assert [note.split()[0] for note in notes] == ([*given, "weight"] if shared else [])

@@ -20,9 +20,13 @@ IDENTICAL, TRANSFER = "IDENTICAL_DATA_AND_ALGORITHM", "TRANSFER_LEARNING"
 
 def settings(space=SPACE, fixed=None, data="d", objective=OBJECTIVE.name):
     return {
-        "objective": objective, "space": space.state(), "fixed": fixed or {}, "data": data,
-        "strategy": "bayesian", "seed": 0,
-    }  # fmt: skip
+        "objective": objective,
+        "space": space.state(),
+        "fixed": fixed or {},
+        "data": data,
+        "strategy": "bayesian",
+        "seed": 0,
+    }
 
 
 def facts(**changes):

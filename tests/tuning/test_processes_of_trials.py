@@ -105,10 +105,13 @@ def test_a_trial_is_a_command_with_its_values_and_folders(trial_of):
         ([], 3, "exit code 3"),
         (["a\n", "b\n"], 1, "a b"),
         ([f"{letter}\n" for letter in "abcdefghi"], 1, "e f g h i"),
-        (["x\n", "Error: first\n", "y\n", "Error: why\n", "so\n", *("a\n", "b\n", "c\n", "d\n")], 2,
-         "why so a b c"),
+        (
+            ["x\n", "Error: first\n", "y\n", "Error: why\n", "so\n", *("a\n", "b\n", "c\n", "d\n")],
+            2,
+            "why so a b c",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_process_that_fails_says_why(trial_of, lines, code, error):
     said = trial_of.train(*lines, code=code)
     assert (said.value, said.error, said.is_interrupted) == (None, error, False)

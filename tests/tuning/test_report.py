@@ -182,14 +182,21 @@ def test_the_rows_of_the_page(page):
     table = page.partition("<h2>Trials</h2>")[2]
     rows = [re.findall(r"<t[dh]>(.*?)</t[dh]>", row) for row in re.findall(r"<tr.*?</tr>", table)]
     assert rows == [
-        ["trial", "validation:mean_squared_error", "epochs", "seconds", "state",
-         "learning_rate", "optimizer"],
+        [
+            "trial",
+            "validation:mean_squared_error",
+            "epochs",
+            "seconds",
+            "state",
+            "learning_rate",
+            "optimizer",
+        ],
         ["3", "2", "1", "2.0", "completed", "0.1", "sgd"],
         ["1", "4", "2", "1.2", "completed", "0.001", "adam"],
         ["2", "6", "1", "0.5", "stopped", "0.01", "adagrad"],
         ["4", "", "0", "0.0", "failed", "0.1", "sgd"],
         ["5", "", "1", "0.0", "running", "0.1", "adam"],
-    ]  # fmt: skip
+    ]
     assert page.count('title="a &lt; b"') == 1
 
 

@@ -206,13 +206,15 @@ def test_few_trials_or_trials_alike_do_not_say_what_decides():
     [
         [Trial(n, VALUES | {"dropout": n / 20}, "completed", (), 1.0) for n in range(1, 9)],
         # but for one they are alike, and that one is better
-        [Trial(n, VALUES | {"dropout": n / 20}, "completed", (), 1.0 - (n == 8))
-         for n in range(1, 9)],
+        [
+            Trial(n, VALUES | {"dropout": n / 20}, "completed", (), 1.0 - (n == 8))
+            for n in range(1, 9)
+        ],
         [Trial(n, VALUES, "running", (1.0 * n,)) for n in range(1, 9)],
         [Trial(n, VALUES, "completed" if n < 3 else "running", (), 1.0 * n) for n in range(1, 9)],
     ],
     ids=["all alike", "most alike", "all run", "two are over"],
-)  # fmt: skip
+)
 def test_where_nothing_can_be_said_nothing_is(trials):
     """Optuna would warn, and call all hyperparameters equally important."""
     assert Search(SPACE, LOSS).importance(trials) == {}
@@ -323,9 +325,18 @@ def test_the_best_trial_is_one_with_a_model(tmp_path, metric, number):
     study = Study.create(tmp_path / "study", SETTINGS | {"objective": metric})
     assert study.best() is None
     for n, (state, value) in enumerate(
-        [("stopped", 0.0), ("completed", 1.0), ("completed", 1.0), ("completed", 2.0),
-         ("completed", 2.0), ("stopped", 9.0), ("completed", None), ("failed", None)], 1
-    ):  # fmt: skip
+        [
+            ("stopped", 0.0),
+            ("completed", 1.0),
+            ("completed", 1.0),
+            ("completed", 2.0),
+            ("completed", 2.0),
+            ("stopped", 9.0),
+            ("completed", None),
+            ("failed", None),
+        ],
+        1,
+    ):
         study.save(Trial(n, {}, state, value=value))
     assert study.best().number == number  # the first of those that are as good
 
@@ -522,15 +533,24 @@ def test_a_space_is_read_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("given", "has", "lacks"),
     [
-        ({"enc1_network": "bilstm"}, {"enc1_layers", "enc0_layers", "enc0_cnn_filter_width"},
-         {"enc1_cnn_filter_width"}),
+        (
+            {"enc1_network": "bilstm"},
+            {"enc1_layers", "enc0_layers", "enc0_cnn_filter_width"},
+            {"enc1_cnn_filter_width"},
+        ),
         ({}, {"enc0_layers", "enc_dim", "enc0_cnn_filter_width"}, {"enc1_layers"}),
-        ({"enc0_network": "pooled_embedding"}, {"enc_dim"},
-         {"enc0_token_embedding_dim", "enc0_layers", "enc0_cnn_filter_width", "enc1_layers"}),
-        ({"enc0_network": "bilstm", "dropout": 0.1}, {"enc0_layers"},
-         {"dropout", "enc0_cnn_filter_width"}),
+        (
+            {"enc0_network": "pooled_embedding"},
+            {"enc_dim"},
+            {"enc0_token_embedding_dim", "enc0_layers", "enc0_cnn_filter_width", "enc1_layers"},
+        ),
+        (
+            {"enc0_network": "bilstm", "dropout": 0.1},
+            {"enc0_layers"},
+            {"dropout", "enc0_cnn_filter_width"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_recommended_are_ranges_that_have_an_effect(given, has, lacks):
     names = set(Space.default(given).ranges)
     assert has <= names

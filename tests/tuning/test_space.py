@@ -183,13 +183,23 @@ def test_the_default_is_what_aws_recommends_of_what_matters():
 
 def test_recommended_ranges_are_those_of_aws():
     """https://docs.aws.amazon.com/sagemaker/latest/dg/object2vec-tuning.html"""
-    sides = {f"enc{side}_{name}": ends for side in (0, 1) for name, ends in (
-        ("cnn_filter_width", (1, 5)), ("layers", (1, 4)), ("token_embedding_dim", (5, 300)),
-    )}  # fmt: skip
+    sides = {
+        f"enc{side}_{name}": ends
+        for side in (0, 1)
+        for name, ends in (
+            ("cnn_filter_width", (1, 5)),
+            ("layers", (1, 4)),
+            ("token_embedding_dim", (5, 300)),
+        )
+    }
     integers = sides | {
-        "early_stopping_patience": (1, 5), "enc_dim": (4, 4096), "epochs": (4, 20),
-        "mini_batch_size": (1, 8192), "mlp_dim": (16, 1024), "mlp_layers": (1, 4),
-    }  # fmt: skip
+        "early_stopping_patience": (1, 5),
+        "enc_dim": (4, 4096),
+        "epochs": (4, 20),
+        "mini_batch_size": (1, 8192),
+        "mlp_dim": (16, 1024),
+        "mlp_layers": (1, 4),
+    }
     numbers = {
         "dropout": (0.0, 1.0),
         "early_stopping_tolerance": (0.001, 0.1),

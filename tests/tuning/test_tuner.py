@@ -18,9 +18,13 @@ from object2vec.tuning.tuner import Trained, Tuner
 SPACE = Space.parse({"dropout": {"min": 0.0, "max": 1.0}, "optimizer": ["adam", "sgd"]})
 OBJECTIVE = Goal.parse("validation:mean_squared_error")
 SETTINGS = {
-    "objective": OBJECTIVE.name, "space": SPACE.state(), "fixed": {}, "data": "d", "seed": 0,
+    "objective": OBJECTIVE.name,
+    "space": SPACE.state(),
+    "fixed": {},
+    "data": "d",
+    "seed": 0,
     "strategy": "bayesian",
-}  # fmt: skip
+}
 
 
 def loss(values):

@@ -216,8 +216,12 @@ class Objects:
         if self.tokens is None and _ID.fullmatch(str(value)):
             return [int(value)]
         must = "must be an id or a list of ids" if self.tokens is None else "must be a known token"
-        raise DataError.at("query", must, value, suggestion(str(value), self._some_names()).strip()
-                           or "For example 17 or [17, 4].")  # fmt: skip
+        raise DataError.at(
+            "query",
+            must,
+            value,
+            suggestion(str(value), self._some_names()).strip() or "For example 17 or [17, 4].",
+        )
 
     def _entries(self) -> Iterator[tuple[str, int]]:
         """Yield the known tokens of this side with their rows, and fields if it has several."""
@@ -284,8 +288,9 @@ def find_nearest(
         for q, row in enumerate(rows)
     ]
     names = iter(candidates.names([int(rows[q, i]) for q, each in enumerate(kept) for i in each]))
-    return [[Neighbour(next(names), float(scores[q, i])) for i in each]
-            for q, each in enumerate(kept)]  # fmt: skip
+    return [
+        [Neighbour(next(names), float(scores[q, i])) for i in each] for q, each in enumerate(kept)
+    ]
 
 
 def _best(

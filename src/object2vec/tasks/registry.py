@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 TASKS: Mapping[str, Task] = {
     task.name: task
     for task in (
-        Retrieval(), Ranking(), Similarity(), Classification(), Regression(), MultiLabel(),
+        Retrieval(),
+        Ranking(),
+        Similarity(),
+        Classification(),
+        Regression(),
+        MultiLabel(),
     )
-}  # fmt: skip
+}
 assert tuple(TASKS) == get_args(TaskName)
 
 

@@ -65,7 +65,7 @@ def test_whole_numbers_may_have_fractions_later(tmp_path):
         ({"user": [1]}, "user.id", '"user.id" must have values of one type (int64); got [1]'),
         ({"n": "x"}, "n", '"n" must have values of one type (string); got [1]'),
     ],
-)  # fmt: skip
+)
 def test_a_value_of_another_type_is_named_with_its_line(tmp_path, late, column, message):
     first = {"user": {"id": 1}, "n": "a"} if column != "n" else {"n": "a"}
     also = {"n": [1]} if column == "n" else {}
@@ -96,7 +96,7 @@ def test_twenty_lines_are_named(tmp_path, before):
         (['{"a": 1}', '{"b": NaN}'], "t.jsonl:2: must be JSON, which has finite numbers only"),
         (['{"a": 1}', "", "  ", '{"a": x}'], "t.jsonl:4: must be one JSON object .Expecting value"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_record_is_named(tmp_path, lines, message):
     with pytest.raises(DataError, match=message):
         table_of(tmp_path, *lines)

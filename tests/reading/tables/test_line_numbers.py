@@ -20,8 +20,11 @@ TEXTS = {  # what stands before the rows, and a row
     "lines": (b"", b"one\n"),
 }
 WRONG = [
-    *((name, b"\xff".join(row[:-1].rsplit(row[-2:-1], 1)) + b"\n", "must be UTF-8")
-      for name, (_, row) in TEXTS.items() if name != "jsonl"),
+    *(
+        (name, b"\xff".join(row[:-1].rsplit(row[-2:-1], 1)) + b"\n", "must be UTF-8")
+        for name, (_, row) in TEXTS.items()
+        if name != "jsonl"
+    ),
     ("jsonl", b'{"a": 1, "b": "\xff"}\n', "must be UTF-8"),
     ("jsonl", b'{"a": 1, "b": }\n', "must be .*JSON"),
     ("csv", b"1,2,3\n", "must have 2 fields"),
@@ -29,7 +32,7 @@ WRONG = [
     ("csv", b'1,"2"3\n', "must close a quote"),
     ("csv", b"1,\0\n", "must hold no NUL"),
     ("fasttext", b"one two\n", "must have one __label__"),
-]  # fmt: skip
+]
 
 
 def table_of(path, name):

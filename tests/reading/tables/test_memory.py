@@ -82,8 +82,10 @@ def test_what_is_not_a_number_is_missing(values):
         ({"a": ["x", 7]}, 'table row 1: must have a value in column "a" like those before; got 7.'),
         ({"a": [1, 2, "x"]}, 'table row 2: must have a value in column "a" like those before'),
         ({"a": [object()]}, 'table row 0: must have a value in column "a" of a kind that columns'),
-        ({"a": np.array([1, "x"], object)},
-         "table row 1: must have a value in column \"a\" like those before; got 'x'. Give all"),
+        (
+            {"a": np.array([1, "x"], object)},
+            "table row 1: must have a value in column \"a\" like those before; got 'x'. Give all",
+        ),
         ({"a": (1, 2, "x")}, 'table row 2: must have a value in column "a" like those before'),
         (pa.table({"a": pa.array([], "str")}), "table: must have at least one row; got 'none'"),
         ({}, "table: must have at least one row"),
@@ -94,7 +96,7 @@ def test_what_is_not_a_number_is_missing(values):
         (iter([7]), "table: must be an iterator of tables; got 7. Pass a path"),
         (iter([]), "table: must hold at least one row; got 'none'. Check what you pass."),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_table(content, message):
     with pytest.raises(DataError, match="^" + message):
         open_table(content)

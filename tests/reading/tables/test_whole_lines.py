@@ -40,8 +40,12 @@ def test_a_table_of_lines_has_one_column_and_the_rows_of_all_files(tmp_path, mon
     assert lines.first(2).to_pydict() == {"word": ["ann", "bob"]}
     blocks = list(lines.blocks())
     assert [v for block in blocks for v in block.columns["word"].to_pylist()] == [
-        "ann", "bob", "cid", "dan", "eve",
-    ]  # fmt: skip
+        "ann",
+        "bob",
+        "cid",
+        "dan",
+        "eve",
+    ]
     assert table(tmp_path, monkeypatch, b"").first(3).num_rows == 0
 
 

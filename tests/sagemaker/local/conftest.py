@@ -111,9 +111,16 @@ def model_uri(s3, bucket, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     sides = {"enc0_vocab_size": 9, "enc1_network": "pooled_embedding", "enc1_vocab_size": 7}
     Object2Vec(
-        enc0_network="pooled_embedding", enc0_max_seq_len=2, enc1_max_seq_len=2, **sides, enc_dim=4,
-        mlp_dim=4, mlp_layers=1, epochs=2, mini_batch_size=16,
-    ).fit(RECORDS, save_to=folder / "model")  # fmt: skip
+        enc0_network="pooled_embedding",
+        enc0_max_seq_len=2,
+        enc1_max_seq_len=2,
+        **sides,
+        enc_dim=4,
+        mlp_dim=4,
+        mlp_layers=1,
+        epochs=2,
+        mini_batch_size=16,
+    ).fit(RECORDS, save_to=folder / "model")
     _pack(folder / "model", folder / "model.tar.gz")
     s3.upload_file(str(folder / "model.tar.gz"), bucket, "packed/model.tar.gz")
     return f"s3://{bucket}/packed/model.tar.gz"

@@ -37,12 +37,15 @@ def service(tmp_path, monkeypatch, queue):
     made = Transforms(jobs, queue, storage, logs, models)
     asked = made.operations()
     return types.SimpleNamespace(
-        made=made, jobs=jobs, queue=queue, s3=folders.buckets / "b",
-        stream=lambda job: logs.stream(
-            "/aws/sagemaker/TransformJobs", f"t/{int(job['CreationTime'])}"
-        ).path,
+        made=made,
+        jobs=jobs,
+        queue=queue,
+        s3=folders.buckets / "b",
+        stream=lambda job: (
+            logs.stream("/aws/sagemaker/TransformJobs", f"t/{int(job['CreationTime'])}").path
+        ),
         call=lambda name, **request: asked[name](request),
-    )  # fmt: skip
+    )
 
 
 def request(name="t", uri="s3://b/pre/", kind="S3Prefix", output="s3://b/out/", **members):
@@ -86,8 +89,10 @@ def test_every_file_has_its_predictions(service):
     waiting = service.jobs.get("t")
     assert waiting["TransformJobStatus"] == "InProgress"
     assert waiting["TransformOutput"] == {
-        "AssembleWith": "None", "KmsKeyId": "", "S3OutputPath": "s3://b/out/"
-    }  # fmt: skip
+        "AssembleWith": "None",
+        "KmsKeyId": "",
+        "S3OutputPath": "s3://b/out/",
+    }
     service.queue.run("t", predicted)
     assert outputs(service) == {
         "a/x.out": {"of": {"id": 1, "in0": [1]}},
@@ -98,8 +103,9 @@ def test_every_file_has_its_predictions(service):
     assert ended["CreationTime"] <= ended["TransformStartTime"] <= ended["TransformEndTime"]
     stream = service.stream(ended)
     assert [line.split("\t")[1] for line in stream.read_text().splitlines()] == [
-        "reading x", "reading y"
-    ]  # fmt: skip
+        "reading x",
+        "reading y",
+    ]
     assert not (service.jobs.folder("t") / "work").exists()
     (said,) = service.call("ListTransformJobs")["TransformJobSummaries"]
     assert said.keys() == {

@@ -120,7 +120,7 @@ def test_a_service_stays_until_a_signal_and_says_how_to_use_it(made, monkeypatch
         ("motor", ImportError, "^no such module$"),
         (None, ImportError, "^no such module$"),
     ],
-)  # fmt: skip
+)
 def test_packages_that_are_missing_are_named(name, error, text, monkeypatch, tmp_path):
     class Broken(types.ModuleType):
         def __getattr__(self, attribute):

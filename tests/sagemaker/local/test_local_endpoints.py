@@ -85,9 +85,11 @@ def test_an_endpoint_whose_server_cannot_read_its_model_has_failed(sagemaker, s3
     container = {"Image": IMAGE, "ModelDataUrl": f"s3://{bucket}/broken/model.tar.gz"}
     sagemaker.create_model(ModelName="broken", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     variant = {
-        "VariantName": "all", "ModelName": "broken", "InitialInstanceCount": 1,
+        "VariantName": "all",
+        "ModelName": "broken",
+        "InitialInstanceCount": 1,
         "InstanceType": "ml.m4.xlarge",
-    }  # fmt: skip
+    }
     sagemaker.create_endpoint_config(EndpointConfigName="broken", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="broken", EndpointConfigName="broken")
     said = waiting(

@@ -45,9 +45,14 @@ def service(tmp_path, monkeypatch, queue):
         return [line.partition("\t")[2] for line in file.read_text().splitlines()]
 
     return types.SimpleNamespace(
-        training=made, jobs=jobs, queue=queue, storage=storage, published=published,
-        s3=folders.buckets / "b", logged=logged,
-    )  # fmt: skip
+        training=made,
+        jobs=jobs,
+        queue=queue,
+        storage=storage,
+        published=published,
+        s3=folders.buckets / "b",
+        logged=logged,
+    )
 
 
 def request(name="t", **members):
@@ -306,8 +311,10 @@ def test_a_job_is_stopped_while_it_waits_or_runs(service):
         return 1
 
     for name, process, is_stopped, has_model in (
-        ("waits", saved, True, False), ("runs", asked, False, True), ("fails", broken, False, False)
-    ):  # fmt: skip
+        ("waits", saved, True, False),
+        ("runs", asked, False, True),
+        ("fails", broken, False, False),
+    ):
         service.training.create(request(name))
         service.training.stop({"TrainingJobName": name})
         asked_to = service.jobs.get(name)

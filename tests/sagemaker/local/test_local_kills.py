@@ -106,18 +106,29 @@ class Campaign:
             "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
             "OutputDataConfig": {"S3OutputPath": f"{s3}/out"},
             "ResourceConfig": {
-                "InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1,
+                "InstanceType": "ml.m5.large",
+                "InstanceCount": 1,
+                "VolumeSizeInGB": 1,
             },
             "StoppingCondition": {"MaxRuntimeInSeconds": 600},
             "Environment": {"OBJECT2VEC_CHECKPOINT_EVERY": "40"},
             "HyperParameters": {
-                "enc0_network": "pooled_embedding", "enc1_network": "pooled_embedding",
-                "enc0_max_seq_len": "2", "enc1_max_seq_len": "2", "enc0_vocab_size": "9",
-                "enc1_vocab_size": "7", "enc_dim": "4", "mlp_dim": "4", "mlp_layers": "1",
-                "epochs": str(epochs), "mini_batch_size": "16", "seed": "3",
-                "early_stopping_patience": "5", "early_stopping_tolerance": "1e-6",
+                "enc0_network": "pooled_embedding",
+                "enc1_network": "pooled_embedding",
+                "enc0_max_seq_len": "2",
+                "enc1_max_seq_len": "2",
+                "enc0_vocab_size": "9",
+                "enc1_vocab_size": "7",
+                "enc_dim": "4",
+                "mlp_dim": "4",
+                "mlp_layers": "1",
+                "epochs": str(epochs),
+                "mini_batch_size": "16",
+                "seed": "3",
+                "early_stopping_patience": "5",
+                "early_stopping_tolerance": "1e-6",
             },
-        }  # fmt: skip
+        }
         if has_checkpoint:
             uri = f"{s3}/checkpoints/{self.number}"
             request["CheckpointConfig"] = {"S3Uri": uri}
@@ -262,8 +273,9 @@ class Campaign:
                 assert "CheckpointConfig" not in said
         for name in self.endpoints:
             assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] in (
-                "Creating", "InService",
-            )  # fmt: skip
+                "Creating",
+                "InService",
+            )
 
     def finish(self):
         """Let everything come to its end, undisturbed."""

@@ -56,12 +56,18 @@ def test_a_csv_has_a_row_for_each_record(tmp_path):
 @pytest.mark.parametrize(
     ("media", "given", "predicted", "joined"),
     [
-        (LINES, '{"id": 1}\n[7]\n', '{"s": 1}\n{"s": 2}\n',
-         [{"id": 1, "SageMakerOutput": {"s": 1}},
-          {"SageMakerInput": [7], "SageMakerOutput": {"s": 2}}]),
+        (
+            LINES,
+            '{"id": 1}\n[7]\n',
+            '{"s": 1}\n{"s": 2}\n',
+            [
+                {"id": 1, "SageMakerOutput": {"s": 1}},
+                {"SageMakerInput": [7], "SageMakerOutput": {"s": 2}},
+            ],
+        ),
         (CSV, "1,2\n3,4\n", "0.5\n0.25,9\n", [["1", "2", "0.5"], ["3", "4", "0.25", "9"]]),
     ],
-)  # fmt: skip
+)
 def test_predictions_follow_their_records(tmp_path, media, given, predicted, joined):
     (tmp_path / "given").write_text(given)
     (tmp_path / "predicted").write_text(predicted)
@@ -494,8 +500,10 @@ def test_a_certificate_is_what_strict_clients_ask_of_one(tmp_path):
         assert (limits.critical, limits.value.ca) == (True, signs)
         assert limits.value.path_length == (0 if signs else None)
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
-        may = {*("digital_signature", "content_commitment", "key_encipherment"),
-               *("data_encipherment", "key_agreement", "key_cert_sign", "crl_sign")}  # fmt: skip
+        may = {
+            *("digital_signature", "content_commitment", "key_encipherment"),
+            *("data_encipherment", "key_agreement", "key_cert_sign", "crl_sign"),
+        }
         expected = {"digital_signature", *(("key_cert_sign", "crl_sign") if signs else ())}
         assert usage.critical
         assert {name for name in may if getattr(usage.value, name)} == expected
@@ -616,8 +624,13 @@ def test_what_a_study_remembers_of_a_request():
 def test_a_tuning_job_counts_its_training_jobs():
     goal = tuning_requests.goal_of(document())
     states = ("Completed", "InProgress", "Stopping", "Failed", "Stopped", "Completed")
-    trials = [TRIAL, *(Trial(n, {}, "running") for n in (4, 5)), Trial(6, {}, "failed"),
-              Trial(7, {}, "stopped", value=0.25), Trial(8, {}, "stopped")]  # fmt: skip
+    trials = [
+        TRIAL,
+        *(Trial(n, {}, "running") for n in (4, 5)),
+        Trial(6, {}, "failed"),
+        Trial(7, {}, "stopped", value=0.25),
+        Trial(8, {}, "stopped"),
+    ]
     summaries = [
         tuning_requests.trial_summary({"TrainingJobStatus": state, "Other": 1}, trial, goal)
         for state, trial in zip(states, trials, strict=True)
@@ -635,25 +648,38 @@ def test_a_tuning_job_counts_its_training_jobs():
     assert summaries[1]["ObjectiveStatus"] == "Pending"
     assert tuning_requests.counts_of(summaries) == {
         "TrainingJobStatusCounters": {
-            "Completed": 2, "InProgress": 2, "RetryableError": 0, "NonRetryableError": 1,
+            "Completed": 2,
+            "InProgress": 2,
+            "RetryableError": 0,
+            "NonRetryableError": 1,
             "Stopped": 1,
         },
         "ObjectiveStatusCounters": {"Succeeded": 2, "Pending": 2, "Failed": 2},
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
 def listed(monkeypatch):
     """Returns what lists four training jobs of a tuning job as asked."""
     jobs = [
-        {"TrainingJobName": name, "CreationTime": time, "TrainingJobStatus": state,
-         "ObjectiveStatus": "Failed" if value is None else "Succeeded",
-         **({} if value is None else
-            {"FinalHyperParameterTuningJobObjectiveMetric": {"Value": value}})}
+        {
+            "TrainingJobName": name,
+            "CreationTime": time,
+            "TrainingJobStatus": state,
+            "ObjectiveStatus": "Failed" if value is None else "Succeeded",
+            **(
+                {}
+                if value is None
+                else {"FinalHyperParameterTuningJobObjectiveMetric": {"Value": value}}
+            ),
+        }
         for name, time, state, value in (
-            ("a", 3, "Completed", 0.5), ("b", 1, "Failed", None), ("c", 2, "Completed", 0.25),
-            ("d", 4, "Stopped", 0.75))
-    ]  # fmt: skip
+            ("a", 3, "Completed", 0.5),
+            ("b", 1, "Failed", None),
+            ("c", 2, "Completed", 0.25),
+            ("d", 4, "Stopped", 0.75),
+        )
+    ]
     service = tuning_jobs.TuningJobs(types.SimpleNamespace(get=lambda name: {}), None)
     monkeypatch.setattr(service, "_summaries", lambda document: list(jobs))
 

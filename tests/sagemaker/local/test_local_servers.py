@@ -212,9 +212,12 @@ def test_a_request_is_passed_on_with_what_belongs_to_it(service):
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, "CLIENT_ERROR_FROM_MODEL"), (499, "CLIENT_ERROR_FROM_MODEL"),
-     (500, "SERVER_ERROR_FROM_MODEL")],
-)  # fmt: skip
+    [
+        (400, "CLIENT_ERROR_FROM_MODEL"),
+        (499, "CLIENT_ERROR_FROM_MODEL"),
+        (500, "SERVER_ERROR_FROM_MODEL"),
+    ],
+)
 def test_an_error_of_the_model_is_said_as_aws_says_it(service, status, code):
     created(service)
     response = service.made.invoke("e", {}, str(status).encode())

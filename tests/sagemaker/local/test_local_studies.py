@@ -63,9 +63,11 @@ def service(tmp_path, monkeypatch):
     made = TuningJobs(jobs, training)
     asked = made.operations()
     yield types.SimpleNamespace(
-        made=made, jobs=jobs, training=training,
+        made=made,
+        jobs=jobs,
+        training=training,
         call=lambda name, **request: asked[name](request),
-    )  # fmt: skip
+    )
     made.close()
 
 

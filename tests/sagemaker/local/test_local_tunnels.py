@@ -206,7 +206,7 @@ def test_a_tunnel_without_a_word_is_closed(monkeypatch):
         ("169.254.169.254,a.org, .amazonaws.co", ",169.254.169.254,a.org,.amazonaws.co"),
         ("localhost,::1", ""),
     ],
-)  # fmt: skip
+)
 def test_no_client_is_told_to_pass_the_service_by(given, kept, service, monkeypatch):
     assert without_aws(given) == "localhost,127.0.0.1,::1" + kept
     monkeypatch.setenv("NO_PROXY", given)

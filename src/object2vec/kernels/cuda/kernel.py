@@ -175,18 +175,18 @@ class _Sums:
             assert lookup.gradient is not None, "our bug: a lookup without gradient is on the tape"
             is_weighted = lookup.coefficients is not None
             coefficients = lookup.coefficients if is_weighted else shares  # the latter: never read
-            arrays = (owners, shares, coefficients, lookup.offsets)
             rows = len(lookup.gradient)
-            _launch(programs.spread, (rows,), *arrays, first, row, IS_WEIGHTED=is_weighted,
-                    BLOCK=_TOKENS, num_warps=1)  # fmt: skip
+            given = (owners, shares, coefficients, lookup.offsets, first, row)
+            constants = {"IS_WEIGHTED": is_weighted, "BLOCK": _TOKENS, "num_warps": 1}
+            _launch(programs.spread, (rows,), *given, **constants)
             gradients.append(lookup.gradient)
             first, row = first + len(lookup.ids), row + rows
         self.ids, order = torch.sort(ids, stable=True)  # (n,), (n,)
         n = len(ids)
         self._is_first = torch.empty(n + 1, dtype=torch.bool, device=ids.device)
         self._parts = torch.empty_like(owners), torch.empty_like(shares), _joined(gradients)
-        _launch(programs.arrange, (triton.cdiv(n + 1, _FLAT),), self.ids, order, owners, shares,
-                *self._parts[:2], self._is_first, n, BLOCK=_FLAT)  # fmt: skip
+        arrays = (self.ids, order, owners, shares, *self._parts[:2], self._is_first)
+        _launch(programs.arrange, (triton.cdiv(n + 1, _FLAT),), *arrays, n, BLOCK=_FLAT)
         # The sum of each chunk that holds one token only; the other rows are undefined.
         gradient = self._parts[2]
         self._partials = gradient.new_empty(n // _CHUNK, gradient.shape[1])  # (C, E)
