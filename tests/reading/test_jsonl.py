@@ -224,6 +224,7 @@ def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
         ("123456789012345", 123456789012345.0),
         ("0.0000000000001", 1e-13),
         ("true", 1.0),
+        ("false", 0.0),
         ("1e2", None),
         ("1234567890123456", None),
         ("01", None),

@@ -3,6 +3,7 @@ import pytest
 
 from object2vec.errors import DataError
 from object2vec.reading.tables import TableOptions, open_table
+from object2vec.reading.tables.lines import undecodable
 from object2vec.reading.tables.types import plain
 
 
@@ -69,6 +70,13 @@ def test_wrong(tmp_path):
     ]:
         with pytest.raises(DataError, match=match):
             rows(open_table(write(tmp_path, text)))
+
+
+@pytest.mark.parametrize("before", [b"", b"\n", b"a\nb\n", b"\n" * 30])
+def test_what_another_encoding_would_read_is_of_one_line(before):
+    said = undecodable("a:1", before + b"caf\xe9\nc", len(before) + 3, offset=7)
+    assert f"got '0xe9 at byte {len(before) + 10}'" in said
+    assert "--encoding cp1252 would read 'café'" in said
 
 
 def test_a_block_that_begins_with_a_byte_order_mark(tmp_path, monkeypatch):
