@@ -199,6 +199,13 @@ def test_buckets_are_as_many_as_rare_tokens(n_rare, count):
     assert buckets_for(n_rare) == count
 
 
+@pytest.mark.parametrize(("n_rare", "count"), [(2048, 2048), (2049, 4096)])
+def test_rare_tokens_alone_say_how_many_buckets_there_are(n_rare, count):
+    column = [f"often{i % 9}" for i in range(90)] + [f"rare{i}" for i in range(n_rare)]
+    field, _ = learned(Token(min_count=2, unseen="buckets"), column)
+    assert field.vocabulary.buckets == count
+
+
 def test_what_is_unseen_is_an_error_where_it_shall_be(each_way):
     field, kept = learned(Token(unseen="error"), ["ann", "bob"], ["bob", None, "eve"], subset=[0])
     encoded = pa.array(["x", "bob", None, "eve", "eve"]).dictionary_encode().slice(1)

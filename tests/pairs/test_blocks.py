@@ -124,16 +124,17 @@ def test_frequent_words_are_thinned_out_by_their_share():
     assert (abs(kept / 300 / np.maximum(counts, 1) - chance)[seen] <= 5 * deviation[seen]).all()
 
 
-def test_noise_is_drawn_by_frequency_to_a_power():
+@pytest.mark.parametrize("exponent", [0.75, 0.0])
+def test_noise_is_drawn_by_frequency_to_a_power(exponent):
     pairs = made()
-    blocks = pairs.blocks(config(shared_negatives=50))
+    blocks = pairs.blocks(config(shared_negatives=50, negative_exponent=exponent))
     drawn = np.zeros(WORDS + 2)
     for epoch in range(60):
         batch = blocks.batch(pairs.of_epoch(epoch), np.arange(len(blocks)))
         noise = batch.in1.values[len(batch.in0) :]
         assert len(noise) == 50 * len(blocks)
         drawn += np.bincount(noise, minlength=len(drawn))
-    wanted = np.bincount(documents().in0.values, minlength=len(drawn)) ** 0.75
+    wanted = np.bincount(documents().in0.values, minlength=len(drawn)) ** exponent
     wanted[np.bincount(documents().in0.values, minlength=len(drawn)) == 0] = 0
     expected = wanted / wanted.sum() * drawn.sum()
     assert (abs(drawn - expected) <= 5 * np.sqrt(expected) + 1e-9).all()
