@@ -108,7 +108,8 @@ def test_memory_does_not_grow_with_the_square_of_the_batch(monkeypatch):
         return functional.linear(x, weight)
 
     a, b = (drawn(B, seed).requires_grad_() for seed in (1, 2))
-    losses, _ = in_batch_losses(a, b, Rivals(None, None, torch.ones(1), product))
+    rivals = Rivals(None, None, torch.ones(1), product)
+    losses, _ = in_batch_losses(a, b, rivals, directions=(True, True), smoothing=0.0)
     losses.sum().backward()
     similarities = [x * y for x, y in sizes if (x, y) != (D, B)]
     assert len(sizes) == 4 * -(-B // 4)

@@ -504,3 +504,12 @@ def test_what_is_measured_as_in_training_loses_no_token():
     positives = Pairs(made.columns, "data", made.schema, are_positives=True)
     measured = evaluation_batches(positives, config(token_dropout=0.9, negative_sampling_rate=1))
     assert all((batch.in0.lengths == 3).all() for batch in measured)
+
+
+def test_what_is_measured_as_in_training_is_measured_as_in_the_first_epoch():
+    made = Pairs.build(in0=[[i + 1] for i in range(30)], in1=[[1]] * 30, label=np.ones(30))
+    positives = Pairs(made.columns, "data", made.schema, are_positives=True)
+    given = config(negative_sampling_rate=1)
+    measured = [records(batch) for batch in evaluation_batches(positives, given)]
+    assert measured == [records(batch) for batch in TrainingBatches(positives, given).epoch(0)]
+    assert measured != [records(batch) for batch in TrainingBatches(positives, given).epoch(1)]

@@ -212,6 +212,17 @@ def test_both_ways_agree_on_odd_lines(line, presence, default_label, way):
             assert_equal(fast, plain)
 
 
+@pytest.mark.parametrize("way", FAST_WAYS)
+@pytest.mark.parametrize("sides", [("in0", "in1"), ("in0",), ("in1",)])
+def test_objects_that_may_be_missing_are_read_the_fast_ways_where_all_records_have_them(way, sides):
+    line = b'{%b"label":3}' % b"".join(b'"%b":[1,2],' % side.encode() for side in sides)
+    schema = schema_of(None, in0="optional", in1="optional")
+    fast, plain, problems = both_ways(way, line + b"\n" + line, schema)
+    assert not problems
+    assert fast.columns.keys() == {*sides, "label"}
+    assert_equal(fast, plain)
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -58,6 +60,15 @@ def test_results_of_a_block_are_there_as_long_as_nothing_is_wrong():
         "  t.csv:3: must be right; got 'x'. Fix it.",
         "  t.csv:7: must be right; got 'x'. Fix it.",
     ]
+
+
+def test_mistakes_of_one_row_stand_as_they_were_found():
+    problems = Problems()
+    found = [WrongValue(3, "must be right", got, "Fix it.") for got in ("b", 5, "a")]
+    sifted(problems, ({}, found[:1]), ({}, found[1:]))
+    with pytest.raises(DataError) as caught:
+        problems.raise_any()
+    assert re.findall("got '?(\\w)", str(caught.value)) == ["b", "5", "a"]
 
 
 @pytest.mark.parametrize("blocks", [[30], [19, 1], [5, 5, 9, 9], [0, 20]])

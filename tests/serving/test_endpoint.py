@@ -144,6 +144,16 @@ def test_a_large_response_is_held_until_it_is_read(model, accept):
     assert held(app) == 0
 
 
+def test_a_small_response_is_one_message_and_is_not_held(model):
+    app, seen = create_app(model), []
+
+    async def on_send(message):
+        seen.append((message["type"], message.get("more_body", False), held(app)))
+
+    assert asyncio.run(call(app, PAIR, on_send=on_send))[0] == 200
+    assert seen == [("http.response.start", False, 0), ("http.response.body", False, 0)]
+
+
 @pytest.mark.parametrize("body", [PAIR, LARGE])
 @pytest.mark.parametrize("failing", [0, 1, 2, 4])
 @pytest.mark.parametrize("error", [OSError, asyncio.CancelledError])

@@ -46,7 +46,7 @@ class Network(nn.Module):
         self.tokens = nn.ModuleList(_tables(config, kernel))
         self.encoders = nn.ModuleList(
             ENCODERS[encoder.network](encoder, config.enc_dim, config.dropout, config.mask_padding)
-            for encoder in config.encoders[: 1 if config.shared_encoder else 2]
+            for encoder in (config.encoders[:1] if config.shared_encoder else config.encoders)
         )
         self.dropout = Dropout(config.dropout)
         self.objective = objective_of(config)

@@ -26,8 +26,8 @@ def in_batch_losses(
     b: Tensor,
     rivals: Rivals,
     *,
-    directions: tuple[bool, bool] = (True, True),
-    smoothing: float = 0.0,
+    directions: tuple[bool, bool],
+    smoothing: float,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss of each record, (B,), and whether it finds its partner first, (B,) bool.
 
@@ -40,7 +40,7 @@ def in_batch_losses(
     directions : pair of bool
         Whether a row of `a` looks for its partner in `b`, and one of `b` in `a`; the loss is the
         mean of those that do.
-    smoothing : float, default 0.0
+    smoothing : float
         Share of the target that is spread over all candidates.
     """
     losses, hits = _InBatch.apply(  # type: ignore[no-untyped-call]
