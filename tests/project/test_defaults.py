@@ -44,9 +44,6 @@ DEFAULTS = {
         "Object2Vec.nearest": {"k": 10, "whole": False},
         "Object2Vec.save": {"overwrite": False},
     },
-    "objectives.in_batch": {
-        "in_batch_losses": {"directions": (True, True), "smoothing": 0.0},
-    },
     "sagemaker.local.protocol": {"Response": {"status": 200}, "ServiceError": {"status": 400}},
     "sagemaker.local.service": {
         "Service": {"port": 0, "slots": 0, "has_remote_storage": False},
