@@ -232,7 +232,7 @@ def _path(folder: Path, name: str) -> Path:
 
 def _map(path: Path, dtype: np.dtype[Any], size_bytes: int) -> NDArray[Any]:
     """Return a file of a cached set as an array that is read when it is used."""
-    array = np.load(path, mmap_mode="r")
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
     if path.stat().st_size != size_bytes or array.dtype != dtype or array.ndim != 1:
         raise ValueError(f"{path} is not what was written")
     return np.asarray(array)  # the same pages, without the overhead of numpy.memmap at each slice

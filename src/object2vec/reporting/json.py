@@ -20,7 +20,7 @@ class JsonReporter:
 
     def __call__(self, event: Event) -> None:
         """Write the event."""
-        write_line(self._stream, json.dumps(event.to_dict()))
+        write_line(self._stream, json.dumps(event.to_dict(), allow_nan=False))
 
     def close(self) -> None:
         """Leave the stream open: it is not ours."""
@@ -62,7 +62,7 @@ class MetricsFile:
             If it cannot be written.
         """
         try:
-            self._file.write(json.dumps(values).encode() + b"\n")
+            self._file.write(json.dumps(values, allow_nan=False).encode() + b"\n")
             self._file.flush()
         except OSError as err:
             raise self._unwritable(err) from err
