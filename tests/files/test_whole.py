@@ -11,6 +11,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -500,6 +501,116 @@ def test_a_call_of_the_system_knows_the_types_of_its_arguments():
     types = (ctypes.c_int, ctypes.c_int64)
     assert tuple(whole._system_call("fallocate", *types).argtypes) == types
     assert whole._system_call("no_such_call", *types) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+@pytest.mark.parametrize("write", [write_file, write_folder])
+@pytest.mark.parametrize("moment", ["before it is opened", "opened", "locked by the other one"])
+def test_what_another_one_takes_for_abandoned_is_made_again(moment, write, tmp_path, monkeypatch):
+    """It stands there unlocked for a moment, in which another process may remove it."""
+    import fcntl
+
+    taken, open_, flock = [], os.open, fcntl.flock
+
+    def work() -> Path:
+        (found,) = tmp_path.glob(f"{TEMPORARY_PREFIX}*")
+        return found
+
+    def opening(path, flags, *mode):
+        if not taken and flags & os.O_NOFOLLOW:  # to lock it
+            taken.append(work())
+            remove_abandoned(tmp_path)
+        return open_(path, flags, *mode)
+
+    def locking(descriptor, operation):
+        if taken:
+            return flock(descriptor, operation)
+        taken.append(work())
+        if moment == "opened":
+            remove_abandoned(tmp_path)
+            return flock(descriptor, operation)
+        other = open_(work(), os.O_RDONLY)
+        flock(other, operation)
+        try:
+            return flock(descriptor, operation)
+        finally:
+            whole._remove(work())
+            os.close(other)
+
+    if moment == "before it is opened":
+        monkeypatch.setattr(os, "open", opening)
+    else:
+        monkeypatch.setattr(fcntl, "flock", locking)
+    write(tmp_path / "x")
+    assert taken
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_a_lock_on_what_has_another_name_by_now_removes_nothing(tmp_path, monkeypatch):
+    """A process that looks for what was abandoned opens it just before it gets its own name."""
+    import fcntl
+
+    flock, names = fcntl.flock, []
+
+    def locking(descriptor, operation):
+        if not names:  # meanwhile the next one writes under the temporary name
+            names.append(left)
+            left.rename(tmp_path / "x")
+            left.write_text("the next one")
+        return flock(descriptor, operation)
+
+    left = tmp_path / f"{TEMPORARY_PREFIX}x-0"
+    left.write_text("the first one")
+    monkeypatch.setattr(fcntl, "flock", locking)
+    remove_abandoned(tmp_path)
+    assert content(tmp_path) == {left.name: b"the next one", "x": b"the first one"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+@pytest.mark.parametrize("write", [write_file, write_folder])
+def test_a_file_system_without_locks_is_written_to(write, tmp_path, monkeypatch):
+    import fcntl
+
+    def locking(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", locking)
+    for _ in range(2):
+        write(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_any_number_may_write_to_the_same_target_at_once(tmp_path):
+    """Each finds names and locks of the others in all states, and what it writes comes whole."""
+
+    def write(text: str) -> None:
+        for _ in range(60):
+            write_file(tmp_path / "x", text)
+            with whole_folder(
+                tmp_path / "y", may_replace=lambda path: None, is_flushed=False
+            ) as folder:
+                (folder / "file").write_text(text)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, "abcd"))
+    found = content(tmp_path)
+    assert set(found) == {"x", "y", "y/file"}
+    assert {found["x"], found["y/file"]} <= set(map(str.encode, "abcd"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_a_folder_that_somebody_else_keeps_locked_is_replaced(tmp_path, monkeypatch):
+    """As whoever calls ``flock model object2vec train --out model`` does."""
+    import fcntl
+
+    monkeypatch.setattr(whole, "_WAIT_S", 0.05)
+    write_folder(tmp_path / "x", "old")
+    theirs = os.open(tmp_path / "x", os.O_RDONLY)
+    fcntl.flock(theirs, fcntl.LOCK_EX)
+    write_folder(tmp_path / "x")
+    os.close(theirs)
+    assert content(tmp_path) == {"x": b"", "x/file": b"new"}
 
 
 def test_what_another_one_writes_at_the_same_time_stays(tmp_path):

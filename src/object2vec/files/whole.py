@@ -21,6 +21,7 @@ import os
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,7 @@ _FLUSHED_AT_ONCE = 8  # files
 _KEEP_SIZE = 1  # a flag of fallocate(2)
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 _UNKNOWN_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)  # of a file system that cannot do it
+_WAIT_S, _TRIED_EACH_S = 2.0, 0.01  # for a lock
 _KEPT_CHARACTERS = 50  # of a target's name in a temporary one: at most 200 bytes of the 255 allowed
 
 
@@ -148,7 +150,7 @@ def check_free(target: Path, may_replace: Callable[[Path], object] | None = None
 def remove_abandoned(folder: Path) -> None:
     """Remove all files beneath a folder that killed processes had not written whole."""
     for work in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        if (lock := _lock(work)) is not None:
+        if (lock := _lock_if_free(work)) is not None:
             _remove(work)
             _unlock(lock)
 
@@ -251,12 +253,16 @@ def _temporary(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
             with contextlib.suppress(FileExistsError):
                 _sweep(work, target)
                 make(work)
-                break
-        is_made, lock = True, _lock(work)
+                is_made = True
+                try:
+                    lock = _lock(work)
+                    break
+                except (BlockingIOError, FileNotFoundError):
+                    is_made = False  # another process took it for one that was left, and removes it
         yield work
     except BaseException:
         # A signal may come just before it is noted as made; another process would hold its lock.
-        if is_made or (lock := _lock(work)) is not None:
+        if is_made or (lock := _lock_if_free(work)) is not None:
             _remove(work)
         raise
     finally:
@@ -267,7 +273,7 @@ def _sweep(work: Path, target: Path) -> None:
     """Remove what a killed process has left under this name; nobody holds the lock on it."""
     aside = _aside(work)
     if os.path.lexists(work):
-        if (lock := _lock(work)) is None:
+        if (lock := _lock_if_free(work)) is None:
             return
         if aside.exists() and not target.exists():  # killed between the two renames of `_put`
             os.rename(aside, target)
@@ -278,21 +284,50 @@ def _sweep(work: Path, target: Path) -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """Lock a file or folder; None if another process holds it, or nobody can."""
+    """Lock a file or folder; None where that cannot be done.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds the lock.
+    FileNotFoundError
+        If it is not there, or something else is by the time that the lock is held.
+    """
     if sys.platform == "win32":
         return None
     import fcntl
 
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
+    with contextlib.ExitStack() as undo:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            undo.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, FileNotFoundError):
+            raise
+        except OSError:
+            return None
+        if not os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        undo.pop_all()
     return descriptor
+
+
+def _lock_if_free(path: Path) -> int | None:
+    """Lock a file or folder; None if it is not there, another process holds it, or nobody can."""
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        return _lock(path)
+    return None
+
+
+def _lock_soon(path: Path) -> int | None:
+    """Lock a folder, waiting a while for another process that has just put it there."""
+    for _ in range(round(_WAIT_S / _TRIED_EACH_S)):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            return _lock(path)
+        if not path.exists():
+            break
+        time.sleep(_TRIED_EACH_S)
+    return None
 
 
 def _unlock(lock: int | None) -> None:
@@ -317,7 +352,7 @@ def _keep_mode(path: Path, before: Path) -> None:
 
 def _put(work: Path, target: Path, is_flushed: bool) -> None:
     """Rename `work` to `target` and remove what stood there; all is undone if that fails."""
-    lock = _lock(target)  # nobody shall take the old folder for one of a killed process
+    lock = _lock_soon(target)  # nobody shall take the old folder for one of a killed process
     try:
         with contextlib.ExitStack() as undo:
             if target.exists() and _exchange(work, target):
