@@ -153,6 +153,7 @@ for name in list(os.environ):
 import torch
 from object2vec.devices import set_threads
 set_threads(2)
+time.sleep(0.5)  # the team that was made just now waits as OpenMP has it, once
 x, used = torch.zeros(1 << 18), []
 for _ in range(20):
     x.add_(1)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from types import SimpleNamespace
@@ -457,18 +458,32 @@ def test_processes_that_build_the_same_cache_share_the_first(tmp_path, cache_dir
     read_columns, both = cache.read_columns, threading.Barrier(2)
 
     def together(found, *schema):
-        both.wait(timeout=10)
+        both.wait(timeout=60)
         return read_columns(found, *schema)
 
     monkeypatch.setattr(cache, "read_columns", together)
-    results = []
-    threads = [threading.Thread(target=lambda: results.append(Pairs.read(path))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        results = list(threads.map(Pairs.read, [path, path]))
     assert [to_records(pairs) for pairs in results] == [RECORDS] * 2
     assert len(list(cache_dir.iterdir())) == 1
+
+
+def test_what_another_process_caches_right_now_is_not_taken_for_damaged(tmp_path, cache_dir):
+    """It finishes between the look for a whole set and what is done where there is none."""
+    path, answered = write(tmp_path / "f", RECORDS), []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def nothing_yet(folder):
+            patch.undo()
+            Pairs.read(path)
+            (folder / "of another process").touch()
+            answered.append(folder)
+            return False
+
+        patch.setattr(cache, "has_survived", nothing_yet)
+        assert to_records(Pairs.read(path)) == RECORDS
+    (folder,) = answered
+    assert (folder / "of another process").exists()
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, cache_dir, monkeypatch):

@@ -110,10 +110,11 @@ def open_or_make(
         identities = [CACHE_VERSION, identity, *(identity for _, identity in files)]
         whole = json.dumps(identities).encode()
         folder = root / hashlib.blake2b(whole, digest_size=16).hexdigest()
+        was_there = folder.exists()  # what comes from now on is of another process, and whole
         if has_survived(folder) and (found := open_(folder)):
             flush_later(folder)
             return found
-        if folder.exists():
+        if was_there:
             _log.info("The cached records in %s are damaged; reading the source again.", folder)
             remove_cached(folder)
             if folder.exists():
