@@ -147,6 +147,7 @@ def test_the_clock_stands_still_while_a_kernel_is_compiled():
     assert len(starts) == 1
     assert starts[0] >= began
     assert 0 <= counted_s < compile_s / 2
-    now, real = clock(), time.monotonic()
+    outer, now, inner = time.monotonic(), clock(), time.monotonic()
     time.sleep(0.01)
-    assert clock() - now == pytest.approx(time.monotonic() - real, abs=0.005)
+    least, passed, most = time.monotonic() - inner, clock() - now, time.monotonic() - outer
+    assert least - 1e-6 <= passed <= most + 1e-6
