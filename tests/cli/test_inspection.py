@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from object2vec import Object2Vec
 from object2vec.cli import main
+from object2vec.files.whole import temporary_file
 from support.servers import fitted
 from support.values import value_model
 
@@ -211,6 +213,38 @@ def test_a_user_without_a_home_has_no_cache(said, monkeypatch):
         assert said(*words) == (
             "Nothing is cached: this user has no home. Set OBJECT2VEC_CACHE to a folder.\n"
         )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_what_another_process_writes_is_not_cleared(said, monkeypatch, tmp_path):
+    root = tmp_path / "cached"
+    monkeypatch.setenv("OBJECT2VEC_CACHE", str(root))
+    root.mkdir()
+    (root / ".incomplete-left").write_bytes(bytes(1 << 20))
+    with temporary_file(root) as theirs:
+        theirs.write_bytes(bytes(2 << 20))
+        expected = f"{root}: 2 sets of records, 3.0 MiB"
+        assert said("cache", "--clear") == f"{expected}, removed but for 1 in use\n"
+        assert list(root.iterdir()) == [theirs]
+
+
+def test_what_another_process_removes_while_it_is_looked_at_counts_nothing(
+    said, monkeypatch, tmp_path
+):
+    root, is_file = tmp_path / "cached", Path.is_file
+    monkeypatch.setenv("OBJECT2VEC_CACHE", str(root))
+    for name in ("gone", "there"):
+        (root / f".incomplete-{name}").mkdir(parents=True)
+        (root / f".incomplete-{name}" / name).write_bytes(bytes(1 << 20))
+
+    def is_file_still(path):
+        found = is_file(path)
+        if path.name == "gone":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", is_file_still)
+    assert said("cache") == f"{root}: 2 sets of records, 1.0 MiB\n"
 
 
 def test_what_is_not_cleared_stays(said, monkeypatch, tmp_path):

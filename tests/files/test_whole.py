@@ -27,7 +27,9 @@ from object2vec.files.whole import (
     flush,
     make_folder,
     remove_abandoned,
+    remove_unless_locked,
     space_ahead,
+    temporary_file,
     whole_file,
     whole_folder,
 )
@@ -459,6 +461,38 @@ def test_what_was_abandoned_anywhere_beneath_a_folder_goes_and_the_rest_stays(tm
     assert content(tmp_path) == {"deep": b"", "deep/mine": b"whole", "now": b""}
 
 
+def test_a_temporary_file_is_locked_and_goes(tmp_path):
+    for fails in (False, True):
+        with contextlib.suppress(ZeroDivisionError), temporary_file(tmp_path) as path:
+            assert path.parent == tmp_path
+            assert path.read_bytes() == b""
+            remove_abandoned(tmp_path)
+            with temporary_file(tmp_path) as another:
+                assert another != path
+            assert list(tmp_path.iterdir()) == [path]
+            _ = 1 / (not fails)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_right_now_is_not_removed(tmp_path):
+    with whole_folder(tmp_path / "x") as folder, temporary_file(tmp_path) as file:
+        for path in (folder, file, tmp_path / "nothing"):
+            remove_unless_locked(path)
+        assert folder.exists()
+        assert file.exists()
+    (tmp_path / "left").write_text("left")
+    for name in ("x", "left"):
+        remove_unless_locked(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_locked_all_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    (tmp_path / "left").write_text("left")
+    remove_unless_locked(tmp_path / "left")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files in /proc")
 def test_no_file_stays_open_and_no_lock_is_held(tmp_path):
     def leave():
@@ -473,6 +507,7 @@ def test_no_file_stays_open_and_no_lock_is_held(tmp_path):
         lambda: write_folder(tmp_path / "x"),
         lambda: (leave(), write_folder(tmp_path / "x")),
         lambda: (leave(), remove_abandoned(tmp_path)),
+        lambda: (leave(), remove_unless_locked(tmp_path / f"{TEMPORARY_PREFIX}x-0")),
         lambda: write_file(tmp_path / "y"),
         lambda: check_writable(tmp_path / "x"),
         lambda: flush(tmp_path),
@@ -534,7 +569,7 @@ def test_what_another_one_takes_for_abandoned_is_made_again(moment, write, tmp_p
         try:
             return flock(descriptor, operation)
         finally:
-            whole._remove(work())
+            whole.remove(work())
             os.close(other)
 
     if moment == "before it is opened":

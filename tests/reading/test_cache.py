@@ -10,12 +10,18 @@ import sys
 import time
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
 from object2vec.errors import ArtifactError, DataError, StorageError
 from object2vec.files.sources import Source, list_sources
-from object2vec.files.whole import TEMPORARY_PREFIX
+from object2vec.files.whole import (
+    TEMPORARY_PREFIX,
+    remove_abandoned,
+    temporary_file,
+    whole_folder,
+)
 from object2vec.objects.schema import records as schema_of
 from object2vec.reading import cache, cached_set
 from object2vec.reading.cache import cached_folders, open_or_build, remove_cached
@@ -166,6 +172,36 @@ def test_files_and_folders_are_removed_with_all_that_is_in_them(root):
     for name in ("folder", "file", "nothing"):
         remove_cached(root / name)
     assert list(root.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_what_another_process_writes_is_neither_swept_nor_cleared(records, root, tmp_path):
+    root.mkdir(parents=True)
+    with whole_folder(root / "another") as folder, temporary_file(root) as copy:
+        for path in (folder, copy):
+            os.utime(path, (0, 0))  # it has been at it for days
+        records()
+        for path in cached_folders(root):
+            remove_cached(path)
+        assert sorted(root.iterdir()) == sorted([folder, copy])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_a_copy_of_a_stream_is_locked_as_long_as_it_is_read(root, monkeypatch):
+    read, copies = cache.read_columns, []
+
+    def clearing(sources, schema):
+        copies.extend(source.path for source in sources)
+        remove_abandoned(root)
+        return read(sources, schema)
+
+    monkeypatch.setattr(cache, "read_columns", clearing)
+    fsspec.filesystem("memory").pipe("/stream.jsonl", LINES.encode())
+    cached = open_or_build(list_sources("memory://stream.jsonl"), cache_dir=root)
+    assert cached.columns["label"].tolist() == [1, 0]
+    (copy,) = copies
+    assert copy.parent == root
+    assert not copy.exists()
 
 
 def test_only_what_a_day_old_process_has_left_is_swept_away(records, root):

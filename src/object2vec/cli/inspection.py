@@ -5,6 +5,7 @@ Nothing here imports torch but `info`, which loads a model.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -299,10 +300,14 @@ def cache(*, clear: bool) -> str:
     root = cache_root()
     if root is None:
         return "Nothing is cached: this user has no home. Set OBJECT2VEC_CACHE to a folder."
-    folders = cached_folders(root)
-    files = [file for folder in folders for file in (folder, *folder.rglob("*"))]
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    for folder in folders if clear else []:
-        remove_cached(folder)
+    folders, size = cached_folders(root), 0
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):  # another process works here, too
+            files = [file for file in (folder, *folder.rglob("*")) if file.is_file()]
+            size += sum(file.stat().st_size for file in files)
+        if clear:
+            remove_cached(folder)
     facts = f"{root}: {len(folders)} sets of records, {size / 2**20:.1f} MiB"
+    if clear and (kept := len(cached_folders(root))):
+        return f"{facts}, removed but for {kept} in use"
     return f"{facts}, removed" if clear else facts

@@ -147,11 +147,39 @@ def check_free(target: Path, may_replace: Callable[[Path], object] | None = None
         may_replace(target)
 
 
+@contextlib.contextmanager
+def temporary_file(folder: Path) -> Iterator[Path]:
+    """Give a new file in a folder, removed when the block ends."""
+    with _temporary(folder / "file", functools.partial(Path.touch, exist_ok=False)) as path:
+        yield path
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder if it is there and can be."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def remove_unless_locked(path: Path) -> None:
+    """Remove what has a temporary name, unless a process holds its lock and so still writes it.
+
+    Where nothing can be locked it is removed, too: `remove_abandoned` is more careful there.
+    """
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        lock = _lock(path)
+        remove(path)
+        _unlock(lock)
+
+
 def remove_abandoned(folder: Path) -> None:
     """Remove all files beneath a folder that killed processes had not written whole."""
     for work in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         if (lock := _lock_if_free(work)) is not None:
-            _remove(work)
+            remove(work)
             _unlock(lock)
 
 
@@ -263,7 +291,7 @@ def _temporary(target: Path, make: Callable[[Path], object]) -> Iterator[Path]:
     except BaseException:
         # A signal may come just before it is noted as made; another process would hold its lock.
         if is_made or (lock := _lock_if_free(work)) is not None:
-            _remove(work)
+            remove(work)
         raise
     finally:
         _unlock(lock)
@@ -277,10 +305,10 @@ def _sweep(work: Path, target: Path) -> None:
             return
         if aside.exists() and not target.exists():  # killed between the two renames of `_put`
             os.rename(aside, target)
-        _remove(work)
+        remove(work)
         _unlock(lock)
     if target.exists():
-        _remove(aside)
+        remove(aside)
 
 
 def _lock(path: Path) -> int | None:
@@ -335,15 +363,6 @@ def _unlock(lock: int | None) -> None:
         os.close(lock)
 
 
-def _remove(path: Path) -> None:
-    """Remove a file or folder if it is there and can be."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
 def _keep_mode(path: Path, before: Path) -> None:
     """Give a file or folder the mode of the one that it is to replace."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -368,7 +387,7 @@ def _put(work: Path, target: Path, is_flushed: bool) -> None:
             if is_flushed:
                 flush(target.parent)
             undo.pop_all()
-        _remove(old)
+        remove(old)
     finally:
         _unlock(lock)
 

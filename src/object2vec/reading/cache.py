@@ -26,7 +26,15 @@ from typing import Any, TypeVar
 from object2vec.errors import DataError, StorageError
 from object2vec.files.sources import Source, names_of, read_raw, unreadable
 from object2vec.files.user_cache import user_cache
-from object2vec.files.whole import TEMPORARY_PREFIX, storage_problem, storing, whole_folder
+from object2vec.files.whole import (
+    TEMPORARY_PREFIX,
+    remove,
+    remove_unless_locked,
+    storage_problem,
+    storing,
+    temporary_file,
+    whole_folder,
+)
 from object2vec.objects.schema import RECORDS, Schema
 from object2vec.reading.cached_set import CACHE_VERSION, Cached, open_cached, writing
 from object2vec.reading.flushing import boot_id, flush_later, has_survived, note_boot
@@ -178,13 +186,13 @@ def _identified(
     """
     if source.path is not None:
         return source, [source.name, *_stamp(source.path)]
-    spool = root / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-    spools.callback(spool.unlink, missing_ok=True)
     content = hashlib.blake2b(digest_size=16)
-    with storing(spool), spool.open("wb") as copy:
-        for part in read_raw(source):
-            content.update(part)
-            copy.write(part)
+    with storing(root):
+        spool = spools.enter_context(temporary_file(root))
+        with spool.open("wb") as copy:
+            for part in read_raw(source):
+                content.update(part)
+                copy.write(part)
     copied = Source(source.name, lambda: spool.open("rb"), spool)
     return copied, [source.name, content.hexdigest()]
 
@@ -244,7 +252,7 @@ def cache_root() -> Path | None:
 
 
 def cached_folders(root: Path) -> list[Path]:
-    """Return the cached sets in a folder, and what killed processes have left there."""
+    """Return the cached sets in a folder, and what processes write there or have left there."""
     if not root.is_dir():
         return []
     names = (_FOLDER_NAME, re.escape(TEMPORARY_PREFIX) + ".*")
@@ -254,15 +262,16 @@ def cached_folders(root: Path) -> list[Path]:
 def remove_cached(path: Path) -> None:
     """Remove a set of records, or what is left of one, as far as the system lets it be removed.
 
-    It loses its name first: whoever flushes it meanwhile finds nothing there to add to.
+    It loses its name first: whoever flushes it meanwhile finds nothing there to add to. What
+    another process still writes stays.
     """
+    if path.name.startswith(TEMPORARY_PREFIX):
+        remove_unless_locked(path)
+        return
     aside = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     with contextlib.suppress(OSError):
         path = path.rename(aside)
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    remove(path)
 
 
 @functools.cache
@@ -281,9 +290,5 @@ def _sweep(root: Path) -> None:
     """Remove what processes that were killed a day ago have left."""
     for left in root.glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime < _STALE_S:
-                continue
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
+            if time.time() - left.stat().st_mtime >= _STALE_S:
+                remove_unless_locked(left)
