@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -53,6 +54,22 @@ def test_standard_output_gets_what_a_file_gets(row_format, out, tmp_path, capfdb
     write_rows(pieces(1, 3), "scores", 3, row_format, str(tmp_path / "out"))
     write_rows(pieces(1, 3), "scores", 3, row_format, out)
     assert capfdbinary.readouterr().out == (tmp_path / "out").read_bytes()
+
+
+def test_room_is_asked_for_up_to_the_end_of_each_piece(tmp_path, monkeypatch):
+    """The disk is flushed whenever more room had to be set aside, and only then."""
+    asked, flushed = [], []
+
+    @contextlib.contextmanager
+    def space_ahead(stream):
+        yield lambda offset: asked.append(offset) or len(asked) == 2
+
+    monkeypatch.setattr(output, "space_ahead", space_ahead)
+    monkeypatch.setattr(os, "fdatasync", flushed.append)
+    write_rows(pieces(1, 2, 1), "scores", 3, "npy", str(tmp_path / "out"))
+    header = (tmp_path / "out").stat().st_size - ROWS.nbytes
+    assert asked == [header + rows * 3 * 4 for rows in (1, 3, 4)]
+    assert len(flushed) == 1
 
 
 @pytest.mark.parametrize("row_format", FORMATS)

@@ -76,7 +76,7 @@ def _end_with_starter() -> None:
 
 def _main() -> None:
     threading.Thread(target=_end_with_starter, daemon=True).start()
-    runpy.run_module("object2vec", run_name="__main__", alter_sys=True)
+    runpy.run_module("object2vec", run_name="__main__")
 
 
 if __name__ == "__main__":
