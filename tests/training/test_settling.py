@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from object2vec import Object2Vec
 from object2vec.network.tokens import TokenTable
+from object2vec.pairs.dataset import Pairs
 from object2vec.training import settling
 
 N_IDS = 5_000
@@ -85,6 +88,16 @@ def test_validation_finds_what_it_reads_on_either_side_settled(side, share, monk
     made.fit(rows, validation=held_out)
     assert written[0] == [4_000, 4_001]
     assert all(len(each) > 4_000 for each in written[1:])  # at the end
+
+
+def test_what_records_may_read_is_what_they_hold_or_all_if_more_is_drawn():
+    pairs = Pairs.build(in0=[[1, 3], [1]], in1=[[5], []], label=[0.0, 1.0])
+    read = {sides: settling._read_by(pairs, sides, 7) for sides in ((0,), (1,), (0, 1))}
+    found = {sides: np.flatnonzero(each).tolist() for sides, each in read.items()}
+    assert found == {(0,): [1, 3], (1,): [5], (0, 1): [1, 3, 5]}
+    drawing = dataclasses.replace(pairs, draw=lambda count, generator: pairs.columns["in1"])
+    assert settling._read_by(drawing, (0,), 7).all()
+    assert not settling._read_by(None, (0,), 7).any()
 
 
 def test_unread_rows_are_the_mean_of_the_others_at_the_end():

@@ -175,3 +175,17 @@ def test_no_row_is_counted_in_what_has_bad_quotes():
     counts = csv.sniffed_counts(b"a,b\n\nc\n" * 60, Delimiters(",", '"'))
     assert counts.tolist() == [2, 1] * 50
     assert np.issubdtype(counts.dtype, np.integer)
+
+
+@pytest.mark.parametrize("text", ['a,b\n"1",2\n3,4\n5,6\n', "a,b\n'1',2\n3,4\n5,6\n"])
+def test_a_parser_that_finds_other_records_than_there_are_is_not_trusted(
+    text, tmp_path, monkeypatch
+):
+    """Whatever it takes differently from the rules here: nothing is lost in silence."""
+    (tmp_path / "x.csv").write_text(text)
+    table = open_table(tmp_path / "x.csv", TableOptions(quote=text[4]))
+    read_csv = csv.pyarrow_csv.read_csv
+    monkeypatch.setattr(csv.pyarrow_csv, "read_csv", lambda *given: read_csv(*given).slice(1))
+    expected = r"x\.csv:2: must be CSV from here on; got '2 rows on 3 lines'\. Check how it was"
+    with pytest.raises(DataError, match=expected):
+        list(table.map_blocks(dict))
