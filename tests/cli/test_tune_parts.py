@@ -227,7 +227,7 @@ def test_data_are_told_apart_by_channel_and_by_the_name_of_what_is_elsewhere(tmp
     assert len(marks) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("best", [None, "best"])
 def test_a_signal_ends_the_study_and_says_which(number, best, python_takes_signals):
     stopped = []
@@ -238,12 +238,22 @@ def test_a_signal_ends_the_study_and_says_which(number, best, python_takes_signa
         return best
 
     study = types.SimpleNamespace(run=run, stop=lambda: stopped.append(1))
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with pytest.raises(Interrupted, match=f"Stopped by {number.name}. The same command") as caught:
         tuning._interruptible(study)
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert after == before
     assert caught.value.signal_number == number
     assert stopped == [1, 1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_ends_no_study(number, python_takes_signals):
+    """Ctrl-C in a script goes to what runs in its background, too."""
+    signal.signal(number, signal.SIG_IGN)
+    study = types.SimpleNamespace(run=lambda: signal.raise_signal(number) or "best", stop=None)
+    assert tuning._interruptible(study) == "best"
+    assert signal.getsignal(number) is signal.SIG_IGN
 
 
 def test_a_study_that_ends_by_itself_has_its_best():

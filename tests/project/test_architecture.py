@@ -14,7 +14,7 @@ from support.sources import FILES, SOURCE, parsed
 
 # A module imports from rows above its own and from its own package, never sideways or downwards.
 LAYERS = (
-    ("errors", "version"),
+    ("errors", "signals", "version"),
     ("evaluation",),
     ("config",),
     ("objectives",),

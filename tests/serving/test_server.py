@@ -261,6 +261,19 @@ def test_the_first_signal_asks_and_the_second_one_ends():
         assert after == before
 
 
+def test_a_signal_that_the_caller_ignores_ends_no_server(python_takes_signals):
+    """Ctrl-C in a script goes to what runs in its background, too."""
+    process, _ = make_process()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with process.capture_signals():
+        signal.raise_signal(signal.SIGINT)
+        assert not process.should_exit
+        signal.raise_signal(signal.SIGTERM)
+        assert process.should_exit
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 def test_signals_are_left_alone_in_other_threads():
     process, seen = make_process()[0], []
 

@@ -11,10 +11,8 @@ import logging
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from types import FrameType
 
 import typer
 
@@ -22,6 +20,7 @@ from object2vec.cli.streams import settle_output, standard_streams
 from object2vec.cli.tuning import app  # which adds its command to those of the other files
 from object2vec.compiled.cores import limit_waiting
 from object2vec.errors import ConfigError, DataError, Interrupted, Object2VecError
+from object2vec.signals import on_signals
 
 SIGNALLED = 128  # a process that signal n ended is reported as 128 + n by every shell
 _INTERRUPTED, _PIPE_CLOSED = SIGNALLED + 2, SIGNALLED + 13
@@ -93,21 +92,12 @@ def _explain(err: BaseException) -> int:
 def _ended_by_signals() -> Iterator[None]:
     """End by an exception where a signal would end the process at once: temporary files go."""
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int) -> None:
         signal.signal(number, signal.SIG_DFL)  # who asks twice does not want to wait
         sys.exit(SIGNALLED + number)
 
-    taken = []
-    if threading.current_thread() is threading.main_thread():
-        known = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        taken = [number for number in known if signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
-        signal.signal(number, end)
-    try:
+    with on_signals(end, "SIGTERM", "SIGHUP", only_default=True):
         yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import typer
 from object2vec.cli.deployment import app
 from object2vec.cli.options import Command, option
 from object2vec.errors import ConfigError, Interrupted, MissingExtraError
+from object2vec.signals import ENDING, on_signals
 
 __all__ = ["app"]
 
@@ -243,19 +244,15 @@ def _opened(choice: Wish, settings: Mapping[str, Any], parents: Sequence[Any]) -
 
 
 def _interruptible(tuner: Any) -> Any:
-    """Run a tuner; let SIGINT and SIGTERM end it, with what it has found kept."""
+    """Run a tuner; let a signal end it, with what it has found kept."""
     asked: list[int] = []
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int) -> None:
         asked.append(number)
         tuner.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with on_signals(stop, *ENDING):
         best = tuner.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if asked or best is None:
         ended_by = signal.Signals(asked[0] if asked else signal.SIGTERM)
         text = f"Stopped by {ended_by.name}. The same command with --resume goes on."

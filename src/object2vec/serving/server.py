@@ -18,14 +18,12 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -36,12 +34,12 @@ from object2vec.files.remote import PathLike
 from object2vec.serving.app import create_app
 from object2vec.serving.metrics import SHARED_FOLDER
 from object2vec.serving.settings import Settings
+from object2vec.signals import on_signals
 from object2vec.training.stop import StopRequest
 
 GRACE_S = 20  # then what still runs is ended; SageMaker kills 30 s after SIGTERM
 _REJECTING_S = 1.0  # how long requests on open connections are rejected before they are closed
 _MAX_PORT = (1 << 16) - 1
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _logger = logging.getLogger(__name__)
 
 
@@ -143,23 +141,15 @@ class _Process(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Let the first signal ask for an end, and the second one be the end."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals are the main thread's alone
-            return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
 
-        def ask(number: int, frame: FrameType | None) -> None:
+        def ask(number: int) -> None:
             self.should_exit = True
-            for other in _SIGNALS:
-                signal.signal(other, signal.SIG_DFL)
+            for other in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(other) is not signal.SIG_IGN:
+                    signal.signal(other, signal.SIG_DFL)
 
-        for number in _SIGNALS:
-            signal.signal(number, ask)
-        try:
+        with on_signals(ask, "SIGINT", "SIGTERM"):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Reject requests for a moment, so that no connection is closed under one, then end."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
-from types import FrameType
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # the last one: the terminal is gone; not on Windows
+from object2vec.signals import ENDING, on_signals
 
 
 class StopRequest:
@@ -34,31 +32,11 @@ class StopRequest:
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Take SIGINT, SIGTERM and SIGHUP as requests while the block runs.
+        """Take the first SIGINT, SIGTERM or SIGHUP as a request while the block runs."""
 
-        A signal that the caller ignores stays ignored, as SIGHUP is under nohup and SIGINT in the
-        background of a script. Python delivers signals to the main thread only; in another one
-        nothing is changed.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        handlers = {number: signal.getsignal(number) for number in numbers}
-        # None is a handler that was not set from Python, and that Python could not set again.
-        before = {n: h for n, h in handlers.items() if h not in (signal.SIG_IGN, None)}
-
-        def handle(number: int, frame: FrameType | None) -> None:
+        def handle(number: int) -> None:
             self.request(number)
-            restore()  # who asks twice does not want to wait
+            give_back()  # who asks twice does not want to wait
 
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-        for number in before:
-            signal.signal(number, handle)
-        try:
+        with on_signals(handle, *ENDING) as give_back:
             yield
-        finally:
-            restore()

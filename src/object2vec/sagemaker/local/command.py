@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from object2vec.errors import ConfigError, MissingExtraError
+from object2vec.signals import on_signals
 from object2vec.training.stop import StopRequest
 
 if TYPE_CHECKING:
@@ -85,15 +85,6 @@ def _running(folder: str, **settings: Any) -> Iterator[Service]:
 @contextlib.contextmanager
 def _signals_for(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Leave signals to a command while the block runs: when it ends, so does the service."""
-
-    def pass_on(number: int, frame: object) -> None:
-        process.send_signal(number)
-
-    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on)}
     # The terminal sends Ctrl-C to both; a notebook server asks about it and goes on.
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with on_signals(process.send_signal, "SIGTERM"), on_signals(lambda number: None, "SIGINT"):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
