@@ -248,10 +248,16 @@ def test_a_long_function_is_seen():
 
 @pytest.mark.parametrize(
     "module",
-    ["object2vec", "object2vec.errors", "object2vec.config.table", "object2vec.config"],
+    [
+        "object2vec",
+        "object2vec.errors",
+        "object2vec.config.table",
+        "object2vec.config",
+        "object2vec.cli",
+    ],
 )
-def test_the_configuration_is_light_to_import(module):
-    heavy = ("torch", "numba", "pyarrow", "numpy", "rich", "msgspec", "fsspec")
+def test_what_every_command_imports_is_light(module):
+    heavy = ("torch", "numba", "pyarrow", "numpy", "rich", "msgspec", "fsspec", "_hashlib")
     code = f"import sys, {module}; print(*(name for name in {heavy} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "\n"

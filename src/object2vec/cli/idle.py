@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from object2vec.config.presets import names_columns
 from object2vec.errors import ConfigError, join_problems, problem
 
 Given = Mapping[str, Any]
@@ -70,6 +69,8 @@ def _shown(value: Any) -> Any:
 
 def has_table(given: Given) -> bool:
     """Return whether the columns of a side are named, or made; else records are AWS's."""
+    from object2vec.config.presets import names_columns
+
     sides = given["in0"] or given["in1"] or given["pairs"]
     return bool(sides) or names_columns(given["preset"])
 

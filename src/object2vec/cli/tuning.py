@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -262,6 +261,8 @@ def _interruptible(tuner: Any) -> Any:
 
 def _fingerprint(options: Mapping[str, Any]) -> str:
     """Return what tells the content of a study's files from other data; of a URL its name."""
+    import hashlib
+
     from object2vec.cli.training import CHANNELS
     from object2vec.files.sources import list_sources, read_raw
 
