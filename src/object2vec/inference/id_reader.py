@@ -38,6 +38,7 @@ from object2vec.inference.payload import JSON, JSON_LINES
 from object2vec.objects.ragged import MAX_ID, Ragged
 from object2vec.objects.schema import SIDES
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _INSTANCE_RULE = 'must be an object with a list of ids "in0", "in1" or both'
 
 
@@ -77,7 +78,10 @@ class IdReader:
             return None
         is_json = form.reads == JSON
         texts = texts_of(body, is_json=is_json)
-        documents, are_known = self._decode_all(texts, form.reads)
+        try:  # the parser sees to it that all ids are known
+            documents, are_known = [*map(self._known_decoders[form.reads].decode, texts)], True
+        except _UNREADABLE:  # an error, or ids beyond the length, which may be any
+            documents, are_known = self._decode_all(texts, form.reads), False
         instances = _listed(documents[0]) if is_json else documents
         kinds = [(i.in0 is not UNSET) + 2 * (i.in1 is not UNSET) for i in instances]
         keys = len(kinds) + kinds.count(PAIR)
@@ -96,15 +100,11 @@ class IdReader:
             lambda kind, chosen: self._group(instances, kind, chosen, limits),
         )
 
-    def _decode_all(self, texts: list[bytes], reads: str) -> tuple[list[Any], bool]:
-        """Return what JSON texts hold, and whether the parser has seen that all ids are known."""
-        try:
-            return [*map(self._known_decoders[reads].decode, texts)], True
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # an error, or ids beyond the length, which may be any
+    def _decode_all(self, texts: list[bytes], reads: str) -> list[Any]:
+        """Return what JSON texts hold, whatever the ids."""
         paths = [""] if reads == JSON else [f"[{i}]" for i in range(len(texts))]
         decoder = self._decoders[reads]
-        return [self._decode(decoder, *each) for each in zip(texts, paths, strict=True)], False
+        return [self._decode(decoder, *each) for each in zip(texts, paths, strict=True)]
 
     def _decode(self, decoder: msgspec.json.Decoder[Any], text: bytes, at: str) -> Any:
         """Return the instance or document of a JSON text; `at` is its path in the request."""
@@ -113,7 +113,7 @@ class IdReader:
             return decoder.decode(text)
         except msgspec.ValidationError as err:
             raise RequestError(self._explain(str(err), text, at)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        except _UNREADABLE as err:
             raise malformed(where, err) from None
 
     def _group(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def _in_order(
     """Return the prediction for each instance, in the order of the request."""
     parts = [_described(*each, classes) for each in zip(request.groups, predictions, strict=True)]
     if request.positions is None:
-        return [*chain.from_iterable(parts)]
+        return parts[0] if parts else []
     ordered: list[dict[str, Any]] = [{}] * len(request)
     for part, positions in zip(parts, request.positions, strict=True):
         for position, prediction in zip(positions, part, strict=True):
@@ -75,12 +74,14 @@ def _in_order(
 
 def _described(group: Group, rows: Floats, classes: Sequence[str] | None) -> list[dict[str, Any]]:
     """Return the predictions for a group, with all that is said of each."""
-    key = group.key
-    values = rows[:, 0] if group.name and key == "scores" else rows
-    predictions: list[dict[str, Any]] = [{group.name or key: value} for value in values]
+    key, name = group.key, group.name
+    values = rows[:, 0] if name and key == "scores" else rows
+    name = name or key
+    predictions: list[dict[str, Any]] = [{name: value} for value in values]
     if classes is not None and key == "scores":
         for prediction, best in zip(predictions, rows.argmax(axis=1).tolist(), strict=True):
             prediction["label"] = classes[best]
-    for prediction, remark in zip(predictions, group.remarks or (), strict=False):
-        prediction |= remark
+    if group.remarks is not None:
+        for prediction, remark in zip(predictions, group.remarks, strict=True):
+            prediction |= remark
     return predictions

@@ -14,7 +14,7 @@ from starlette.types import Receive
 
 from object2vec.compiled.cores import available_cores
 from object2vec.errors import ArtifactError, Object2VecError, RequestError
-from object2vec.inference.forms import Form, negotiate
+from object2vec.inference.forms import negotiate
 from object2vec.inference.instances import Group, Request
 from object2vec.inference.payload import MIB
 from object2vec.inference.responses import render
@@ -68,12 +68,6 @@ class LoadedModel:
                 engine.predict, engine.is_quick, self._settings, self._thread, self._observe
             )
         return batcher.submit(groups)
-
-    async def read(self, body: bytes, form: Form) -> Request | None:
-        """Return the instances of a body, as the model's reader does; long values in a thread."""
-        if len(body) <= self.reader.quick_bytes:
-            return self.reader.read(body, form)
-        return await asyncio.to_thread(self.reader.read, body, form)
 
     def close(self) -> None:
         """Let the model's thread end."""
@@ -177,7 +171,9 @@ class Endpoint:
         RequestError
             With the status that belongs to the problem; 204 for an empty body.
         """
-        model, limit = self._ready_model(), self.settings.max_payload_bytes
+        model, limit = self.model, self.settings.max_payload_bytes
+        if model is None or self.is_draining:
+            raise self._not_ready()
         content_type, accept = headers.get(b"content-type", ""), headers.get(b"accept", "")
         default, readable = self.settings.default_accept, model.reader.readable
         form = negotiate(content_type, accept, default, readable)
@@ -188,7 +184,12 @@ class Endpoint:
         with self.held.admit(min(length or limit, limit)):
             if length > limit and b"expect" in headers:
                 raise _too_large(length, limit)  # before the client sends it
-            request = await model.read(await _read_body(receive, limit), form)
+            body = await _read_body(receive, limit)
+            if len(body) <= model.reader.quick_bytes:
+                request = model.reader.read(body, form)
+            else:  # it takes long
+                request = await asyncio.to_thread(model.reader.read, body, form)
+            del body
             if request is None:
                 raise RequestError("body: is empty.", status=204)
             self._check_size(request, model.engine.width)
@@ -201,17 +202,15 @@ class Endpoint:
                 await asyncio.sleep(0)  # others have their turn between two large parts
         return parts, form.writes
 
-    def _ready_model(self) -> LoadedModel:
-        """Return the model if requests are processed now."""
-        if self.model is not None and not self.is_draining:
-            return self.model
+    def _not_ready(self) -> RequestError:
+        """Return why no request is processed now."""
         if self.failure is not None:
-            raise RequestError(
+            return RequestError(
                 "the server: has no model, because loading it failed. Its log names the cause.",
                 status=500,
             )
         state = "shutting down" if self.is_draining else "loading its model"
-        raise RequestError(f"the server: is {state}. Send the request again soon.", status=503)
+        return RequestError(f"the server: is {state}. Send the request again soon.", status=503)
 
     def _check_size(self, request: Request, width: int) -> None:
         """Reject a request whose response would not fit into memory."""

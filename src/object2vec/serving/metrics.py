@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from object2vec.inference.inputs import UNREMARKABLE
 from object2vec.inference.instances import Request
 from object2vec.objects.schema import SIDES
 
@@ -69,6 +70,8 @@ class ServerMetrics:
         for group in request.groups:
             self.instances(group.key).inc(len(group))
         for name, account in zip(SIDES, request.accounts, strict=True):
+            if account is UNREMARKABLE:
+                continue
             if account.omissions:
                 for kind, count in asdict(account.omissions).items():
                     self._omissions.labels(name, kind).inc(count)
