@@ -240,7 +240,6 @@ MAY_DIFFER_IN_LENGTH = {
     "fields/schema.py": 1,  # the end of each piece and the beginning of the next one
     "fields/words.py": 2,  # parts, and the ends of them all with 0 before
     "inference/neighbours.py": 1,  # as many as are wanted
-    "inference/responses.py": 1,  # there may be no remarks
     "kernels/contrast.py": 1,  # bounds, and those that follow
     "objects/ragged.py": 1,  # as many as are wanted
     "reading/programs.py": 1,  # compiled: Numba knows no strict zip
