@@ -32,6 +32,29 @@ def threads():
     use_threads(1)
 
 
+def test_a_parallel_function_is_cached_with_the_sources_beside_its_own():
+    code = mark._entry.py_func.__code__
+    assert code.co_filename == __file__
+    assert mark._entry._cache._function.__code__ is code
+    first = next(
+        n for n, line in enumerate(Path(__file__).read_text().splitlines(), 1) if "def mark" in line
+    )
+    assert first - 1 <= code.co_firstlineno <= first
+
+
+def test_compiled_functions_lie_where_the_user_says_or_beside_the_package(monkeypatch, tmp_path):
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    last = Path(tempfile.gettempdir()) / f"object2vec-kernels-{user}"
+    beside = Path(cache.__file__).parents[1] / "__pycache__" / "kernels"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "given"))
+    monkeypatch.setattr(cache, "user_cache", lambda: tmp_path / "user")
+    in_order = [tmp_path / "given" / "object2vec", beside, tmp_path / "user" / "kernels", last]
+    assert list(cache._folders()) == in_order
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setattr(cache, "user_cache", lambda: None)
+    assert list(cache._folders()) == [beside, last]
+
+
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 1000])
 @pytest.mark.parametrize("small", [True, False])

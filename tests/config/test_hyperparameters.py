@@ -9,7 +9,7 @@ import pytest
 
 from object2vec.config import Config
 from object2vec.config.kinds import Anything, Boolean, Choice, Comparators, Float, Integer, Pattern
-from object2vec.config.page import default_text, describe, markdown
+from object2vec.config.page import _wrapped, default_text, describe, markdown
 from object2vec.config.rules import RULES
 from object2vec.config.table import DEVICE, FILE_NAME, GROUPS, HYPERPARAMETERS
 from object2vec.errors import ConfigError, shown
@@ -123,6 +123,12 @@ def test_what_may_change_when_a_run_goes_on():
         "_num_gpus",
         "_num_kv_servers",
     }
+
+
+def test_a_word_with_a_hyphen_stays_whole_on_the_page():
+    words = f"{'x' * 90} well-known"
+    assert _wrapped(f"{words} {words}").count("well-known") == 2
+    assert all(len(line) <= 100 for line in _wrapped(f"{words} {words}").splitlines())
 
 
 def test_every_rule_has_its_sentence_on_the_page():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -22,6 +24,20 @@ from object2vec.objectives import objective_of
 
 SIZES = {f"enc{side}_{name}": 2 for side in (0, 1) for name in ("vocab_size", "max_seq_len")}
 CASES = list(itertools.product(get_args(Objects), get_args(Labels)))
+
+
+def test_presets_are_what_the_results_were_measured_with():
+    """Their numbers were chosen on dev parts (benchmarks/LOG.md), so that none changes by a slip.
+
+    Whoever changes one measures again and changes it in presets.json, too.
+    """
+    chosen = json.loads(Path(__file__).with_name("presets.json").read_text())
+    for preset in PRESETS.values():
+        others = ("prior_rows", "updates", "tokens_read", "pairs")
+        found = dict(preset.values) | {name: getattr(preset, name) for name in others}
+        found = {name: value for name, value in found.items() if value is not None}
+        assert json.loads(json.dumps(found)) == chosen.pop(preset.name)
+    assert not chosen
 
 
 def built(preset: Preset) -> Config:

@@ -645,6 +645,8 @@ def test_pieces_are_learned_with_the_vocabulary():
     assert again.state()[0] == field.state()[0]
     values = ["Lowest thing", "the unknown ж", None, "", "!"]
     column, coverage = field.rows(pa.array(values))
+    one, two = (field.rows(pa.array([f"low{more}"]))[1].unknown for more in ("ж", "жж"))
+    assert two == one + 1 > 0  # each letter that no piece has
     assert (coverage.missing, coverage.unknown > 0, coverage.skipped) == (2, True, 0)
     names = names_of(field, values)
     assert "".join(names[0]) == "\u2581lowest\u2581thing"

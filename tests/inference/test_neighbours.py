@@ -131,7 +131,8 @@ def test_a_record_of_a_date_that_python_has_not_is_called_by_it():
         (
             "Up",
             {"side": "in1"},
-            r"must be a record with the columns film, genres; got 'Up'\. Write",
+            r"must be a record with the columns film, genres; got 'Up'\. "
+            r"Write it as JSON, such as \{\"film\": \.\.\.\}\.",
         ),
         ('{"film": ', {"side": "in1"}, r"query: must be JSON; got '{\"film\": '"),
         ("ann", {"candidates": []}, r"must have at least one row"),

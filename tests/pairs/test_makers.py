@@ -237,6 +237,13 @@ def test_some_of_a_history_can_be_left_out():
     assert {len(in0) for in0, _ in whole} == {199}
 
 
+def test_as_many_of_a_short_history_are_read_as_was_asked_for():
+    """Of those without the item that is looked for; none of them always or never."""
+    pairs = made("history(items=1, user=none)", of=plays((4,)))
+    read = [len(in0) for epoch in range(200) for in0, _ in every(pairs.of_epoch(epoch))]
+    assert np.mean(read) == pytest.approx(1, abs=0.12)  # four standard errors
+
+
 @pytest.mark.parametrize("count", [1, 2, 0])
 def test_a_document_goes_with_its_labels(count):
     pairs, seen = made(f"labels(labels={count})", of=tagged()), set()
