@@ -63,6 +63,12 @@ def test_the_table_of_the_terminal(searching):
     assert not any(line.endswith(" ") for line in lines)
 
 
+def test_a_study_without_trials_has_a_table_of_names_alone(tmp_path):
+    (line,) = report.table(*searched(tmp_path, trials=()))
+    names = ["trial", "validation:mean_squared_error", "epochs", "state"]
+    assert line.split() == [*names, "learning_rate", "optimizer"]
+
+
 def test_the_table_has_the_best_twenty(searching):
     study, search = searching
     for number in range(6, 30):
