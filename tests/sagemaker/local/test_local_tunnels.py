@@ -159,6 +159,23 @@ def test_the_port_of_a_tunnel_is_that_of_https_if_it_says_none(
     assert "not today" in head
 
 
+@pytest.mark.parametrize(("proxy", "port"), [("http://proxy.example", 80), ("proxy.example:9", 9)])
+def test_the_port_of_a_proxy_is_that_of_http_if_it_says_none(proxy, port, monkeypatch):
+    reached = []
+
+    def create_connection(address, timeout):
+        reached.append(address)
+        raise ConnectionRefusedError
+
+    for name in ("https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    with pytest.raises(ConnectionRefusedError):
+        tunnels.reach("host.example", 443, ("127.0.0.1", 1))
+    assert reached == [("proxy.example", port)]
+
+
 def test_credentials_are_sent_if_the_proxy_has_any():
     def asked(proxy):
         parts = tunnels.urllib.parse.urlsplit(proxy)
