@@ -247,7 +247,7 @@ def make_process():
     return server._Process(uvicorn.Config(app, log_config=None), app), app.state.endpoint
 
 
-def test_the_first_signal_asks_and_the_second_one_ends():
+def test_the_first_signal_asks_and_the_second_one_ends(python_takes_signals):
     process, _ = make_process()
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     for number in (signal.SIGINT, signal.SIGTERM):
