@@ -231,9 +231,8 @@ class Intake:
         For the few sequences of a request, array operations would cost more than all the rest.
         """
         limit = self.max_seq_len if limit is None else limit
-        truncated = 0
-        if max(map(len, rows), default=0) > limit:
-            truncated = sum(map(limit.__lt__, map(len, rows)))
+        truncated = sum(map(limit.__lt__, map(len, rows)))
+        if truncated:
             rows = [row[:limit] for row in rows]
         elif all(rows) and all(map(all, rows)):  # none is empty or holds a 0
             return rows, NOTHING

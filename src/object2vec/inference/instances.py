@@ -8,11 +8,12 @@ table's columns (`value_reader`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import compress
 from operator import add
 from typing import Any, Protocol
+
+import msgspec
 
 from object2vec.errors import RequestError
 from object2vec.files.json import JsonObject
@@ -24,8 +25,7 @@ BODY_RULE = 'must be {"instances": [...]}, a list of instances or one instance'
 INSTANCE_CURE = "Give both for scores, one for its embedding."
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):  # made in a third of the time of a frozen dataclass
     """Instances of one kind, their sequences as they are encoded.
 
     Parameters
@@ -76,8 +76,7 @@ class Group:
         return Group(in0, None if self.in1 is None else self.in1[start:stop])
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """The instances of a request by kind.
 
     Parameters

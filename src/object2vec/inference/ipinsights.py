@@ -8,8 +8,9 @@ product as score. Whoever trained it, it responds as AWS's endpoint does
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from object2vec.config import Config
 from object2vec.files.sources import Source

@@ -62,9 +62,9 @@ def _in_order(
     request: Request, predictions: Sequence[Floats], classes: Sequence[str] | None
 ) -> list[dict[str, Any]]:
     """Return the prediction for each instance, in the order of the request."""
-    parts = [_described(*each, classes) for each in zip(request.groups, predictions, strict=True)]
     if request.positions is None:
-        return parts[0] if parts else []
+        return _described(request.groups[0], predictions[0], classes) if predictions else []
+    parts = [_described(*each, classes) for each in zip(request.groups, predictions, strict=True)]
     ordered: list[dict[str, Any]] = [{}] * len(request)
     for part, positions in zip(parts, request.positions, strict=True):
         for position, prediction in zip(positions, part, strict=True):

@@ -15,7 +15,7 @@ from starlette.types import Receive
 from object2vec.compiled.cores import available_cores
 from object2vec.errors import ArtifactError, Object2VecError, RequestError
 from object2vec.inference.forms import negotiate
-from object2vec.inference.instances import Group, Request
+from object2vec.inference.instances import Group
 from object2vec.inference.payload import MIB
 from object2vec.inference.responses import render
 from object2vec.serving.batcher import Batcher, Floats
@@ -52,6 +52,8 @@ class LoadedModel:
     ) -> None:
         self.engine = engine
         self.reader = engine.reader
+        # Of a request: more would make a response that does not fit into memory.
+        self.max_instances = max(settings.max_response_numbers // engine.width, 1)
         self.suggestions = None if engine.schema is None else Suggestions(engine.schema)
         self._settings, self._observe = settings, observe
         self._thread = WorkThread()
@@ -192,7 +194,8 @@ class Endpoint:
             del body
             if request is None:
                 raise RequestError("body: is empty.", status=204)
-            self._check_size(request, model.engine.width)
+            if len(request) > model.max_instances:
+                raise _too_many(len(request), model.max_instances)
             results = await model.submit(request.groups)
         self.metrics.count(request)
         parts = []
@@ -211,13 +214,6 @@ class Endpoint:
             )
         state = "shutting down" if self.is_draining else "loading its model"
         return RequestError(f"the server: is {state}. Send the request again soon.", status=503)
-
-    def _check_size(self, request: Request, width: int) -> None:
-        """Reject a request whose response would not fit into memory."""
-        limit = max(self.settings.max_response_numbers // width, 1)
-        if len(request) > limit:
-            must, cure = f"must be at most {limit} for this model", "Split the request."
-            raise RequestError.at("instances", must, len(request), cure, status=413)
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:
@@ -242,6 +238,11 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
 def _too_large(size: int, limit: int) -> RequestError:
     rule = f"must have at most {limit} bytes"
     return RequestError.at("body", rule, size, "Split the request.", status=413)
+
+
+def _too_many(instances: int, limit: int) -> RequestError:
+    must, cure = f"must be at most {limit} for this model", "Split the request."
+    return RequestError.at("instances", must, instances, cure, status=413)
 
 
 def _content_length(headers: dict[bytes, str]) -> int:

@@ -40,6 +40,9 @@ from object2vec.training.stop import StopRequest
 GRACE_S = 20  # then what still runs is ended; SageMaker kills 30 s after SIGTERM
 _REJECTING_S = 1.0  # how long requests on open connections are rejected before they are closed
 _MAX_PORT = (1 << 16) - 1
+# New objects after which the garbage collector looks for cycles. Requests leave none, connections a
+# few; at Python's 700 it would go through some 30 requests in flight with every batch, for nothing.
+_COLLECTED = 100_000
 _logger = logging.getLogger(__name__)
 
 
@@ -166,6 +169,7 @@ def _serve(folder: Path, listener: socket.socket, settings: Settings, log_level:
     def on_loaded(failure: Object2VecError | None) -> None:
         gc.collect()
         gc.freeze()  # the model stays: the collector need not look at it again and again
+        gc.set_threshold(_COLLECTED)
         process.should_exit |= failure is not None
 
     app = create_app(folder, settings, on_loaded)
