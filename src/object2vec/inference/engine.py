@@ -31,6 +31,7 @@ from object2vec.inference.inputs import Rows, batches_by_length, diverged
 from object2vec.inference.instances import Group, Reader
 from object2vec.inference.ipinsights import IpInsightsReader, is_ip_insights
 from object2vec.inference.value_reader import ValueReader
+from object2vec.network.network import Network, collapsed
 from object2vec.objects.ragged import Ragged
 
 Floats = NDArray[np.float32]
@@ -59,11 +60,20 @@ class Engine:
         self._vocabularies = artifact.vocabularies
         self.width = max(self.config.enc_dim, self.network.objective.width)
         self.device = self.network.tables()[0].weight.device
-        self._head_products = sum(p.numel() for p in self.network.head.parameters())
         self._is_pooled = all(e.network == "pooled_embedding" for e in self.config.encoders)
         self._blocks: list[int] = []
         self._threads = 0  # as the process has them
         self._used = threading.local()
+
+    @cached_property
+    def _scorer(self) -> Network:
+        """The network as it scores."""
+        return collapsed(self.network, _BLOCK)
+
+    @cached_property
+    def _head_products(self) -> int:
+        """Multiply-adds of the head for a pair."""
+        return sum(p.numel() for p in self._scorer.head.parameters())
 
     @cached_property
     def reader(self) -> Reader:
@@ -217,7 +227,7 @@ class Engine:
         return _finite("scores", self._blockwise(a, b) if self._blocks else self._scores(a, b))
 
     def _scores(self, a: Tensor, b: Tensor) -> Tensor:
-        return self.network.scores(self.network.score(a, b))
+        return self.network.scores(self._scorer.score(a, b))
 
     def _blockwise(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the same block by block."""

@@ -87,3 +87,31 @@ class Head(nn.Module):
                 z = self.dropout(z)  # (B, H)
         logits: Tensor = self.output(z)  # (B, K)
         return logits
+
+    @torch.no_grad()
+    def collapsed(self, most: int) -> nn.Module:
+        """Return one layer in place of several without activations: their product.
+
+        Parameters
+        ----------
+        most : int
+            Outputs K up to which that is worth it: the product costs as much as K records.
+
+        Returns
+        -------
+        torch.nn.Module
+            The head itself if it has activations, or is no larger than the product.
+        """
+        weight: Tensor = self.output.weight  # (K, H)
+        bias: Tensor = self.output.bias  # (K,)
+        if not (self.is_linear and len(self.hidden) and len(weight) <= min(most, weight.shape[1])):
+            return self
+        with torch.autocast(weight.device.type, enabled=False):
+            for layer in reversed(self.hidden):
+                assert isinstance(layer, Linear)
+                bias = bias + weight @ layer.bias  # (K,)
+                weight = weight @ layer.weight  # (K, H) or, at last, (K, C)
+        with torch.device("meta"):
+            product = nn.Linear(weight.shape[1], len(weight))  # so narrow, PyTorch's is the fastest
+        product.weight, product.bias = nn.Parameter(weight, False), nn.Parameter(bias, False)
+        return product

@@ -7,6 +7,7 @@ comparator width, H `mlp_dim`, K outputs.
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import partial
 
@@ -276,6 +277,19 @@ def folded(network: Network) -> Network:
     return used.eval()
 
 
+def collapsed(network: Network, most_outputs: int) -> Network:
+    """Return the network as it scores at the least cost: see `Head.collapsed`.
+
+    It is the same one if there is nothing to collapse; else a new one with the same memory.
+    """
+    head = network.head.collapsed(most_outputs) if isinstance(network.head, Head) else network.head
+    if head is network.head:
+        return network
+    used = copy.copy(network)
+    used._modules = network._modules | {"head": head}
+    return used
+
+
 def is_bias(parameter: Tensor) -> bool:
     """Return whether a parameter is a bias: numbers for the outputs, none for the inputs."""
     return parameter.dim() == 1
@@ -289,6 +303,7 @@ def parameter_count(network: Network) -> int:
 __all__ = [
     "Encoder",
     "Network",
+    "collapsed",
     "folded",
     "is_bias",
     "materialize",
