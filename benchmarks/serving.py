@@ -7,6 +7,8 @@ keeps one request in flight on each of its connections. The servers take turns, 
 - echo: a bare starlette application that returns the body of the request
 - object2vec: this server
 - fastapi: FastAPI with the same model, called once for each request, in the event loop
+- before: the server of another checkout, where `--before` names one that has its environment; a
+  model of its own
 
 Then twice as many requests as it can answer are sent for a while, whether answers come or not:
 every answer must be 200 or 429, and the memory of the server must not grow.
@@ -113,18 +115,32 @@ def bodies() -> dict[str, bytes]:
     }
 
 
+def model_of(checkout: Path, path: Path) -> Path:
+    """Make a model as `make_model` does, by the code of another checkout."""
+    program = (
+        "import sys, pathlib, benchmarks.serving as s; s.make_model(pathlib.Path(sys.argv[1]))"
+    )
+    subprocess.run([python_of(checkout), "-c", program, str(path)], cwd=checkout, check=True)
+    return path
+
+
+def python_of(checkout: Path) -> str:
+    """Return the interpreter of a checkout's environment."""
+    return sys.executable if checkout == ROOT else str(checkout / ".venv/bin/python")
+
+
 @contextlib.contextmanager
-def running(name: str, model: Path) -> Iterator[tuple[int, int]]:
+def running(name: str, model: Path, checkout: Path = ROOT) -> Iterator[tuple[int, int]]:
     """Give process id and port of a running server."""
     uvicorn = ["uvicorn", f"benchmarks.serving:{name}", "--factory", "--no-access-log"]
     command = (
         ["object2vec", "serve", str(model), "--port", "0"]
-        if name == "object2vec"
+        if name in ("object2vec", "before")
         else [*uvicorn, "--port", "0", "--log-level", "info"]
     )
     process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=ROOT,
+        [python_of(checkout), "-m", *command],
+        cwd=checkout,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {MODEL: str(model)},
@@ -297,10 +313,13 @@ async def ready(port: int, body: bytes) -> None:
 
 def compare(model: Path, options: argparse.Namespace, run) -> dict:
     """Return the medians of each server for each kind of request, and ratios of the same turn."""
-    names = ("echo", "object2vec", "fastapi")
+    given = {name: (name, model) for name in ("echo", "object2vec", "fastapi")}
+    if (checkout := options.before) is not None:
+        given["before"] = "before", model_of(checkout, model.parent / "before"), checkout
+    names = tuple(given)
     rounds: list[dict] = []
     with contextlib.ExitStack() as stack:
-        servers = {name: stack.enter_context(running(name, model)) for name in names}
+        servers = {name: stack.enter_context(running(*how)) for name, how in given.items()}
         for _, port in servers.values():
             run(ready(port, bodies()["embeddings"]))
         for _ in range(options.repeats):
@@ -355,6 +374,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--overload-s", type=float, default=30.0, help="600 for ten minutes")
+    options.add_argument("--before", type=Path, help="another checkout, its server beside ours")
     options.set_defaults(threads=1)
     chosen = options.parse_args()
 
