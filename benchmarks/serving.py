@@ -322,12 +322,18 @@ def compare(model: Path, options: argparse.Namespace, run) -> dict:
         servers = {name: stack.enter_context(running(*how)) for name, how in given.items()}
         for _, port in servers.values():
             run(ready(port, bodies()["embeddings"]))
-        for _ in range(options.repeats):
+        for turn in range(options.repeats):
+            first = turn % len(names)  # so that each has others before it
+            order = names[first:] + names[:first]
+            if turn % 2:
+                order = order[::-1]
             rounds.append(
                 {
                     kind: {
-                        name: run(closed_loop(*server, body, options.connections, options.seconds))
-                        for name, server in servers.items()
+                        name: run(
+                            closed_loop(*servers[name], body, options.connections, options.seconds)
+                        )
+                        for name in order
                     }
                     for kind, body in bodies().items()
                 }

@@ -44,7 +44,8 @@ CELLS = {
     "sagemaker": (2, 9.3),
     "cli": (1, 9.8),
 }
-EVERYWHERE = ("errors", "signals", "version")  # of many rooms: a line to each would hide the others
+# Of many rooms: a line to each would hide the others.
+EVERYWHERE = ("errors", "signals", "task_names", "version")
 
 # What passes from room to room; each step must be an import, in one direction or the other.
 WAY = (

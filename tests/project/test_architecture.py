@@ -14,7 +14,7 @@ from support.sources import FILES, SOURCE, parsed
 
 # A module imports from rows above its own and from its own package, never sideways or downwards.
 LAYERS = (
-    ("errors", "signals", "version"),
+    ("errors", "signals", "task_names", "version"),
     ("evaluation",),
     ("config",),
     ("objectives",),

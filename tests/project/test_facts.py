@@ -29,7 +29,7 @@ OTHER_MEANINGS = {  # of names of objectives, and the files where those stand
         "inference/ipinsights.py",  # the key under which AWS's answers have the score
         "sagemaker/ipinsights.py",  # the objective: AWS's hyperparameters as ours
     },
-    "ranking": {"tasks/ranks.py", "tasks/registry.py"},  # the task
+    "ranking": {"task_names.py", "tasks/ranks.py", "tasks/registry.py"},  # the task
     "mean_squared_error": {"evaluation/regression.py"},  # the figure of predicted numbers
     "cosine": {
         *("evaluation/retrieval.py", "inference/neighbours.py"),  # the measure of nearness

@@ -10,7 +10,7 @@ from typing import Any
 from object2vec.cli.tables import Reading
 from object2vec.errors import ConfigError
 from object2vec.files.sources import list_sources
-from object2vec.objectives.base import TaskName
+from object2vec.task_names import TaskName
 
 ASKED = "label validation known candidates by ties at relevant clip resamples seed".split()
 """The options that say what is asked of a task, as `object2vec.tasks.Question` has them."""

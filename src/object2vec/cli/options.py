@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperCommand
 
 from object2vec.cli.idle import check_idle
-from object2vec.objectives.base import TaskName
 from object2vec.reporting import LogFormat
+from object2vec.task_names import TaskName
 
 
 def argument(metavar: str) -> Any:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from object2vec.config import Config
+from object2vec.task_names import TaskName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     _Rows = NDArray[np.integer[Any]]
-
-
-TaskName = Literal[
-    "retrieval", "ranking", "similarity", "classification", "regression", "multilabel"
-]
 
 
 class Pairing(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
 from object2vec.errors import ConfigError, suggestion
-from object2vec.objectives.base import TaskName
+from object2vec.task_names import TaskName
 from object2vec.tasks.base import Evaluation, Question, Task
 from object2vec.tasks.labels import Classification, MultiLabel, Regression, Similarity
 from object2vec.tasks.ranks import Ranking, Retrieval
