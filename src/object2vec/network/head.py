@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from object2vec.config import Config
+from object2vec.devices import full_precision
 from object2vec.kernels.base import Kernel
 from object2vec.network.dropout import Dropout
 from object2vec.network.linear import Linear
@@ -106,7 +107,7 @@ class Head(nn.Module):
         bias: Tensor = self.output.bias  # (K,)
         if not (self.is_linear and len(self.hidden) and len(weight) <= min(most, weight.shape[1])):
             return self
-        with torch.autocast(weight.device.type, enabled=False):
+        with torch.autocast(weight.device.type, enabled=False), full_precision():
             for layer in reversed(self.hidden):
                 assert isinstance(layer, Linear)
                 bias = bias + weight @ layer.bias  # (K,)
