@@ -6,12 +6,14 @@ import functools
 import json
 import signal
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import object2vec
 from object2vec import (
     ArtifactError,
     ConfigError,
@@ -430,3 +432,11 @@ def test_metrics_are_averaged_as_asked_over_an_uneven_last_batch():
     as_trained = model(mini_batch_size=8, compat_metrics=True).fit(records)
     asked = [as_trained.evaluate(records, compat_metrics=c)["cross_entropy"] for c in (None, True)]
     assert asked[0] == asked[1] != as_trained.evaluate(records, compat_metrics=False)
+
+
+def test_the_package_says_its_version_and_its_names():
+    assert object2vec.__version__ == metadata.version("object2vec")
+    assert dir(object2vec) == sorted(object2vec.__all__)
+    assert all(getattr(object2vec, name) for name in dir(object2vec))
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        object2vec.Nothing  # noqa: B018

@@ -224,6 +224,15 @@ def test_a_folder_is_taken_only_if_files_can_be_made_in_it(monkeypatch, tmp_path
     assert not folders[2].exists()
 
 
+def test_without_a_folder_there_is_none_and_the_log_says_it(monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(cache, "_folders", lambda: iter([tmp_path / "file" / "kernels"]))
+    assert cache.writable_folder.__wrapped__() is None
+    assert caplog.messages == [
+        "No folder for compiled kernels can be written: each process compiles."
+    ]
+
+
 def test_a_folder_that_others_can_write_is_not_trusted(package, tmp_path):
     own = tmp_path / "kernels" / "object2vec"
     own.mkdir(parents=True)

@@ -666,6 +666,17 @@ def test_pieces_are_learned_with_the_vocabulary():
     assert row_of(grown).items() >= row_of(field).items()
 
 
+def test_unseen_pieces_are_what_the_text_says():
+    pytest.importorskip("tokenizers")
+    unknown, skipped, hashed = (
+        learned(f"text(bpe=300{more})", TEXTS)[0].rows(pa.array(["lowж"]))[1]
+        for more in ("", ", unseen=skip", ", buckets=8")
+    )
+    assert (unknown.unknown, unknown.skipped, unknown.hashed) == (1, 0, 0)
+    assert (skipped.unknown, skipped.skipped, skipped.hashed) == (0, 1, 0)
+    assert (hashed.unknown, hashed.skipped, hashed.hashed) == (0, 0, 1)
+
+
 def test_pieces_of_a_given_tokenizer(tmp_path):
     pytest.importorskip("tokenizers")
     field, _ = learned("text(bpe=300)", TEXTS)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from object2vec.fields.base import ValueMistakes
 from object2vec.fields.label import LabelField
 from object2vec.fields.unicode import LIMIT, tables
-from object2vec.fields.values import texts
+from object2vec.fields.values import shown, texts
 
 UTC = dt.timezone.utc
 
@@ -130,3 +130,14 @@ def test_bytes_that_are_no_text_are_listed_up_to_twenty():
 
 def test_what_has_no_label_is_one_right_pair_after_another():
     assert LabelField() == LabelField(None, None, True, 1.0, 1.0, (1.0,))
+
+
+def test_a_date_beyond_pythons_calendar_is_shown_as_text_also_in_a_list():
+    far, near = 600_000_000_000, 0  # seconds after 1970
+    seconds = pa.array([far, near], pa.timestamp("s"))
+    assert shown(seconds[1]) == dt.datetime(1970, 1, 1)
+    text = shown(seconds[0])
+    assert isinstance(text, str)
+    assert text == str(np.datetime64(far, "s")).replace("T", " ")
+    lists = pa.array([[near, far]], pa.list_(pa.timestamp("s")))
+    assert shown(lists[0]) == [dt.datetime(1970, 1, 1), text]

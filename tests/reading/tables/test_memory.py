@@ -10,6 +10,7 @@ import pytest
 import object2vec.reading.tables as tables
 from object2vec.errors import DataError
 from object2vec.reading.tables import open_table
+from object2vec.reading.tables.types import plain
 
 COLUMNS = {"a": ["x", None], "b": [1, 2]}
 ROWS = [{"a": "x", "b": 1}, {"a": None, "b": 2}]
@@ -118,3 +119,47 @@ def test_tables_are_opened_when_they_are_needed():
         AttributeError, match=r"module 'object2vec.reading.tables' has no attribute"
     ):
         tables.open_tabel  # noqa: B018
+
+
+class Degrees(pa.ExtensionType):
+    """A type of somebody's own."""
+
+    def __init__(self, storage=None):
+        super().__init__(storage or pa.int16(), "tests.degrees")
+
+    def __arrow_ext_serialize__(self):
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type, serialized):
+        return cls(storage_type)
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        (pa.array([7, None], pa.int16()), [7, None]),
+        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+        (pa.array([[1], []], pa.list_(pa.int32())), [[1], []]),
+    ],
+    ids=["numbers", "dictionary", "lists"],
+)
+def test_a_type_of_somebodys_own_is_read_as_what_it_is_stored_as(storage, expected, is_chunked):
+    column = pa.ExtensionArray.from_storage(Degrees(storage.type), storage)
+    given = pa.chunked_array([column[:1], column[1:]]) if is_chunked else column
+    columns = [block.columns["a"] for block in open_table(pa.table({"a": given})).blocks()]
+    assert [value for column in columns for value in column.to_pylist()] == expected
+    assert not any(isinstance(column.type, pa.BaseExtensionType) for column in columns)
+
+
+def test_a_dictionary_of_numbers_is_read_as_numbers():
+    column = pa.array([5, 6, 5], pa.int32()).dictionary_encode()
+    (block,) = open_table(pa.table({"a": column})).blocks()
+    assert block.columns["a"].type == pa.int32()
+    assert block.columns["a"].to_pylist() == [5, 6, 5]
+
+
+def test_a_column_without_a_chunk_has_no_row():
+    found = plain(pa.chunked_array([], pa.string()))
+    assert (found.type, len(found)) == (pa.string(), 0)
