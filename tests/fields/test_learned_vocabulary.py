@@ -261,6 +261,13 @@ def test_a_saved_field_is_the_same_field(each_way):
         assert saved.size == field.size
 
 
+def test_a_field_may_have_one_bucket():
+    field, _ = learned(Token(unseen="buckets", buckets=1), ["a", "b"])
+    saved = Token.fitted.from_state(Token(), *field.state())
+    assert saved.size == field.size == 4  # padding, two tokens and the bucket
+    assert rows(saved, ["x", "y"]) == rows(field, ["x", "y"])
+
+
 @pytest.mark.parametrize(
     ("state", "arrays"),
     [

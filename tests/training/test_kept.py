@@ -203,6 +203,26 @@ def test_a_damaged_file_is_rejected_and_changes_nothing(file, name, value, tmp_p
     assert_same(network.state_dict(), before)
 
 
+@pytest.mark.parametrize("file", ["a", "b"])
+@pytest.mark.parametrize("rows", [[0, 1, ROWS], [-1, 0, 1], [0, 1, ROWS - 1]])
+def test_the_rows_of_a_file_are_those_of_the_table(file, rows, tmp_path):
+    network, optimizer = network_of()
+    tensors = KeptTensors(network, optimizer, tmp_path, True)
+    tensors.keep_best()
+    change(network, optimizer, np.random.default_rng(0), rows=3)
+    tensors.write(tmp_path / "a")
+    tensors.write_best(tmp_path / "b")
+    arrays = safetensors.numpy.load_file(tmp_path / file)
+    assert arrays["tokens.0.rows"].shape == (3,)
+    dtype = arrays["tokens.0.rows"].dtype
+    write_arrays(tmp_path / file, arrays | {"tokens.0.rows": np.array(rows, dtype)})
+    if max(rows) < ROWS and min(rows) >= 0:
+        tensors.read(tmp_path / "a", tmp_path / "b")
+        return
+    with pytest.raises(ArtifactError, match=f"must name rows below {ROWS}"):
+        tensors.read(tmp_path / "a", tmp_path / "b")
+
+
 def test_before_the_first_best_moment_nothing_is_written_down(tmp_path):
     table = torch.rand(10, 3)
     journal = RowJournal({"t": table}, tmp_path, 1 << 20, tracks=False)

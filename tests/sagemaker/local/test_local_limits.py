@@ -378,10 +378,11 @@ def test_connections_that_have_ended_are_forgotten(tmp_path, client):
 
 def test_a_folder_is_free_again_for_who_had_the_wrong_port(service, tmp_path):
     taken = int(service.url.rpartition(":")[2])
-    with pytest.raises(ConfigError, match="must be a free address"):
+    with pytest.raises(ConfigError, match="must be a free address") as caught:
         Service(tmp_path, port=taken)
     with Service(tmp_path).running(grace_s=1) as running:
         assert running.folder == tmp_path
+    assert caught.tb is not None  # whose frames held the first service all the time
 
 
 def test_what_a_killed_service_was_writing_is_removed(tmp_path):
