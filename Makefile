@@ -5,12 +5,15 @@
 #            several gigabytes; PyTorch's own index has the small one: add its --index-url here
 #   WORKERS  processes that run the tests
 #   BENCHMARKS  what `make bench` runs; those of speed need an idle machine
+#   COUNT, SEED  how many changes `make mutants` tries, and which
 #   OUT      folder for the demo's model, a temporary one by default
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 WORKERS ?= 2
 VENV ?= .venv
+COUNT ?= 100
+SEED ?= 1
 OUT ?=
 BENCHMARKS ?= training whole epoch_end neighbours table movielens_speed sequences encoding encoding_text words documents_time \
 	reading table_reading startup memory serving tutorial precision movielens ipinsights cold_start \
@@ -29,7 +32,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check test test-slow environments test-clients test-clients-all test-triton test-gpu \
-	bench pages docs clean
+	mutants bench pages docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -68,6 +71,17 @@ test-triton: $(installed)  ## the GPU's kernel without a GPU, if triton is insta
 
 test-gpu: $(installed)  ## a GPU beside a CPU, where there is one: all other tests leave it alone
 	$(bin)/pytest $(parallel) -m gpu tests/kernels
+
+mutants: $(VENV)/mutants  ## try small wrong changes on the code: do the tests notice? (hours)
+	$(bin)/python scripts/mutants.py map --workers $(WORKERS)
+	$(bin)/python scripts/mutants.py draw --count $(COUNT) --seed $(SEED)
+	rm -f .mutants/results.json
+	$(bin)/python scripts/mutants.py run --workers $(WORKERS) --minutes 600
+	$(bin)/python scripts/mutants.py report
+
+$(VENV)/mutants: $(installed)
+	$(bin)/python -m pip install --quiet coverage
+	@touch $@
 
 environments: $(installed) $(clients)  ## .venv, and what test-clients needs
 
@@ -112,6 +126,6 @@ $(VENV)/docs: $(installed)
 	@touch $@
 
 clean:  ## remove the environments and caches
-	rm -rf $(VENV) $(rivals) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis build \
-		dist site
+	rm -rf $(VENV) $(rivals) .venv-clients .pytest_cache .mypy_cache .ruff_cache .hypothesis .mutants \
+		build dist site
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
