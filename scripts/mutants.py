@@ -38,7 +38,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from mutations import FUNCTIONS, changed, digest, draw, files_of, package_of
+from mutations import FUNCTIONS, body_of, changed, digest, draw, files_of, package_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / ".mutants"
@@ -192,7 +192,8 @@ def pytest_runtest_logstart(nodeid: str) -> None:
     from coverage import Coverage
 
     os.environ["MUTANTS_TEST"] = nodeid.partition("[")[0]
-    Coverage.current().switch_context(os.environ["MUTANTS_TEST"])
+    if (coverage := Coverage.current()) is not None:
+        coverage.switch_context(os.environ["MUTANTS_TEST"])
 
 
 def pytest_runtest_logreport(report: Any) -> None:
@@ -288,8 +289,7 @@ class Tests:
     def _called(self, file: str) -> int:
         """Return the tests that ran a function of a file, as bits."""
         nodes = [n for n in ast.walk(ast.parse(self._sources[file])) if isinstance(n, FUNCTIONS)]
-        lines = {n for node in nodes for n in range(node.body[0].lineno, node.end_lineno + 1)}
-        return self._ran(file, lines)
+        return functools.reduce(operator.or_, (self._ran(file, body_of(n)) for n in nodes), 0)
 
     def _importers(self, file: str) -> set[str]:
         """Return the files that import a file or name it, as what imports late does."""
@@ -306,7 +306,7 @@ class Tests:
         ran = self._ran(file, range(first, last + 1))
         if not mutant["imported"] and (ran or not COMPILES.search(self._sources[file])):
             return [ran]
-        levels, files, done = [], {file}, set()
+        levels, files, done = list[int](), {file}, set[str]()
         while files and not (len(levels) > 1 and any(levels)):
             levels.append(functools.reduce(operator.or_, map(self._called, files)))
             done |= files
@@ -326,7 +326,7 @@ class Tests:
 
     def choose(self, mutant: Mutant, budget_s: float) -> tuple[list[str], float, int]:
         """Return which tests to run, file by file, what they take, and of how many they are."""
-        covering, total, files = self.of(mutant), 0.0, defaultdict(list)
+        covering, total, files = self.of(mutant), 0.0, defaultdict[str, list[str]](list)
         for name, seconds in covering:
             if not files or total + seconds <= budget_s:
                 files[name.partition("::")[0]].append(name)

@@ -54,10 +54,15 @@ class Edits:
     def _swap(self, kind: str, left: ast.AST, right: ast.AST) -> Iterator[Edit]:
         start, end = self.span(left)[1], self.span(right)[0]
         between = self.source[start:end]
-        found = OPERATOR.search(between)
-        name = " ".join(found[0].decode().split()) if found and b"#" not in between else ""
-        if name in SWAPS:
+        found = OPERATOR.search(between) if b"#" not in between else None
+        name = " ".join(found[0].decode().split()) if found else ""
+        if found and name in SWAPS:
             yield kind, start + found.start(), start + found.end(), SWAPS[name]
+
+    def _behind(self, pattern: bytes, start: int) -> int:
+        """Return the byte behind a pattern that matches at `start`."""
+        found = re.compile(pattern).match(self.source, start)
+        return found.end() if found else start
 
     def _Compare(self, node: ast.Compare) -> Iterator[Edit]:
         for left, right in pairwise([node.left, *node.comparators]):
@@ -73,7 +78,7 @@ class Edits:
     def _UnaryOp(self, node: ast.UnaryOp) -> Iterator[Edit]:
         if isinstance(node.op, ast.Not):
             start = self.span(node)[0]
-            yield "not", start, re.compile(rb"not\s*").match(self.source, start).end(), ""
+            yield "not", start, self._behind(rb"not\s*", start), ""
 
     def _condition(self, test: ast.expr) -> Iterator[Edit]:
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
@@ -114,7 +119,7 @@ class Edits:
         for keyword in node.keywords:
             if keyword.arg is not None:
                 start, end = self.span(keyword)
-                yield "keyword", start, re.compile(rb"(\s*, ?)?").match(self.source, end).end(), ""
+                yield "keyword", start, self._behind(rb"\s*, ?", end), ""
         name, end = self.text(node.func).split(".")[-1], self.span(node.func)[1]
         if name in ("min", "max", "any", "all"):
             yield "min max", end - len(name), end, SWAPS[name]
@@ -142,9 +147,9 @@ def edits_of(source: bytes) -> list[tuple[Edit, dict[str, Any]]]:
     That is ``lines``, the first and last line whose run is a run of what is changed, and
     ``imported``, whether importing the file runs them.
     """
-    edits, found = Edits(source), []
+    edits, found = Edits(source), list[tuple[Edit, dict[str, Any]]]()
 
-    def visit(node: ast.AST, lines: list[int], imported: bool) -> None:
+    def visit(node: Any, lines: list[int], imported: bool) -> None:
         if isinstance(node, KEPT) or is_typing(node):
             return
         if isinstance(node, ast.stmt):
@@ -154,7 +159,7 @@ def edits_of(source: bytes) -> list[tuple[Edit, dict[str, Any]]]:
             if name in NO_CODE:
                 continue
             called = isinstance(node, FUNCTIONS) and name in ("args", "body")
-            within = [node.body[0].lineno, node.end_lineno] if called else lines
+            within = [body_of(node)[0], body_of(node)[-1]] if called else lines
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
                     visit(child, within, imported and not called)
@@ -166,6 +171,11 @@ def edits_of(source: bytes) -> list[tuple[Edit, dict[str, Any]]]:
 def is_typing(node: ast.AST) -> bool:
     """Return whether a node is there for type checkers alone."""
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def body_of(function: Any) -> range:
+    """Return the lines of a function's statements."""
+    return range(function.body[0].lineno, function.end_lineno + 1)
 
 
 def header(node: Any) -> list[int]:
