@@ -64,7 +64,7 @@ class Copy:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
         # No two changes have one time: Python knows what it has compiled by time and size alone.
-        self._times = count(int(time.time()))
+        self._times = count(int(time.time()) + 1)
         shutil.copytree(root, self.tree, ignore=NOT_COPIED)
         package = package_of(self.tree)
         code = f"import {package.name} as package; print(package.__file__)"
@@ -133,11 +133,15 @@ class Copy:
 
 def in_copies(root: Path, workers: int, tasks: list[Any], work: Callable[..., None]) -> None:
     """Call `work` with a copy and a task for all of these, some side by side."""
+    lock = threading.Lock()
+
+    def taken() -> Any:
+        with lock:
+            return tasks.pop(0) if tasks else None
 
     def go_on(copy: Copy) -> None:
-        with contextlib.suppress(IndexError):  # raised when all are taken
-            while True:
-                work(copy, tasks.pop(0))
+        while (task := taken()) is not None:
+            work(copy, task)
 
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
