@@ -84,3 +84,8 @@ def test_the_demo_finds_words_better_than_tfidf(wordnet):
     theirs = tfidf_ranks(documents, queries, target)
     assert np.mean(ours) < np.mean(theirs) / 2
     assert np.mean(ours <= 10) > np.mean(theirs <= 10) + 0.03
+
+
+def test_vectors_of_length_one_and_none_for_none():
+    found = demo._unit(np.array([[3.0, 4.0], [0.0, 0.0], [0.0, -0.5]], np.float32))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [0, -1]], rtol=1e-6)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from object2vec.examples import logins
 from object2vec.examples.logins import dotted, generate_logins, inject
 
 
@@ -80,3 +81,12 @@ def test_the_example_finds_unusual_logins(capsys, monkeypatch, tmp_path):
     assert alarms is not None
     assert float(alarms[1]) < 20
     assert (Path(last.partition(": ")[2]) / "config.json").exists()
+
+
+def test_most_travel_to_where_most_live():
+    draw = np.random.default_rng(0)
+    habits = logins._Habits(draw, logins._World(draw), 20_000, 10)
+    weights = 1 / np.arange(1, logins._COUNTRIES + 1)
+    for countries in (habits.country, habits.abroad):
+        share = np.bincount(countries, minlength=logins._COUNTRIES) / len(countries)
+        np.testing.assert_allclose(share, weights / weights.sum(), atol=0.01)

@@ -1,4 +1,7 @@
+import os
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from object2vec.errors import DataError
@@ -235,3 +238,14 @@ def test_chunks_of_a_column_are_one_array(chunks):
     assert isinstance(found, pa.Array)
     assert found.to_pylist() == [value for chunk in chunks for value in chunk]
     assert isinstance(plain(column, dictionary=True), pa.DictionaryArray)
+
+
+def test_texts_lie_in_dictionaries_where_their_types_are_known(tmp_path):
+    """Where texts are parsed, a dictionary costs time, and files take turns."""
+    content = pa.table({"a": ["x", "y"]})
+    pq.write_table(content, tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("a\nx\n")
+    (tmp_path / "a.jsonl").write_text('{"a": "x"}\n')
+    found = {name: open_table(tmp_path / name).has_dictionaries for name in os.listdir(tmp_path)}
+    assert found == {"a.parquet": True, "a.csv": False, "a.jsonl": False}
+    assert not open_table([tmp_path / "a.csv"]).has_dictionaries

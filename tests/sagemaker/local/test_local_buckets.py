@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from object2vec.errors import StorageError
 from object2vec.files.whole import TEMPORARY_PREFIX
 from object2vec.sagemaker.local import buckets
-from object2vec.sagemaker.local.buckets import FolderBackend
+from object2vec.sagemaker.local.buckets import FolderBackend, FolderKeys, Folders
 
 KEYS = ["a", "b/c", "b/d/e.txt", "folder/", "with space", "per%cent", "../up", "ünïcode", ".dot"]
 
@@ -263,3 +263,12 @@ def test_a_key_of_the_same_size_and_time_has_nothing_of_the_first(service, s3, s
     said = s3.head_object(Bucket="still", Key="k")
     assert said["Metadata"] == {}
     assert said["ETag"] not in (first["ETag"], second["ETag"])
+
+
+def test_a_bucket_is_as_large_as_its_keys(service, s3):
+    s3.create_bucket(Bucket="sizes")
+    for key, size in (("a", 3), ("b/c", 5)):
+        s3.put_object(Bucket="sizes", Key=key, Body=b"x" * size)
+    keys = FolderKeys(Folders(service.folder), "sizes")
+    assert [key for key, _ in keys.items()] == ["a", "b/c"]
+    assert (len(keys), keys.item_size()) == (2, 8)
