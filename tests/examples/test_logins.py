@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 import runpy
@@ -90,3 +91,33 @@ def test_most_travel_to_where_most_live():
     for countries in (habits.country, habits.abroad):
         share = np.bincount(countries, minlength=logins._COUNTRIES) / len(countries)
         np.testing.assert_allclose(share, weights / weights.sum(), atol=0.01)
+
+
+def digest(logins):
+    parts = (logins.accounts, logins.addresses, logins.days)
+    content = b"".join(np.asarray(part).astype("<i8").tobytes() for part in parts)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def test_the_logins_are_those_that_the_figures_were_measured_with():
+    """Another digest: benchmarks/results/ipinsights*.json are of other logins, and due again."""
+    logins = generate_logins(300, 12, seed=7)
+    found = [
+        digest(each)
+        for each in (
+            logins,
+            inject(logins, 0.02, seed=3),
+            inject(logins, 0.02, seed=3, near=True),
+            inject(logins.take(slice(5)), 0.0, seed=0),
+            generate_logins(1, 1),
+            generate_logins(6000, 2, seed=1),  # some log in as often as one can
+        )
+    ]
+    assert found == [
+        "c3935794debad1d1",
+        "2cf3a94b3bd1583a",
+        "49587361f76801b0",
+        "b5a30b1d7a600b18",
+        "76da90a1d72d8ee9",
+        "9008e2ad4bb43a32",
+    ]
