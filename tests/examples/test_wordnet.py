@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from importlib.resources import files
 from itertools import islice
@@ -113,3 +115,25 @@ def test_documents_hold_a_word_and_its_definitions_in_train(task, some):
     for word, document in zip(task.candidates, task.documents, strict=True):
         expected = [some.texts[i] for i in task.train if word in some.terms[i]]
         assert document == " ".join([word, *expected])
+
+
+def digest(value):
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
+def test_the_task_is_the_one_that_the_figures_were_measured_with(wordnet):
+    """Another digest: benchmarks/results/demo.txt is of another task, and due again."""
+    generator = np.random.default_rng(0)  # as the demo does
+    task = DefinitionTask.draw(wordnet, generator)
+    parts = (task.train, task.validation, task.test, sorted(task.telling), task.candidates)
+    assert [(len(part), digest(part)) for part in parts] == [
+        (113791, "102c979f16b2d577"),
+        (1952, "3ff3d89cad8c6a06"),
+        (1952, "fbaded1d331f7b4c"),
+        (58866, "9713afb4e5f1e20c"),
+        (10000, "0cf8e95d64fae236"),
+    ]
+    assert digest(task.training_table(generator)) == "0bf274b13b03e443"
+    assert digest(task.held_out_table(task.test)) == "add6ea0bb3955c5f"
+    assert digest(task.targets(task.test).tolist()) == "9511116fabc82884"
+    assert digest(task.documents) == "4900e7791575f4c8"
