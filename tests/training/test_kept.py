@@ -128,13 +128,19 @@ def test_a_checkpoint_and_its_best_weights_come_back(settings, has_best, tmp_pat
         assert_same(network.state_dict(), best)
 
 
-def test_what_is_kept_and_written_follows_what_has_changed(tmp_path):
+def written(folder):
+    """A network of which three rows have changed, written down as `a`, and its best one as `b`."""
     network, optimizer = network_of()
-    tensors = KeptTensors(network, optimizer, tmp_path, True)
+    tensors = KeptTensors(network, optimizer, folder, True)
     tensors.keep_best()
     change(network, optimizer, np.random.default_rng(0), rows=3)
-    tensors.write(tmp_path / "a")
-    tensors.write_best(tmp_path / "b")
+    tensors.write(folder / "a")
+    tensors.write_best(folder / "b")
+    return network, optimizer, tensors
+
+
+def test_what_is_kept_and_written_follows_what_has_changed(tmp_path):
+    written(tmp_path)
     for name, parts in (("a", 3), ("b", 1)):
         arrays = safetensors.numpy.load_file(tmp_path / name)
         assert arrays["tokens.0.rows"].shape == (3,)
@@ -186,12 +192,7 @@ def test_the_fingerprint_feels_every_number_and_their_order():
     ],
 )
 def test_a_damaged_file_is_rejected_and_changes_nothing(file, name, value, tmp_path):
-    network, optimizer = network_of()
-    tensors = KeptTensors(network, optimizer, tmp_path, True)
-    tensors.keep_best()
-    change(network, optimizer, np.random.default_rng(0), rows=3)
-    tensors.write(tmp_path / "a")
-    tensors.write_best(tmp_path / "b")
+    network, optimizer, tensors = written(tmp_path)
     before = clone(network.state_dict())
     arrays = safetensors.numpy.load_file(tmp_path / file)
     arrays |= {name: value}
@@ -206,12 +207,7 @@ def test_a_damaged_file_is_rejected_and_changes_nothing(file, name, value, tmp_p
 @pytest.mark.parametrize("file", ["a", "b"])
 @pytest.mark.parametrize("rows", [[0, 1, ROWS], [-1, 0, 1], [0, 1, ROWS - 1]])
 def test_the_rows_of_a_file_are_those_of_the_table(file, rows, tmp_path):
-    network, optimizer = network_of()
-    tensors = KeptTensors(network, optimizer, tmp_path, True)
-    tensors.keep_best()
-    change(network, optimizer, np.random.default_rng(0), rows=3)
-    tensors.write(tmp_path / "a")
-    tensors.write_best(tmp_path / "b")
+    *_, tensors = written(tmp_path)
     arrays = safetensors.numpy.load_file(tmp_path / file)
     assert arrays["tokens.0.rows"].shape == (3,)
     dtype = arrays["tokens.0.rows"].dtype
